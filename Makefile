@@ -1,0 +1,46 @@
+# Every target sets up what it needs; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help run test test-slow dashboard bench figures lint clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+# The set-up: done when constraints.txt or pyproject.toml changes, otherwise never again.
+$(READY): constraints.txt pyproject.toml
+	@echo "setting up .venv (a few minutes, several GB: torch brings CUDA)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or 3.12 is needed, got %d.%d; set PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 13) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
+	@$(BIN)/hourglass train experiment=quickstart
+
+test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)
+	@$(BIN)/pytest
+
+test-slow: $(READY) ## the tests that take minutes
+	@$(BIN)/pytest -m slow
+
+dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
+	@$(BIN)/hourglass ui
+
+bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (about an hour)
+	@$(BIN)/python benchmarks/bench.py
+
+figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
+	@$(BIN)/python experiments/published_figures/measure.py
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## remove .venv, caches and build products (not runs, databases or fetched data)
+	rm -rf .venv .bench-peers build dist .mypy_cache .ruff_cache .pytest_cache
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

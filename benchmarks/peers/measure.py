@@ -1,0 +1,76 @@
+"""What every PyTorch contender shares: the arrays, the command line, the clock and the report.
+
+A measurement is  steps per second = steps / seconds  over a steady state: the clock starts when the warm-up is
+over and is read after a whole optimizer step.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+BATCH = 256
+RATE = 1e-3
+WARM_UP = 2.0  # seconds
+
+
+def arguments() -> argparse.Namespace:
+    """--net, --seconds (of steady state) and --data (a torchvision root, holding MNIST/raw)."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--net", choices=["small", "deep", "conv"], required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--trainer", choices=["exact", "fast"])  # Hourglass alone
+    return parser.parse_args()
+
+
+def train_images(root: Path) -> np.ndarray:
+    """MNIST's training images, uint8 (60000, 28, 28)."""
+    header = 16  # bytes: magic number and three sizes
+    return np.fromfile(root / "MNIST/raw/train-images-idx3-ubyte", dtype=np.uint8, offset=header).reshape(-1, 28, 28)
+
+
+class Clock:
+    """Counts the optimizer steps of a steady state.
+
+    Args:
+        seconds: how long to measure once the warm-up is over.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.all_steps = 0
+        self.steps = 0
+        self.elapsed = 0.0
+        self._first: float | None = None
+        self._start: float | None = None
+
+    def tick(self) -> bool:
+        """To be called after every optimizer step; true when enough has been measured."""
+        now = time.perf_counter()
+        self.all_steps += 1
+        if self._first is None:
+            self._first = now
+        if self._start is not None:
+            self.steps += 1
+            self.elapsed = now - self._start
+        elif now - self._first >= WARM_UP:
+            self._start = now
+        return self.elapsed >= self.seconds
+
+
+def report(*, steps: int, seconds: float, all_steps: int, parameters: int, loss: float, versions: str) -> None:
+    """Print the measurement as the last line of the output, JSON."""
+    print(
+        json.dumps(
+            {
+                "steps_per_second": steps / seconds,
+                "steps": all_steps,
+                "parameters": parameters,
+                "loss": loss,
+                "versions": versions,
+            }
+        )
+    )

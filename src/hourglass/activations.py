@@ -1,0 +1,49 @@
+"""Activations: the elementwise functions of the units, each with the range of its values.
+
+The range is what lets a mistake be found before training: an output that is a sigmoid can't reach
+data in [-3, 3], and a Bernoulli sparsity penalty needs a code in [0, 1].
+"""
+
+import math
+from typing import NamedTuple
+
+from torch import nn
+
+INF = math.inf
+
+
+class Activation(NamedTuple):
+    """An elementwise function and the closed interval that holds its values."""
+
+    module: type[nn.Module]
+    range: tuple[float, float]
+
+
+ACTIVATIONS = {
+    "linear": Activation(nn.Identity, (-INF, INF)),
+    "relu": Activation(nn.ReLU, (0.0, INF)),
+    "sigmoid": Activation(nn.Sigmoid, (0.0, 1.0)),
+    "tanh": Activation(nn.Tanh, (-1.0, 1.0)),
+    "softplus": Activation(nn.Softplus, (0.0, INF)),
+    "leaky_relu": Activation(nn.LeakyReLU, (-INF, INF)),
+    "elu": Activation(nn.ELU, (-1.0, INF)),
+    "selu": Activation(nn.SELU, (-1.7581, INF)),
+    "gelu": Activation(nn.GELU, (-0.1701, INF)),
+    "silu": Activation(nn.SiLU, (-0.2785, INF)),
+}
+
+
+def activation(name: str, *, key: str = "activation") -> nn.Module:
+    """Build the activation called `name`; `key` names the argument in the error."""
+    return _lookup(name, key).module()
+
+
+def activation_range(name: str, *, key: str = "activation") -> tuple[float, float]:
+    """The closed interval of the values of the activation called `name`."""
+    return _lookup(name, key).range
+
+
+def _lookup(name: str, key: str) -> Activation:
+    if name not in ACTIVATIONS:
+        raise ValueError(f"{key} must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]

@@ -1,0 +1,194 @@
+"""Trained models applied: measured on other data or noise, and used on one's own arrays.
+
+A `Trained` is what a run left: its configuration, and the model that configuration and weights make. Nothing here
+changes it.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors import safe_open
+from torch import Tensor
+from tqdm import tqdm
+
+from hourglass.compose import build_model, compose
+from hourglass.config import build, compose_config, update
+from hourglass.errors import HourglassError
+from hourglass.models import Autoencoder
+from hourglass.tracking import Run, flatten, resolve_uri
+
+BATCH = 1000
+WEIGHTS = "weights.safetensors"
+EVALUATED = ("data", "noise")
+"""What an evaluation may change of a run: the groups that say what the model sees."""
+
+
+class Trained(NamedTuple):
+    """A finished run and its model."""
+
+    run: Run
+    config: DictConfig
+    model: Autoencoder
+    range: tuple[float, float]
+    """Lowest and highest value of the data it was trained on."""
+
+    @classmethod
+    def of(cls, reference: str, *, uri: str | None) -> Self:
+        """Rebuild the model of a run from `config.yaml` and `weights.safetensors`, on any tracking server."""
+        run = Run.find(reference, resolve_uri(uri))
+        config = OmegaConf.create(run.read_config())
+        with safe_open(run.artifact(WEIGHTS), framework="pt") as file:
+            metadata = file.metadata()
+        model = build_model(config, tuple(int(size) for size in metadata["shape"].split(",")))
+        model.load_state_dict(run.load_weights(WEIGHTS))
+        return cls(run, config, model.eval(), (float(metadata["low"]), float(metadata["high"])))
+
+
+def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tuple[Run, dict[str, float]]:
+    """Measure a run's model on the test set of other data, under other noise.
+
+    The measurement is a run of its own, below the one it measures.
+
+    Args:
+        reference: the run.
+        overrides: `data=fashion_mnist`, `noise=gaussian`, `noise.gaussian.sigma=0.3`, ...
+
+    Raises:
+        HourglassError: an override of anything but data and noise; data of another shape.
+    """
+    from hourglass.callbacks import Usefulness
+    from hourglass.tracking import RunLogger
+
+    trained = Trained.of(reference, uri=uri)
+    config, chosen = _with_overrides(trained, overrides)
+    data = build(config.data)
+    if data.shape != trained.model.shape:
+        raise HourglassError(
+            f"data={data.name} has samples of shape {data.shape}, the model of run {trained.run.name} takes"
+            f" {trained.model.shape}"
+        )
+    parts = compose(config)
+    parts.model.load_state_dict(trained.model.state_dict())
+    tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
+    trainer = build(config.trainer, logger=False)
+    with Run.start(
+        uri=trained.run.uri,
+        experiment=trained.run.experiment,
+        name=f"evaluation of {trained.run.name} on {data.name} {chosen['noise']}",
+        tags=tags,
+        params=flatten({group: OmegaConf.to_container(config[group], resolve=True) for group in EVALUATED}),
+        parent_id=trained.run.id,
+    ) as run:
+        trainer.logger = RunLogger(run=run)
+        trainer.callbacks += [Usefulness(run=run, data=parts.data, train_samples=config.tracking.probe_samples)]
+        run.log_dataset(data.name, data.digest, data.sizes)
+        trainer.test(parts.learner, verbose=False)
+    return run, run.metrics
+
+
+def _with_overrides(trained: Trained, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The run's configuration with other data or noise, and the names of the choices."""
+    config = trained.config.copy()
+    choices = {group: trained.run.tags.get(group, "none") for group in EVALUATED}
+    for override in overrides:
+        if "=" not in override or re.split("[.=]", override)[0] not in EVALUATED:
+            raise HourglassError(f"{override}: evaluate takes data=..., noise=... and their values, as noise.seed=1")
+    for group in EVALUATED:
+        mine = [override for override in overrides if re.split("[.=]", override)[0] == group]
+        if any(override.startswith(f"{group}=") for override in mine):
+            fresh, chosen = compose_config(mine)
+            config[group] = fresh[group]
+            choices[group] = chosen[group]
+        else:  # the run's own, with a value changed
+            update(config, mine)
+    return config, choices
+
+
+def encode(trained: Trained, x: Tensor) -> Tensor:
+    """(N, *shape) to codes (N, code_size)."""
+    return _in_batches(trained.model.encode, x, "encoding")
+
+
+def decode(trained: Trained, code: Tensor) -> Tensor:
+    """(N, code_size) to reconstructions (N, *shape)."""
+    return _in_batches(trained.model.decode, code, "decoding")
+
+
+def reconstruct(trained: Trained, x: Tensor) -> Tensor:
+    """(N, *shape) to reconstructions (N, *shape)."""
+    return _in_batches(lambda batch: trained.model(batch).reconstruction, x, "reconstructing")
+
+
+@torch.no_grad()
+def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> Tensor:
+    batches = tqdm(torch.split(x, BATCH), desc=what, unit_scale=BATCH, unit="sample", disable=None, delay=1.0)
+    return torch.cat([function(batch) for batch in batches])
+
+
+def read_samples(path: str, trained: Trained) -> Tensor:
+    """Samples for the model from a .npy file: uint8 grey levels, or floats in the range of the training data.
+
+    Takes (N, *shape), images also without the channel axis, and anything flat with the right number of values.
+    """
+    array = _read(path)
+    shape = trained.model.shape
+    size = int(np.prod(shape))
+    if array.ndim < 2 or int(np.prod(array.shape[1:])) != size:
+        raise HourglassError(f"{path} holds an array of shape {array.shape}, the model takes (N, {_join(shape)})")
+    x = torch.from_numpy(array)
+    if x.dtype == torch.uint8:
+        x = x.float() / 255
+    if not x.is_floating_point():
+        raise HourglassError(f"{path} holds {array.dtype}, allowed are uint8 and floats")
+    x = x.float().reshape(-1, *shape)
+    low, high = trained.range
+    lowest, highest = (float(x.min()), float(x.max())) if len(x) else (low, high)
+    if not np.isfinite([lowest, highest]).all():
+        raise HourglassError(f"{path} holds values that are not finite")
+    if (low, high) == (0.0, 1.0) and (lowest < low or highest > high):
+        raise HourglassError(
+            f"{path} holds values from {lowest:g} to {highest:g}, the model was trained on data from {low:g} to"
+            f" {high:g}: scale them, or give grey levels as uint8"
+        )
+    return x
+
+
+def read_codes(path: str, trained: Trained) -> Tensor:
+    """Codes (N, code_size) for the model from a .npy file."""
+    array = _read(path)
+    if array.ndim != 2 or array.shape[1] != trained.model.code_size:
+        raise HourglassError(
+            f"{path} holds an array of shape {array.shape}, the model's codes are (N, {trained.model.code_size})"
+        )
+    return torch.from_numpy(array).float()
+
+
+def write(path: str, values: Tensor) -> None:
+    """Write float32 values to a .npy file, all of it or nothing."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise HourglassError(f"{path} can't be written: there is no folder {target.parent}")
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        np.save(file, values.numpy())
+    partial.replace(target)
+
+
+def _read(path: str) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise HourglassError(f"{path} can't be read as a .npy file: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")
+    return array
+
+
+def _join(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

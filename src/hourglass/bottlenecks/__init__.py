@@ -1,0 +1,10 @@
+"""Bottlenecks: what stands between encoder and decoder and makes the code.
+
+A bottleneck takes what the encoder puts out, a (B, inputs), and returns the code h, (B, code_size), with
+its own loss terms. It also owns the mask `active` of code units (ones, but for padded members of a stack).
+"""
+
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.deterministic import Deterministic
+
+__all__ = ["Bottled", "Bottleneck", "Deterministic"]

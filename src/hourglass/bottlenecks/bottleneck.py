@@ -1,0 +1,47 @@
+"""The contract of a bottleneck: encoder outputs in, code and loss terms out."""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Bottled(NamedTuple):
+    """What a bottleneck returns."""
+
+    code: Tensor
+    """(B, code_size): the code."""
+    losses: dict[str, Tensor]
+    """Loss terms of the bottleneck itself by name: scalars, already weighted."""
+
+
+class Bottleneck(nn.Module):
+    """Turns encoder outputs (B, inputs) into a code (B, code_size).
+
+    Args:
+        code_size: number of code units, at least 1.
+        inputs: number of values it needs from the encoder for all code units together.
+        code_range: closed interval that holds every code value; penalties and decoders rely on it.
+    """
+
+    active: Tensor
+    """(code_size,): 1 for a unit in use, 0 for one that only pads a stack of models of different sizes."""
+
+    def __init__(self, *, code_size: int, inputs: int, code_range: tuple[float, float]) -> None:
+        super().__init__()
+        if code_size < 1:
+            raise ValueError(f"code_size must be at least 1, got {code_size}")
+        self.code_size = code_size
+        self.inputs = inputs
+        self.code_range = code_range
+        self.register_buffer("active", torch.ones(code_size), persistent=False)
+
+    @abstractmethod
+    def forward(self, a: Tensor) -> Bottled:
+        """Encoder outputs (B, inputs) to `Bottled`."""
+
+    @abstractmethod
+    def slope(self, a: Tensor) -> Tensor | None:
+        """Derivative of each code unit by its own encoder output, (B, inputs) to (B, code_size); None where
+        the bottleneck isn't elementwise. It is what gives the contractive penalty its closed form."""

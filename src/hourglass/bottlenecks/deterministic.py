@@ -1,0 +1,33 @@
+"""The deterministic code: an activation, unit by unit.
+
+h_j = s(a_j)
+"""
+
+import torch
+from torch import Tensor
+
+from hourglass.activations import activation as build_activation
+from hourglass.activations import activation_range
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+
+
+class Deterministic(Bottleneck):
+    """A code that is a function of the input: h = s(a) m, with the mask m of active units.
+
+    Args:
+        code_size: number of code units.
+        activation: name of the activation s.
+    """
+
+    def __init__(self, *, code_size: int, activation: str) -> None:
+        super().__init__(code_size=code_size, inputs=code_size, code_range=activation_range(activation))
+        self.activation = build_activation(activation)
+
+    def forward(self, a: Tensor) -> Bottled:
+        """(B, code_size) to the code of the same shape, with no loss terms."""
+        return Bottled(self.activation(a) * self.active, {})
+
+    def slope(self, a: Tensor) -> Tensor:
+        """s'(a) m, (B, code_size): exact, by forward-mode differentiation of the activation."""
+        derivative: Tensor = torch.func.jvp(self.activation, (a,), (torch.ones_like(a),))[1]
+        return derivative * self.active

@@ -1,0 +1,141 @@
+"""The command line: `hourglass COMMAND ...`.
+
+Thin: each command reads its arguments, calls the part of the package that does the work and prints the result. What
+is slow to import is imported by the command that needs it, so that help and `list` answer at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from hourglass.errors import HourglassError
+
+USAGE = """\
+usage: hourglass COMMAND ...
+
+Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
+
+  train [KEY=VALUE ...]                   train one, or with -m a sweep; --cfg job shows the configuration
+  evaluate RUN [data=...] [noise=...]     measure a trained model on other data, under other noise
+  encode RUN IN.npy OUT.npy               samples to codes
+  decode RUN IN.npy OUT.npy               codes to samples
+  reconstruct RUN IN.npy OUT.npy          samples to reconstructions
+  list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
+  ui [port=N]                             the dashboard, on 127.0.0.1
+
+RUN is a run's id, its first 6 digits or more, or its name. Examples:
+
+  hourglass train model=conv noise=masking regularizer=l1 model.code_size=32 data=fashion_mnist
+  hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
+  hourglass train experiment=vanilla
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for a person's mistake, 1 for a failed sweep, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        from hourglass.config import nearest
+
+        return _complain(f"{command!r} is no command{nearest(command, list(COMMANDS))}; see hourglass --help")
+    try:
+        return COMMANDS[command](rest)
+    except HourglassError as error:
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _complain(message: str, code: int = 2) -> int:
+    if os.environ.get("HYDRA_FULL_ERROR") == "1" and sys.exc_info()[0] is not None:
+        raise
+    print(f"hourglass: {message}", file=sys.stderr)
+    return code
+
+
+def _train(words: list[str]) -> int:
+    from hourglass.hydra_application import run
+
+    return run(words)
+
+
+def _evaluate(words: list[str]) -> int:
+    parser = _parser("evaluate", "Measure a trained model on the test set of other data, under other noise.")
+    parser.add_argument("run")
+    parser.add_argument("overrides", nargs="*", help="data=..., noise=..., and their values")
+    arguments = parser.parse_args(words)
+    from hourglass import apply
+
+    run, metrics = apply.evaluate(arguments.run, arguments.overrides, uri=None)
+    from hourglass.summary import table
+
+    print(table(metrics, stage="test"))
+    print(f"\nrun      {run.name} ({run.id})")
+    return 0
+
+
+def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[list[str]], int]:
+    def execute(words: list[str]) -> int:
+        parser = _parser(command, help_text)
+        parser.add_argument("run", help="id, first digits or name of a run")
+        parser.add_argument("source", metavar="IN.npy", help=source)
+        parser.add_argument("target", metavar="OUT.npy", help=target)
+        arguments = parser.parse_args(words)
+        from hourglass import apply
+
+        trained = apply.Trained.of(arguments.run, uri=None)
+        read = apply.read_codes if command == "decode" else apply.read_samples
+        result = getattr(apply, command)(trained, read(arguments.source, trained))
+        apply.write(arguments.target, result)
+        print(f"{arguments.target}: float32 {tuple(result.shape)}")
+        return 0
+
+    return execute
+
+
+def _list(words: list[str]) -> int:
+    from hourglass.config import choices, nearest
+
+    groups = choices()
+    for group in words:
+        if group not in groups:
+            raise HourglassError(f"{group!r} is no group{nearest(group, list(groups))}; groups: {', '.join(groups)}")
+    for group in words or groups:
+        print(f"{group}")
+        width = max(map(len, groups[group]), default=0)
+        for name, description in groups[group].items():
+            print(f"  {name:<{width}}  {description}")
+    return 0
+
+
+def _ui(words: list[str]) -> int:
+    options = dict(word.partition("=")[::2] for word in words)
+    if unknown := set(options) - {"port", "uri"}:
+        raise HourglassError(f"ui takes port=N and uri=URI, got {', '.join(sorted(unknown))}")
+    port = options.get("port", "5000")
+    if not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise HourglassError(f"port must be from 1 to 65535, got {port!r}")
+    from hourglass.tracking import resolve_uri, serve
+
+    serve(uri=resolve_uri(options.get("uri")), port=int(port), open_browser=sys.stdout.isatty())
+    return 0
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"hourglass {command}", description=description)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "encode": _apply("encode", "Turn samples into codes.", "samples (N, *shape)", "codes (N, code_size)"),
+    "decode": _apply("decode", "Turn codes into samples.", "codes (N, code_size)", "samples (N, *shape)"),
+    "reconstruct": _apply("reconstruct", "Reconstruct samples.", "samples (N, *shape)", "reconstructions (N, *shape)"),
+    "list": _list,
+    "ui": _ui,
+}

@@ -1,0 +1,71 @@
+"""From a configuration to the parts of a training, with every mistake refused before anything is recorded."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hourglass.config import build
+from hourglass.data import Dataset
+from hourglass.errors import HourglassError
+from hourglass.models import Autoencoder
+from hourglass.training import Backprop
+
+
+class Parts(NamedTuple):
+    """A data set, a model, and what makes the model learn from it."""
+
+    data: Dataset
+    model: Autoencoder
+    learner: Backprop
+
+
+def compose(config: Any) -> Parts:
+    """Build data, model, noise, regularizers, loss, optimizer and training procedure.
+
+    Raises:
+        HourglassError: a key, a value or a combination that makes no sense, in one line.
+    """
+    data: Dataset = build(config.data)
+    model: Autoencoder = build(config.model, shape=data.shape)
+    noise = build(config.noise, bounds=data.range)
+    penalties = build(config.regularizer)
+    loss = build(config.loss, data_range=data.range)
+    _check_range(model, data.range, f"data={data.name} lies in")
+    _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
+    try:
+        penalties.check(model)
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+    optimizer = build(config.optimizer, params=model.parameters())
+    learner = build(
+        config.training,
+        model=model,
+        noise=noise,
+        penalties=penalties,
+        loss=loss,
+        optimizer=optimizer,
+        data=data,
+    )
+    return Parts(data, model, learner)
+
+
+def build_model(config: Mapping[str, Any], shape: tuple[int, ...]) -> Autoencoder:
+    """The model of a configuration alone, for samples of `shape`."""
+    model: Autoencoder = build(config["model"], shape=shape)
+    return model
+
+
+def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False) -> None:
+    """The output activation must reach the data, and must not leave what the loss allows."""
+    low, high = interval
+    lowest, highest = model.output_range
+    wrong = lowest < low or highest > high if outside else low < lowest or high > highest
+    if wrong:
+        advice = (
+            "set model.output_activation=sigmoid, or loss=mse"
+            if outside
+            else "set model.output_activation=linear, or scale the data"
+        )
+        raise HourglassError(
+            f"model.output_activation gives values in [{lowest:g}, {highest:g}],"
+            f" but {what} [{low:g}, {high:g}]; {advice}"
+        )

@@ -1,0 +1,270 @@
+"""Configuration: where the yaml files are, what they offer, and how an object is built from them.
+
+The constructors are the schema: `build` checks the values against their type hints before it calls them, so that
+a mistake is one line that names the full key.
+"""
+
+import difflib
+import hashlib
+import inspect
+import json
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hourglass.errors import HourglassError
+
+HIDDEN_GROUPS = ("hydra",)
+
+
+def conf_dir() -> Path:
+    """The folder of the yaml files: inside the installed package, or at the top of the repository."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def choices() -> dict[str, dict[str, str]]:
+    """Every group, its choices and their one-line descriptions, read from the first line of each yaml file."""
+    found: dict[str, dict[str, str]] = {}
+    for folder in sorted(path for path in conf_dir().iterdir() if path.is_dir() and path.name not in HIDDEN_GROUPS):
+        found[folder.name] = {path.stem: _description(path) for path in sorted(folder.glob("*.yaml"))}
+    return found
+
+
+def _description(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("# @"):  # Hydra's own directive
+                continue
+            return line[1:].strip() if line.startswith("#") else ""
+    return ""
+
+
+def register_resolvers() -> None:
+    """Make `${fast_precision:ACCELERATOR}` known: bf16-mixed where the hardware has bfloat16, else 32-true."""
+    from omegaconf import OmegaConf
+
+    def fast_precision(accelerator: str) -> str:
+        import torch
+
+        if accelerator != "cpu" and torch.cuda.is_available():
+            return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"
+
+    OmegaConf.register_new_resolver("fast_precision", fast_precision, replace=True)
+
+
+def build(config: Any, **arguments: Any) -> Any:
+    """Instantiate a node of the configuration with Hydra; a mistake in it becomes a `HourglassError`.
+
+    `arguments` are passed to the node's own target as they are, not through the configuration.
+    """
+    import hydra
+    from hydra.errors import InstantiationException
+
+    key = _full_key(config)
+    _check(config, set(arguments))
+    mistake: BaseException
+    try:
+        return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
+    except InstantiationException as error:
+        found = re.search(r"full_key: (\S+)", str(error))
+        key = found.group(1) if found else key
+        mistake = error.__cause__ or error
+    except Exception as error:
+        mistake = error
+    if isinstance(mistake, HourglassError) or not _is_expected(mistake):
+        raise mistake
+    raise HourglassError(named(key, config, mistake)) from mistake
+
+
+def _is_expected(error: BaseException) -> bool:
+    # Lightning's error is known by its name, because importing Lightning takes seconds.
+    return isinstance(error, ValueError | TypeError | OSError) or type(error).__name__ == "MisconfigurationException"
+
+
+def named(key: str, config: Any, error: BaseException) -> str:
+    """The error's message with the full key before it: `code_size must be ...` to `model.code_size must be ...`."""
+    message = " ".join(str(error).split())
+    first = re.match("[a-z_]+", message)
+    if first and key and first.group(0) in _keys_below(config):
+        return f"{key}.{message}"
+    return f"{key}: {message}" if key else message
+
+
+def _keys_below(config: Any) -> set[str]:
+    if not isinstance(config, Mapping):
+        return set()
+    return set(map(str, config)).union(*(_keys_below(value) for value in config.values()))
+
+
+def _full_key(config: Any) -> str:
+    return str(config._get_full_key(None))
+
+
+def _check(config: Any, given: set[str]) -> None:
+    """Compare every value below `config` with the type hints of the object that it is an argument of."""
+    from hydra.utils import get_object
+    from omegaconf import DictConfig
+
+    for node in config.values() if isinstance(config, DictConfig) else ():
+        if isinstance(node, DictConfig):
+            _check(node, set())
+    if not isinstance(config, DictConfig) or not config.get("_target_"):
+        return
+    target = config._target_
+    # Only our own constructors are annotated as a schema; a library's checks its arguments itself.
+    if not str(target).startswith("hourglass."):
+        return
+    function = get_object(target)
+    signature = inspect.signature(function)
+    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
+    allowed = [name for name in signature.parameters if name not in given]
+    where = _full_key(config)
+    for key, value in config.items():
+        if str(key).startswith("_"):
+            continue
+        if key not in signature.parameters:
+            if takes_any:
+                continue
+            raise HourglassError(f"{where}.{key!s}: no such key; {where} takes {', '.join(allowed)}")
+        if key in hints and not _fits(value, hints[key]):
+            raise HourglassError(f"{where}.{key!s} must be {_words(hints[key])}, got {value!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a configured value suits a type hint. Hints other than scalars, lists and literals are left alone."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if hint is Path:
+        return isinstance(value, str | Path)
+    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
+        part = typing.get_args(hint)[0]
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
+    return True
+
+
+def _words(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(part) for part in typing.get_args(hint))
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
+    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
+        return f"a list, each {_words(typing.get_args(hint)[0])}"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`; nearest: a, b` for the known words like `word`, or nothing."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"; nearest: {', '.join(close)}" if close else ""
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """A name for what was computed: 16 hex digits over the resolved configuration, without where it is recorded."""
+    relevant = {key: value for key, value in config.items() if key not in ("tracking", "resume", "study")}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
+    """The configuration that `hourglass train` would compose from these overrides, and the choices of the groups."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_resolvers()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            whole = hydra.compose("config", list(overrides), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise HourglassError(explain(error)) from error
+    choices_made = chosen(whole.hydra.runtime.choices)
+    OmegaConf.set_struct(whole, False)
+    del whole["hydra"]
+    OmegaConf.set_struct(whole, True)
+    return whole, choices_made
+
+
+def update(config: Any, overrides: Sequence[str]) -> None:
+    """Set values, `KEY=VALUE` each, of keys that a configuration has."""
+    import yaml
+    from omegaconf import OmegaConf
+
+    known = _dotted(OmegaConf.to_container(config))
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key not in known:
+            raise HourglassError(f"{key}: no such key in the run's configuration{nearest(key, known)}")
+        OmegaConf.update(config, key, yaml.safe_load(value))
+
+
+def explain(error: Exception) -> str:
+    """A composition error of Hydra's in one line, with the nearest names where a name is wrong."""
+    from hydra.errors import MissingConfigException
+
+    text = " ".join(str(error).split())
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        known = list(choices().get(group, {}))
+        if known:
+            return f"{group}={name}: no such choice{nearest(name, known)}; allowed: {', '.join(known)}"
+    key = re.search(r"full_key: (\S+)", text)
+    if key and "not in struct" in text:
+        wrong = key.group(1)
+        return f"{wrong}: no such key{nearest(wrong, _all_keys())}; hourglass train --cfg job shows all"
+    return re.sub(r"\s*(full_key|object_type|reference_type)[:=]\s*\S+", "", text)
+
+
+def _all_keys() -> list[str]:
+    """Dotted keys of every choice of every group."""
+    import yaml
+
+    root = conf_dir()
+
+    def keys(path: Path, prefix: str) -> list[str]:
+        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return [f"{prefix}{key}" for key in _dotted(held) if not key.startswith(("hydra", "defaults", "_"))]
+
+    found = keys(root / "config.yaml", "")
+    for group, names in choices().items():
+        for name in names if group != "experiment" else ():
+            found += keys(root / group / f"{name}.yaml", f"{group}.")
+    return sorted(set(found))
+
+
+def _dotted(node: Any) -> list[str]:
+    """Every key of a nested mapping, branches and leaves, joined by dots."""
+    found: list[str] = []
+    for key, value in node.items() if isinstance(node, dict) else ():
+        found += [str(key), *(f"{key}.{below}" for below in _dotted(value))]
+    return found
+
+
+def chosen(runtime_choices: Mapping[str, Any]) -> dict[str, str]:
+    """Hydra's choice in every group of ours, as text: `none`, `l1`, `l1,contractive`."""
+    return {
+        group: ",".join(map(str, choice)) if isinstance(choice, list | tuple) else str(choice)
+        for group, choice in runtime_choices.items()
+        if "/" not in group and choice is not None
+    }

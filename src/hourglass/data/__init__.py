@@ -1,0 +1,31 @@
+"""Data sets: arrays in memory, one function per source, each the `_target_` of one yaml under conf/data.
+
+    source(**its yaml) -> Dataset(train, validation, test, ...)
+
+Adding a source is one function that ends in `Splitting.dataset` and one yaml.
+"""
+
+from hourglass.data.bundled import digits
+from hourglass.data.dataset import Dataset, Scaling, Split
+from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
+from hourglass.data.generated import purchases, synthetic_manifold
+from hourglass.data.handwriting import fashion_mnist, mnist
+from hourglass.data.own_files import csv, npz
+from hourglass.data.splitting import Splitting
+
+__all__ = [
+    "DataCorruptError",
+    "DataUnavailableError",
+    "Dataset",
+    "Scaling",
+    "Split",
+    "Splitting",
+    "cache_dir",
+    "csv",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+    "npz",
+    "purchases",
+    "synthetic_manifold",
+]

@@ -1,0 +1,110 @@
+"""A data set: three splits of arrays in memory, and how to read a model's output in the data's own units.
+
+Each split holds x (N, *shape), grey levels as uint8 or rows as float32. A model sees `scaled(x)`,
+
+    uint8:    x / 255                          so that range = (0, 1)
+    float32:  x, which `csv` may have made by  x = (raw - offset) / scale,  both fitted on train alone
+
+and `unscaled` undoes either. Nothing here draws a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """One part of a data set, on the CPU. x: (N, *shape), uint8 or float32. y: (N,) int64 labels, or None."""
+
+    x: Tensor
+    y: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scaling:
+    """x = (raw - offset) / scale, column by column; offset and scale: (D,) float64, on the CPU.
+
+    In float64, because a column of dates or amounts can have more digits than float32 keeps.
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    def apply(self, raw: Tensor) -> Tensor:
+        """(N, D) in the table's own units -> (N, D) scaled, float32."""
+        return ((raw.double() - self.offset.to(raw.device)) / self.scale.to(raw.device)).float()
+
+    def undo(self, x: Tensor) -> Tensor:
+        """(N, D) scaled -> (N, D) in the table's own units, float64."""
+        return x.double() * self.scale.to(x.device) + self.offset.to(x.device)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Named splits and how to read them.
+
+    shape: of one sample, images (C, H, W), rows (D,).
+    range: smallest and largest value of `scaled(train.x)`; exactly (0.0, 1.0) for uint8. The other splits
+        of a float data set may leave it.
+    digest: SHA-256 over the arrays of all splits, in hex: equal for equal data sets, and only for them.
+    order_seed: seed of the order of batches, not the run's own: all runs of a sweep see equal batches.
+    resident: whether the arrays move to the training device whole: "auto" (when they fit), "always", "never".
+    columns: names of the columns of a table, where it has them.
+    scaling: how a table was scaled, where it was.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    shape: tuple[int, ...]
+    range: tuple[float, float]
+    digest: str
+    order_seed: int
+    resident: str
+    columns: tuple[str, ...] | None
+    scaling: Scaling | None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a sample is an image (C, H, W), not a row (D,)."""
+        return len(self.shape) == 3
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Samples by split: {"train": 55000, "validation": 5000, "test": 10000}."""
+        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""
+        return x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        """(B, *shape) as a model sees or makes it -> (B, *shape) in the source's own units.
+
+        Those are grey levels, rounded and clipped to 0 to 255 (uint8), or a table's columns before scaling.
+        """
+        if self.train.x.dtype == torch.uint8:
+            return x.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+        return x if self.scaling is None else self.scaling.undo(x)
+
+
+def digest(*splits: Split) -> str:
+    """SHA-256 over type, shape and bytes of the arrays of `splits`, in order."""
+    total = hashlib.sha256()
+    for split in splits:
+        for array in (split.x, split.y):
+            if array is None:
+                total.update(b"none")
+            else:
+                total.update(f"{array.dtype} {tuple(array.shape)}".encode())
+                total.update(array.contiguous().numpy().data)
+    return total.hexdigest()

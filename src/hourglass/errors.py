@@ -1,0 +1,17 @@
+"""Errors that a person reads: one line that names the key, the value and what is allowed."""
+
+
+class HourglassError(Exception):
+    """Something the person can mend. The command line prints its one line and exits with `exit_code`."""
+
+    exit_code = 2
+
+
+class Diverged(HourglassError):  # noqa: N818 - says what happened
+    """A loss became NaN or infinite."""
+
+    def __init__(self, *, name: str, value: float, step: int) -> None:
+        super().__init__(
+            f"{name} became {value} at step {step}: training diverged; lower optimizer.lr or the weight of a"
+            " regularizer, or set training.gradient_clip"
+        )

@@ -1,0 +1,98 @@
+"""`hourglass train` as a Hydra application, with Hydra's errors in one line."""
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hourglass.config import chosen, conf_dir, explain, register_resolvers, update
+from hourglass.errors import HourglassError
+
+log = logging.getLogger("hourglass")
+
+
+def run(words: list[str]) -> int:
+    """Run `hourglass train` with these words; returns the exit code."""
+    register_resolvers()
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
+    failures: list[HourglassError] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            _job(config)
+        except HourglassError as error:
+            if wants_traceback:
+                raise
+            # Kept for later, so that the other jobs of a sweep still run.
+            failures.append(error)
+
+    sys.argv = ["hourglass train", *words]
+    application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException) as error:
+        if wants_traceback:
+            raise
+        raise HourglassError(explain(error)) from error
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = "1" if wants_traceback else "0"
+    if len(failures) == 1 and not _is_sweep(words):
+        raise failures[0]
+    for failure in failures:
+        print(f"hourglass: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _is_sweep(words: list[str]) -> bool:
+    return any(word in ("-m", "--multirun") for word in words)
+
+
+def _job(config: DictConfig) -> None:
+    """One training: compose, fit, test, record, and say where to look."""
+    context = HydraConfig.get()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    from hourglass.summary import summary
+    from hourglass.train import train
+
+    _quieten()
+
+    if config.resume:
+        config = resumed(config, list(context.overrides.task))
+    result = train(config, choices=chosen(context.runtime.choices), folder=Path(context.runtime.output_dir))
+    print(summary(result, folder=Path(context.runtime.output_dir)))
+
+
+def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
+    """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
+    from hourglass.tracking import Run, resolve_uri
+
+    try:
+        run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
+    except ValueError as error:
+        raise HourglassError(f"resume: {error}") from error
+    stored = OmegaConf.create(run.read_config())
+    given = [override for override in overrides if not override.startswith("resume=")]
+    for override in given:
+        if "." not in override.partition("=")[0]:
+            raise HourglassError(
+                f"{override}: a resumed run keeps its choices; a value, as training.epochs, can change"
+            )
+    update(stored, given)
+    stored.resume = run.id
+    return stored
+
+
+def _quieten() -> None:
+    """Lightning and its like say much that is no news; warnings of our own stay."""
+    for name in ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric|torch\.optim")

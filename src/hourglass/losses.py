@@ -1,0 +1,84 @@
+"""Reconstruction losses: the distance between reconstruction r and clean target x.
+
+With d values per sample and B samples, `reduction` says how they are put together:
+
+- mean: the mean over all B d values, what Keras and most documents report;
+- sum: the sum over the d values, then the mean over the samples (nats per sample for `BCE`), what a bound
+  on a log-likelihood needs, and what a penalty weight is relative to in most papers.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Reduction = Literal["mean", "sum"]
+REDUCTIONS = ("mean", "sum")
+
+
+class Loss(nn.Module):
+    """A reconstruction loss; `allowed` is the range that reconstruction and target must keep to."""
+
+    allowed = (float("-inf"), float("inf"))
+
+    def __init__(self, *, reduction: Reduction) -> None:
+        super().__init__()
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        self.reduction = reduction
+
+    def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """Two tensors (B, *shape) to a scalar."""
+        total = self.total(reconstruction, target)
+        return total / (target.numel() if self.reduction == "mean" else len(target))
+
+    @abstractmethod
+    def total(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """The sum over all values."""
+
+
+class MSE(Loss):
+    """Squared error: (r - x)^2."""
+
+    def total(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """See `Loss.total`."""
+        return F.mse_loss(reconstruction, target, reduction="sum")
+
+
+class BCE(Loss):
+    """Binary cross-entropy in nats: -x log r - (1 - x) log(1 - r), for data and reconstructions in [0, 1].
+
+    For grey targets it does not fall to zero but to their entropy; the metric `bce_excess` is what is above.
+    """
+
+    allowed = (0.0, 1.0)
+
+    def total(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """See `Loss.total`."""
+        return F.binary_cross_entropy(reconstruction, target, reduction="sum")
+
+
+def auto(*, data_range: Sequence[float], reduction: Reduction) -> Loss:
+    """`BCE` for data in [0, 1], else `MSE`: the documents' rule of thumb."""
+    return BCE(reduction=reduction) if _within(data_range, BCE.allowed) else MSE(reduction=reduction)
+
+
+def mse(*, data_range: Sequence[float], reduction: Reduction) -> Loss:  # noqa: ARG001
+    """`MSE`, for data of any range."""
+    return MSE(reduction=reduction)
+
+
+def bce(*, data_range: Sequence[float], reduction: Reduction) -> Loss:
+    """`BCE`; raises ValueError for data outside [0, 1]."""
+    if not _within(data_range, BCE.allowed):
+        low, high = data_range
+        raise ValueError(
+            f"bce needs data in [0, 1], got data from {low:g} to {high:g}; use loss=mse, or data scaled to [0, 1]"
+        )
+    return BCE(reduction=reduction)
+
+
+def _within(inner: Sequence[float], outer: Sequence[float]) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]

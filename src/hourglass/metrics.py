@@ -1,0 +1,237 @@
+"""How good is a reconstruction, and how sparse is its code: streaming metrics over a data set.
+
+With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and codes h_i of n active units:
+
+    squared_error       S = 1/N sum_i |x_i - r_i|^2            per sample: Hinton's squared error per image
+    mse                 S / D
+    psnr                10 log10(peak^2 / mse), dB             of the mean MSE; peak: width of the data range
+    explained_variance  1 - E|x - r|^2 / E|x - E x|^2          over the whole set, E x per element
+    bce                 mean of -x ln r - (1 - x) ln(1 - r)    nats per element; data in [0, 1] only
+    bce_excess          bce less the mean of -x ln x - (1 - x) ln(1 - x), its floor for grey targets
+    ssim                mean over images, see `ssim`           images (C, H, W) only
+    psnr_input          psnr of c in place of r                only when the input was corrupted
+    psnr_gain           psnr - psnr_input                      dB won by denoising
+    code_l0             mean number of units with |h| > threshold
+    code_active_fraction    code_l0 / n
+    code_dead_units     units that are above the threshold for no sample
+    code_l1             mean |h| per active unit
+    code_hoyer          mean (sqrt n - |h|_1 / |h|_2) / (sqrt n - 1): 0 flat, 1 one-hot (Hoyer, 2004)
+    compression_ratio   D / n
+
+Sums run in float32 within a block of about 256 images of 28 x 28 and in float64 across blocks, so that
+how the samples were cut into batches moves a result by rounding only (about 1e-7 relative).
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BCE_EPS = 1e-7
+"""Reconstructions are clamped to [BCE_EPS, 1 - BCE_EPS] before the logarithm, as Keras does: one totally
+wrong element costs 16.1 nats, not infinity."""
+
+_BLOCK_ELEMENTS = 200_000  # a block and its temporaries stay in the processor's cache
+_SSIM_RADIUS, _SSIM_SIGMA, _SSIM_K1, _SSIM_K2 = 5, 1.5, 0.01, 0.03
+
+
+class Metrics:
+    """Accumulates the metrics of the module docstring over batches.
+
+    Args:
+        shape: of one sample, without the batch: (C, H, W) for images, (D,) for rows of a table.
+        data_range: (low, high) of the clean data; its width is the peak of `psnr`, and `bce` needs it in
+            [0, 1].
+        threshold: absolute value above which a code unit counts as on; for codes that are never exactly
+            zero (sigmoid). At least 0.
+        active: (code_size,) mask, 1 for units in use; the code metrics look at these units only.
+
+    Raises:
+        ValueError: an empty shape, a range that is not (low < high), a negative threshold, no active unit.
+    """
+
+    def __init__(
+        self, *, shape: Sequence[int], data_range: tuple[float, float], threshold: float, active: Tensor
+    ) -> None:
+        if not shape or min(shape) < 1:
+            raise ValueError(f"shape must hold sizes of at least 1, got {tuple(shape)}")
+        low, high = data_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"data_range must be finite with low < high, got ({low}, {high})")
+        if not (0 <= threshold < math.inf):
+            raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
+        if active.ndim != 1 or not bool((active != 0).any()):
+            raise ValueError(f"active must be a (code_size,) mask with a unit on, got {active.tolist()}")
+        self.shape = tuple(shape)
+        self.data_range = (float(low), float(high))
+        self.threshold = threshold
+        self.active = active != 0
+        self._units = int(self.active.sum())
+        self._all_active = self._units == len(active)
+        self._count = 0
+        self._sums: dict[str, Tensor] = {}
+        self._origin: Tensor  # the first sample: deviations from it keep E|x - E x|^2 free of cancellation
+
+    @torch.no_grad()
+    def update(self, x: Tensor, corrupted: Tensor | None, reconstruction: Tensor, code: Tensor) -> None:
+        """Adds a batch. Everything stays on the batch's device; nothing waits for it.
+
+        Args:
+            x: (B, *shape) clean, in the data's range.
+            corrupted: (B, *shape) what the encoder saw; None where that was `x`.
+            reconstruction: (B, *shape).
+            code: (B, code_size).
+
+        Raises:
+            ValueError: a tensor of another shape.
+        """
+        size = len(x)
+        sample, units = (size, *self.shape), (size, len(self.active))
+        for name, tensor, wanted in (
+            ("x", x, sample),
+            ("corrupted", x if corrupted is None else corrupted, sample),
+            ("reconstruction", reconstruction, sample),
+            ("code", code, units),
+        ):
+            if tensor.shape != wanted:
+                raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}")
+        if size and not self._count:
+            self._origin = x[0].detach().float().clone()
+        self._count += size
+        rows = max(1, _BLOCK_ELEMENTS // math.prod(self.shape))
+        for start in range(0, size, rows):
+            block = slice(start, start + rows)
+            target = x[block].float()
+            self._add_reconstruction(target, reconstruction[block].float())
+            self._add_code(code[block].float())
+            if corrupted is not None and corrupted is not x:
+                self._add("input_error", (target - corrupted[block].float()).square().sum())
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
+
+    def _add_reconstruction(self, x: Tensor, reconstruction: Tensor) -> None:
+        low, high = self.data_range
+        self._add("error", (x - reconstruction).square().sum())
+        deviation = x - self._origin
+        self._add("deviation", deviation.sum(0))  # (*shape)
+        self._add("deviation_squared", deviation.square().sum())
+        if low >= 0 and high <= 1:
+            r = reconstruction.clamp(BCE_EPS, 1 - BCE_EPS)
+            log_not_r = (1 - r).log()
+            self._add("bce", -(x * (r.log() - log_not_r) + log_not_r).sum())
+            # p ln p -> 0 for p -> 0: the logarithm must be finite there, whatever its value.
+            tiny = torch.finfo(torch.float32).tiny
+            not_x = 1 - x
+            self._add("entropy", -(x * x.clamp(min=tiny).log() + not_x * not_x.clamp(min=tiny).log()).sum())
+        if len(self.shape) == 3:
+            self._add("ssim", ssim(x - low, reconstruction - low, peak=high - low).sum())
+
+    def _add_code(self, code: Tensor) -> None:
+        h = (code if self._all_active else code[:, self.active.to(code.device)]).abs()  # (B, n)
+        self._add("on", (h > self.threshold).sum(0))  # (n,)
+        l1 = h.sum(1)
+        self._add("code_l1", l1.sum())
+        if self._units > 1:
+            self._add("hoyer", _hoyer(h, l1).sum())
+
+    def compute(self) -> dict[str, float]:
+        """The metrics of everything added so far, by the names of the module docstring.
+
+        What is not defined is left out: `bce` and `bce_excess` for data beyond [0, 1], `ssim` for other
+        shapes than (C, H, W), `code_hoyer` for a single unit, `psnr_input` and `psnr_gain` when no input was
+        corrupted. What depends on a NaN or an infinity is NaN. A perfect reconstruction has an infinite PSNR.
+
+        Raises:
+            ValueError: before the first sample.
+        """
+        if not self._count:
+            raise ValueError("compute needs at least 1 sample, got 0: call update first")
+        count, elements = self._count, math.prod(self.shape)
+        total = {name: value.sum().item() for name, value in self._sums.items()}
+        error = total["error"]
+        spread = total["deviation_squared"] - self._sums["deviation"].square().sum().item() / count
+        mse = error / count / elements
+        result = {
+            "mse": mse,
+            "squared_error": error / count,
+            "psnr": self._psnr(mse),
+            "explained_variance": 1 - error / spread if spread > 0 else math.nan,
+        }
+        if "bce" in total:
+            result["bce"] = total["bce"] / count / elements
+            result["bce_excess"] = (total["bce"] - total["entropy"]) / count / elements
+        if "ssim" in total:
+            result["ssim"] = total["ssim"] / count
+        if not math.isfinite(error):  # clamps would hide an infinity
+            result = dict.fromkeys(result, math.nan)
+        if "input_error" in total and total["input_error"] != 0:
+            result["psnr_input"] = self._psnr(total["input_error"] / count / elements)
+            result["psnr_gain"] = result["psnr"] - result["psnr_input"]
+        return {**result, **self._code_metrics(total), "compression_ratio": elements / self._units}
+
+    def _code_metrics(self, total: dict[str, float]) -> dict[str, float]:
+        result = {
+            "code_l0": total["on"] / self._count,
+            "code_l1": total["code_l1"] / self._count / self._units,
+            "code_active_fraction": total["on"] / self._count / self._units,
+            "code_dead_units": float((self._sums["on"] == 0).sum().item()),
+        }
+        if "hoyer" in total:
+            result["code_hoyer"] = total["hoyer"] / self._count
+        # A NaN unit is above no threshold: without this it would pass for a dead one.
+        return result if math.isfinite(total["code_l1"]) else dict.fromkeys(result, math.nan)
+
+    def _psnr(self, mse: float) -> float:
+        low, high = self.data_range
+        if mse == 0:
+            return math.inf
+        return 10 * math.log10((high - low) ** 2 / mse) if math.isfinite(mse) else math.nan
+
+
+def _hoyer(h: Tensor, l1: Tensor) -> Tensor:
+    """Hoyer's sparseness (B,) of h (B, n), n > 1, h >= 0. An all-zero code has no direction; it counts as 1,
+    the sparsest, because it uses no unit at all; `code_dead_units` tells a collapse from sparsity."""
+    root = math.sqrt(h.shape[1])
+    # Divided by its largest unit, so that squares of small or large codes stay inside float32.
+    peak = h.amax(1)
+    l2 = (h / peak[:, None]).square().sum(1).sqrt() * peak
+    value = ((root - l1 / l2) / (root - 1)).clamp(0, 1)
+    return torch.where(peak == 0, torch.ones_like(value), value)
+
+
+def ssim(x: Tensor, reconstruction: Tensor, *, peak: float) -> Tensor:
+    """Structural similarity (B,) of images (B, C, H, W) with intensities in [0, peak] (Wang, Bovik, Sheikh
+    and Simoncelli, 2004).
+
+        (2 mx my + c1)(2 sxy + c2) / ((mx^2 + my^2 + c1)(sx^2 + sy^2 + c2)),
+        c1 = (.01 peak)^2,  c2 = (.03 peak)^2
+
+    averaged over all pixels and channels, the local moments under an 11 x 11 Gaussian window of sigma 1.5
+    with reflected borders: the figures of torchmetrics' `structural_similarity_index_measure`, some 100 times
+    faster on a CPU, because the window is separable and, with its borders, one banded matrix per axis. Images
+    smaller than the window are reflected as often as it takes; 8 x 8 digits keep the same window.
+    """
+    down, across = _window(x.shape[-2]).to(x.device), _window(x.shape[-1]).to(x.device)
+    c1, c2 = (_SSIM_K1 * peak) ** 2, (_SSIM_K2 * peak) ** 2
+    maps = torch.stack((x, reconstruction, x * x + reconstruction * reconstruction, x * reconstruction))
+    mean_x, mean_r, square, product = down @ (maps @ across.T)  # each (B, C, H, W)
+    means, mean_squares = mean_x * mean_r, mean_x * mean_x + mean_r * mean_r
+    similarity = (2 * means + c1) * (2 * (product - means) + c2)
+    similarity = similarity / ((mean_squares + c1) * ((square - mean_squares).clamp(min=0) + c2))
+    per_image: Tensor = similarity.mean((1, 2, 3))
+    return per_image
+
+
+@cache
+def _window(size: int) -> Tensor:
+    """The matrix (size, size) that filters an axis with SSIM's Gaussian after reflecting its borders."""
+    offsets = np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1)
+    gaussian = np.exp(-((offsets / _SSIM_SIGMA) ** 2) / 2)
+    gaussian /= gaussian.sum()
+    reflect = np.pad(np.eye(size), ((_SSIM_RADIUS, _SSIM_RADIUS), (0, 0)), mode="reflect")
+    matrix = sum(weight * reflect[i : i + size] for i, weight in enumerate(gaussian))
+    return torch.from_numpy(np.asarray(matrix, dtype=np.float32))

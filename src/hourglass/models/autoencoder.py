@@ -1,0 +1,121 @@
+"""The contract of an autoencoder.
+
+An encoder maps an input to a code, a decoder maps the code back to the space of the inputs:
+
+    h = f(x),    r = g(h),    r = g(f(x)) close to x
+
+Between them stands a bottleneck, which turns what the encoder puts out into the code: an activation
+for a deterministic code, a sample for a stochastic one, a selection for a sparse one. An autoencoder
+is the three in a row; the families (`MLP`, `Conv`) only differ in how they build encoder and decoder.
+Nothing here knows how a model is trained, configured or tracked.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.activations import activation, activation_range
+from hourglass.bottlenecks import Bottleneck
+
+
+class Output(NamedTuple):
+    """What a forward pass returns."""
+
+    reconstruction: Tensor
+    """(B, *shape): the reconstruction, in the data's own range."""
+    code: Tensor
+    """(B, code_size): the code that the decoder saw."""
+    losses: dict[str, Tensor]
+    """The bottleneck's own loss terms by name: scalars, already weighted. Empty for a deterministic code."""
+
+
+class Autoencoder(nn.Module):
+    """An encoder, a bottleneck and a decoder.
+
+    Weights start Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents that the
+    recipes come from.
+
+    Args:
+        shape: shape of one sample: (channels, height, width) or (features,).
+        encoder: maps (B, *shape) to (B, bottleneck.inputs), without an activation at its end.
+        bottleneck: maps (B, bottleneck.inputs) to the code (B, code_size).
+        decoder: maps the code to (B, *shape), without an activation at its end.
+        output_activation: name of the activation of the reconstruction.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        encoder: nn.Module,
+        bottleneck: Bottleneck,
+        decoder: nn.Module,
+        output_activation: str,
+    ) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.encoder = encoder
+        self.bottleneck = bottleneck
+        self.decoder = decoder
+        self.output_range = activation_range(output_activation, key="output_activation")
+        self.output_activation = activation(output_activation, key="output_activation")
+        self.apply(_glorot)
+
+    @property
+    def code_size(self) -> int:
+        """Number of code units."""
+        return self.bottleneck.code_size
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Inputs (B, *shape) to codes (B, code_size)."""
+        code: Tensor = self.bottleneck(self.encoder(x)).code
+        return code
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Codes (B, code_size) to reconstructions (B, *shape)."""
+        preactivation = self.decoder(code)
+        # Under autocast the last layer answers in bfloat16, whose sigmoid knows no value between 0.996
+        # and 1: the activation and the loss are always computed with 32 bits or more.
+        wide = torch.promote_types(preactivation.dtype, torch.float32)
+        reconstruction: Tensor = self.output_activation(preactivation.to(wide))
+        return reconstruction
+
+    def forward(self, x: Tensor) -> Output:
+        """Inputs (B, *shape) to their `Output`."""
+        code, losses = self.bottleneck(self.encoder(x))
+        return Output(self.decode(code), code, losses)
+
+    @abstractmethod
+    def squared_jacobian(self, x: Tensor) -> Tensor:
+        """Squared Frobenius norm of the encoder's Jacobian at each input: (B, *shape) to (B,).
+
+        |J(x)|^2 = sum_jk (d h_j / d x_k)^2: what the contractive penalty weighs (Rifai et al., 2011).
+        """
+
+
+def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`Autoencoder.squared_jacobian` for any encoder, by reverse-mode differentiation of every code unit.
+
+    Exact, and as many times dearer than a gradient as there are code units. Samples are taken in groups,
+    so that the Jacobians never fill more than about 256 MB.
+    """
+
+    def norm(sample: Tensor) -> Tensor:
+        jacobian: Tensor = torch.func.jacrev(lambda s: encode(s.unsqueeze(0)).squeeze(0))(sample)
+        return jacobian.square().sum()
+
+    with torch.no_grad():
+        code_size = encode(x[:1]).shape[1]
+    group = max(1, 64_000_000 // (code_size * x[0].numel()))
+    result: Tensor = torch.func.vmap(norm, chunk_size=group)(x)
+    return result
+
+
+def _glorot(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,109 @@
+"""Fully connected autoencoders: vanilla (no hidden layer) and multilayer.
+
+With layers l = 1..depth of widths n_l, the encoder is
+
+    a_0 = x,    a_l = s(W_l a_{l-1} + b_l),    h = bottleneck(W a_depth + b)
+
+and the decoder the same in reverse order, with the output activation at its end.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.activations import activation as build_activation
+from hourglass.bottlenecks import Bottleneck
+from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
+
+
+class MLP(Autoencoder):
+    """A fully connected autoencoder over inputs of any shape, which it flattens.
+
+    `depth` counts the hidden layers of the encoder before the code. For MNIST (784 inputs) and code size 64:
+
+    - depth 0 is the vanilla autoencoder 784-64-784;
+    - depth 1 with widths [128] is 784-128-64-128-784;
+    - depth 2 with widths null tapers geometrically: 784-340-148-64-148-340-784.
+
+    Reference: Reducing the dimensionality of data with neural networks (Hinton & Salakhutdinov, 2006).
+
+    Args:
+        shape: shape of one sample.
+        code_size: number of code units, at least 1; more than the inputs is an overcomplete code.
+        depth: hidden layers of the encoder, at least 0.
+        widths: units of each hidden layer of the encoder, `depth` of them; null: a geometric taper.
+        decoder_widths: units of each hidden layer of the decoder, as many as one likes; null: the mirror image.
+        activation: activation of the hidden layers.
+        output_activation: activation of the reconstruction.
+        bottleneck: builds the bottleneck from the code size.
+
+    Raises:
+        ValueError: a number out of its range, or widths that don't fit the depth.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: Sequence[int],
+        code_size: int,
+        depth: int,
+        widths: Sequence[int] | None,
+        decoder_widths: Sequence[int] | None,
+        activation: str,
+        output_activation: str,
+        bottleneck: Callable[..., Bottleneck],
+    ) -> None:
+        shape = tuple(shape)
+        inputs = int(torch.Size(shape).numel())
+        if code_size < 1:
+            raise ValueError(f"code_size must be at least 1, got {code_size}")
+        if depth < 0:
+            raise ValueError(f"depth must be at least 0, got {depth}")
+        hidden = list(widths) if widths is not None else taper(inputs, code_size, depth)
+        if len(hidden) != depth:
+            raise ValueError(
+                f"widths must list one width for each of depth={depth} hidden layers or be null, got {hidden}"
+            )
+        mirrored = list(decoder_widths) if decoder_widths is not None else hidden[::-1]
+        for key, values in (("widths", hidden), ("decoder_widths", mirrored)):
+            if any(width < 1 for width in values):
+                raise ValueError(f"{key} must be at least 1, got {values}")
+        neck = bottleneck(code_size=code_size)
+        super().__init__(
+            shape=shape,
+            encoder=nn.Sequential(nn.Flatten(), *_layers([inputs, *hidden, neck.inputs], activation)),
+            bottleneck=neck,
+            decoder=nn.Sequential(*_layers([code_size, *mirrored, inputs], activation), nn.Unflatten(1, shape)),
+            output_activation=output_activation,
+        )
+        self.depth = depth
+
+    def squared_jacobian(self, x: Tensor) -> Tensor:
+        """See `Autoencoder.squared_jacobian`; without hidden layers in closed form (Rifai et al., 2011):
+
+        |J(x)|^2 = sum_j s'(a_j)^2 sum_k W_jk^2
+        """
+        slope = self.bottleneck.slope(self.encoder(x))  # (B, code_size)
+        if self.depth > 0 or slope is None:
+            return exact_squared_jacobian(self.encode, x)
+        (weight, _bias) = self.encoder.parameters()  # (code_size, inputs)
+        return slope.square() @ weight.square().sum(dim=1)
+
+
+def taper(inputs: int, code_size: int, depth: int) -> list[int]:
+    """Widths of `depth` layers that shrink by the same factor from `inputs` to `code_size`.
+
+    n_l = inputs (code_size / inputs)^(l / (depth + 1)),  l = 1..depth, rounded.
+    """
+    factor = (code_size / inputs) ** (1 / (depth + 1))
+    return [max(1, round(inputs * factor**layer)) for layer in range(1, depth + 1)]
+
+
+def _layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
+    """Linear layers through `sizes`, with the activation between them but not at the end."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), build_activation(activation)]
+    return layers[:-1]

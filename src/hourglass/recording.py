@@ -1,0 +1,143 @@
+"""Recording: what a run keeps besides its losses and metrics, as configured by the group `tracking`."""
+
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from hourglass.callbacks import Checkpoints, Pictures, Usefulness
+from hourglass.compose import Parts
+from hourglass.config import config_hash
+from hourglass.data import Dataset
+from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
+
+
+class Recorder:
+    """What is recorded of a run, and where.
+
+    Args:
+        uri: tracking server or database; null: MLFLOW_TRACKING_URI, else mlflow.db in the current directory.
+        experiment: name of the MLflow experiment.
+        log_every_n_steps: optimizer steps between two points of a training curve; the training procedure reads it.
+        images: whether pictures are logged.
+        image_count: test samples in a picture, at least 1.
+        image_every: epochs between two pictures, at least 1; null: about five in a training.
+        usefulness: whether the code is probed and compared with PCA after the test.
+        probe_samples: training samples that a probe learns from, at least 10.
+        checkpoint_every: epochs between two checkpoints to resume from, at least 1.
+        log_model: whether an MLflow model with a signature is logged too.
+    """
+
+    def __init__(
+        self,
+        *,
+        uri: str | None,
+        experiment: str,
+        log_every_n_steps: int,
+        images: bool,
+        image_count: int,
+        image_every: int | None,
+        usefulness: bool,
+        probe_samples: int,
+        checkpoint_every: int,
+        log_model: bool,
+    ) -> None:
+        for key, value, lowest in (
+            ("log_every_n_steps", log_every_n_steps, 1),
+            ("image_count", image_count, 1),
+            ("image_every", image_every, 1),
+            ("probe_samples", probe_samples, 10),
+            ("checkpoint_every", checkpoint_every, 1),
+        ):
+            if value is not None and value < lowest:
+                raise ValueError(f"{key} must be at least {lowest}, got {value}")
+        if not experiment:
+            raise ValueError("experiment must be a name, got ''")
+        self.uri = uri
+        self.experiment = experiment
+        self.images = images
+        self.image_count = image_count
+        self.image_every = image_every
+        self.usefulness = usefulness
+        self.probe_samples = probe_samples
+        self.checkpoint_every = checkpoint_every
+        self.log_model = log_model
+
+    def open(self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts) -> Run:
+        """Start the run of a configuration, or go on with the one that `resume` names."""
+        uri = resolve_uri(self.uri)
+        resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
+        if config.study:
+            tags["study"] = config.study
+        if config.resume:
+            run = Run.resume(config.resume, uri=uri)
+            run.set_tags(tags)
+        else:
+            prepare(uri)
+            reap(uri, self.experiment)
+            run = Run.start(
+                uri=uri,
+                experiment=self.experiment,
+                name=config.name or run_name(choices, parts),
+                tags=tags,
+                params=flatten(resolved),
+            )
+            run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
+        run.log_text(yaml.safe_dump(resolved, sort_keys=False), "config.yaml")
+        return run
+
+    def close(self, run: Run, parts: Parts) -> None:
+        """Record the weights and what is known at the end."""
+        learner, model, data = parts.learner, parts.model, parts.data
+        run.log_metrics(
+            {
+                "time/fit_seconds": learner.seconds,
+                "time/steps_per_second": learner.steps_done / learner.seconds if learner.seconds else 0.0,
+                "model/parameters": sum(weight.numel() for weight in model.parameters()),
+                "model/code_size": model.code_size,
+            },
+            step=learner.steps_done,
+        )
+        metadata = {
+            "shape": ",".join(map(str, data.shape)),
+            "low": str(data.range[0]),
+            "high": str(data.range[1]),
+        }
+        run.log_weights(model.state_dict(), metadata=metadata)
+        if self.log_model:
+            log_model(run, model.cpu(), data.scaled(data.test.x[:2]))
+
+    def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
+        """The callbacks that record into `run`; pictures on disk go to `folder`."""
+        chosen: list[Any] = [Checkpoints(run=run, every=self.checkpoint_every)]
+        if self.images:
+            chosen.append(Pictures(run=run, data=data, count=self.image_count, every=self.image_every, folder=folder))
+        if self.usefulness:
+            chosen.append(Usefulness(run=run, data=data, train_samples=self.probe_samples))
+        return chosen
+
+
+def run_name(choices: Mapping[str, str], parts: Parts) -> str:
+    """A name that a person can tell apart: `conv-128 mnist masking`."""
+    words = [f"{choices.get('model', 'model')}-{parts.model.code_size}", parts.data.name]
+    words += [choices[group] for group in ("noise", "regularizer") if choices.get(group, "none") != "none"]
+    return " ".join(words)
+
+
+def code_version() -> dict[str, str]:
+    """Tags that say which code ran: the commit, and whether the files differed from it."""
+    source = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        result = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
+        return result.stdout.strip() if result.returncode == 0 else ""
+
+    tags = {"hourglass_version": version("hourglass")}
+    if sha := git("rev-parse", "HEAD"):
+        tags |= {"git_sha": sha, "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+    return tags

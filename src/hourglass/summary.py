@@ -1,0 +1,56 @@
+"""What a command prints at its end: a short table, and where to look."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hourglass.train import Result
+
+SHOWN = {
+    "reconstruction": ("reconstruction loss", "{:.5f}"),
+    "mse": ("mean squared error", "{:.5f}"),
+    "mse_over_pca": ("  over PCA of equal size", "{:.2f}"),
+    "bce": ("binary cross-entropy", "{:.4f} nats per value"),
+    "psnr": ("PSNR", "{:.2f} dB"),
+    "psnr_gain": ("  gained over the noisy input", "{:+.2f} dB"),
+    "ssim": ("SSIM", "{:.3f}"),
+    "explained_variance": ("explained variance", "{:.1%}"),
+    "code_active_fraction": ("active code units per sample", "{:.1%}"),
+    "code_dead_units": ("dead code units", "{:.0f}"),
+    "knn_accuracy": ("5-NN accuracy on the code", "{:.1%}"),
+    "linear_accuracy": ("linear probe accuracy", "{:.1%}"),
+}
+
+
+def table(metrics: Mapping[str, float], *, stage: str) -> str:
+    """The metrics of one stage that a reader wants first, a line each."""
+    rows = [
+        (label, form.format(metrics[f"{stage}/{name}"]))
+        for name, (label, form) in SHOWN.items()
+        if f"{stage}/{name}" in metrics
+    ]
+    width = max((len(label) for label, _ in rows), default=0)
+    return "\n".join(f"  {label:<{width}}  {value}" for label, value in rows)
+
+
+def summary(result: "Result", *, folder: Path) -> str:
+    """What was trained, how good it is, how long it took, and three places to look."""
+    run, metrics = result.run, result.metrics
+    data = result.parts.data
+    picture = folder / "reconstructions.png"
+    lines = [
+        "",
+        f"{run.name}: {metrics['model/parameters']:,.0f} parameters, code of {metrics['model/code_size']:.0f}"
+        f" for {data.train.x[0].numel()} inputs, {len(data.train):,} training samples",
+        f"trained for {metrics['time/fit_seconds']:.1f} s at {metrics['time/steps_per_second']:.0f} steps/s;"
+        f" on the {len(data.test):,} test samples:",
+        "",
+        table(metrics, stage="test"),
+        "",
+    ]
+    if picture.exists():
+        lines.append(f"picture    {os.path.relpath(picture)}")
+    lines += [f"run        {run.id} in {run.uri}", "dashboard  hourglass ui"]
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""The Lightning side of a run: what ``self.log`` measures goes to ``Run.log_metrics``, and nothing else.
+
+The status of the run is not set here: Lightning calls ``finalize`` after the fit, before any test, and only the
+owner of the run knows how all of it went.
+"""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers.logger import Logger
+
+from hourglass.tracking.run import Run
+
+
+class RunLogger(Logger):
+    """A Lightning logger that writes to ``run``, on the first process only.
+
+    Arguments:
+        run: the open run. It stays open; its owner ends it.
+    """
+
+    def __init__(self, *, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    @property
+    def name(self) -> str:
+        """The experiment."""
+        return self.run.experiment
+
+    @property
+    def version(self) -> str:
+        """The run's id."""
+        return self.run.id
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Adds points. Lightning's own ``epoch`` is left out: a staircase that would be every fourth point."""
+        self.run.log_metrics({key: value for key, value in metrics.items() if key != "epoch"}, step or 0)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run recorded the whole configuration when it started."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        self.run.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:  # noqa: ARG002 - Lightning's signature
+        self.run.flush()

@@ -1,0 +1,79 @@
+"""The points of a run on their way to the store: (metric, value, step, time).
+
+They are collected in memory and written together, because a call costs a database transaction whether it carries
+one point or a thousand. A write that fails because the store is locked or out of reach leaves its points in
+memory and is tried again; writing a point twice is harmless, since its name, step, time and value identify it.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hourglass.tracking.patience import PATIENCE, TrackingUnavailable, patiently
+
+POINTS_PER_WRITE = 500
+SECONDS_PER_WRITE = 2.0
+_SECONDS_BETWEEN_TRIES = 10.0  # while the store is away: an attempt may take seconds of the training's time
+_METRICS_PER_BATCH = 1000  # the most that MLflow takes in one call
+
+
+class Points:
+    """A buffer in front of one run's metrics.
+
+    Arguments:
+        client: an ``MlflowClient``.
+        uri: of its store, for error messages.
+        run_id: whose points they are.
+    """
+
+    def __init__(self, *, client: Any, uri: str, run_id: str) -> None:
+        self._client = client
+        self._uri = uri
+        self._run_id = run_id
+        self._waiting: list[Any] = []
+        self._tried_at = time.monotonic()
+        self._away_since: float | None = None
+
+    def add(self, values: Mapping[str, float], step: int) -> None:
+        """Adds one point per metric; writes all when 500 wait or 2 s have passed.
+
+        Raises:
+            TrackingUnavailable: the store has been away for longer than ``PATIENCE``.
+        """
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(key, float(value), now, step) for key, value in values.items()]
+        since = time.monotonic() - self._tried_at
+        if self._away_since is None:
+            due = len(self._waiting) >= POINTS_PER_WRITE or since >= SECONDS_PER_WRITE
+        else:
+            due = since >= _SECONDS_BETWEEN_TRIES
+        if due:
+            self._write_or_wait()
+
+    def write(self, patience: float = PATIENCE) -> None:
+        """Writes all points, waiting up to ``patience`` seconds for the store.
+
+        Raises:
+            TrackingUnavailable: the store stayed away; the points are kept.
+        """
+        try:
+            while self._waiting:
+                batch = self._waiting[:_METRICS_PER_BATCH]
+                patiently(lambda points=batch: self._send(points), self._uri, patience)  # type: ignore[misc]
+                del self._waiting[: len(batch)]
+            self._away_since = None
+        finally:
+            self._tried_at = time.monotonic()
+
+    def _write_or_wait(self) -> None:
+        try:
+            self.write(patience=0.0)
+        except TrackingUnavailable:
+            self._away_since = self._away_since or time.monotonic()
+            if time.monotonic() - self._away_since > PATIENCE:
+                raise
+
+    def _send(self, points: list[Any]) -> None:
+        self._client.log_batch(self._run_id, metrics=points)

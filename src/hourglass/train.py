@@ -1,0 +1,56 @@
+"""The composition root: a resolved configuration in, a tracked and tested model out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+
+from hourglass.callbacks import CHECKPOINT, Progress
+from hourglass.compose import Parts, compose
+from hourglass.config import build
+from hourglass.recording import Recorder
+from hourglass.tracking import Run, RunLogger
+
+
+class Result(NamedTuple):
+    """What a training leaves."""
+
+    run: Run
+    parts: Parts
+    metrics: dict[str, float]
+    """The last value of every metric, as recorded."""
+
+
+def train(config: DictConfig, *, choices: Mapping[str, str], folder: Path) -> Result:
+    """Compose, train, test and record one autoencoder.
+
+    Args:
+        config: the whole configuration, as `conf/config.yaml` composes it.
+        choices: the choice made in every group, for the run's tags.
+        folder: where files of this run go.
+
+    Raises:
+        HourglassError: a mistake in the configuration, before a run is opened; or a loss that became NaN.
+    """
+    pl.seed_everything(config.seed, verbose=False)
+    recorder: Recorder = build(config.tracking)
+    parts = compose(config)
+    trainer: pl.Trainer = build(config.trainer, callbacks=[Progress()], logger=False)
+    with recorder.open(config, choices=choices, parts=parts) as run:
+        trainer.logger = RunLogger(run=run)
+        trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
+        fit(trainer, parts, checkpoint=run.artifact(CHECKPOINT) if config.resume else None)
+        trainer.test(parts.learner, verbose=False)
+        recorder.close(run, parts)
+    return Result(run, parts, run.metrics)
+
+
+def fit(trainer: pl.Trainer, parts: Parts, *, checkpoint: Path | None) -> None:
+    """Train, going on from a checkpoint if there is one; Ctrl-C stays a KeyboardInterrupt."""
+    arguments: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
+    try:
+        trainer.fit(parts.learner, **arguments)
+    except SystemExit as end:  # what Lightning makes of Ctrl-C
+        raise (KeyboardInterrupt() if end.code == 1 else end) from end

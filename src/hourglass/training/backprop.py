@@ -1,0 +1,327 @@
+"""Training by backpropagation: the one step that serves every gradient-trained type.
+
+    output = model(noise(x))
+    terms  = {reconstruction: loss(output.reconstruction, x), **output.losses, **penalties(model, x, output)}
+    total  = sum(terms)
+
+The target is always the clean x. Each `training_step` receives a chunk of batches and steps the optimizer once per
+batch; schedules, clipping and logged steps count optimizer steps.
+"""
+
+import math
+import time
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from hourglass.data import Dataset
+from hourglass.errors import Diverged
+from hourglass.losses import Loss
+from hourglass.metrics import Metrics
+from hourglass.models import Autoencoder, Output
+from hourglass.noise import Corruption
+from hourglass.regularizers import Penalties
+from hourglass.training.batches import Batches, Chunk, chunk_rows
+from hourglass.training.keep_best import KeepBest
+
+EVAL_BATCH = 1000
+"""Samples of a batch in validation and test; part of what makes their noise the same in every run."""
+
+
+class Backprop(pl.LightningModule):
+    """Trains an autoencoder by stochastic gradient descent on loss, bottleneck terms and penalties.
+
+    Args:
+        model: the autoencoder.
+        noise: the corruption of what the model sees.
+        penalties: the regularizers.
+        loss: the reconstruction loss.
+        optimizer: the optimizer over the model's parameters.
+        data: the data set.
+        epochs: passes over the training set, at least 1.
+        max_steps: optimizer steps after which training ends even within an epoch; null: no limit.
+        batch_size: samples of a batch, at least 1.
+        schedule: `constant`, or `cosine` down to zero over the whole training.
+        warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
+        gradient_clip: largest norm of the gradient, above 0; null: no clipping.
+        code_threshold: |h| above which a code unit counts as active.
+        log_every_n_steps: a training point is the mean over that many steps, at least 1.
+        keep: see `KeepBest`.
+        patience: see `KeepBest`.
+
+    Raises:
+        ValueError: a number out of its range.
+        Diverged: a loss became NaN or infinite.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        noise: Corruption,
+        penalties: Penalties,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        data: Dataset,
+        epochs: int,
+        max_steps: int | None,
+        batch_size: int,
+        schedule: Literal["constant", "cosine"],
+        warmup_steps: int,
+        gradient_clip: float | None,
+        code_threshold: float,
+        log_every_n_steps: int,
+        keep: Literal["best", "last"],
+        patience: int | None,
+    ) -> None:
+        super().__init__()
+        for key, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("log_every_n_steps", log_every_n_steps),
+        ):
+            if value < 1:
+                raise ValueError(f"{key} must be at least 1, got {value}")
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1 or null, got {max_steps}")
+        if schedule not in ("constant", "cosine"):
+            raise ValueError(f"schedule must be one of constant, cosine, got {schedule!r}")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
+        if gradient_clip is not None and not gradient_clip > 0:
+            raise ValueError(f"gradient_clip must be above 0 or null, got {gradient_clip}")
+        self.automatic_optimization = False
+        self.model = model
+        self.noise = noise
+        self.penalties = penalties
+        self.loss = loss
+        self.optimizer = optimizer
+        self.keep_best = KeepBest(keep=keep, patience=patience)
+        self.data = data
+        self.batch_size = batch_size
+        steps = epochs * -(-len(data.train.x) // batch_size)
+        self.steps = min(steps, max_steps or steps)
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.gradient_clip = gradient_clip
+        self.code_threshold = code_threshold
+        self.log_every_n_steps = log_every_n_steps
+        self.steps_done = 0
+        self.seconds = 0.0  # of training, logging included, validation not
+        self._since_point: dict[str, list[float]] = {}
+        self._sums: dict[str, float] = {}
+        self._measure: Metrics
+        self._started: float | None = None
+        self._random: Tensor | None = None
+
+    # -- the step ------------------------------------------------------------------------------------------------
+
+    def terms(self, x: Tensor, corrupted: Tensor) -> tuple[Output, dict[str, Tensor]]:
+        """Clean and corrupted (B, *shape) to the output and every loss term, weighted scalars by name."""
+        output = self.model(corrupted)
+        return output, {
+            "reconstruction": self.loss(output.reconstruction, x),
+            **output.losses,
+            **self.penalties(self.model, x, output),
+        }
+
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
+        """One optimizer step for each batch of the chunk."""
+        optimizer = self.trainer.optimizers[0]
+        clip = self.gradient_clip
+        history: list[dict[str, Tensor]] = []
+        remaining = self.steps - self.steps_done
+        starts = range(0, len(chunk.x), self.batch_size)[:remaining]
+        for begin in starts:
+            rows = slice(begin, begin + self.batch_size)
+            x = self.data.scaled(chunk.x[rows])
+            corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
+            _, terms = self.terms(x, corrupted)
+            total = torch.stack(list(terms.values())).sum() if len(terms) > 1 else terms["reconstruction"]
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(total)
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+            self._set_rate(optimizer, self.steps_done + len(history))
+            optimizer.step()
+            # Within one autocast region the casts of the weights are cached: without this, every step but
+            # the chunk's first would see the weights of the first.
+            torch.clear_autocast_cache()
+            history.append({"loss": total.detach(), **{name: term.detach() for name, term in terms.items()}})
+        self._record(history)
+
+    def _set_rate(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        if self.schedule == "constant" and step > self.warmup_steps:
+            return
+        factor = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        if self.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def _record(self, history: list[dict[str, Tensor]]) -> None:
+        """Count the steps, refuse values that are not finite, and log a point every so many steps."""
+        names = list(history[0])
+        # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
+        values = torch.stack([torch.stack([terms[name] for name in names]) for terms in history]).tolist()
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for row in values:
+            self.steps_done += 1
+            for name, value in zip(names, row, strict=True):
+                if not math.isfinite(value):
+                    raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
+                self._since_point.setdefault(f"train/{name}", []).append(value)
+            if self.steps_done % self.log_every_n_steps == 0 or self.steps_done == self.steps:
+                self._log_point()
+        # Lightning counts a step when its own wrapper of the optimizer is called, which would cost more than
+        # the small net's whole step; the count itself is what checkpoints and loggers need.
+        progress.total.ready += len(values)
+        progress.total.completed += len(values)
+
+    def _log_point(self) -> None:
+        means = {name: sum(values) / len(values) for name, values in self._since_point.items()}
+        self._since_point = {}
+        if self.logger is not None:
+            self.logger.log_metrics(means, step=self.steps_done)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop when the steps are used up."""
+        if self.steps_done >= self.steps:
+            self.trainer.should_stop = True
+
+    # -- measuring -----------------------------------------------------------------------------------------------
+
+    def _stop_clock(self) -> None:
+        if self._started is not None:
+            self.seconds += time.perf_counter() - self._started
+            self._started = None
+
+    def _start_measuring(self) -> None:
+        self._sums = {}
+        self._measure = Metrics(
+            shape=self.data.shape,
+            data_range=self.data.range,
+            threshold=self.code_threshold,
+            active=self.model.bottleneck.active,
+        )
+
+    def _measure_batch(self, batch: Chunk, index: int) -> None:
+        x = self.data.scaled(batch.x)
+        # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
+        with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
+            corrupted = self.noise(x)
+            output, terms = self.terms(x, corrupted)
+        self._measure.update(x, corrupted, output.reconstruction, output.code)
+        for name, term in {"loss": torch.stack(list(terms.values())).sum(), **terms}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
+
+    def _log_measured(self, stage: str, samples: int) -> None:
+        means = {name: value / samples for name, value in self._sums.items()}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
+        values = {f"{stage}/{name}": value for name, value in {**means, **self._measure.compute()}.items()}
+        self.log_dict(values, logger=False)
+        if self.logger is not None:
+            self.logger.log_metrics(values, step=self.steps_done)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self) -> None:
+        """Stop the clock where no validation did."""
+        self._stop_clock()
+
+    def on_validation_epoch_start(self) -> None:
+        """Stop the clock and start a measurement."""
+        self._stop_clock()
+        self._start_measuring()
+
+    def validation_step(self, batch: Chunk, batch_idx: int) -> None:
+        """Measure one batch of the validation set."""
+        self._measure_batch(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/...`."""
+        self._log_measured("val", len(self.data.validation.x))
+
+    def on_test_epoch_start(self) -> None:
+        """Start a measurement."""
+        self._start_measuring()
+
+    def test_step(self, batch: Chunk, batch_idx: int) -> None:
+        """Measure one batch of the test set."""
+        self._measure_batch(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log `test/...`."""
+        self._log_measured("test", len(self.data.test.x))
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> Batches:
+        """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
+        x = self._resident(self.data.train.x)
+        return Batches(
+            x=x,
+            corrupted=self._freeze(x) if self.noise.frozen else None,
+            rows=chunk_rows(x, self.batch_size),
+            order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
+        )
+
+    def val_dataloader(self) -> Batches:
+        """The validation set in order."""
+        return Batches(x=self._resident(self.data.validation.x), corrupted=None, rows=EVAL_BATCH, order=None)
+
+    def test_dataloader(self) -> Batches:
+        """The test set in order."""
+        return Batches(x=self._resident(self.data.test.x), corrupted=None, rows=EVAL_BATCH, order=None)
+
+    def _resident(self, x: Tensor) -> Tensor:
+        """Move x to the device once, unless that is forbidden or would take more than half of what is free."""
+        if self.device.type != "cuda" or self.data.resident == "never":
+            return x
+        free, _ = torch.cuda.mem_get_info(self.device)
+        if self.data.resident == "auto" and x.numel() * x.element_size() > free // 2:
+            return x
+        return x.to(self.device)
+
+    def _freeze(self, x: Tensor) -> Tensor:
+        with self.noise.fixed(), torch.no_grad():
+            return torch.cat([self.noise(self.data.scaled(block)) for block in torch.split(x, EVAL_BATCH)])
+
+    # -- Lightning -----------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer, with the rate that schedules start from noted."""
+        for group in self.optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        return self.optimizer
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The choice of the weights to keep."""
+        return [self.keep_best]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumed training needs to go on exactly as the undisturbed one would."""
+        checkpoint["backprop"] = {
+            "steps_done": self.steps_done,
+            "seconds": self.seconds,
+            "random": torch.get_rng_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        state = checkpoint["backprop"]
+        self.steps_done = state["steps_done"]
+        self.seconds = state["seconds"]
+        self._random = state["random"]
+
+    def on_train_start(self) -> None:
+        """Continue the random numbers of a resumed training."""
+        if self._random is not None:
+            torch.set_rng_state(self._random)
+            self._random = None

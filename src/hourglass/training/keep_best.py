@@ -1,0 +1,53 @@
+"""Which epoch's weights a training keeps."""
+
+import math
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+
+class KeepBest(pl.Callback):
+    """At the end of training, puts back the weights of the epoch with the lowest validation reconstruction loss.
+
+    The penalties are left out of the choice, so that it doesn't depend on their weight; the test set has no part in it.
+
+    Args:
+        keep: `best`, or `last` to leave the weights as training left them.
+        patience: epochs without an improvement after which training ends early, at least 1; null: never.
+    """
+
+    def __init__(self, *, keep: Literal["best", "last"], patience: int | None) -> None:
+        if keep not in ("best", "last"):
+            raise ValueError(f"keep must be one of best, last, got {keep!r}")
+        if patience is not None and patience < 1:
+            raise ValueError(f"patience must be at least 1 or null, got {patience}")
+        self.keep = keep
+        self.patience = patience
+        self.lowest = math.inf
+        self.epoch = -1
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Compare this epoch with the best one."""
+        value = float(trainer.callback_metrics["val/reconstruction"])
+        if value < self.lowest:
+            self.lowest, self.epoch = value, trainer.current_epoch
+            if self.keep == "best":
+                self.weights = {name: w.detach().clone() for name, w in pl_module.model.state_dict().items()}
+        elif self.patience is not None and trainer.current_epoch - self.epoch >= self.patience:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
+        """Put the best weights back."""
+        if self.weights:
+            pl_module.model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs."""
+        return {"lowest": self.lowest, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.lowest, self.epoch = state_dict["lowest"], state_dict["epoch"]
+        self.weights = state_dict["weights"]

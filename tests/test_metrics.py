@@ -1,0 +1,254 @@
+"""Every metric against a number computed by hand, and the laws: batches don't matter, NaN shows."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from hourglass.metrics import BCE_EPS, Metrics, ssim
+
+KEYS_CODE = {"code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_dead_units"}
+
+
+def measure(x, reconstruction, code=None, *, corrupted=None, data_range=(0.0, 1.0), threshold=1e-3, active=None):
+    code = torch.ones(len(x), 4) if code is None else code
+    active = torch.ones(code.shape[1]) if active is None else active
+    metrics = Metrics(shape=x.shape[1:], data_range=data_range, threshold=threshold, active=active)
+    metrics.update(x, corrupted, reconstruction, code)
+    return metrics.compute()
+
+
+def test_errors_by_hand():
+    x = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    reconstruction = torch.tensor([[0.1, 0.8], [0.5, 0.2]])
+    result = measure(x, reconstruction)
+    squares = 0.01 + 0.04 + 0.09  # of all four elements
+    assert result["squared_error"] == pytest.approx(squares / 2, rel=1e-6)
+    assert result["mse"] == pytest.approx(squares / 4, rel=1e-6)
+    assert result["psnr"] == pytest.approx(10 * math.log10(1 / (squares / 4)), rel=1e-6)
+    # Column means are 0.25 and 0.75; each of the four elements lies 0.25 away.
+    assert result["explained_variance"] == pytest.approx(1 - squares / (4 * 0.0625), rel=1e-6)
+
+
+def test_bce_by_hand():
+    result = measure(torch.tensor([[1.0, 0.25]]), torch.tensor([[0.5, 0.75]]))
+    bce = (math.log(2) - 0.25 * math.log(0.75) - 0.75 * math.log(0.25)) / 2
+    floor = (0 - 0.25 * math.log(0.25) - 0.75 * math.log(0.75)) / 2
+    assert result["bce"] == pytest.approx(bce, rel=1e-6)
+    assert result["bce_excess"] == pytest.approx(bce - floor, rel=1e-6)
+
+
+def test_bce_at_its_floor_and_at_its_clamp():
+    grey = torch.rand(50, 7, generator=torch.Generator().manual_seed(0))
+    assert measure(grey, grey)["bce_excess"] == pytest.approx(0, abs=1e-6)
+    worst = measure(torch.ones(1, 1), torch.tensor([[-3.0]]))["bce"]
+    assert worst == pytest.approx(-math.log(BCE_EPS), rel=1e-6)
+
+
+def test_peak_is_the_width_of_the_range():
+    x = torch.tensor([[-1.0, 1.0]])
+    result = measure(x, x + 0.1, data_range=(-1.0, 1.0))
+    assert result["psnr"] == pytest.approx(10 * math.log10(4 / 0.01), rel=1e-5)
+    assert "bce" not in result
+    assert "bce_excess" not in result
+
+
+def test_perfect_and_constant():
+    x = torch.rand(5, 3)
+    result = measure(x, x)
+    assert result["mse"] == 0
+    assert result["psnr"] == math.inf
+    assert result["explained_variance"] == 1
+    assert math.isnan(measure(torch.ones(5, 3), torch.zeros(5, 3))["explained_variance"])
+
+
+def test_explained_variance_far_from_zero():
+    """Deviations are taken from the first sample: raw second moments would cancel in float32."""
+    x = 1e4 + torch.randn(1000, 3, generator=torch.Generator().manual_seed(0))
+    reconstruction = x.mean(0).expand_as(x)
+    assert measure(x, reconstruction, data_range=(0.0, 2e4))["explained_variance"] == pytest.approx(0, abs=1e-5)
+
+
+def test_code_metrics_by_hand():
+    code = torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 2.0, 0.05, 0.0]])
+    result = measure(torch.rand(2, 12), torch.rand(2, 12), code, threshold=0.1)
+    assert result["code_l0"] == 1.5
+    assert result["code_active_fraction"] == 1.5 / 4
+    assert result["code_dead_units"] == 2
+    assert result["code_l1"] == pytest.approx((7 + 2.05) / 8, rel=1e-6)
+    hoyer = [(2 - 7 / 5) / 1, (2 - 2.05 / math.sqrt(4 + 0.05**2)) / 1]  # sqrt(4) = 2
+    assert result["code_hoyer"] == pytest.approx(sum(hoyer) / 2, rel=1e-6)
+    assert result["compression_ratio"] == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "hoyer"),
+    [([1.0, 1.0, 1.0], 0), ([0.0, -7.0, 0.0], 1), ([0.0, 0.0, 0.0], 1), ([1e-30, 1e-30, 0.0], 0.8001)],
+)
+def test_hoyer_at_its_ends(code, hoyer):
+    if hoyer == 0.8001:
+        hoyer = (math.sqrt(3) - math.sqrt(2)) / (math.sqrt(3) - 1)
+    x = torch.rand(1, 5)
+    assert measure(x, x, torch.tensor([code]))["code_hoyer"] == pytest.approx(hoyer, abs=1e-6)
+
+
+def test_only_active_units_count():
+    code = torch.tensor([[3.0, 9.0, -4.0, 9.0], [0.0, 9.0, 2.0, 9.0]])
+    x = torch.rand(2, 12)
+    masked = measure(x, x, code, active=torch.tensor([1.0, 0.0, 1.0, 0.0]))
+    assert masked == measure(x, x, code[:, ::2])
+    assert masked["compression_ratio"] == 6
+
+
+def test_a_single_unit_has_no_hoyer():
+    x = torch.rand(2, 12)
+    assert "code_hoyer" not in measure(x, x, torch.rand(2, 1))
+
+
+def test_denoising_by_hand():
+    x = torch.zeros(2, 4)
+    result = measure(x, x + 0.01, corrupted=x + 0.1)
+    assert result["psnr_input"] == pytest.approx(20, rel=1e-6)
+    assert result["psnr_gain"] == pytest.approx(20, rel=1e-5)
+
+
+@pytest.mark.parametrize("corrupted", [None, torch.zeros(2, 4)])
+def test_no_denoising_without_corruption(corrupted):
+    x = torch.zeros(2, 4)
+    assert "psnr_input" not in measure(x, x, corrupted=corrupted)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 8, 8), (1, 20, 9)])
+def test_ssim_is_torchmetrics(shape):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(6, *shape, generator=generator)
+    reconstruction = (x + 0.2 * torch.randn(6, *shape, generator=generator)).clamp(0, 1)
+    reconstruction[0] = x[0]
+    x[1], reconstruction[1] = 0.0, 1.0  # flat images: the variances are exactly zero
+    expected = structural_similarity_index_measure(reconstruction, x, data_range=1.0, reduction="none")
+    torch.testing.assert_close(ssim(x, reconstruction, peak=1.0), expected, atol=1e-5, rtol=0)
+    assert measure(x, reconstruction)["ssim"] == pytest.approx(float(expected.mean()), abs=1e-5)
+
+
+def test_ssim_by_hand():
+    """Flat images have no variance: only the luminance term is left."""
+    value = ssim(torch.full((1, 1, 12, 12), 0.2), torch.full((1, 1, 12, 12), 0.6), peak=1.0)
+    assert float(value) == pytest.approx((2 * 0.12 + 1e-4) / (0.04 + 0.36 + 1e-4), rel=1e-4)
+
+
+def test_ssim_counts_intensities_from_the_low_end():
+    x, reconstruction = torch.rand(3, 1, 12, 12), torch.rand(3, 1, 12, 12)
+    unit = measure(x, reconstruction)["ssim"]
+    signed = measure(2 * x - 1, 2 * reconstruction - 1, data_range=(-1.0, 1.0))["ssim"]
+    assert signed == pytest.approx(unit, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+def test_ssim_of_images_smaller_than_half_the_window(size):
+    x = torch.rand(3, 1, size, size)
+    assert float(ssim(x, x, peak=1.0).mean()) == pytest.approx(1, abs=1e-5)
+    assert -1 <= float(ssim(x, 1 - x, peak=1.0).mean()) < 1
+
+
+def test_tables_have_no_ssim():
+    assert "ssim" not in measure(torch.rand(3, 6), torch.rand(3, 6))
+
+
+def test_batches_do_not_matter():
+    generator = torch.Generator().manual_seed(1)
+    x, corrupted, reconstruction = torch.rand(3, 700, 1, 28, 28, generator=generator)
+    code = torch.randn(700, 9, generator=generator).relu()
+    results = []
+    for size in (1, 33, 256, 700):
+        metrics = Metrics(shape=(1, 28, 28), data_range=(0.0, 1.0), threshold=1e-3, active=torch.ones(9))
+        for batch in torch.arange(700).split(size):
+            metrics.update(x[batch], corrupted[batch], reconstruction[batch], code[batch])
+        results.append(metrics.compute())
+    assert {"mse", "ssim", "bce_excess", "psnr_gain", *KEYS_CODE} <= results[0].keys()
+    for other in results[1:]:
+        assert other == pytest.approx(results[0], rel=1e-6)
+
+
+def test_agrees_with_float64():
+    generator = np.random.default_rng(0)
+    x, r = generator.random((2, 3000, 50))
+    result = measure(torch.from_numpy(x), torch.from_numpy(r))
+    assert result["mse"] == pytest.approx(((x - r) ** 2).mean(), rel=1e-6)
+    variance = ((x - x.mean(0)) ** 2).sum()
+    assert result["explained_variance"] == pytest.approx(1 - ((x - r) ** 2).sum() / variance, rel=1e-6)
+    bce = -(x * np.log(r) + (1 - x) * np.log1p(-r)).mean()
+    assert result["bce"] == pytest.approx(bce, rel=1e-6)
+
+
+def test_half_precision_is_accepted():
+    x = torch.rand(4, 1, 12, 12)
+    result = measure(x, x.bfloat16(), torch.ones(4, 3).bfloat16())
+    assert 0 < result["mse"] < 1e-4
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_diverged_reconstruction_is_nan(bad):
+    x = torch.rand(4, 1, 12, 12)
+    reconstruction = x.clone()
+    reconstruction[2, 0, 3, 3] = bad
+    result = measure(x, reconstruction, corrupted=x + 0.1)
+    quality = result.keys() - KEYS_CODE - {"compression_ratio", "psnr_input"}
+    assert {"mse", "bce", "psnr", "ssim", "explained_variance", "psnr_gain"} <= quality
+    assert all(math.isnan(result[key]) for key in quality)
+    assert all(math.isfinite(result[key]) for key in (*KEYS_CODE, "psnr_input"))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_diverged_code_is_nan(bad):
+    code = torch.zeros(4, 3)
+    code[1, 1] = bad
+    x = torch.rand(4, 6)
+    result = measure(x, x, code)
+    assert all(math.isnan(result[key]) for key in KEYS_CODE)
+    assert result["mse"] == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_damaged_data_is_nan(bad):
+    x = torch.rand(4, 1, 12, 12)
+    x[0, 0, 0, 0] = bad
+    result = measure(x, torch.rand(4, 1, 12, 12), corrupted=x)
+    assert math.isnan(result["mse"])
+    assert math.isnan(result["explained_variance"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": ()}, r"shape must hold sizes of at least 1, got \(\)"),
+        ({"data_range": (1.0, 1.0)}, r"data_range must be finite with low < high, got \(1.0, 1.0\)"),
+        ({"data_range": (0.0, math.nan)}, "data_range must be finite"),
+        ({"threshold": -1.0}, "threshold must be at least 0 and finite, got -1.0"),
+        ({"active": torch.zeros(2)}, r"active must be .* with a unit on, got \[0.0, 0.0\]"),
+    ],
+)
+def test_wrong_arguments(change, message):
+    arguments = {"shape": (6,), "data_range": (0.0, 1.0), "threshold": 0.1, "active": torch.ones(2)}
+    with pytest.raises(ValueError, match=message):
+        Metrics(**(arguments | change))
+
+
+def test_wrong_shapes():
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), threshold=0.1, active=torch.ones(2))
+    with pytest.raises(ValueError, match=r"reconstruction must have shape \(3, 6\), got \(3, 5\)"):
+        metrics.update(torch.rand(3, 6), None, torch.rand(3, 5), torch.rand(3, 2))
+    with pytest.raises(ValueError, match=r"code must have shape \(3, 2\), got \(3, 4\)"):
+        metrics.update(torch.rand(3, 6), None, torch.rand(3, 6), torch.rand(3, 4))
+    with pytest.raises(ValueError, match="at least 1 sample, got 0"):
+        metrics.compute()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_measures_the_same():
+    x, reconstruction, code = torch.rand(300, 1, 28, 28), torch.rand(300, 1, 28, 28), torch.randn(300, 5)
+    active = torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0])
+    there = measure(x.cuda(), reconstruction.cuda(), code.cuda(), active=active.cuda())
+    assert there == pytest.approx(measure(x, reconstruction, code, active=active), rel=1e-4)

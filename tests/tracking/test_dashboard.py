@@ -1,0 +1,130 @@
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hourglass.tracking import Run, serve
+from hourglass.tracking.dashboard import with_first_choices
+
+INDEX = '<!doctype html><html><head><script defer src="main.js"></script></head></html>'
+
+
+def _server(uri: str, port: int = 0) -> tuple["subprocess.Popen[str]", str]:
+    code = "import sys; from hourglass.tracking import serve; serve(uri=sys.argv[1], port=int(sys.argv[2]))"
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, uri, str(port)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert server.stdout is not None
+    return server, server.stdout.readline().split()[1]
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert answer.status == 200
+        return str(answer.read().decode())
+
+
+@pytest.fixture(scope="module")
+def served(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[psutil.Process, str, Run]]:
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copy(blank, folder / "mlflow.db")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    run = Run.start(uri=uri, experiment="hourglass", name="first", tags={}, params={})
+    run.log_text("hello", "note.txt")
+    run.finish()
+    server, url = _server(uri)
+    yield psutil.Process(server.pid), url, run
+    server.kill()
+    server.wait()
+
+
+def test_the_choices_stand_before_any_other_script_and_only_fill_gaps() -> None:
+    page = with_first_choices(INDEX, "#/experiments/1/runs")
+    script = page[: page.index("main.js")]
+    for key, value in [
+        ("mlflow.workflowType_v1", '"machine_learning"'),
+        ("mlflow.assistant.panelOpen_v1", "false"),
+        ("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true"),
+    ]:
+        assert f"if (localStorage.getItem('{key}') === null) localStorage.setItem('{key}', '{value}');" in script
+    assert "if (location.hash === '') location.replace('#/experiments/1/runs');" in script
+    assert "location" not in with_first_choices(INDEX, "")
+
+
+def test_a_page_that_is_not_understood_is_refused() -> None:
+    with pytest.raises(ValueError, match="this version of MLflow is not supported"):
+        with_first_choices("<html></html>", "")
+
+
+def test_the_installed_mlflow_knows_the_keys() -> None:
+    import mlflow
+
+    scripts = (Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js").glob("main.*.js")
+    text = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    for key in ("mlflow.workflowType", "mlflow.assistant.panelOpen", "mlflow.assistant.fab.autoOpenedOnFirstLoad"):
+        assert f'key:"{key}",version:1' in text
+
+
+def test_the_pages_are_served(served: tuple[psutil.Process, str, Run]) -> None:
+    _, url, run = served
+    assert _get(f"{url}/health") == "OK"
+    page = _get(f"{url}/")
+    assert "mlflow.workflowType_v1" in page
+    experiment = run._client.get_experiment_by_name("hourglass").experiment_id
+    assert f"location.replace('#/experiments/{experiment}/runs')" in page
+    assert _get(f"{url}/get-artifact?path=note.txt&run_id={run.id}") == "hello"
+
+
+def test_only_this_machine_is_served_by_one_process_that_ends_cleanly(
+    served: tuple[psutil.Process, str, Run],
+) -> None:
+    process, url, _ = served
+    listening = [each.laddr for each in process.net_connections() if each.status == psutil.CONN_LISTEN]
+    assert [address.ip for address in listening] == ["127.0.0.1"]
+    assert process.children(recursive=True) == []
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() in (0, None)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", listening[0].port))
+
+
+def test_a_server_that_goes_away_and_comes_back_loses_no_points(uri: str) -> None:
+    server, url = _server(uri)
+    port = int(url.rsplit(":", 1)[1])
+    try:
+        run = Run.start(uri=url, experiment="remote", name="far", tags={}, params={})
+        run.log_metrics({"loss": 1.0}, 1)
+        run.flush()
+        server.send_signal(signal.SIGINT)
+        assert server.wait() == 0
+        for step in range(2, 1000):
+            run.log_metrics({"loss": 1 / step}, step)
+        with pytest.raises(ValueError, match=f"tracking.uri={url} does not answer"):
+            run.flush(patience=0.5)
+        server, _ = _server(uri, port)
+        run.log_weights({}, metadata={"empty": "yes"})
+        run.finish()
+        assert run.history("loss") == [(step, 1 / step) for step in range(1, 1000)]
+        assert Run.find("far", url).artifact("weights.safetensors").is_file()
+        assert Run.find("far", uri).status == "FINISHED"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_port_in_use_is_named(uri: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port={port} on 127.0.0.1 cannot be used .*in use.*port={port + 1}"):
+            serve(uri=uri, port=port)
+    with pytest.raises(ValueError, match="port must be from 0 to 65535, got 70000"):
+        serve(uri=uri, port=70000)

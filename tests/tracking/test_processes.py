@@ -1,0 +1,119 @@
+"""Real processes that write, are killed, are interrupted."""
+
+import os
+import signal
+import sqlite3
+import threading
+import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+import pytest
+
+from hourglass.tracking import Run, reap
+from hourglass.tracking.processes import identity, is_alive
+
+POINTS = 1200
+
+
+@pytest.fixture
+def context() -> Any:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["hourglass.tracking.run", "mlflow.store.tracking.sqlalchemy_store"])
+    return context
+
+
+def _write(uri: str, name: str) -> None:
+    with Run.start(uri=uri, experiment="crowd", name=name, tags={}, params={"name": name}) as run:
+        for step in range(POINTS):
+            run.log_metrics({"loss": float(step)}, step)
+        run.log_text(name, "name.txt")
+
+
+def _hold(uri: str, pipe: Connection) -> None:
+    with Run.start(uri=uri, experiment="hourglass", name="held", tags={}, params={}) as run:
+        run.log_metrics({"loss": 0.5}, 7)
+        pipe.send(run.id)
+        time.sleep(60)
+
+
+def _held(context: Any, uri: str) -> tuple[Any, str]:
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_hold, args=(uri, theirs))
+    process.start()
+    return process, mine.recv()
+
+
+def test_eight_processes_write_to_one_new_file_and_nothing_is_lost(context: Any, uri: str) -> None:
+    workers = [context.Process(target=_write, args=(uri, f"worker-{index}")) for index in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 8
+    for index in range(8):
+        run = Run.find(f"worker-{index}", uri)
+        assert run.status == "FINISHED"
+        assert run.history("loss") == [(step, float(step)) for step in range(POINTS)]
+        assert run.params == {"name": run.name}
+        assert run.artifact("name.txt").read_text() == run.name
+
+
+def test_a_killed_process_is_found_out(context: Any, uri: str) -> None:
+    process, number = _held(context, uri)
+    assert reap(uri, "hourglass") == []  # it lives
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert Run.find(number, uri).status == "RUNNING"
+    assert reap(uri, "hourglass") == [number]
+    run = Run.find(number, uri)
+    assert run.status == "KILLED"
+    assert run.tags["failure"] == f"process {process.pid} ended without a word"
+    assert reap(uri, "hourglass") == []
+
+
+def test_ctrl_c_leaves_the_points_and_a_true_status(context: Any, uri: str) -> None:
+    process, number = _held(context, uri)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    run = Run.find(number, uri)
+    assert process.exitcode != 0  # the interrupt went on
+    assert run.status == "KILLED"
+    assert run.tags["failure"] == "interrupted by KeyboardInterrupt"
+    assert run.history("loss") == [(7, 0.5)]
+
+
+def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None:
+    with pytest.raises(ValueError, match=f"process {os.getpid()} is still writing it"):
+        Run.resume(run.id, uri=uri)
+
+
+def test_runs_of_other_hosts_are_left_alone(run: Run, uri: str) -> None:
+    run.set_tags({"host": "elsewhere", "pid": "1"})
+    assert reap(uri, "hourglass") == []
+    assert run.status == "RUNNING"
+
+
+def test_a_process_is_known_by_host_number_and_start() -> None:
+    tags = identity()
+    assert tags["pid"] == str(os.getpid())
+    assert is_alive(tags)
+    assert not is_alive(tags | {"host": "elsewhere"})
+    assert not is_alive(tags | {"process_start": f"{psutil.Process().create_time() - 60:.2f}"})  # number reused
+    assert not is_alive({"host": tags["host"]})
+
+
+def test_a_database_that_someone_else_locks_loses_nothing(run: Run, uri: str) -> None:
+    path = uri.removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(2.0, lambda: other.execute("COMMIT"))
+    release.start()
+    run.log_metrics({"loss": 0.25}, 1)
+    run.finish()
+    release.join()
+    other.close()
+    assert run.history("loss") == [(1, 0.25)]
+    assert run.status == "FINISHED"

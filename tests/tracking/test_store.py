@@ -1,0 +1,180 @@
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from hourglass.tracking import Run, TrackingUnavailable, prepare, reap, resolve_uri
+from hourglass.tracking.patience import patiently
+from hourglass.tracking.store import experiment_id, open_client
+
+
+def test_importing_the_package_leaves_mlflow_and_lightning_alone() -> None:
+    code = "import sys, hourglass.tracking; assert not {'mlflow', 'torch', 'pytorch_lightning'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_can_be_loaded() -> None:
+    import hourglass.tracking as tracking
+
+    assert all(getattr(tracking, name) is not None for name in tracking.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        tracking.nonsense  # noqa: B018
+
+
+def test_uri_is_the_given_one_else_the_environment_else_a_file_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert resolve_uri(None) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000/")
+    assert resolve_uri(None) == "http://127.0.0.1:5000"
+    assert resolve_uri("sqlite:///deep/x.db") == f"sqlite:///{tmp_path}/deep/x.db"
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "sqlite://", "sqlite:///:memory:", "sqlite:///"])
+def test_uri_of_no_store_is_refused(uri: str) -> None:
+    with pytest.raises(TrackingUnavailable, match=r"tracking.uri must be .* got"):
+        resolve_uri(uri)
+
+
+def test_prepare_makes_a_whole_database_in_wal_mode_and_leaves_it_alone_after(blank: Path) -> None:
+    before = blank.read_bytes()
+    prepare(f"sqlite:///{blank}")
+    assert blank.read_bytes() == before
+    with sqlite3.connect(blank) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert not list(blank.parent.glob("*.new-*"))
+
+
+def test_prepare_migrates_an_older_store(uri: str) -> None:
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision
+
+    command.downgrade(_get_alembic_config(uri), "-1")
+    prepare(uri)
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchone() == (
+            _get_latest_schema_revision(),
+        )
+
+
+def _prepare(uri: str) -> None:
+    prepare(uri)
+    open_client(uri).search_experiments()
+
+
+def test_processes_that_prepare_at_once_all_get_the_same_whole_store(tmp_path: Path) -> None:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["hourglass.tracking.run", "mlflow.store.tracking.sqlalchemy_store"])
+    workers = [context.Process(target=_prepare, args=(f"sqlite:///{tmp_path}/new/mlflow.db",)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_is_no_database_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(content)
+    for use in (prepare, lambda uri: Run.find("something", uri)):
+        with pytest.raises(TrackingUnavailable, match=r"mlflow.db cannot be read: ") as caught:
+            use(f"sqlite:///{path}")
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("CREATE TABLE experiments (id INTEGER)")
+    with pytest.raises(TrackingUnavailable, match="is not a whole MLflow database"):
+        prepare(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrackingUnavailable, match="cannot be used"):
+        prepare(f"sqlite:///{tmp_path}/file/mlflow.db")
+
+
+def test_reading_makes_no_database(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with pytest.raises(TrackingUnavailable, match="there is no such database"):
+        Run.find("something", uri)
+    assert reap(uri, "hourglass") == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with socket.socket() as taken:  # bound but not listening: nothing answers there
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(TrackingUnavailable, match=rf"{uri} cannot be reached .*refused"):
+            prepare(uri)
+
+
+@pytest.mark.parametrize(("code", "there"), [(200, True), (404, True), (401, True), (503, False)])
+def test_a_server_is_there_unless_a_gateway_says_that_it_is_not(code: int, there: bool) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(code)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}"
+    try:
+        if there:
+            prepare(uri)
+        else:
+            with pytest.raises(TrackingUnavailable, match="answers with error 503"):
+                prepare(uri)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_waiting_tries_again_until_the_store_is_back() -> None:
+    answers = iter([ConnectionError("gone"), RuntimeError("(sqlite3.OperationalError) database is locked"), 42])
+
+    def call() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patiently(call, "sqlite:///x") == 42
+
+
+def test_waiting_ends_and_passes_other_errors_on() -> None:
+    def away() -> None:
+        raise ConnectionError("gone\nlong story")
+
+    def wrong() -> None:
+        raise KeyError("wrong")
+
+    with pytest.raises(TrackingUnavailable, match=r"^tracking.uri=http://x does not answer: gone$"):
+        patiently(away, "http://x", patience=0.2)
+    with pytest.raises(KeyError, match="wrong"):
+        patiently(wrong, "http://x")
+
+
+def test_an_experiment_is_made_once_beside_the_database_and_a_deleted_one_is_refused(uri: str, tmp_path: Path) -> None:
+    client = open_client(uri)
+    first = experiment_id(client, uri, "my/study")
+    assert experiment_id(client, uri, "my/study") == first
+    assert client.get_experiment(first).artifact_location == f"file://{tmp_path}/mlartifacts/my~study"
+    client.delete_experiment(first)
+    with pytest.raises(ValueError, match="tracking.experiment=my/study was deleted"):
+        experiment_id(client, uri, "my/study")
