@@ -10,7 +10,7 @@ from hourglass.pca import fit, fit_cached, pca_for
 
 WHOLE = {
     "root": None,
-    "validation_size": 0,
+    "validation_size": 5000,
     "validation": "test",
     "split_seed": 0,
     "train_size": None,
@@ -102,7 +102,8 @@ def test_a_file_of_other_samples_is_replaced(tmp_path, caplog):
 
 def test_of_a_data_set(tmp_path, monkeypatch):
     monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path))
-    data = digits(**{**WHOLE, "test_share": 0.2, "validation_size": 100, "validation": "train"})
+    arguments = {key: value for key, value in WHOLE.items() if key != "root"}
+    data = digits(**arguments | {"test_share": 0.2, "validation_size": 100, "validation": "split"})
     pca = pca_for(data)
     assert (tmp_path / "pca" / f"{data.digest}.npz").exists()
     assert pca.mse(data.train.x, 8) == fit(data.train.x).mse(data.train.x, 8)

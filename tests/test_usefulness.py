@@ -78,7 +78,7 @@ def test_the_subset_is_random_and_repeatable():
 def test_principal_components_of_mnist():
     data = mnist(
         root=None,
-        validation_size=0,
+        validation_size=5000,
         validation="test",
         split_seed=0,
         train_size=None,
@@ -90,7 +90,7 @@ def test_principal_components_of_mnist():
     train, test = pca.encode(data.train.x[:4000], 32), pca.encode(data.test.x[:2000], 32)
     result = probe(train, data.train.y[:4000], test, data.test.y[:2000], train_samples=4000)
     # Within 0.02 of what scikit-learn 1.9 gave when this was written.
-    assert result == pytest.approx(MNIST_32, abs=0.02)
+    assert result == pytest.approx({"knn_accuracy": 0.915, "linear_accuracy": 0.855}, abs=0.02)
 
 
 def test_wrong_arguments():

@@ -17,19 +17,21 @@ WARM_UP = 2.0  # seconds
 
 
 def arguments() -> argparse.Namespace:
-    """--net, --seconds (of steady state) and --data (a torchvision root, holding MNIST/raw)."""
+    """--net, --seconds (of steady state), --data (a torchvision root, holding MNIST/raw); for Hourglass its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--net", choices=["small", "deep", "conv"], required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--trainer", choices=["exact", "fast"])  # Hourglass alone
+    parser.add_argument("--trainer", choices=["exact", "fast"])
+    parser.add_argument("--steps", type=int, help="optimizer steps of a fit, which Hourglass is told beforehand")
     return parser.parse_args()
 
 
 def train_images(root: Path) -> np.ndarray:
     """MNIST's training images, uint8 (60000, 28, 28)."""
     header = 16  # bytes: magic number and three sizes
-    return np.fromfile(root / "MNIST/raw/train-images-idx3-ubyte", dtype=np.uint8, offset=header).reshape(-1, 28, 28)
+    path = root / "MNIST/raw/train-images-idx3-ubyte"
+    return np.fromfile(path, dtype=np.uint8, offset=header).reshape(-1, 28, 28)
 
 
 class Clock:

@@ -17,7 +17,6 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from hourglass.compose import build_model, compose
 from hourglass.config import build, compose_config, update
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
@@ -45,7 +44,7 @@ class Trained(NamedTuple):
         config = OmegaConf.create(run.read_config())
         with safe_open(run.artifact(WEIGHTS), framework="pt") as file:
             metadata = file.metadata()
-        model = build_model(config, tuple(int(size) for size in metadata["shape"].split(",")))
+        model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
         model.load_state_dict(run.load_weights(WEIGHTS))
         return cls(run, config, model.eval(), (float(metadata["low"]), float(metadata["high"])))
 
@@ -62,9 +61,12 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     Raises:
         HourglassError: an override of anything but data and noise; data of another shape.
     """
+    from hourglass import process
     from hourglass.callbacks import Usefulness
+    from hourglass.compose import compose
     from hourglass.tracking import RunLogger
 
+    process.quieten()
     trained = Trained.of(reference, uri=uri)
     config, chosen = _with_overrides(trained, overrides)
     data = build(config.data)

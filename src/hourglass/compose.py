@@ -1,6 +1,5 @@
 """From a configuration to the parts of a training, with every mistake refused before anything is recorded."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hourglass.config import build
@@ -46,12 +45,6 @@ def compose(config: Any) -> Parts:
         data=data,
     )
     return Parts(data, model, learner)
-
-
-def build_model(config: Mapping[str, Any], shape: tuple[int, ...]) -> Autoencoder:
-    """The model of a configuration alone, for samples of `shape`."""
-    model: Autoencoder = build(config["model"], shape=shape)
-    return model
 
 
 def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from pathlib import Path
 
 import hydra
@@ -63,7 +62,6 @@ def _job(config: DictConfig) -> None:
     from hourglass.summary import summary
     from hourglass.train import train
 
-    _quieten()
 
     if config.resume:
         config = resumed(config, list(context.overrides.task))
@@ -89,10 +87,3 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     update(stored, given)
     stored.resume = run.id
     return stored
-
-
-def _quieten() -> None:
-    """Lightning and its like say much that is no news; warnings of our own stay."""
-    for name in ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric|torch\.optim")

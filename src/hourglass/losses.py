@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,7 +32,9 @@ class Loss(nn.Module):
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Two tensors (B, *shape) to a scalar."""
-        total = self.total(reconstruction, target)
+        # Autocast forbids BCE on a GPU; a loss is computed in the precision of its arguments anyway.
+        with torch.autocast(target.device.type, enabled=False):
+            total = self.total(reconstruction, target)
         return total / (target.numel() if self.reduction == "mean" else len(target))
 
     @abstractmethod

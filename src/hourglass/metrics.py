@@ -68,16 +68,16 @@ class Metrics:
         self.shape = tuple(shape)
         self.data_range = (float(low), float(high))
         self.threshold = threshold
-        self.active = active != 0
-        self._units = int(self.active.sum())
-        self._all_active = self._units == len(active)
+        self.code_size = len(active)
+        self._columns = (active != 0).nonzero().flatten().cpu()
+        self._units = len(self._columns)
         self._count = 0
         self._sums: dict[str, Tensor] = {}
         self._origin: Tensor  # the first sample: deviations from it keep E|x - E x|^2 free of cancellation
 
     @torch.no_grad()
     def update(self, x: Tensor, corrupted: Tensor | None, reconstruction: Tensor, code: Tensor) -> None:
-        """Adds a batch. Everything stays on the batch's device; nothing waits for it.
+        """Adds a batch; sums stay on its device until `compute`.
 
         Args:
             x: (B, *shape) clean, in the data's range.
@@ -89,7 +89,7 @@ class Metrics:
             ValueError: a tensor of another shape.
         """
         size = len(x)
-        sample, units = (size, *self.shape), (size, len(self.active))
+        sample, units = (size, *self.shape), (size, self.code_size)
         for name, tensor, wanted in (
             ("x", x, sample),
             ("corrupted", x if corrupted is None else corrupted, sample),
@@ -131,7 +131,9 @@ class Metrics:
             self._add("ssim", ssim(x - low, reconstruction - low, peak=high - low).sum())
 
     def _add_code(self, code: Tensor) -> None:
-        h = (code if self._all_active else code[:, self.active.to(code.device)]).abs()  # (B, n)
+        if self._units < self.code_size:
+            code = code.index_select(1, self._columns.to(code.device))
+        h = code.abs()  # (B, n)
         self._add("on", (h > self.threshold).sum(0))  # (n,)
         l1 = h.sum(1)
         self._add("code_l1", l1.sum())

@@ -5,6 +5,7 @@ The model sees x~, a draw of the process; the target of the reconstruction is al
 Levels are buffers, so that models that differ only in their noise level can be trained as one stack.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ class Corruption(nn.Module):
             yield
 
 
-def _check(key: str, value: float, highest: float | None = None) -> None:
-    if not 0 <= value <= (value if highest is None else highest):
-        allowed = "at least 0" if highest is None else f"from 0 to {highest:g}"
+def _check(key: str, value: float, highest: float = math.inf) -> None:
+    if not 0 <= value <= highest or math.isinf(value):
+        allowed = "at least 0 and finite" if math.isinf(highest) else f"from 0 to {highest:g}"
         raise ValueError(f"{key} must be {allowed}, got {value}")

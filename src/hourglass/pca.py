@@ -66,7 +66,7 @@ class PCA:
 
     def _first(self, k: int) -> Tensor:
         if not 1 <= k <= len(self.components):
-            raise ValueError(f"k must be between 1 and {len(self.components)}, the elements of a sample, got {k}")
+            raise ValueError(f"k must be between 1 and {len(self.components)}, got {k}")
         return self.components[:k]
 
     def _centred(self, x: Tensor) -> Iterator[Tensor]:

@@ -32,7 +32,7 @@ class Penalty(nn.Module):
     def __init__(self, *, weight: float) -> None:
         super().__init__()
         if not 0 <= weight < math.inf:
-            raise ValueError(f"weight must be at least 0, got {weight}")
+            raise ValueError(f"weight must be at least 0 and finite, got {weight}")
         self.register_buffer("weight", torch.tensor(weight))
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:

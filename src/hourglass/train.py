@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from hourglass import process
 from hourglass.callbacks import CHECKPOINT, Progress
 from hourglass.compose import Parts, compose
 from hourglass.config import build
@@ -34,6 +35,8 @@ def train(config: DictConfig, *, choices: Mapping[str, str], folder: Path) -> Re
     Raises:
         HourglassError: a mistake in the configuration, before a run is opened; or a loss that became NaN.
     """
+    process.before_training()
+    process.quieten()
     pl.seed_everything(config.seed, verbose=False)
     recorder: Recorder = build(config.tracking)
     parts = compose(config)

@@ -49,8 +49,7 @@ def knn_accuracy(train_code: Tensor, train_y: Tensor, test_code: Tensor, test_y:
     """Accuracy of a vote of the k nearest training codes (Euclidean; ties go to the smallest class).
 
     Codes are taken as they are: a unit that the encoder made large counts for more. NaN or infinite codes
-    have no
-    neighbours: the result is NaN. Constant codes leave an arbitrary vote, so chance.
+    have no neighbours: the result is NaN. Constant codes leave an arbitrary vote, so chance.
 
     Raises:
         ValueError: shapes that don't fit together, or k outside [1, N].

@@ -1,16 +1,14 @@
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from hourglass.tracking import Run, serve
+from hourglass.tracking import Run, TrackingUnavailable, serve
 from hourglass.tracking.dashboard import with_first_choices
 
 INDEX = '<!doctype html><html><head><script defer src="main.js"></script></head></html>'
@@ -29,20 +27,6 @@ def _get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert answer.status == 200
         return str(answer.read().decode())
-
-
-@pytest.fixture(scope="module")
-def served(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[psutil.Process, str, Run]]:
-    folder = tmp_path_factory.mktemp("served")
-    shutil.copy(blank, folder / "mlflow.db")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    run = Run.start(uri=uri, experiment="hourglass", name="first", tags={}, params={})
-    run.log_text("hello", "note.txt")
-    run.finish()
-    server, url = _server(uri)
-    yield psutil.Process(server.pid), url, run
-    server.kill()
-    server.wait()
 
 
 def test_the_choices_stand_before_any_other_script_and_only_fill_gaps() -> None:
@@ -72,48 +56,46 @@ def test_the_installed_mlflow_knows_the_keys() -> None:
         assert f'key:"{key}",version:1' in text
 
 
-def test_the_pages_are_served(served: tuple[psutil.Process, str, Run]) -> None:
-    _, url, run = served
-    assert _get(f"{url}/health") == "OK"
-    page = _get(f"{url}/")
-    assert "mlflow.workflowType_v1" in page
-    experiment = run._client.get_experiment_by_name("hourglass").experiment_id
-    assert f"location.replace('#/experiments/{experiment}/runs')" in page
-    assert _get(f"{url}/get-artifact?path=note.txt&run_id={run.id}") == "hello"
-
-
-def test_only_this_machine_is_served_by_one_process_that_ends_cleanly(
-    served: tuple[psutil.Process, str, Run],
+def test_a_server_shows_the_runs_ends_without_a_trace_and_loses_no_points_when_it_comes_back(
+    run: Run, uri: str
 ) -> None:
-    process, url, _ = served
-    listening = [each.laddr for each in process.net_connections() if each.status == psutil.CONN_LISTEN]
-    assert [address.ip for address in listening] == ["127.0.0.1"]
-    assert process.children(recursive=True) == []
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() in (0, None)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", listening[0].port))
-
-
-def test_a_server_that_goes_away_and_comes_back_loses_no_points(uri: str) -> None:
+    run.log_text("hello", "note.txt")
+    experiment = run._client.get_experiment_by_name("hourglass").experiment_id
     server, url = _server(uri)
-    port = int(url.rsplit(":", 1)[1])
     try:
-        run = Run.start(uri=url, experiment="remote", name="far", tags={}, params={})
-        run.log_metrics({"loss": 1.0}, 1)
-        run.flush()
-        server.send_signal(signal.SIGINT)
+        # Pages
+        assert _get(f"{url}/health") == "OK"
+        page = _get(f"{url}/")
+        assert "mlflow.workflowType_v1" in page
+        assert f"location.replace('#/experiments/{experiment}/runs')" in page
+        assert _get(f"{url}/get-artifact?path=note.txt&run_id={run.id}") == "hello"
+        far = Run.start(uri=url, experiment="remote", name="far", tags={}, params={})
+        far.log_metrics({"loss": 1.0}, 1)
+        far.flush()
+
+        # One process, for this machine only, that ends cleanly
+        process = psutil.Process(server.pid)
+        listening = [each.laddr for each in process.net_connections() if each.status == psutil.CONN_LISTEN]
+        assert [address.ip for address in listening] == ["127.0.0.1"]
+        assert process.children(recursive=True) == []
+        server.send_signal(signal.SIGTERM)
         assert server.wait() == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", listening[0].port))
+
+        # Points wait while it is away
         for step in range(2, 1000):
-            run.log_metrics({"loss": 1 / step}, step)
-        with pytest.raises(ValueError, match=f"tracking.uri={url} does not answer"):
-            run.flush(patience=0.5)
-        server, _ = _server(uri, port)
-        run.log_weights({}, metadata={"empty": "yes"})
-        run.finish()
-        assert run.history("loss") == [(step, 1 / step) for step in range(1, 1000)]
+            far.log_metrics({"loss": 1 / step}, step)
+        with pytest.raises(TrackingUnavailable, match=f"tracking.uri={url} does not answer"):
+            far.flush(patience=0.5)
+        server, _ = _server(uri, listening[0].port)
+        far.log_weights({}, metadata={"empty": "yes"})
+        far.finish()
+        assert far.history("loss") == [(step, 1 / step) for step in range(1, 1000)]
         assert Run.find("far", url).artifact("weights.safetensors").is_file()
         assert Run.find("far", uri).status == "FINISHED"
+        server.send_signal(signal.SIGINT)
+        assert server.wait() == 0
     finally:
         server.kill()
         server.wait()

@@ -176,5 +176,5 @@ def test_an_experiment_is_made_once_beside_the_database_and_a_deleted_one_is_ref
     assert experiment_id(client, uri, "my/study") == first
     assert client.get_experiment(first).artifact_location == f"file://{tmp_path}/mlartifacts/my~study"
     client.delete_experiment(first)
-    with pytest.raises(ValueError, match="tracking.experiment=my/study was deleted"):
+    with pytest.raises(ValueError, match=r"tracking\.experiment=my/study was deleted"):
         experiment_id(client, uri, "my/study")

@@ -6,6 +6,7 @@ Adding a source is one function that ends in `Splitting.dataset` and one yaml.
 """
 
 from hourglass.data.bundled import digits
+from hourglass.data.corrupted import corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
 from hourglass.data.generated import purchases, synthetic_manifold
@@ -21,6 +22,7 @@ __all__ = [
     "Split",
     "Splitting",
     "cache_dir",
+    "corrupted",
     "csv",
     "digits",
     "fashion_mnist",

@@ -55,7 +55,8 @@ def code_histogram(code: Tensor, *, threshold: float) -> Figure:
     share = np.sort((np.abs(values) > threshold).mean(0))[::-1]
     figure = Figure(figsize=(10, 4), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.hist(values[finite], bins=80, color=COLOURS[1], log=True)
+    left.hist(values[finite], bins=80, color=COLOURS[1])
+    left.set_yscale("log" if finite.any() else "linear")
     lost = f"; {int((~finite).sum()):,} NaN or infinite" if not finite.all() else ""
     left.set_title(f"{values.size:,} activations of {len(values):,} samples{lost}", fontsize=11, loc="left")
     left.set_xlabel("activation h", fontsize=11)

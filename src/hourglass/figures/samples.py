@@ -87,7 +87,7 @@ def _image_rows(
     pitch = (width + gap(width)) * zoom
     wide, high = (count * pitch - gap(width) * zoom), height * zoom
     left, right, bottom, space = 88, 84, 30, 8
-    title = textwrap.wrap(caption, max(30, int((left + wide + right) / 7.5)))
+    title = textwrap.wrap(caption, max(30, int((left + wide + right) / 8.5)))
     top = 14 + 19 * len(title) + 22 * (labels is not None)
     total_w, total_h = left + wide + right, top + len(drawn) * (high + space) + bottom
 

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
@@ -72,8 +71,8 @@ class Run:
         every = {**tags, **identity(), "mlflow.source.name": "hourglass", "mlflow.source.type": "LOCAL"}
         if parent_id is not None:
             every["mlflow.parentRunId"] = parent_id
-        number = experiment_id(client, uri, experiment)
-        entity = patiently(lambda: client.create_run(number, tags=every, run_name=name), uri)
+        place = experiment_id(client, uri, experiment)
+        entity = patiently(lambda: client.create_run(place, tags=every, run_name=name), uri)
         run = cls(client=client, uri=uri, entity=entity, experiment=experiment)
         try:
             run.log_params(params)
@@ -261,9 +260,7 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._ended:
             return
         try:

@@ -1,0 +1,48 @@
+"""A data set that is itself corrupted: input and target alike.
+
+With one fixed draw of a corruption process C for every sample of every split,
+
+    x' ~ C(x' | x)    takes the place of x
+
+so that an autoencoder over it learns to reproduce the noise. A denoising one keeps x as its target and sees x'
+alone: that is `hourglass.noise`. This is for comparison with programs that overwrite their clean samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from hourglass.data.dataset import Dataset, Split, digest
+from hourglass.data.splitting import check_count
+from hourglass.noise import Corruption, Process
+
+
+def corrupted(*, source: Dataset, noise: Mapping[str, Process], seed: int) -> Dataset:
+    """`source` with every x replaced by one draw of `noise`, named `SOURCE_corrupted`, float32 as a model sees it.
+
+    noise: processes by name, applied in that order; none changes nothing but the type.
+    seed: of the draws, 0 or more. Every split has draws of its own; where validation is the test set, it stays so.
+    The range is the source's, or wider where the noise leaves it (an unclipped `Gaussian`). Raises ValueError.
+    """
+    check_count("seed", seed, low=0)
+    corruption = Corruption(bounds=source.range, frozen=True, seed=seed, **noise)
+
+    def draw(split: Split, number: int) -> Split:
+        with torch.no_grad(), corruption.fixed(number):
+            return Split(x=corruption(source.scaled(split.x)), y=split.y)
+
+    train, test = draw(source.train, 0), draw(source.test, 1)
+    validation = test if source.validation is source.test else draw(source.validation, 2)
+    low, high = source.range
+    return replace(
+        source,
+        name=f"{source.name}_corrupted",
+        train=train,
+        validation=validation,
+        test=test,
+        range=(min(low, train.x.min().item()), max(high, train.x.max().item())),
+        digest=digest(train, validation, test),
+    )

@@ -1,0 +1,44 @@
+"""Settings of the process: what makes training on a CPU faster, and what is said. None of them changes a number.
+
+Measured with benchmarks/: a step of an autoencoder allocates and frees activations of several megabytes, and
+glibc gives such blocks back to the system at once, so that every step pays for thousands of page faults anew.
+"""
+
+import ctypes
+import logging
+import os
+import sys
+import warnings
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # from glibc's malloc.h
+
+
+def before_torch() -> None:
+    """What OpenMP reads when torch is imported: waiting threads sleep instead of spinning.
+
+    Two spinning processes on two cores bring each other down to a hundredth of their speed.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def before_training() -> None:
+    """Keep freed memory for the next step, and leave fresh memory unwritten in deterministic mode."""
+    import torch
+
+    # Torch fills every new tensor in deterministic mode, to make the use of uninitialized memory repeatable; there
+    # is none here, as the equality of repeated runs shows.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # glibc; other C libraries have other allocators
+            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+            libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+            libc.mallopt(_M_TOP_PAD, 1 << 26)
+
+
+def quieten() -> None:
+    """Silence what Lightning and its like say that is no news; to be called once they are imported."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric|torch\.optim|torch\.utils\._pytree")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")

@@ -1,0 +1,164 @@
+"""Convolutional models: sizes and values by hand, and what is refused."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from hourglass.bottlenecks import Deterministic
+from hourglass.models import Conv
+
+
+def conv(**changed: Any) -> Conv:
+    torch.manual_seed(0)
+    given = {
+        "shape": (1, 28, 28),
+        "code_size": None,
+        "depth": 3,
+        "widths": [16, 8, 8],
+        "decoder_widths": None,
+        "kernel_size": 3,
+        "upsampling": "nearest",
+        "decoder_padding": None,
+        "activation": "relu",
+        "output_activation": "sigmoid",
+        "bottleneck": partial(Deterministic, activation="relu"),
+    }
+    return Conv(**{**given, **changed})
+
+
+def sides(model: Conv) -> tuple[list[int], list[int]]:
+    """Heights of the maps through the encoder and through the decoder, changes only."""
+    passed: dict[str, list[int]] = {"encoder": [], "decoder": []}
+    for part, heights in passed.items():
+        for layer in getattr(model, part):
+            layer.register_forward_hook(
+                lambda _module, _given, out, heights=heights: heights.append(out.shape[2]) if out.ndim == 4 else None
+            )
+    model(torch.rand(2, *model.shape))
+
+    def changes(heights: list[int]) -> list[int]:
+        return [side for at, side in enumerate(heights) if at == 0 or side != heights[at - 1]]
+
+    return changes(passed["encoder"]), changes(passed["decoder"])
+
+
+def count(model: Conv) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changed", "encoder", "decoder"),
+    [
+        ({}, [28, 14, 7, 4], [4, 7, 14, 28]),  # 8 is cut to 7
+        ({"decoder_padding": ["same", "same", "valid", "same"]}, [28, 14, 7, 4], [4, 8, 16, 28]),  # 16-14-28
+        ({"depth": 2, "widths": [32, 32]}, [28, 14, 7], [7, 14, 28]),
+        ({"depth": 5, "widths": [4] * 5}, [28, 14, 7, 4, 2, 1], [1, 2, 4, 7, 14, 28]),
+        ({"shape": (3, 9, 7), "depth": 2, "widths": [4, 4]}, [9, 5, 3], [3, 5, 9]),
+        ({"depth": 0, "widths": None}, [28], [28]),
+        ({"upsampling": "transposed"}, [28, 14, 7, 4], [4, 7, 14, 28]),
+    ],
+)
+def test_sizes(changed: dict[str, Any], encoder: list[int], decoder: list[int]) -> None:
+    assert sides(conv(**changed)) == (encoder, decoder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        # 3x3 kernels: 1-16: 160, 16-8: 1160, 8-8: 584 | 8-8: 584, 8-8: 584, 8-16: 1168, 16-1: 145
+        ({}, 4385),
+        ({"decoder_padding": ["same", "same", "valid", "same"]}, 4385),
+        # 1-32: 320, 32-32: 9248 | 32-32: 9248 twice, 32-1: 289
+        ({"depth": 2, "widths": [32, 32]}, 28_353),
+        ({"depth": 2, "widths": [32, 32], "upsampling": "transposed"}, 28_353),
+        # two dense layers around a code of 10: 128*10 + 10 and 10*128 + 128
+        ({"code_size": 10}, 4385 + 1290 + 1408),
+        # 1-1 on each side
+        ({"depth": 0, "widths": None}, 20),
+    ],
+)
+def test_parameters_by_hand(changed: dict[str, Any], expected: int) -> None:
+    assert count(conv(**changed)) == expected
+
+
+def test_widths_null_are_16_then_8() -> None:
+    assert count(conv(widths=None)) == count(conv(widths=[16, 8, 8]))
+    assert conv(depth=1, widths=None).code_size == 16 * 14 * 14
+
+
+@pytest.mark.parametrize(("code_size", "expected"), [(None, 8 * 4 * 4), (10, 10), (128, 128)])
+def test_code_size(code_size: int | None, expected: int) -> None:
+    model = conv(code_size=code_size)
+    assert model.code_size == expected
+    assert model(torch.rand(2, 1, 28, 28)).code.shape == (2, expected)
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_forward_by_hand(upsampling: str) -> None:
+    # 1x1 kernels: convolve 2 a + 1, pool, relu; convolve and double; convolve 3 c - 1.
+    model = conv(
+        shape=(1, 2, 2), depth=1, widths=[1], kernel_size=1, upsampling=upsampling, output_activation="linear"
+    )
+    with torch.no_grad():
+        for parameter, number in zip(model.parameters(), (2.0, 1.0, 0.5, 0.25, 3.0, -1.0), strict=True):
+            parameter.fill_(number)
+    output = model(torch.tensor([[[[0.0, 1.0], [-3.0, 0.5]]]]))
+    # largest of 1, 3, -5, 2 is 3; the stage of the decoder makes .5*3 + .25 = 1.75 of it
+    assert output.code.tolist() == [[3.0]]
+    if upsampling == "nearest":  # 1.75 four times, 3*1.75 - 1 = 4.25
+        expected = [[4.25, 4.25], [4.25, 4.25]]
+    else:  # stride 2 under a 1x1 kernel: 1.75 at one place and the bias .25 at the others, 3*.25 - 1 = -.25
+        expected = [[4.25, -0.25], [-0.25, -0.25]]
+    assert output.reconstruction[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_pooling_before_a_monotone_activation_changes_nothing(activation: str) -> None:
+    model = conv(activation=activation, bottleneck=partial(Deterministic, activation=activation))
+    x = a = torch.rand(3, 1, 28, 28)
+    for layer in model.encoder:  # type: ignore[attr-defined]
+        if isinstance(layer, nn.Conv2d):  # activate first, as the documents do
+            a = nn.functional.max_pool2d(model.bottleneck.activation(layer(a)), 2, ceil_mode=True)
+    torch.testing.assert_close(model.encode(x), a.flatten(1))
+
+
+def test_the_code_of_a_map_is_that_map() -> None:
+    model = conv()
+    code = model.encode(torch.rand(2, 1, 28, 28))
+    unflattened = model.decoder[0](code)  # type: ignore[index]
+    assert unflattened.shape == (2, 8, 4, 4)
+    assert torch.equal(unflattened.flatten(1), code)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"shape": (18,)}, r"a convolution needs images \(channels, height, width\), got rows of shape \(18,\);.*"),
+        ({"depth": -1}, r"depth must be from 0 to 5 for images of 28x28 .*, got -1"),
+        ({"depth": 6}, r"depth must be from 0 to 5 for images of 28x28 .*, got 6"),
+        ({"kernel_size": 2}, "kernel_size must be odd and at least 1, got 2"),
+        ({"kernel_size": -1}, "kernel_size must be odd and at least 1, got -1"),
+        ({"upsampling": "bilinear"}, "upsampling must be one of nearest, transposed, got 'bilinear'"),
+        ({"widths": [16]}, r"widths must list one width for each of depth=3 stages or be null, got \[16\]"),
+        ({"decoder_widths": [8]}, r"decoder_widths must list one width .*, got \[8\]"),
+        ({"widths": [16, 8, 0]}, r"widths must be at least 1, got \[16, 8, 0\]"),
+        ({"code_size": 129}, "code_size must be from 1 to 128, the values of the last stage's 8x4x4 map, .*, got 129"),
+        ({"code_size": 0}, "code_size must be from 1 to 128, .*, got 0"),
+        ({"decoder_padding": ["valid"]}, r"decoder_padding must list same or valid .* 4 convolutions .*'valid'\]"),
+        ({"decoder_padding": ["same", "same", "same", "full"]}, r"decoder_padding must list same or valid .*'full'\]"),
+        (
+            {"decoder_padding": ["same", "same", "same", "valid"]},
+            r"decoder_padding \[.*\] leads to images of 30x30, the input has 28x28",
+        ),
+        (
+            {"upsampling": "transposed", "decoder_padding": ["same", "same", "valid", "same"]},
+            "decoder_padding valid goes with upsampling nearest, got transposed",
+        ),
+    ],
+)
+def test_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        conv(**changed)

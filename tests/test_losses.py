@@ -1,0 +1,100 @@
+"""Reconstruction losses: each by hand, both reductions, and the choice that `auto` makes."""
+
+import math
+
+import pytest
+import torch
+
+from hourglass.losses import BCE, MSE, Loss, Reduction, auto, bce, mse
+
+# B = 2 samples of d = 2 values
+R = torch.tensor([[0.5, 0.25], [0.75, 0.5]])
+X = torch.tensor([[1.0, 0.25], [0.0, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("loss", "reduction", "expected"),
+    [
+        # (1 - .5)^2 + 0 + .75^2 + 0 = .25 + .5625 = .8125
+        (MSE, "mean", 0.8125 / 4),
+        (MSE, "sum", 0.8125 / 2),
+        # -ln .5 = .693147 | .25: -.25 ln .25 - .75 ln .75 = .346574 + .215762 = .562335 | -ln .25 = 1.386294
+        # | .5: -.5 ln .5 - .5 ln .5 = .693147; together 3.334924
+        (BCE, "mean", 3.334924 / 4),
+        (BCE, "sum", 3.334924 / 2),
+    ],
+)
+def test_by_hand(loss: type[Loss], reduction: Reduction, expected: float) -> None:
+    assert loss(reduction=reduction)(R, X).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_images_count_all_their_values() -> None:
+    r, x = R.view(2, 1, 2, 1), X.view(2, 1, 2, 1)
+    for loss in (MSE, BCE):
+        assert loss(reduction="mean")(r, x) == loss(reduction="mean")(R, X)
+        assert loss(reduction="sum")(r, x) == loss(reduction="sum")(R, X)
+
+
+def test_sum_over_mean_is_the_number_of_values_of_a_sample() -> None:
+    r, x = torch.rand(5, 1, 3, 4), torch.rand(5, 1, 3, 4)
+    for loss in (MSE, BCE):
+        ratio = loss(reduction="sum")(r, x) / loss(reduction="mean")(r, x)
+        assert ratio.item() == pytest.approx(12)
+
+
+def test_bce_at_its_floor_is_the_entropy_of_the_target() -> None:
+    # .2: -.2 ln .2 - .8 ln .8 = .321888 + .178515
+    x = torch.tensor([[0.2]])
+    assert BCE(reduction="mean")(x, x).item() == pytest.approx(0.500402, abs=1e-6)
+
+
+def test_bce_stays_finite_for_a_reconstruction_of_exactly_0_or_1() -> None:
+    # A sigmoid rounds to 1 above 17: the logarithm of 0 counts as -100, as torch does.
+    r, x = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert BCE(reduction="sum")(r, x).item() == pytest.approx(200)
+
+
+@pytest.mark.parametrize(
+    ("data_range", "chosen"),
+    [((0.0, 1.0), BCE), ((0.2, 0.9), BCE), ((-0.001, 1.0), MSE), ((0.0, 1.001), MSE), ((-3.0, 3.0), MSE)],
+)
+def test_auto_takes_bce_for_data_in_the_unit_interval(data_range: tuple[float, float], chosen: type[Loss]) -> None:
+    loss = auto(data_range=data_range, reduction="sum")
+    assert type(loss) is chosen
+    assert loss.reduction == "sum"
+
+
+def test_mse_takes_data_of_any_range_and_bce_does_not() -> None:
+    assert type(mse(data_range=(-3.0, 7.0), reduction="mean")) is MSE
+    assert type(bce(data_range=(0.0, 1.0), reduction="mean")) is BCE
+    with pytest.raises(ValueError, match=r"^bce needs data in \[0, 1\], got data from -3 to 7; use loss=mse"):
+        bce(data_range=(-3.0, 7.0), reduction="mean")
+
+
+def test_unknown_reduction() -> None:
+    with pytest.raises(ValueError, match="^reduction must be one of mean, sum, got 'none'$"):
+        MSE(reduction="none")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("loss", [MSE, BCE])
+def test_gradient_points_from_the_reconstruction_to_the_target(loss: type[Loss]) -> None:
+    r = torch.tensor([[0.3, 0.8]], requires_grad=True)
+    x = torch.tensor([[0.5, 0.5]])
+    loss(reduction="sum")(r, x).backward()
+    # MSE: 2 (r - x) = -.4, .6.  BCE: (r - x) / (r (1 - r)) = -.2 / .21, .3 / .16
+    expected = {MSE: [-0.4, 0.6], BCE: [-0.2 / 0.21, 0.3 / 0.16]}[loss]
+    assert r.grad is not None
+    assert r.grad[0].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("loss", [MSE, BCE])
+def test_bfloat16_autocast_leaves_the_loss_alone_on_a_gpu(loss: type[Loss]) -> None:
+    with torch.autocast("cuda", torch.bfloat16):  # which refuses torch's own binary_cross_entropy
+        value = loss(reduction="mean")(R.cuda(), X.cuda())
+    assert value.item() == pytest.approx(loss(reduction="mean")(R, X).item(), rel=1e-6)
+
+
+def test_nan_stays_nan() -> None:
+    assert math.isnan(MSE(reduction="mean")(torch.tensor([[math.nan]]), torch.tensor([[0.0]])).item())
