@@ -72,7 +72,7 @@ def test_mse_takes_data_of_any_range_and_bce_does_not() -> None:
 
 
 def test_unknown_reduction() -> None:
-    with pytest.raises(ValueError, match="^reduction must be one of mean, sum, got 'none'$"):
+    with pytest.raises(ValueError, match=r"^reduction must be one of mean, sum, got 'none'$"):
         MSE(reduction="none")  # type: ignore[arg-type]
 
 

@@ -57,7 +57,7 @@ def by_hand(weights: tuple[tuple[float, ...], ...], biases: tuple[float, ...], c
 
 def value(penalty: Penalty, code: Tensor, model: Autoencoder | None = None, x: Tensor | None = None) -> float:
     x = torch.zeros(len(code), 2) if x is None else x
-    return float(penalty(model or mlp(), x, Output(torch.zeros_like(x), code, {})))
+    return penalty(model or mlp(), x, Output(torch.zeros_like(x), code, {})).item()
 
 
 CODE = torch.tensor([[1.0, -2.0], [0.0, 4.0]])  # 2 samples, 2 units
@@ -165,7 +165,7 @@ def test_contractive_is_the_jacobian_three_ways(name: str) -> None:
     x = torch.randn(4, *model.shape, dtype=torch.float64)
     value = model.squared_jacobian(x)
     assert value.shape == (4,)
-    assert value.min() > 0
+    assert value.max() > 0  # a relu may be off for a whole sample
     torch.testing.assert_close(value, exact_squared_jacobian(model.encode, x), rtol=1e-12, atol=0)
     torch.testing.assert_close(value, finite_differences(model, x), rtol=1e-5, atol=0)
 

@@ -12,16 +12,10 @@ from pathlib import Path
 
 from measure import BATCH, RATE, arguments, report
 
-CONV = [
-    "model.widths=[16,8,8]",
-    "model.decoder_widths=[8,8,16]",
-    "model.decoder_padding=[same,same,valid,same]",
-    "model.bottleneck.activation=identity",  # the last stage's ReLU is the code's
-]
 MODELS = {
     "small": ["model=vanilla"],
     "deep": ["model=multilayer", "model.depth=2", "model.widths=[512,256]"],
-    "conv": ["model=conv", *CONV],
+    "conv": ["model=conv", "model.widths=[16,8,8]", "model.decoder_padding=[same,same,valid,same]"],
 }
 
 args = arguments()

@@ -7,6 +7,8 @@
 ReLU inside, sigmoid at the end.
 """
 
+from itertools import pairwise
+
 from torch import nn
 
 WIDTHS = {"small": [784, 64, 784], "deep": [784, 512, 256, 64, 256, 512, 784]}
@@ -16,7 +18,7 @@ PARAMETERS = {"small": 101_200, "deep": 1_100_112, "conv": 4_385}
 def dense(widths: list[int]) -> list[nn.Module]:
     """Linear layers, each with a ReLU."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return layers
 

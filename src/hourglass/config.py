@@ -199,7 +199,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
             whole = hydra.compose("config", list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise HourglassError(explain(error)) from error
-    choices_made = chosen(whole.hydra.runtime.choices)
+    choices_made = chosen(whole, whole.hydra.runtime.choices)
     OmegaConf.set_struct(whole, False)
     del whole["hydra"]
     OmegaConf.set_struct(whole, True)
@@ -261,10 +261,12 @@ def _dotted(node: Any) -> list[str]:
     return found
 
 
-def chosen(runtime_choices: Mapping[str, Any]) -> dict[str, str]:
-    """Hydra's choice in every group of ours, as text: `none`, `l1`, `l1,contractive`."""
-    return {
-        group: ",".join(map(str, choice)) if isinstance(choice, list | tuple) else str(choice)
-        for group, choice in runtime_choices.items()
-        if "/" not in group and choice is not None
+def chosen(config: Mapping[str, Any], runtime_choices: Mapping[str, Any]) -> dict[str, str]:
+    """The choice in every group of ours, as text: `none`, `l1`, `l1,contractive`."""
+    single = {group: str(choice) for group, choice in runtime_choices.items() if "/" not in group and choice}
+    # Of a group with several choices Hydra keeps no record; each of them put one named part into the configuration.
+    several = {
+        group: ",".join(str(key) for key, part in config[group].items() if isinstance(part, Mapping)) or "none"
+        for group in ("noise", "regularizer")
     }
+    return {**single, **several}

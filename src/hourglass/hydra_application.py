@@ -65,7 +65,7 @@ def _job(config: DictConfig) -> None:
 
     if config.resume:
         config = resumed(config, list(context.overrides.task))
-    result = train(config, choices=chosen(context.runtime.choices), folder=Path(context.runtime.output_dir))
+    result = train(config, choices=chosen(config, context.runtime.choices), folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 
 

@@ -19,7 +19,7 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
     compression_ratio   D / n
 
 Sums run in float32 within a block of about 256 images of 28 x 28 and in float64 across blocks, so that
-how the samples were cut into batches moves a result by rounding only (about 1e-7 relative).
+how the samples were cut into batches moves a sum by rounding only (about 1e-7 relative).
 """
 
 import math

@@ -99,20 +99,17 @@ def test_code_size(code_size: int | None, expected: int) -> None:
 @pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
 def test_forward_by_hand(upsampling: str) -> None:
     # 1x1 kernels: convolve 2 a + 1, pool, relu; convolve and double; convolve 3 c - 1.
-    model = conv(
-        shape=(1, 2, 2), depth=1, widths=[1], kernel_size=1, upsampling=upsampling, output_activation="linear"
-    )
+    model = conv(shape=(1, 2, 2), depth=1, widths=[1], kernel_size=1, upsampling=upsampling, output_activation="linear")
     with torch.no_grad():
         for parameter, number in zip(model.parameters(), (2.0, 1.0, 0.5, 0.25, 3.0, -1.0), strict=True):
             parameter.fill_(number)
     output = model(torch.tensor([[[[0.0, 1.0], [-3.0, 0.5]]]]))
     # largest of 1, 3, -5, 2 is 3; the stage of the decoder makes .5*3 + .25 = 1.75 of it
     assert output.code.tolist() == [[3.0]]
-    if upsampling == "nearest":  # 1.75 four times, 3*1.75 - 1 = 4.25
-        expected = [[4.25, 4.25], [4.25, 4.25]]
-    else:  # stride 2 under a 1x1 kernel: 1.75 at one place and the bias .25 at the others, 3*.25 - 1 = -.25
-        expected = [[4.25, -0.25], [-0.25, -0.25]]
-    assert output.reconstruction[0, 0].tolist() == expected
+    # nearest: 1.75 four times, 3*1.75 - 1 = 4.25; transposed, with stride 2 under a 1x1 kernel: 1.75 at one place and
+    # the bias .25 at the others, 3*.25 - 1 = -.25
+    expected = {"nearest": [[4.25, 4.25], [4.25, 4.25]], "transposed": [[4.25, -0.25], [-0.25, -0.25]]}
+    assert output.reconstruction[0, 0].tolist() == expected[upsampling]
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ENTRIES_PER_BATCH = 100  # the most params or tags that MLflow takes in one call
+_WEIGHTS = "weights.safetensors"
 _DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest
 
 
@@ -144,8 +145,7 @@ class Run:
 
     def history(self, key: str) -> list[tuple[int, float]]:
         """All points (step, value) of one metric, by step."""
-        points = self._client.get_metric_history(self.id, key)
-        return sorted((point.step, point.value) for point in points)
+        return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
 
     def artifact(self, path: str) -> Path:
         """A copy of the run's file ``path``, in a temporary folder that lasts as long as this process.
@@ -165,7 +165,7 @@ class Run:
         """The whole resolved configuration, from the artifact ``config.yaml``."""
         return dict(yaml.safe_load(self.artifact("config.yaml").read_text(encoding="utf-8")))
 
-    def load_weights(self, name: str = "weights.safetensors") -> "dict[str, Tensor]":
+    def load_weights(self, name: str = _WEIGHTS) -> "dict[str, Tensor]":
         """The state dict that ``log_weights`` stored, on the CPU."""
         from safetensors.torch import load_file
 
@@ -215,16 +215,13 @@ class Run:
         """Records the data: name, digest (its first 36 characters), samples per split, ``{"train": 55000}``."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        source, profile = json.dumps({"name": name}), json.dumps(dict(sizes))
-        data = Dataset(name, digest[:_DIGEST_LENGTH], "hourglass", source, profile=profile)
+        source = json.dumps({"name": name})
+        data = Dataset(name, digest[:_DIGEST_LENGTH], "hourglass", source, profile=json.dumps(dict(sizes)))
         entry = DatasetInput(data, [InputTag("mlflow.data.context", ", ".join(sizes))])
         self._send(self._client.log_inputs, self.id, [entry])
 
     def log_weights(
-        self,
-        state_dict: "Mapping[str, Tensor]",
-        name: str = "weights.safetensors",
-        metadata: Mapping[str, str] | None = None,
+        self, state_dict: "Mapping[str, Tensor]", name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
     ) -> None:
         """Stores a state dict bit for bit, as safetensors, which holds numbers only and executes nothing."""
         from safetensors.torch import save
@@ -261,21 +258,18 @@ class Run:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._ended:
-            return
         try:
-            if error is None:
-                self.finish()
-            else:
+            if error is not None and not self._ended:
                 self._give_up(error)
+            elif not self._ended:
+                self.finish()
         except BaseException as late:
             self._give_up(late)
             raise
 
     def _give_up(self, error: BaseException) -> None:
         try:
-            # Lightning's SIGTERMException is a SystemExit.
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Lightning's SIGTERMException is a SystemExit
                 self.kill(f"interrupted by {type(error).__name__}")
             else:
                 self.fail(error)
@@ -294,8 +288,7 @@ class Run:
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:
         for start in range(0, len(entries), _ENTRIES_PER_BATCH):
-            batch = {kind: entries[start : start + _ENTRIES_PER_BATCH]}
-            self._send(self._client.log_batch, self.id, **batch)
+            self._send(self._client.log_batch, self.id, **{kind: entries[start : start + _ENTRIES_PER_BATCH]})
 
     def _send(self, call: Any, *arguments: Any, **keywords: Any) -> None:
         patiently(lambda: call(*arguments, **keywords), self.uri)

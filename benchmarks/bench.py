@@ -1,0 +1,310 @@
+"""Speed against peers: optimizer steps per second of the same nets, as ratios measured in one sitting.
+
+A round measures every contender once, each in a process of its own, one after another on the same cores. Machines
+drift and are shared, so a ratio is taken within a round, and what is reported is the median over the rounds with the
+smallest and the largest.
+
+    python benchmarks/bench.py [--rounds 5] [--seconds 8] [--nets small,deep,conv] [--quick]
+
+The first call installs the peers under .bench-peers/, each in its own environment; the result is RESULTS.md.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+ENVIRONMENTS = HERE.parent / ".bench-peers"
+NETS = {
+    "small": ("784-64-784", 101_200),
+    "deep": ("784-512-256-64-256-512-784", 1_100_112),
+    "conv": ("convolutional, 16-8-8 channels", 4_385),
+}
+FULL = {"rounds": 5, "seconds": 8.0}
+QUICK = {"rounds": 2, "seconds": 3.0}
+LONGEST = 900  # seconds that one measurement may take
+
+
+class Contender(NamedTuple):
+    """One way to train the nets."""
+
+    script: str
+    environment: str | None
+    """Folder under .bench-peers; None: the project's own environment."""
+    arguments: tuple[str, ...] = ()
+
+
+CONTENDERS = {
+    "bare PyTorch loop": Contender("bare_loop.py", None),
+    "Hourglass exact": Contender("hourglass_train.py", None, ("--trainer", "exact")),
+    "Hourglass fast": Contender("hourglass_train.py", None, ("--trainer", "fast")),
+    "Keras": Contender("keras_fit.py", "keras"),
+    "pythae": Contender("pythae_trainer.py", "pythae"),
+    "Lightning + DataLoader": Contender("lightning_loader.py", None),
+}
+PEER_NAMES = ("Keras", "pythae", "Lightning + DataLoader")
+
+
+class Target(NamedTuple):
+    """A ratio to reach: `ours` over `other`, or over the fastest peer of the round."""
+
+    net: str
+    ours: str
+    other: str
+    least: float
+
+
+BEST_PEER = "the best peer"
+TARGETS = (
+    Target("small", "Hourglass exact", "bare PyTorch loop", 0.9),
+    Target("deep", "Hourglass exact", "bare PyTorch loop", 0.9),
+    Target("small", "Hourglass exact", BEST_PEER, 1.5),
+    Target("deep", "Hourglass exact", BEST_PEER, 1.0),
+    Target("conv", "Hourglass exact", BEST_PEER, 1.0),
+    Target("small", "Hourglass fast", "Keras", 3.0),
+    Target("deep", "Hourglass fast", "Keras", 2.0),
+    Target("conv", "Hourglass fast", "Keras", 1.2),
+)
+
+Measurement = dict[str, Any]
+Round = dict[str, Measurement]
+
+
+def install(name: str) -> None:
+    """Make a peer's environment, unless its requirements are installed already."""
+    folder, requirements = ENVIRONMENTS / name, PEERS / f"requirements-{name}.txt"
+    stamp, wanted = folder / "installed.txt", requirements.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"installing {name} into {folder.relative_to(HERE.parent)}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    if name == "pythae":
+        # Our torch, NumPy and scikit-learn stand behind its own packages: the same build, and no second 6 GB.
+        paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
+        Path(paths["purelib"], "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", requirements], check=True)
+    stamp.write_text(wanted)
+
+
+def data_root() -> Path:
+    """The folder that holds MNIST/raw, fetched by Hourglass when it isn't there."""
+    root = Path(os.environ.get("HOURGLASS_CACHE", Path.home() / ".cache/hourglass"))
+    if not (root / "MNIST/raw/train-images-idx3-ubyte").exists():
+        from hourglass.data import mnist
+
+        settings: dict[str, Any] = {"validation": "split", "train_size": None, "test_size": None}
+        mnist(root=None, validation_size=5000, split_seed=0, order_seed=0, resident="never", **settings)
+    return root
+
+
+def measure(name: str, net: str, *, seconds: float, steps: int, root: Path) -> Measurement:
+    """Run one contender once; adds the seconds of its whole process.
+
+    Args:
+        name: of the contender.
+        net: small, deep or conv.
+        seconds: steady state to measure.
+        steps: length of the fit, for a contender that has to know it beforehand.
+        root: where MNIST/raw is.
+
+    Raises:
+        RuntimeError: the contender failed, or trained another net than the others.
+    """
+    contender = CONTENDERS[name]
+    python = ENVIRONMENTS / contender.environment / "bin/python" if contender.environment else sys.executable
+    command = [python, PEERS / contender.script, "--net", net, "--seconds", seconds, "--data", root]
+    command += [*contender.arguments, "--steps", steps]
+    # No contender may use a GPU or more cores than another: the affinity set in main is inherited.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    start = time.perf_counter()
+    result = subprocess.run(
+        [str(word) for word in command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    if result.returncode:
+        raise RuntimeError(f"{name} on {net} failed:\n{result.stderr[-3000:]}")
+    measured: Measurement = json.loads(result.stdout.splitlines()[-1])
+    measured["process_seconds"] = time.perf_counter() - start
+    expected = NETS[net][1]
+    if measured["parameters"] != expected:
+        raise RuntimeError(f"{name} on {net} has {measured['parameters']} parameters, expected {expected}")
+    return measured
+
+
+def sitting(net: str, *, rounds: int, seconds: float, root: Path) -> list[Round]:
+    """All rounds of one net."""
+    done: list[Round] = []
+    for number in range(1, rounds + 1):
+        this: Round = {}
+        for name in CONTENDERS:
+            # Hourglass is told a number of steps: about `seconds` at the rate of its last round, or of the bare loop.
+            known = (done[-1] if done else {}).get(name) or this.get("bare PyTorch loop") or {}
+            steps = max(20, round(seconds * known.get("steps_per_second", 0)))
+            this[name] = measure(name, net, seconds=seconds, steps=steps, root=root)
+            rate = this[name]["steps_per_second"]
+            print(f"{net} round {number}/{rounds} {name}: {rate:.1f} steps/s", flush=True)
+        done.append(this)
+    return done
+
+
+def ratios(rounds: list[Round], ours: str, other: str) -> list[float]:
+    """The ratio of steps per second in each round; the best peer is the fastest one over all rounds."""
+    if other == BEST_PEER:
+        other = max(PEER_NAMES, key=lambda name: median(r[name]["steps_per_second"] for r in rounds))
+    return [r[ours]["steps_per_second"] / r[other]["steps_per_second"] for r in rounds]
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median (smallest to largest)."""
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def table(net: str, rounds: list[Round]) -> list[str]:
+    """One net's table, in markdown."""
+    layers, parameters = NETS[net]
+    lines = [
+        f"## {net}: {layers}, {parameters:,} parameters",
+        "",
+        "| | steps/s | of the bare loop | whole process, steps/s | last training loss (after steps) | parameters |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in CONTENDERS:
+        last = rounds[-1][name]
+        rates = [r[name]["steps_per_second"] for r in rounds]
+        whole = [r[name]["steps"] / r[name]["process_seconds"] for r in rounds]
+        cells = [
+            name,
+            spread(rates, 1),
+            spread(ratios(rounds, name, "bare PyTorch loop"), 2),
+            f"{median(whole):.1f}",
+            f"{last['loss']:.4f} ({last['steps']})",
+            f"{last['parameters']:,}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def verdicts(results: dict[str, list[Round]]) -> list[str]:
+    """The targets, each with what was measured."""
+    lines = ["## Targets", "", "| net | ratio | target | measured | |", "|---|---|---|---|---|"]
+    for net, ours, other, least in TARGETS:
+        if net in results:
+            values = ratios(results[net], ours, other)
+            met = "met" if median(values) >= least else "**not met**"
+            lines.append(f"| {net} | {ours} / {other} | {least:g} | {spread(values, 2)} | {met} |")
+    return [*lines, ""]
+
+
+class Usage:
+    """How busy the cores are with other things than the benchmark.
+
+        others = (busy seconds of the cores - CPU seconds of the contenders) / (busy + idle seconds of the cores)
+
+    Args:
+        cores: numbers of the cores that the contenders share.
+    """
+
+    def __init__(self, cores: list[int]) -> None:
+        self.names = {f"cpu{core}" for core in cores}
+        self.before = self._seconds()
+
+    def _seconds(self) -> tuple[float, float, float]:
+        """Busy and all seconds of the cores, CPU seconds of the contenders, since some past moment."""
+        busy = total = 0.0
+        for line in Path("/proc/stat").read_text().splitlines():
+            name, *fields = line.split()
+            if name in self.names:
+                ticks = [int(field) for field in fields[:8]]  # user nice system idle iowait irq softirq steal
+                total += sum(ticks)
+                busy += sum(ticks) - ticks[3] - ticks[4]
+        per_second = os.sysconf("SC_CLK_TCK")
+        contenders = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return busy / per_second, total / per_second, contenders.ru_utime + contenders.ru_stime
+
+    def by_others(self) -> float:
+        """The share of the cores' time that went elsewhere since this object was made, from 0 to 1."""
+        busy, total, contenders = (now - then for now, then in zip(self._seconds(), self.before, strict=True))
+        return max(0.0, busy - contenders) / total
+
+
+def processor() -> str:
+    """The processor's name, as Linux knows it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.machine()
+
+
+def page(results: dict[str, list[Round]], *, options: argparse.Namespace) -> str:
+    """The whole of RESULTS.md."""
+    [first, *_] = results.values()
+    versions = [first[-1][name]["versions"] for name in CONTENDERS]
+    lines = [
+        "# Speed",
+        "",
+        "Optimizer steps per second on MNIST, batch 256, mean squared error, Adam with learning rate 1e-3. Median over",
+        f"{options.rounds} interleaved rounds of at least {options.seconds:g} s of steady state, smallest and largest",
+        "in parentheses; ratios are taken within a round. How it is measured, and what is fair about it: README.md.",
+        "",
+        "- command: `make bench`"
+        + (f" (`python benchmarks/bench.py {' '.join(sys.argv[1:])}`)" if sys.argv[1:] else ""),
+        f"- date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
+        f"- machine: {processor()}, {options.cores} cores, {platform.system()}, Python {platform.python_version()}",
+        f"- versions: {', '.join(dict.fromkeys(v for v in versions if v))}",
+        f"- other processes used {options.others:.0%} of these cores meanwhile (beyond a few percent, repeat: torch's",
+        "  waiting threads spin by default and collapse under such load, those of `hourglass` sleep)",
+        "",
+    ]
+    for net, rounds in results.items():
+        lines += table(net, rounds)
+    return "\n".join([*lines, *verdicts(results)])
+
+
+def main() -> None:
+    """Install, measure, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, help=f"default {FULL['rounds']}")
+    parser.add_argument("--seconds", type=float, help=f"of steady state per measurement, default {FULL['seconds']:g}")
+    parser.add_argument("--nets", default=",".join(NETS))
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK['rounds']} rounds of {QUICK['seconds']:g} s")
+    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
+    options = parser.parse_args()
+    for key, value in (QUICK if options.quick else FULL).items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+    nets = options.nets.split(",")
+    if unknown := set(nets) - set(NETS):
+        parser.error(f"--nets must be among {','.join(NETS)}, got {','.join(sorted(unknown))}")
+    for name in ("keras", "pythae"):
+        install(name)
+    cores = sorted(os.sched_getaffinity(0))
+    if not 1 <= options.cores <= len(cores):
+        parser.error(f"--cores must be from 1 to {len(cores)}, got {options.cores}")
+    os.sched_setaffinity(0, cores[: options.cores])
+    root = data_root()
+    used = Usage(cores[: options.cores])
+    results = {net: sitting(net, rounds=options.rounds, seconds=options.seconds, root=root) for net in nets}
+    options.others = used.by_others()
+    options.output.write_text(page(results, options=options))
+    print(f"wrote {options.output}")
+
+
+if __name__ == "__main__":
+    main()

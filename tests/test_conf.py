@@ -1,0 +1,253 @@
+"""Every yaml composes and builds, every recipe trains, every combination works or says why not."""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from hourglass.compose import compose
+from hourglass.config import build, choices, compose_config, conf_dir
+from hourglass.errors import HourglassError
+
+CHOICES = choices()
+RECIPES = list(CHOICES["experiment"])
+#: What a yaml leaves to the person.
+NEEDED = {"csv": ["data.path=table.csv"], "npz": ["data.path=arrays.npz"]}
+#: What a choice needs of the others.
+SUITED = {"kl_sparsity": ["model.bottleneck.activation=sigmoid"]}
+#: Recipes whose pictures are drawn too; a figure takes longer than the training here.
+PICTURED = ("toy", "quickstart")
+
+
+def every(*groups: str) -> list[tuple[str, str]]:
+    return [(group, name) for group in groups for name in CHOICES[group]]
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = np.random.default_rng(0).uniform(size=(60, 18))
+    np.savetxt("table.csv", table, delimiter=",")
+    np.savez("arrays.npz", x=table)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One real database for all smoke runs of a worker: making it takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+# -- every yaml ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("group", "name"), every(*CHOICES))
+def test_a_yaml_opens_with_its_one_line_description(group: str, name: str) -> None:
+    description = CHOICES[group][name]
+    assert 15 <= len(description) <= 120
+    assert description[0].isupper() or description[0].isdigit()
+    assert not description.endswith(".")
+
+
+@pytest.mark.parametrize(("group", "name"), every("data", "model", "noise", "regularizer", "loss", "optimizer"))
+def test_a_choice_composes_and_its_object_takes_a_batch(group: str, name: str) -> None:
+    data = ["data=digits"] if group != "data" else NEEDED.get(name, [])
+    config, chosen = compose_config([*data, f"{group}={name}", *SUITED.get(name, [])])
+    assert chosen[group] == name
+    parts = compose(config)
+    x = parts.data.scaled(parts.data.train.x[:4])
+    output, terms = parts.learner.terms(x, parts.learner.noise(x))
+    assert output.reconstruction.shape == x.shape
+    assert output.code.shape == (len(x), parts.model.code_size)
+    assert all(term.isfinite() and term.ndim == 0 for term in terms.values())
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    parts.learner.optimizer.step()
+
+
+@pytest.mark.parametrize(("group", "name"), every("training", "trainer", "tracking"))
+def test_a_choice_composes_and_is_built(group: str, name: str) -> None:
+    config, chosen = compose_config(["data=digits", f"{group}={name}"])
+    assert chosen[group] == name
+    compose(config)
+    assert build(config.tracking).experiment == "hourglass"
+    assert build(config.trainer, logger=False).max_epochs == config.training.epochs
+
+
+# -- every combination --------------------------------------------------------------------------------------------
+
+
+@cache
+def node(group: str, choice: str) -> Any:
+    """What one choice puts into the configuration; the groups don't refer to each other."""
+    config, _ = compose_config(["data=digits", f"{group}={choice}"])
+    return config if group == "model" else config[group]
+
+
+@pytest.mark.parametrize(("model", "noise"), product(CHOICES["model"], CHOICES["noise"]))
+def test_every_combination_of_groups_works_or_says_why_not(model: str, noise: str) -> None:
+    for regularizer in CHOICES["regularizer"]:
+        config = OmegaConf.merge(node("model", model), {})
+        config.noise = node("noise", noise)
+        config.regularizer = node("regularizer", regularizer)
+        if regularizer == "kl_sparsity":
+            with pytest.raises(HourglassError, match=r"kl_sparsity needs a code in \[0, 1\].*lies in \[0, inf\]"):
+                compose(config)
+            config.model.bottleneck.activation = "sigmoid"
+        parts = compose(config)
+        x = parts.data.scaled(parts.data.train.x[:4])
+        _, terms = parts.learner.terms(x, parts.learner.noise(x))
+        assert list(terms) == ["reconstruction", *([] if regularizer == "none" else [regularizer])]
+        assert all(term.isfinite() for term in terms.values())
+
+
+def test_several_regularizers_and_several_noises_at_once() -> None:
+    config, _ = compose_config(["data=digits", "regularizer=[l1,contractive]", "noise=[masking,gaussian]"])
+    parts = compose(config)
+    assert list(parts.learner.noise.processes) == ["masking", "gaussian"]
+    x = parts.data.scaled(parts.data.train.x[:4])
+    assert list(parts.learner.terms(x, x)[1]) == ["reconstruction", "l1", "contractive"]
+
+
+# -- every recipe -------------------------------------------------------------------------------------------------
+
+
+def test_there_are_recipes() -> None:
+    assert len(RECIPES) >= 30
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_how_to_run_it_and_sets_known_keys_only(name: str) -> None:
+    text = (conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    first, _, third = text.splitlines()[:3]
+    assert first == "# @package _global_"
+    assert third.startswith("# Run: ")
+    assert f"hourglass train experiment={name}" in third
+    recipe = yaml.safe_load(text)
+    known = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    groups = {key for choice in known["defaults"] if isinstance(choice, dict) for key in choice}
+    assert set(recipe) <= {"defaults", "hydra"} | set(known) | groups
+    # A sweep's runs are named after what differs between them.
+    assert recipe.get("name") == (None if "hydra" in recipe else name)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.endswith("_as_written")])
+def test_what_is_written_wrong_comes_repaired_too_and_both_say_what_differs(name: str) -> None:
+    repaired = name.removesuffix("_as_written")
+    assert repaired in RECIPES
+    for one, other in ((name, repaired), (repaired, name)):
+        text = (conf_dir() / "experiment" / f"{one}.yaml").read_text(encoding="utf-8")
+        assert re.search(rf"^# Differs from {other}\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
+    from hourglass.train import train
+
+    source = "data.source" if compose_config([f"experiment={name}"])[1]["data"] == "mnist_corrupted" else "data"
+    config, chosen = compose_config(
+        [
+            f"experiment={name}",
+            *(f"{source}.{key}={size}" for key, size in SMALL.items()),
+            "training.max_steps=3",
+            f"tracking.uri={store}",
+            "tracking.usefulness=false",
+            f"tracking.images={str(name in PICTURED).lower()}",
+            "tracking.image_every=1000",  # the final ones alone
+        ]
+    )
+    result = train(config, choices=chosen, folder=tmp_path)
+    assert result.run.status == "FINISHED"
+    assert result.parts.learner.steps_done == 3
+    assert result.metrics["test/loss"] > 0
+    assert (tmp_path / "reconstructions.png").exists() == (name in PICTURED)
+
+
+#: Samples enough for three steps.
+SMALL = {"train_size": 256, "validation_size": 64, "test_size": 64}
+
+
+# -- the real command line: a start of Python, torch and MLflow for each -------------------------------------------
+
+
+def hourglass(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hourglass", *words], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def recorded(folder: Path) -> list[Any]:
+    from hourglass.tracking import open_client
+
+    client = open_client(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("hourglass")
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def test_train_leaves_a_run_a_picture_and_pointers_to_both(tmp_path: Path) -> None:
+    done = hourglass("train", "data=digits", "training.epochs=2")
+    assert done.returncode == 0, done.stderr
+    (run,) = recorded(tmp_path)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["data"] == "digits"
+    # digits: 1,797 - 180 test - 180 validation = 1,437 samples, 6 batches of 256 in each of 2 epochs
+    assert run.data.params["training.epochs"] == "2"
+    pointers = dict(re.findall(r"^(picture|run|dashboard) +(.+)$", done.stdout, re.MULTILINE))
+    assert Path(pointers["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert pointers["run"] == f"{run.info.run_id} in sqlite:///{tmp_path}/mlflow.db"
+    assert pointers["dashboard"] == "hourglass ui"
+    assert "step 12 of 12" in done.stderr
+
+
+def test_a_multirun_records_every_job(tmp_path: Path) -> None:
+    done = hourglass(
+        "train",
+        "-m",
+        "experiment=toy",
+        "seed=0,1",
+        "data.rows=500",
+        "training.epochs=1",
+        "tracking.images=false",
+        "tracking.usefulness=false",
+    )
+    assert done.returncode == 0, done.stderr
+    runs = recorded(tmp_path)
+    assert sorted(run.data.params["seed"] for run in runs) == ["0", "1"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["experiment"] for run in runs} == {"toy"}
+
+
+def test_cfg_job_prints_the_configuration_and_trains_nothing(tmp_path: Path) -> None:
+    done = hourglass("train", "experiment=deep18_as_written", "training.epochs=7", "--cfg", "job")
+    assert done.returncode == 0, done.stderr
+    printed = yaml.safe_load(done.stdout)
+    assert printed["model"]["decoder_widths"] == [11, 15]
+    assert printed["training"]["epochs"] == 7
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_list_shows_every_recipe_without_importing_torch() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from hourglass.cli import main; main(['list']); print('torch' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=True,
+    )
+    for group, names in CHOICES.items():
+        assert f"\n{group}\n" in f"\n{done.stdout}"
+        for name, description in names.items():
+            assert re.search(rf"^  {name} +{re.escape(description)}$", done.stdout, re.MULTILINE)
+    assert done.stdout.endswith("False\n")
