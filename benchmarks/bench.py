@@ -10,27 +10,21 @@ The first call installs the peers under .bench-peers/, each in its own environme
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import sysconfig
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
+
+from page import NETS, Measurement, Round, page
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 ENVIRONMENTS = HERE.parent / ".bench-peers"
-NETS = {
-    "small": ("784-64-784", 101_200),
-    "deep": ("784-512-256-64-256-512-784", 1_100_112),
-    "conv": ("convolutional, 16-8-8 channels", 4_385),
-}
 FULL = {"rounds": 5, "seconds": 8.0}
 QUICK = {"rounds": 2, "seconds": 3.0}
 LONGEST = 900  # seconds that one measurement may take
@@ -53,32 +47,6 @@ CONTENDERS = {
     "pythae": Contender("pythae_trainer.py", "pythae"),
     "Lightning + DataLoader": Contender("lightning_loader.py", None),
 }
-PEER_NAMES = ("Keras", "pythae", "Lightning + DataLoader")
-
-
-class Target(NamedTuple):
-    """A ratio to reach: `ours` over `other`, or over the fastest peer of the round."""
-
-    net: str
-    ours: str
-    other: str
-    least: float
-
-
-BEST_PEER = "the best peer"
-TARGETS = (
-    Target("small", "Hourglass exact", "bare PyTorch loop", 0.9),
-    Target("deep", "Hourglass exact", "bare PyTorch loop", 0.9),
-    Target("small", "Hourglass exact", BEST_PEER, 1.5),
-    Target("deep", "Hourglass exact", BEST_PEER, 1.0),
-    Target("conv", "Hourglass exact", BEST_PEER, 1.0),
-    Target("small", "Hourglass fast", "Keras", 3.0),
-    Target("deep", "Hourglass fast", "Keras", 2.0),
-    Target("conv", "Hourglass fast", "Keras", 1.2),
-)
-
-Measurement = dict[str, Any]
-Round = dict[str, Measurement]
 
 
 def install(name: str) -> None:
@@ -93,7 +61,7 @@ def install(name: str) -> None:
         # Our torch, NumPy and scikit-learn stand behind its own packages: the same build, and no second 6 GB.
         paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
         Path(paths["purelib"], "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", requirements], check=True)
     stamp.write_text(wanted)
 
@@ -163,54 +131,6 @@ def sitting(net: str, *, rounds: int, seconds: float, root: Path) -> list[Round]
     return done
 
 
-def ratios(rounds: list[Round], ours: str, other: str) -> list[float]:
-    """The ratio of steps per second in each round; the best peer is the fastest one over all rounds."""
-    if other == BEST_PEER:
-        other = max(PEER_NAMES, key=lambda name: median(r[name]["steps_per_second"] for r in rounds))
-    return [r[ours]["steps_per_second"] / r[other]["steps_per_second"] for r in rounds]
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Median (smallest to largest)."""
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def table(net: str, rounds: list[Round]) -> list[str]:
-    """One net's table, in markdown."""
-    layers, parameters = NETS[net]
-    lines = [
-        f"## {net}: {layers}, {parameters:,} parameters",
-        "",
-        "| | steps/s | of the bare loop | whole process, steps/s | last training loss (after steps) | parameters |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name in CONTENDERS:
-        last = rounds[-1][name]
-        rates = [r[name]["steps_per_second"] for r in rounds]
-        whole = [r[name]["steps"] / r[name]["process_seconds"] for r in rounds]
-        cells = [
-            name,
-            spread(rates, 1),
-            spread(ratios(rounds, name, "bare PyTorch loop"), 2),
-            f"{median(whole):.1f}",
-            f"{last['loss']:.4f} ({last['steps']})",
-            f"{last['parameters']:,}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def verdicts(results: dict[str, list[Round]]) -> list[str]:
-    """The targets, each with what was measured."""
-    lines = ["## Targets", "", "| net | ratio | target | measured | |", "|---|---|---|---|---|"]
-    for net, ours, other, least in TARGETS:
-        if net in results:
-            values = ratios(results[net], ours, other)
-            met = "met" if median(values) >= least else "**not met**"
-            lines.append(f"| {net} | {ours} / {other} | {least:g} | {spread(values, 2)} | {met} |")
-    return [*lines, ""]
-
-
 class Usage:
     """How busy the cores are with other things than the benchmark.
 
@@ -241,39 +161,6 @@ class Usage:
         """The share of the cores' time that went elsewhere since this object was made, from 0 to 1."""
         busy, total, contenders = (now - then for now, then in zip(self._seconds(), self.before, strict=True))
         return max(0.0, busy - contenders) / total
-
-
-def processor() -> str:
-    """The processor's name, as Linux knows it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.machine()
-
-
-def page(results: dict[str, list[Round]], *, options: argparse.Namespace) -> str:
-    """The whole of RESULTS.md."""
-    [first, *_] = results.values()
-    versions = [first[-1][name]["versions"] for name in CONTENDERS]
-    lines = [
-        "# Speed",
-        "",
-        "Optimizer steps per second on MNIST, batch 256, mean squared error, Adam with learning rate 1e-3. Median over",
-        f"{options.rounds} interleaved rounds of at least {options.seconds:g} s of steady state, smallest and largest",
-        "in parentheses; ratios are taken within a round. How it is measured, and what is fair about it: README.md.",
-        "",
-        "- command: `make bench`"
-        + (f" (`python benchmarks/bench.py {' '.join(sys.argv[1:])}`)" if sys.argv[1:] else ""),
-        f"- date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
-        f"- machine: {processor()}, {options.cores} cores, {platform.system()}, Python {platform.python_version()}",
-        f"- versions: {', '.join(dict.fromkeys(v for v in versions if v))}",
-        f"- other processes used {options.others:.0%} of these cores meanwhile (beyond a few percent, repeat: torch's",
-        "  waiting threads spin by default and collapse under such load, those of `hourglass` sleep)",
-        "",
-    ]
-    for net, rounds in results.items():
-        lines += table(net, rounds)
-    return "\n".join([*lines, *verdicts(results)])
 
 
 def main() -> None:

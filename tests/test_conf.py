@@ -27,6 +27,8 @@ NEEDED = {"csv": ["data.path=table.csv"], "npz": ["data.path=arrays.npz"]}
 SUITED = {"kl_sparsity": ["model.bottleneck.activation=sigmoid"]}
 #: Recipes whose pictures are drawn too; a figure takes longer than the training here.
 PICTURED = ("toy", "quickstart")
+#: Samples enough for three steps.
+SMALL = {"train_size": 256, "validation_size": 64, "test_size": 64}
 
 
 def every(*groups: str) -> list[tuple[str, str]]:
@@ -171,10 +173,6 @@ def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
     assert (tmp_path / "reconstructions.png").exists() == (name in PICTURED)
 
 
-#: Samples enough for three steps.
-SMALL = {"train_size": 256, "validation_size": 64, "test_size": 64}
-
-
 # -- the real command line: a start of Python, torch and MLflow for each -------------------------------------------
 
 
@@ -185,9 +183,9 @@ def hourglass(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def recorded(folder: Path) -> list[Any]:
-    from hourglass.tracking import open_client
+    from mlflow import MlflowClient  # as any other reader of the database would
 
-    client = open_client(f"sqlite:///{folder}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("hourglass")
     return list(client.search_runs([experiment.experiment_id]))
 

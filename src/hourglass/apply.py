@@ -146,8 +146,6 @@ def read_samples(path: str, trained: Trained) -> Tensor:
     x = torch.from_numpy(array)
     if x.dtype == torch.uint8:
         x = x.float() / 255
-    if not x.is_floating_point():
-        raise HourglassError(f"{path} holds {array.dtype}, allowed are uint8 and floats")
     x = x.float().reshape(-1, *shape)
     low, high = trained.range
     lowest, highest = (float(x.min()), float(x.max())) if len(x) else (low, high)
@@ -189,7 +187,10 @@ def _read(path: str) -> np.ndarray:
         raise HourglassError(f"{path} can't be read as a .npy file: {error}") from error
     if not isinstance(array, np.ndarray):
         raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")
-    return array
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise HourglassError(f"{path} holds {array.dtype}, allowed are uint8 and floats")
+    # A copy also where it is float32: a file may hold the other byte order, which torch doesn't know.
+    return array if array.dtype == np.uint8 else array.astype(np.float32)
 
 
 def _join(shape: Sequence[int]) -> str:

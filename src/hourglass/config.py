@@ -65,8 +65,11 @@ def build(config: Any, **arguments: Any) -> Any:
     """
     import hydra
     from hydra.errors import InstantiationException
+    from omegaconf import OmegaConf
 
     key = _full_key(config)
+    for missing in sorted(OmegaConf.missing_keys(config)):
+        raise HourglassError(f"{key}.{missing} must be given, got nothing: add {key}.{missing}=...")
     _check(config, set(arguments))
     mistake: BaseException
     try:
@@ -221,7 +224,7 @@ def update(config: Any, overrides: Sequence[str]) -> None:
 
 def explain(error: Exception) -> str:
     """A composition error of Hydra's in one line, with the nearest names where a name is wrong."""
-    from hydra.errors import MissingConfigException
+    from hydra.errors import MissingConfigException, OverrideParseException
 
     text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -229,9 +232,11 @@ def explain(error: Exception) -> str:
         known = list(choices().get(group, {}))
         if known:
             return f"{group}={name}: no such choice{nearest(name, known)}; allowed: {', '.join(known)}"
-    key = re.search(r"full_key: (\S+)", text)
-    if key and "not in struct" in text:
-        wrong = key.group(1)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {text.partition(' See https')[0]}"
+    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"not in struct.*full_key: (\S+)", text)
+    if unknown:
+        wrong = unknown.group(1)
         return f"{wrong}: no such key{nearest(wrong, _all_keys())}; hourglass train --cfg job shows all"
     return re.sub(r"\s*(full_key|object_type|reference_type)[:=]\s*\S+", "", text)
 

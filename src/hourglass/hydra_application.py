@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -62,10 +63,11 @@ def _job(config: DictConfig) -> None:
     from hourglass.summary import summary
     from hourglass.train import train
 
-
+    choices = chosen(config, context.runtime.choices)
     if config.resume:
-        config = resumed(config, list(context.overrides.task))
-    result = train(config, choices=chosen(config, context.runtime.choices), folder=Path(context.runtime.output_dir))
+        # Those of the composition at hand say nothing of the run, whose tags hold its own.
+        config, choices = resumed(config, list(context.overrides.task)), {}
+    result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 
 
@@ -84,6 +86,19 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
             raise HourglassError(
                 f"{override}: a resumed run keeps its choices; a value, as training.epochs, can change"
             )
+    _follow(stored, OmegaConf.to_container(config))
     update(stored, given)
     stored.resume = run.id
     return stored
+
+
+def _follow(stored: DictConfig, node: Any, prefix: str = "") -> None:
+    """Let the values of a resolved configuration that follow another one (`${training.epochs}`) do so again."""
+    for name, value in node.items() if isinstance(node, dict) else ():
+        key = f"{prefix}{name}"
+        _follow(stored, value, f"{key}.")
+        kept = OmegaConf.select(stored, key)
+        if isinstance(value, str) and "${" in value and kept is not None:
+            OmegaConf.update(stored, key, value)
+            if OmegaConf.select(stored, key) != kept:  # it was given a value of its own
+                OmegaConf.update(stored, key, kept)

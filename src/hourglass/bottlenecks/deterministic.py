@@ -10,6 +10,8 @@ from hourglass.activations import activation as build_activation
 from hourglass.activations import activation_range
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 
+KEY = "bottleneck.activation"  # as a model's configuration calls it, which has an activation of its own
+
 
 class Deterministic(Bottleneck):
     """A code that is a function of the input: h = s(a) m, with the mask m of active units.
@@ -20,8 +22,8 @@ class Deterministic(Bottleneck):
     """
 
     def __init__(self, *, code_size: int, activation: str) -> None:
-        super().__init__(code_size=code_size, inputs=code_size, code_range=activation_range(activation))
-        self.activation = build_activation(activation)
+        super().__init__(code_size=code_size, inputs=code_size, code_range=activation_range(activation, key=KEY))
+        self.activation = build_activation(activation, key=KEY)
 
     def forward(self, a: Tensor) -> Bottled:
         """(B, code_size) to the code of the same shape, with no loss terms."""

@@ -1,0 +1,279 @@
+"""Trained models applied: loaded, measured anew, and used on arrays in files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hourglass
+from hourglass import apply
+from hourglass.cli import main
+from hourglass.compose import compose
+from hourglass.config import compose_config
+from hourglass.errors import HourglassError
+from hourglass.tracking import Run
+from hourglass.train import Result, train
+
+
+def trained_in(folder: Path, *overrides: str) -> Result:
+    whole, choices = compose_config(
+        [
+            "data=digits",
+            "training.epochs=2",
+            "optimizer.lr=0.01",
+            "trainer.accelerator=cpu",
+            "tracking.images=false",
+            f"tracking.uri=sqlite:///{folder}/mlflow.db",
+            *overrides,
+        ]
+    )
+    return train(whole, choices=choices, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def images(home: Path) -> Result:
+    return trained_in(home, "noise=masking", "model.code_size=5", "name=images")
+
+
+@pytest.fixture(scope="module")
+def conv(home: Path, images: Result) -> Result:  # noqa: ARG001 - the store is made by the first
+    return trained_in(home, "model=conv", "name=conv", "tracking.usefulness=false")
+
+
+@pytest.fixture(scope="module")
+def rows(home: Path, images: Result) -> Result:  # noqa: ARG001
+    return trained_in(
+        home,
+        "data=purchases",
+        "data.rows=300",
+        "model.code_size=3",
+        "name=rows",
+        "tracking.usefulness=false",
+    )
+
+
+def uri_of(result: Result) -> str:
+    return result.run.uri
+
+
+def trained(result: Result) -> apply.Trained:
+    return apply.Trained.of(result.run.id, uri=uri_of(result))
+
+
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["images", "conv", "rows"])
+def test_load_gives_the_model_that_was_trained(which: str, request: pytest.FixtureRequest) -> None:
+    result: Result = request.getfixturevalue(which)
+    original = result.parts.model.eval()
+    x = result.parts.data.scaled(result.parts.data.test.x)
+    for reference in (result.run.id, result.run.id[:8], which):
+        model = hourglass.load(reference, uri=uri_of(result))
+        assert not model.training
+        assert torch.equal(model(x).reconstruction, original(x).reconstruction)
+        assert torch.equal(model.encode(x), original.encode(x))
+        assert torch.equal(model.decode(model.encode(x)), original(x).reconstruction)
+
+
+def test_load_finds_the_store_in_the_current_directory_and_in_the_environment(
+    home: Path, images: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(home)
+    assert hourglass.load("images").code_size == 5
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri_of(images))
+    assert hourglass.load("images").code_size == 5
+
+
+def test_load_of_an_unknown_run(images: Result) -> None:
+    with pytest.raises(ValueError, match="^run 'nobody' is not in sqlite:"):
+        hourglass.load("nobody", uri=uri_of(images))
+
+
+def test_load_does_not_disturb_the_random_numbers_of_the_caller(images: Result) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    hourglass.load("images", uri=uri_of(images))
+    assert torch.equal(torch.rand(3), expected)
+
+
+# -- measuring anew --------------------------------------------------------------------------------------------------
+
+
+def test_evaluation_on_the_same_data_and_noise_gives_the_same_numbers(images: Result) -> None:
+    run, metrics = apply.evaluate("images", [], uri=uri_of(images))
+    before = {key: value for key, value in images.run.metrics.items() if key.startswith("test/")}
+    assert before.keys() >= {"test/mse", "test/bce", "test/psnr_gain", "test/knn_accuracy", "test/mse_over_pca"}
+    assert metrics == before
+    assert run.status == "FINISHED"
+
+
+def test_an_evaluation_is_a_child_of_its_run_and_says_what_was_changed(images: Result) -> None:
+    run, metrics = apply.evaluate("images", ["noise=gaussian", "noise.gaussian.sigma=0.25"], uri=uri_of(images))
+    found = Run.find(run.id, uri_of(images))
+    assert found.tags["mlflow.parentRunId"] == images.run.id
+    assert found.tags["evaluation_of"] == images.run.id
+    assert found.tags["kind"] == "evaluation"
+    assert found.tags["noise"] == "gaussian"
+    assert found.tags["data"] == "digits"
+    assert found.params["noise.gaussian.sigma"] == "0.25"
+    assert not any(key.startswith("noise.masking") for key in found.params)
+    assert found.metrics == metrics
+    assert not any(key.startswith(("train/", "val/")) for key in metrics)
+    # and the run that was measured is what it was
+    assert images.run.tags["noise"] == "masking"
+    assert images.run.status == "FINISHED"
+
+
+def test_an_evaluation_measures_under_the_noise_it_is_given(images: Result) -> None:
+    data = images.parts.data
+    x = data.scaled(data.test.x)
+    model = hourglass.load("images", uri=uri_of(images))
+
+    _, clean = apply.evaluate("images", ["noise=none"], uri=uri_of(images))
+    assert clean["test/mse"] == pytest.approx((model(x).reconstruction - x).square().mean().item(), rel=1e-5)
+    assert "test/psnr_input" not in clean
+
+    # Every pixel masked: the model sees black only.
+    _, black = apply.evaluate("images", ["noise.masking.share=1.0"], uri=uri_of(images))
+    expected = (model(torch.zeros_like(x)).reconstruction - x).square().mean().item()
+    assert black["test/mse"] == pytest.approx(expected, rel=1e-5)
+    assert black["test/psnr_input"] == pytest.approx(-10 * np.log10(x.square().mean().item()), rel=1e-5)
+
+
+def test_an_evaluation_on_other_data(images: Result, home: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, size=(50, 8, 8), dtype=np.uint8)
+    np.savez(home / "other.npz", x=x)
+    given = ["data=npz", f"data.path={home}/other.npz", "data.test_share=0.5", "noise=none"]
+    run, metrics = apply.evaluate("images", given, uri=uri_of(images))
+    assert run.tags["data"] == "npz"
+    assert "test/knn_accuracy" not in metrics  # no labels
+    tested = compose(compose_config(given)[0]).data.test.x
+    model = hourglass.load("images", uri=uri_of(images))
+    expected = (model(tested / 255).reconstruction - tested / 255).square().mean().item()
+    assert metrics["test/mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_values_of_the_runs_own_data_can_be_changed(images: Result) -> None:
+    run, _ = apply.evaluate("images", ["data.test_size=20", "noise.seed=1"], uri=uri_of(images))
+    assert run.params["data.test_size"] == "20"
+    assert run.params["noise.seed"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=conv"], r"^model=conv: evaluate takes data=\.\.\., noise=\.\.\. and their values"),
+        (["training.epochs=3"], r"^training\.epochs=3: evaluate takes"),
+        (["noise"], r"^noise: evaluate takes"),
+        (["noise.masking.shre=0.1"], r"^noise\.masking\.shre: no such key .*; nearest: noise\.masking\.share"),
+        (["noise.masking.share=1.5"], r"^noise\.masking\.share must be from 0 to 1, got 1\.5"),
+        (["noise=maskin"], r"^noise=maskin: no such choice; nearest: masking"),
+        (
+            ["data=purchases", "data.rows=300"],
+            r"^data=purchases has samples of shape \(18,\), the model .* \(1, 8, 8\)",
+        ),
+    ],
+    ids=str,
+)
+def test_evaluations_that_are_refused_leave_no_run(images: Result, overrides: list[str], message: str) -> None:
+    def count() -> int:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(uri_of(images))
+        return len(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+
+    before = count()
+    with pytest.raises(HourglassError, match=message):
+        apply.evaluate("images", overrides, uri=uri_of(images))
+    assert count() == before
+
+
+# -- arrays in files -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with the store of the trained models."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("which", ["images", "conv", "rows"])
+def test_encode_decode_and_reconstruct_agree(which: str, here: Path, request: pytest.FixtureRequest) -> None:
+    result: Result = request.getfixturevalue(which)
+    data, model = result.parts.data, result.parts.model.eval()
+    x = data.scaled(data.test.x)
+    np.save(here / "x.npy", data.test.x.numpy())
+    assert main(["encode", which, "x.npy", "codes.npy"]) == 0
+    assert main(["decode", which, "codes.npy", "decoded.npy"]) == 0
+    assert main(["reconstruct", which, "x.npy", "reconstructed.npy"]) == 0
+    codes, decoded, reconstructed = (np.load(here / f"{n}.npy") for n in ("codes", "decoded", "reconstructed"))
+    assert codes.shape == (len(x), model.code_size)
+    assert codes.dtype == decoded.dtype == reconstructed.dtype == np.float32
+    assert np.array_equal(codes, model.encode(x).detach().numpy())
+    assert np.array_equal(reconstructed, model(x).reconstruction.detach().numpy())
+    assert np.array_equal(decoded, reconstructed)
+    assert reconstructed.shape == tuple(x.shape)
+
+
+def test_grey_levels_and_floats_and_flat_images_are_the_same_samples(images: Result, here: Path) -> None:
+    grey = images.parts.data.test.x.numpy()
+    x = grey / np.float32(255)
+    expected = trained(images).model.encode(torch.from_numpy(x)).detach().numpy()
+    for array in (grey, x, x.astype(np.float64), x[:, 0], grey.reshape(len(grey), -1)):
+        np.save(here / "x.npy", array)
+        samples = apply.read_samples("x.npy", trained(images))
+        np.testing.assert_allclose(apply.encode(trained(images), samples).numpy(), expected, rtol=1e-6, atol=1e-6)
+    # a file in the other byte order, and one that isn't contiguous
+    for array in (x.astype(">f4"), np.asfortranarray(x)):
+        np.save(here / "x.npy", array)
+        samples = apply.read_samples("x.npy", trained(images))
+        np.testing.assert_allclose(apply.encode(trained(images), samples).numpy(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_more_samples_than_a_batch_and_none_at_all(images: Result, here: Path) -> None:
+    x = np.random.default_rng(0).random((2 * apply.BATCH + 1, 1, 8, 8), dtype=np.float32)
+    model = trained(images)
+    np.save(here / "x.npy", x)
+    codes = apply.encode(model, apply.read_samples("x.npy", model))
+    torch.testing.assert_close(codes, model.model.encode(torch.from_numpy(x)).detach())
+    np.save(here / "x.npy", x[:0])
+    assert apply.encode(model, apply.read_samples("x.npy", model)).shape == (0, 5)
+
+
+def test_floats_beyond_the_range_are_taken_where_the_data_had_no_bounds(here: Path, home: Path) -> None:
+    # Standardised data have the range they happen to have: new rows may leave it.
+    table = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    np.savez(home / "table.npz", x=table)
+    result = trained_in(
+        home,
+        "data=npz",
+        f"data.path={home}/table.npz",
+        "model.output_activation=linear",
+        "model.code_size=2",
+        "name=unbounded",
+        "tracking.usefulness=false",
+    )
+    np.save(here / "x.npy", 3 * table)
+    assert apply.read_samples("x.npy", trained(result)).shape == (100, 6)
+
+
+def test_what_is_written_is_whole_and_replaces_what_was_there(here: Path) -> None:
+    values = torch.rand(3, 2)
+    (here / "out.npy").write_text("old")
+    apply.write("out.npy", values)
+    assert np.array_equal(np.load(here / "out.npy"), values.numpy())
+    assert [path.name for path in here.iterdir()] == ["out.npy"]
+    with pytest.raises(HourglassError, match=r"^nowhere/out.npy can't be written: there is no folder nowhere"):
+        apply.write("nowhere/out.npy", values)

@@ -1,0 +1,320 @@
+"""Wrong input through the real command line: one line that names the key, the value and what is allowed.
+
+Every case is a process of its own that runs what the console script runs, `sys.exit(main(words))`, with its own
+standard error and exit code. The processes are forked from a server that has imported the package once, because its
+imports take seconds; `test_the_installed_command` starts the installed script itself.
+"""
+
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+HEAVY = ["hourglass.hydra_application", "hourglass.train", "hourglass.apply", "hourglass.tracking.dashboard"]
+HEAVY += ["mlflow", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "sklearn.neighbors", "pytest"]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(words: list[str], folder: str, environment: dict[str, str]) -> None:
+    """The console script in a fresh process, its output in files."""
+    os.chdir(folder)
+    os.environ.update(environment)
+    for number, name in ((1, "out"), (2, "err")):
+        with Path(folder, name).open("w") as file:
+            os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    from hourglass.cli import main
+
+    sys.argv = ["hourglass", *words]
+    sys.exit(main())
+
+
+class Shell:
+    """Runs commands in a folder."""
+
+    def __init__(self, context: ForkServerContext, folder: Path) -> None:
+        self.context = context
+        self.folder = folder
+
+    def __call__(self, *words: str, **environment: str) -> Ended:
+        process = self.context.Process(target=command, args=(list(words), str(self.folder), environment))
+        process.start()
+        process.join(120)
+        assert process.exitcode is not None, f"{words} goes on and on"
+        # Lines that a terminal would have overwritten are none.
+        return Ended(process.exitcode, *((self.folder / name).read_text() for name in ("out", "err")))
+
+
+@pytest.fixture(scope="session")
+def server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    return context
+
+
+@pytest.fixture(scope="session")
+def trained(server: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run, `good`, and files to go wrong with."""
+    folder = tmp_path_factory.mktemp("trained")
+    ended = Shell(server, folder)("train", *SMALL, "name=good", "data.train_size=100")
+    assert ended.code == 0, ended.err
+    return folder
+
+
+@pytest.fixture
+def shell(server: ForkServerContext, tmp_path: Path) -> Iterator[Shell]:
+    write_files(tmp_path)
+    yield Shell(server, tmp_path)
+
+
+SMALL = ("data=digits", "training.epochs=1", "tracking.images=false", "tracking.usefulness=false")
+
+
+def write_files(folder: Path) -> None:
+    """Files of one's own, sound and broken."""
+    x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    np.savez(folder / "rows.npz", x=x)
+    np.savez(folder / "nan.npz", x=np.where(x > 2, np.nan, x))
+    (folder / "cut.npz").write_bytes((folder / "rows.npz").read_bytes()[:-300])
+    (folder / "not.npz").write_text("no archive")
+    header, *lines = ["a,b,c,d,e", *(",".join(map(str, row)) for row in x.tolist())]
+    (folder / "table.csv").write_text("\n".join([header, *lines]))
+    (folder / "text.csv").write_text("\n".join([header, *lines[:3], "1,2,red,4,5", *lines[3:]]))
+    (folder / "ragged.csv").write_text("\n".join([header, *lines[:3], "1,2,3", *lines[3:]]))
+    (folder / "empty.csv").write_text("")
+    (folder / "text.db").write_text("this is no database\n" * 100)
+    np.save(folder / "wide.npy", np.zeros((3, 9), dtype=np.float32))
+    np.save(folder / "bright.npy", np.full((3, 1, 8, 8), 255.0))
+    np.save(folder / "nan.npy", np.full((3, 1, 8, 8), np.nan))
+    np.save(folder / "whole.npy", np.zeros((3, 1, 8, 8), dtype=np.int64))
+    np.save(folder / "words.npy", np.array([["a"] * 64] * 3))
+    np.save(folder / "objects.npy", np.array([[None] * 64] * 3, dtype=object), allow_pickle=True)
+    np.save(folder / "good.npy", np.zeros((3, 1, 8, 8), dtype=np.float32))
+    (folder / "not.npy").write_text("no array")
+
+
+def problem_of(ended: Ended) -> str:
+    """The one line that a command complained with."""
+    assert "Traceback" not in ended.err + ended.out, ended.err
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("hourglass: ")
+    assert ended.code == 2
+    return lines[0].removeprefix("hourglass: ")
+
+
+def assert_holds(problem: str, *fragments: str) -> None:
+    for fragment in fragments:
+        assert fragment in problem, f"{fragment!r} is not in {problem!r}"
+
+
+def runs_in(folder: Path) -> dict[str, str]:
+    """Names and statuses of the runs of the folder's store."""
+    if not (folder / "mlflow.db").exists():
+        return {}
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    found = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    return {run.info.run_name: run.info.status for run in found}
+
+
+TRAIN = {
+    # names
+    "model=convv": ["model=convv: no such choice", "nearest: conv", "allowed: conv, conv_dae, multilayer, vanilla"],
+    "data=minst": ["data=minst", "nearest: mnist"],
+    "noise=[masking,gausian]": ["noise=gausian", "nearest: gaussian"],
+    "regularizer=l3": ["regularizer=l3", "nearest: l2, l1"],
+    "experiment=quikstart": ["experiment=quikstart", "nearest: quickstart"],
+    "modle=conv": ["modle", "nearest: model"],
+    "model.codesize=3": ["model.codesize: no such key", "nearest: model.code_size"],
+    "training.epoch=3": ["training.epoch: no such key", "nearest: training.epochs"],
+    "seeed=3": ["seeed: no such key", "nearest: seed"],
+    "+model.colour=red": ["model.colour: no such key", "model takes code_size, depth"],
+    "model.activation=swish": ["model.activation must be one of linear, relu", "got 'swish'"],
+    "model.bottleneck.activation=swish": ["model.bottleneck.activation must be one of", "got 'swish'"],
+    "training.keep=first": ["training.keep must be one of best, last", "got 'first'"],
+    "loss.reduction=median": ["loss.reduction must be one of mean, sum", "got 'median'"],
+    "regularizer=l1 regularizer.l1.reduction=mean": ["regularizer.l1.reduction must be one of", "got 'mean'"],
+    # types
+    "model.code_size=abc": ["model.code_size must be a whole number", "got 'abc'"],
+    "model.code_size=2.5": ["model.code_size must be a whole number", "got 2.5"],
+    "model.widths=128": ["model.widths must be a list", "got 128"],
+    "training.epochs=ten": ["training.epochs must be a whole number", "got 'ten'"],
+    "optimizer.lr=fast": ["optimizer.lr", "'fast'"],
+    "tracking.images=maybe": ["tracking.images must be true or false", "got 'maybe'"],
+    "seed=abc": ["seed", "'abc'"],
+    # ranges
+    "model.code_size=-3": ["model.code_size must be at least 1, got -3"],
+    "model.depth=-1": ["model.depth must be at least 0, got -1"],
+    "model=multilayer model.depth=2": ["model.widths must list one width for each of depth=2", "got [128]"],
+    "noise=gaussian noise.gaussian.sigma=-1": ["noise.gaussian.sigma must be at least 0", "got -1"],
+    "noise=masking noise.masking.share=1.5": ["noise.masking.share must be from 0 to 1, got 1.5"],
+    "training.batch_size=0": ["training.batch_size must be at least 1, got 0"],
+    "training.epochs=0": ["training.epochs must be at least 1, got 0"],
+    "training.patience=0": ["training.patience must be at least 1", "got 0"],
+    "training.code_threshold=-1": ["training.code_threshold must be at least 0", "got -1"],
+    "optimizer.lr=-1": ["optimizer.lr", "-1"],
+    "regularizer=l1 regularizer.l1.weight=-1": ["regularizer.l1.weight must be at least 0", "got -1"],
+    "regularizer=kl_sparsity regularizer.kl_sparsity.target=2 model.bottleneck.activation=sigmoid": [
+        "regularizer.kl_sparsity.target must be strictly between 0 and 1, got 2"
+    ],
+    "tracking.image_count=0": ["tracking.image_count must be at least 1, got 0"],
+    "data.validation_size=1790": ["data.validation_size must be at most", "got 1790"],
+    "data.train_size=5000": ["data.train_size must be at most", "got 5000"],
+    "seed=-1": ["seed", "-1"],
+    # combinations
+    "loss=bce data=npz data.path=rows.npz model.output_activation=linear": ["loss", "[0, 1]", "got data from -", "mse"],
+    "data=csv data.path=table.csv data.scaling=standard": ["model.output_activation", "data=csv", "linear"],
+    "model.output_activation=linear": [
+        "model.output_activation",
+        "the loss takes reconstructions in [0, 1]",
+        "sigmoid",
+    ],
+    "regularizer=kl_sparsity": ["regularizer kl_sparsity needs a code in [0, 1]", "[0, inf]", "activation=sigmoid"],
+    "model=conv model.code_size=9": ["model.code_size must be from 1 to 8", "8x1x1", "got 9"],
+    "model=conv model.depth=4 model.widths=null": ["model.depth must be from 0 to 3", "8x8", "got 4"],
+    "model=conv data=purchases": ["model: a convolution needs images", "(18,)", "model=vanilla"],
+    "model=conv model.decoder_padding=[same,same,same,valid]": ["model.decoder_padding", "6x6", "8x8"],
+    # files
+    "data=npz": ["data.path"],
+    "data=npz data.path=nowhere.npz": ["data.path", "nowhere.npz"],
+    "data=npz data.path=not.npz": ["data.path must be an npz file", "not.npz"],
+    "data=npz data.path=cut.npz": ["data.path must be an npz file", "cut.npz"],
+    "data=npz data.path=nan.npz": ["data", "finite", "nan"],
+    "data=csv data.path=text.csv": ["data", "column c must hold numbers", "'red'", "line 5", "text.csv"],
+    "data=csv data.path=ragged.csv": ["data", "line 5", "ragged.csv"],
+    "data=csv data.path=empty.csv": ["data.path", "empty.csv"],
+    # surroundings
+    "trainer.accelerator=gpu": ["trainer", "gpu", "trainer.accelerator=cpu"],
+    "trainer.accelerator=quantum": ["trainer", "quantum"],
+    "trainer.precision=17": ["trainer", "17"],
+    "tracking.uri=http://127.0.0.1:9": ["tracking.uri=http://127.0.0.1:9 cannot be reached"],
+    "tracking.uri=ftp://somewhere": ["tracking.uri must be sqlite:///FILE", "got 'ftp://somewhere'"],
+    "tracking.uri=sqlite:///text.db": ["tracking.uri=sqlite:///", "text.db", "not a database"],
+    # syntax
+    "model=[conv": ["model=[conv"],
+    "model.code_size": ["model.code_size"],
+}
+"""Words of a training that goes wrong, and what the complaint must hold."""
+
+
+@pytest.mark.parametrize("words", TRAIN)
+def test_train(shell: Shell, words: str) -> None:
+    ended = shell("train", *SMALL, *words.split())
+    assert_holds(problem_of(ended), *TRAIN[words])
+    # Nothing was recorded, not even a database, and nothing was trained.
+    assert not (shell.folder / "mlflow.db").exists()
+    assert ended.out == ""
+
+
+APPLY = {
+    "evaluate nobody": ["run 'nobody' is not in sqlite:", "run name"],
+    "evaluate good model=conv": ["model=conv: evaluate takes data=..., noise=..."],
+    "evaluate good data=purchases": ["data=purchases has samples of shape (18,)", "(1, 8, 8)"],
+    "evaluate good noise=maskin": ["noise=maskin: no such choice", "nearest: masking"],
+    "evaluate good noise=masking noise.masking.share=2": ["noise.masking.share must be from 0 to 1, got 2"],
+    "evaluate good data.test_sise=3": ["data.test_sise", "nearest: data.test_size"],
+    "encode nobody good.npy out.npy": ["run 'nobody' is not in sqlite:"],
+    "encode good nowhere.npy out.npy": ["nowhere.npy can't be read"],
+    "encode good not.npy out.npy": ["not.npy can't be read as a .npy file"],
+    "encode good rows.npz out.npy": ["rows.npz holds several arrays"],
+    "encode good objects.npy out.npy": ["objects.npy can't be read as a .npy file"],
+    "encode good words.npy out.npy": ["words.npy holds <U1, allowed are uint8 and floats"],
+    "encode good whole.npy out.npy": ["whole.npy holds int64, allowed are uint8 and floats"],
+    "encode good wide.npy out.npy": ["wide.npy holds an array of shape (3, 9)", "(N, 1, 8, 8)"],
+    "encode good bright.npy out.npy": ["bright.npy holds values from 255 to 255", "from 0 to 1", "uint8"],
+    "reconstruct good nan.npy out.npy": ["nan.npy holds values that are not finite"],
+    "encode good good.npy nowhere/out.npy": ["nowhere/out.npy can't be written", "no folder nowhere"],
+    "decode good wide.npy out.npy": ["wide.npy holds an array of shape (3, 9)", "(N, 64)"],
+    "train resume=nobody": ["resume: run 'nobody' is not in sqlite:"],
+    "train resume=good model=conv": ["model=conv: a resumed run keeps its choices"],
+    "train resume=good training.epoch=3": ["training.epoch: no such key", "nearest: training.epochs"],
+    "train resume=good training.epochs=0": ["training.epochs must be at least 1, got 0"],
+}
+"""Words of commands that need a trained run, and what the complaint must hold."""
+
+
+@pytest.mark.parametrize("words", APPLY)
+def test_apply(shell: Shell, trained: Path, words: str) -> None:
+    before = runs_in(trained)
+    ended = shell(*words.split(), MLFLOW_TRACKING_URI=f"sqlite:///{trained}/mlflow.db")
+    assert_holds(problem_of(ended), *APPLY[words])
+    assert runs_in(trained) == before == {"good": "FINISHED"}
+    assert not (shell.folder / "out.npy").exists()
+
+
+OTHER = {
+    "trian": ["'trian' is no command", "nearest: train", "hourglass --help"],
+    "list modles": ["'modles' is no group", "nearest: model"],
+    "ui port=abc": ["port must be from 1 to 65535, got 'abc'"],
+    "ui port=99999": ["port must be from 1 to 65535, got '99999'"],
+    "ui host=0.0.0.0": ["ui takes port=N and uri=URI, got host"],
+    "ui uri=http://127.0.0.1:9": ["http://127.0.0.1:9"],
+    "encode": ["encode", "RUN"],
+    "evaluate": ["evaluate", "RUN"],
+    "evaluate good": ["mlflow.db: there is no such database"],
+}
+
+
+@pytest.mark.parametrize("words", OTHER)
+def test_other_commands(shell: Shell, words: str) -> None:
+    assert_holds(problem_of(shell(*words.split())), *OTHER[words])
+
+
+def test_a_loss_that_becomes_nan_fails_its_run(shell: Shell) -> None:
+    diverge = ("optimizer=sgd", "optimizer.lr=1e30", "loss=mse", "model.output_activation=linear", "name=diverges")
+    ended = shell("train", *SMALL, *diverge)
+    problem = problem_of(ended)
+    assert_holds(problem, "train/loss became", "training diverged", "lower optimizer.lr")
+    assert re.search(r"at step \d+", problem)
+    assert runs_in(shell.folder) == {"diverges": "FAILED"}
+
+
+def test_a_sweep_goes_on_past_a_job_that_fails(shell: Shell) -> None:
+    words = ["-m", "hydra/launcher=basic", *SMALL, "data.train_size=100", "model.code_size=-1,3"]
+    ended = shell("train", *words)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert "hourglass: model.code_size must be at least 1, got -1" in ended.err.splitlines()
+    assert list(runs_in(shell.folder).values()) == ["FINISHED"]
+
+
+def test_the_traceback_is_there_for_those_who_ask(shell: Shell) -> None:
+    ended = shell("train", *SMALL, "model.code_size=-1", HYDRA_FULL_ERROR="1")
+    assert ended.code != 0
+    assert "Traceback (most recent call last)" in ended.err
+    assert "model.code_size must be at least 1, got -1" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "fragments"),
+    [
+        (["trian"], ["'trian' is no command"]),
+        (["train", *SMALL, "model=convv"], ["model=convv: no such choice", "nearest: conv"]),
+        (["train", *SMALL, "model.code_size=-3"], ["model.code_size must be at least 1, got -3"]),
+    ],
+    ids=lambda value: value[-1],
+)
+def test_the_installed_command(tmp_path: Path, words: list[str], fragments: list[str]) -> None:
+    script = shutil.which("hourglass", path=str(Path(sys.executable).parent))
+    assert script is not None
+    done = subprocess.run([script, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert_holds(problem_of(Ended(done.returncode, done.stdout, done.stderr)), *fragments)
+    assert not (tmp_path / "mlflow.db").exists()

@@ -1,0 +1,370 @@
+"""The recipes against the documents: layer by layer, number by number; and what every training has to keep to."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hourglass.compose import Parts, compose
+from hourglass.config import choices, compose_config
+from hourglass.errors import HourglassError
+
+
+class Facts(NamedTuple):
+    """What a document states, or its recipe chose."""
+
+    net: str
+    """Inputs, then every layer's units (a convolution's channels) with its activation."""
+    parameters: int
+    training: str
+    """Loss, optimizer and its learning rate, epochs x batch size."""
+    data: str
+    """Name, and `, val = test` where the document validates on the test set."""
+
+
+VANILLA = "784-64 relu-784 sigmoid"
+DEEP = "18-15 sigmoid-11 sigmoid-11 sigmoid-8 sigmoid-11 sigmoid-11 sigmoid-15 sigmoid-18 {}"
+KERAS = "MSE, Adam 0.001, 20 x 256"
+SPLIT, TEST = "mnist", "mnist, val = test"
+PURCHASES = "purchases, val = test"
+
+DOCUMENTS = {
+    "vanilla": Facts(VANILLA, 101_200, KERAS, SPLIT),
+    "multilayer": Facts("784-128 relu-64 relu-128 relu-784 sigmoid", 218_192, KERAS, SPLIT),
+    "conv_document": Facts("1-16 relu-8 relu-8 relu-8 relu-8 relu-16 relu-1 sigmoid", 4_385, KERAS, SPLIT),
+    "sparse": Facts(VANILLA, 101_200, KERAS, SPLIT),
+    "sparse_keras2": Facts(VANILLA, 101_200, KERAS, SPLIT),
+    "denoising_conv": Facts("1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, KERAS, SPLIT),
+    "denoising_conv_as_written": Facts("1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, KERAS, SPLIT),
+    "vanilla32_adadelta": Facts("784-32 relu-784 sigmoid", 50_992, "BCE, Adadelta 1.0, 50 x 256", TEST),
+    "vanilla32_adadelta_tf_rate": Facts("784-32 relu-784 sigmoid", 50_992, "BCE, Adadelta 0.001, 50 x 256", TEST),
+    "toy": Facts("10-4 relu-10 sigmoid", 94, "MSE, Adam 0.001, 20 x 32", "synthetic_manifold"),
+    "deep18": Facts(DEEP.format("relu"), 1_388, "MSE, Adadelta 1.0, 5 x 1000", PURCHASES),
+    "deep18_as_written": Facts(
+        "18-15 sigmoid-11 sigmoid-11 sigmoid-8 sigmoid-11 sigmoid-15 sigmoid-18 relu",
+        1_256,
+        "MSE, Adadelta 1.0, 5 x 1000",
+        PURCHASES,
+    ),
+    "deep18_unit_scale": Facts(DEEP.format("sigmoid"), 1_388, "MSE, Adadelta 1.0, 5 x 1000", PURCHASES),
+    "sparse18": Facts("18-9 sigmoid-18 sigmoid", 351, "MSE, Adam 0.001, 5 x 1000", PURCHASES),
+    "sparse18_keras2": Facts("18-9 sigmoid-18 sigmoid", 351, "MSE, Adam 0.001, 5 x 1000", PURCHASES),
+    "simple18": Facts("18-9 sigmoid-18 sigmoid", 351, "MSE, SGD 0.1, 5 x 1000", PURCHASES),
+    # 784 16 + 16 + 16 8 + 8 + 8 16 + 16 + 16 784 + 784 = 12,560 + 136 + 144 + 13,328
+    "stacked16": Facts("784-16 relu-8 relu-16 relu-784 sigmoid", 26_168, "BCE, Adam 0.001, 20 x 32", SPLIT),
+    # 784 (32 / 784)^(1/3) = 270 and 784 (32 / 784)^(2/3) = 93
+    "stacked": Facts(
+        "784-270 relu-93 relu-32 relu-93 relu-270 relu-784 sigmoid", 481_074, "BCE, Adam 0.001, 20 x 256", SPLIT
+    ),
+    "asymmetric": Facts(
+        "784-128 relu-32 relu-64 relu-256 relu-784 sigmoid", 324_848, "BCE, Adam 0.001, 20 x 256", SPLIT
+    ),
+    "denoising_gaussian": Facts(
+        "784-128 relu-32 relu-128 relu-784 sigmoid", 209_968, "BCE, Adam 0.001, 20 x 256", SPLIT
+    ),
+    "sparse_vs_plain": Facts(VANILLA, 101_200, "BCE, Adam 0.001, 20 x 256", SPLIT),
+    # 784 500 + 500 + 500 100 + 100 + 100 500 + 500 + 500 784 + 784 = 392,500 + 50,100 + 50,500 + 392,784
+    "tanh500": Facts("784-500 tanh-100 tanh-500 tanh-784 linear", 885_884, "MSE, Adam 0.01, 10 x 64", SPLIT),
+    "simple": Facts("784-256 relu-128 relu-256 relu-784 sigmoid", 468_368, KERAS, TEST),
+    "simple_as_written": Facts("784-256 linear-128 linear-256 linear-784 sigmoid", 468_368, KERAS, TEST),
+    "denoising_count": Facts("784-512 relu-256 relu-512 relu-784 sigmoid", 1_067_024, KERAS, TEST),
+    "denoising_count_as_written": Facts(
+        "784-512 linear-256 linear-512 linear-784 sigmoid", 1_067_024, KERAS, "mnist_corrupted, val = test"
+    ),
+    "published_784_32": Facts("784-32 relu-784 sigmoid", 50_992, "BCE, Adam 0.001, 20 x 32", TEST),
+    "published_784_128_32": Facts(
+        "784-128 relu-32 relu-128 relu-784 sigmoid", 209_968, "BCE, Adam 0.001, 3 x 32", TEST
+    ),
+    "published_fashion_64": Facts(VANILLA, 101_200, "MSE, Adam 0.001, 10 x 32", "fashion_mnist, val = test"),
+    "published_conv_32": Facts(
+        "1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, "BCE, Adam 0.001, 50 x 128", TEST
+    ),
+    "quickstart": Facts("1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, "BCE, Adam 0.001, 5 x 128", SPLIT),
+}
+
+ACTIVATIONS = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.Identity: "linear"}
+
+
+@cache
+def composed(name: str) -> tuple[Any, Parts]:
+    """A recipe with little data: what is checked here doesn't depend on how much."""
+    source = "data.source" if name == "denoising_count_as_written" else "data"
+    config, _ = compose_config([f"experiment={name}", f"{source}.train_size=600", f"{source}.test_size=50"])
+    return config, compose(config)
+
+
+def parts_of(name: str) -> Parts:
+    return composed(name)[1]
+
+
+def drawn(model: nn.Module) -> str:
+    """The layers of a model in the notation of `Facts.net`."""
+    sizes: list[str] = []
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            sizes += [str(layer.out_features)] if sizes else [str(layer.in_features), str(layer.out_features)]
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            sizes += [str(layer.out_channels)] if sizes else [str(layer.in_channels), str(layer.out_channels)]
+        elif type(layer) in ACTIVATIONS:
+            sizes[-1] += f" {ACTIVATIONS[type(layer)]}"
+    return "-".join(sizes)
+
+
+# -- the documents ------------------------------------------------------------------------------------------------
+
+
+def test_every_recipe_is_compared() -> None:
+    assert set(DOCUMENTS) == set(choices()["experiment"])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_recipe_is_what_its_document_says(name: str) -> None:
+    facts, (config, parts) = DOCUMENTS[name], composed(name)
+    assert drawn(parts.model) == facts.net
+    assert sum(weight.numel() for weight in parts.model.parameters()) == facts.parameters
+    loss, optimizer = parts.learner.loss, parts.learner.optimizer
+    (group,) = optimizer.param_groups
+    learning = f"{type(loss).__name__}, {type(optimizer).__name__} {group['lr']}"
+    assert f"{learning}, {config.training.epochs} x {parts.learner.batch_size}" == facts.training
+    assert loss.reduction == "mean"
+    assert parts.learner.schedule == "constant"
+    same = parts.data.validation is parts.data.test
+    assert parts.data.name + (", val = test" if same else "") == facts.data
+    # Where the test set is what is measured during training, it may not choose the weights.
+    assert config.training.keep == ("last" if same else "best")
+    assert config.training.patience is None
+
+
+def test_tflearn_recipes_train_on_what_its_loader_leaves() -> None:
+    for name, source in (("simple", "data"), ("denoising_count", "data"), ("denoising_count_as_written", "source")):
+        config, _ = compose_config([f"experiment={name}"])
+        assert (config.data if source == "data" else config.data.source).train_size == 55_000
+
+
+def test_a_pair_differs_in_what_it_says_alone() -> None:
+    def differing(one: str, other: str) -> set[str]:
+        def leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+            if not isinstance(node, dict):
+                return {prefix: node}
+            return {key: value for name in node for key, value in leaves(node[name], f"{prefix}.{name}").items()}
+
+        from omegaconf import OmegaConf
+
+        first, second = (leaves(OmegaConf.to_container(composed(name)[0])) for name in (one, other))
+        return {key[1:] for key in first.keys() | second.keys() if first.get(key) != second.get(key)} - {"name"}
+
+    assert differing("vanilla32_adadelta", "vanilla32_adadelta_tf_rate") == {"optimizer.lr"}
+    assert differing("sparse", "sparse_keras2") == {"regularizer.l1.reduction"}
+    assert differing("sparse18", "sparse18_keras2") == {"regularizer.l1.reduction"}
+    assert differing("deep18", "deep18_as_written") == {"model.decoder_widths"}
+    assert differing("deep18", "deep18_unit_scale") == {"model.output_activation"}
+    assert differing("simple", "simple_as_written") == {"model.activation", "model.bottleneck.activation"}
+    assert {key.split(".")[0] for key in differing("denoising_conv", "denoising_conv_as_written")} == {"noise"}
+
+
+# -- shapes -------------------------------------------------------------------------------------------------------
+
+
+def sides(name: str, wanted: Callable[[nn.Module], bool]) -> list[int]:
+    """Height of what every wanted layer puts out, in order, for one image."""
+    model, found = parts_of(name).model, []
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _inputs, output: found.append(output.shape[-2]))
+        for layer in model.modules()
+        if wanted(layer)
+    ]
+    model(torch.rand(1, *model.shape))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def test_the_convolutional_document_goes_28_14_7_4_and_4_8_16_14_28() -> None:
+    assert sides("conv_document", lambda layer: isinstance(layer, nn.MaxPool2d)) == [14, 7, 4]
+    # encoder: 28, 14, 7; decoder: 4, 8, and without padding 16 to 14; then the reconstruction
+    assert sides("conv_document", lambda layer: isinstance(layer, nn.Conv2d)) == [28, 14, 7, 4, 8, 14, 28]
+    stages = set(parts_of("conv_document").model.decoder.children())
+    assert sides("conv_document", lambda layer: layer in stages and hasattr(layer, "convolution")) == [8, 16, 28]
+    assert parts_of("conv_document").model.code_size == 4 * 4 * 8 == 128
+
+
+def test_the_overcomplete_convolutional_codes_have_twice_the_values_of_the_image() -> None:
+    for name in ("denoising_conv", "published_conv_32"):
+        assert parts_of(name).model.code_size == 7 * 7 * 32 == 2 * 784
+        assert sides(name, lambda layer: isinstance(layer, nn.MaxPool2d)) == [14, 7]
+    assert sides("published_conv_32", lambda layer: isinstance(layer, nn.ConvTranspose2d)) == [14, 28]
+
+
+def test_a_4x4_input_and_a_3x3_filter_without_padding_give_a_2x2_map() -> None:
+    convolution = parts_of("conv_document").model.decoder[3].convolution
+    filters = nn.Conv2d(1, 1, convolution.kernel_size, padding=convolution.padding)
+    nn.init.ones_(filters.weight)
+    nn.init.zeros_(filters.bias)
+    image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    # The sum over each 3x3 window: 0+1+2 + 4+5+6 + 8+9+10 = 45, and 9 more per column, 36 per row.
+    assert filters(image).squeeze().tolist() == [[45, 54], [81, 90]]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_input_and_output_have_equal_dimensions(name: str) -> None:
+    model, data = parts_of(name).model, parts_of(name).data
+    x = data.scaled(data.test.x[:3])
+    assert model(x).reconstruction.shape == x.shape == (3, *model.shape)
+    assert model.decode(model.encode(x)).equal(model(x).reconstruction)
+
+
+# -- penalties and noise ------------------------------------------------------------------------------------------
+
+
+def penalty(name: str, x: Tensor) -> tuple[float, Tensor]:
+    """The only penalty of a recipe and the code, for one batch."""
+    parts = parts_of(name)
+    output, terms = parts.learner.terms(x, x)
+    (value,) = (term.item() for key, term in terms.items() if key != "reconstruction")
+    return value, output.code
+
+
+def test_the_sparse_penalty_is_1e_4_of_the_activity_by_sample_or_by_batch() -> None:
+    data = parts_of("sparse").data
+    x = data.scaled(data.train.x[:256])
+    value, code = penalty("sparse", x)
+    assert value == pytest.approx(1e-4 * code.abs().sum().item() / 256)
+    value, code = penalty("sparse_keras2", x)
+    assert value == pytest.approx(1e-4 * code.abs().sum().item())
+
+
+def test_the_tanh_net_penalises_the_weights_of_the_code_layer() -> None:
+    model, data = parts_of("tanh500").model, parts_of("tanh500").data
+    (layer,) = (part for part in model.encoder if isinstance(part, nn.Linear) and part.out_features == 100)
+    assert layer.in_features == 500
+    value, _ = penalty("tanh500", data.scaled(data.train.x[:8]))
+    assert value == pytest.approx(1e-4 * layer.weight.abs().sum().item(), rel=1e-5)
+
+
+def test_the_noise_of_a_recipe_is_the_document_s() -> None:
+    x = torch.full((200, 1, 28, 28), 0.25)
+    masked = parts_of("denoising_conv").learner.noise(x)
+    assert (masked == 0).float().mean().item() == pytest.approx(0.5, abs=0.01)
+    hit = parts_of("denoising_count").learner.noise(x) != x
+    assert parts_of("denoising_count").learner.noise.frozen
+    assert 9 < hit.flatten(1).sum(1).float().mean() <= 10  # of 784: at most 1.28 %
+    noisy = parts_of("denoising_gaussian").learner.noise(x)
+    assert noisy.min() == 0  # clipped: P(0.25 + 0.5 e < 0) = 0.3085
+    assert (noisy == 0).float().mean().item() == pytest.approx(0.3085, abs=0.01)
+
+
+# -- the scale of the data, which a document left open ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recipe", "scaling", "reach"),
+    [
+        ("sparse18", "minmax", None),
+        ("sparse18", "standard", r"\[0, 1\]"),
+        ("deep18", "minmax", None),
+        ("deep18", "standard", r"\[0, inf\]"),
+    ],
+)
+def test_an_output_that_cannot_reach_the_data_is_refused(
+    recipe: str, scaling: str, reach: str | None, tmp_path: Path
+) -> None:
+    table = tmp_path / "purchases.csv"
+    np.savetxt(table, np.random.default_rng(0).normal(5, 2, size=(100, 18)), delimiter=",")
+    config, _ = compose_config([f"experiment={recipe}", "data=csv", f"data.path={table}", f"data.scaling={scaling}"])
+    if reach is None:
+        assert compose(config).data.range == (0, 1)
+        return
+    with pytest.raises(HourglassError, match=rf"model.output_activation gives values in {reach}, but data=csv lies in"):
+        compose(config)
+
+
+# -- what every training keeps to ---------------------------------------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """Every input of the model and every target of the loss, in training, validation and test."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+def trained(overrides: list[str]) -> tuple[Parts, Seen]:
+    """Train and test for real, one epoch, and listen at the model and at the loss."""
+    import pytorch_lightning as pl
+
+    from hourglass.train import fit
+
+    pl.seed_everything(0, verbose=False)
+    config, _ = compose_config([*overrides, "training.epochs=1", "training.batch_size=64"])
+    parts = compose(config)
+    inputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    parts.model.register_forward_pre_hook(lambda _model, arguments: inputs.append(arguments[0].detach().clone()))
+    parts.learner.loss.register_forward_pre_hook(lambda _loss, arguments: targets.append(arguments[1].clone()))
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    fit(trainer, parts, checkpoint=None)
+    trainer.test(parts.learner, verbose=False)
+    return parts, Seen(torch.cat(inputs), torch.cat(targets))
+
+
+def in_any_order(x: Tensor) -> list[list[float]]:
+    return sorted(x.flatten(1).tolist())
+
+
+@pytest.mark.parametrize("frozen", ["false", "true"])
+def test_the_loss_compares_with_the_original_which_the_model_never_sees(frozen: str) -> None:
+    # With every input masked, anything but zero would be the original.
+    parts, seen = trained(["data=digits", "noise=masking", "noise.masking.share=1.0", f"noise.frozen={frozen}"])
+    data = parts.data
+    clean = data.scaled(torch.cat([data.train.x, data.validation.x, data.test.x]))
+    assert seen.inputs.shape == clean.shape
+    assert seen.inputs.count_nonzero() == 0
+    assert in_any_order(seen.targets) == in_any_order(clean)
+
+
+def test_without_noise_input_and_target_are_both_the_original() -> None:
+    parts, seen = trained(["data=digits"])
+    assert seen.inputs.equal(seen.targets)
+    assert in_any_order(seen.targets[: len(parts.data.train)]) == in_any_order(parts.data.scaled(parts.data.train.x))
+
+
+def test_as_written_the_target_is_the_corrupted_image_and_repaired_the_clean_one() -> None:
+    small = ["train_size=128", "test_size=32"]
+    clean = [f"data.{size}" for size in small]
+    written, seen = trained(["experiment=denoising_count_as_written", *(f"data.source.{size}" for size in small)])
+    repaired, other = trained(["experiment=denoising_count", *clean])
+    original = repaired.data.scaled(repaired.data.train.x)
+    assert seen.inputs.equal(seen.targets)
+    assert in_any_order(seen.targets[:128]) == in_any_order(written.data.train.x)
+    assert in_any_order(seen.targets[:128]) != in_any_order(original)
+    assert in_any_order(other.targets[:128]) == in_any_order(original)
+    assert not other.inputs.equal(other.targets)
+
+
+def test_labels_never_reach_the_loss(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x, y = random.uniform(size=(300, 12)).astype(np.float32), np.arange(300) % 10
+    np.savez(tmp_path / "labels.npz", x=x, y=y)
+    np.savez(tmp_path / "shuffled.npz", x=x, y=random.permutation(y))
+    np.savez(tmp_path / "none.npz", x=x)
+    found = []
+    for name in ("labels", "shuffled", "none"):
+        parts, _ = trained(["data=npz", f"data.path={tmp_path / name}.npz", "loss=mse", "model.code_size=3"])
+        found.append((parts.data, parts.model.state_dict()))
+    (labels, weights), (shuffled, others), (none, last) = found
+    assert not labels.train.y.equal(shuffled.train.y)
+    assert none.train.y is None
+    assert all(weights[key].equal(others[key]) and weights[key].equal(last[key]) for key in weights)
