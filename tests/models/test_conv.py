@@ -9,6 +9,7 @@ from torch import nn
 
 from hourglass.bottlenecks import Deterministic
 from hourglass.models import Conv
+from hourglass.models.conv import DoublingConv2d
 
 
 def conv(**changed: Any) -> Conv:
@@ -53,7 +54,7 @@ def count(model: Conv) -> int:
     ("changed", "encoder", "decoder"),
     [
         ({}, [28, 14, 7, 4], [4, 7, 14, 28]),  # 8 is cut to 7
-        ({"decoder_padding": ["same", "same", "valid", "same"]}, [28, 14, 7, 4], [4, 8, 16, 28]),  # 16-14-28
+        ({"decoder_padding": ["same", "same", "valid", "same"]}, [28, 14, 7, 4], [4, 8, 16, 14, 28]),
         ({"depth": 2, "widths": [32, 32]}, [28, 14, 7], [7, 14, 28]),
         ({"depth": 5, "widths": [4] * 5}, [28, 14, 7, 4, 2, 1], [1, 2, 4, 7, 14, 28]),
         ({"shape": (3, 9, 7), "depth": 2, "widths": [4, 4]}, [9, 5, 3], [3, 5, 9]),
@@ -159,3 +160,12 @@ def test_the_code_of_a_map_is_that_map() -> None:
 def test_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         conv(**changed)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
+def test_a_doubling_convolution_is_the_convolution_of_the_doubled_image(kernel_size: int) -> None:
+    layer = DoublingConv2d(4, 3, kernel_size).double()
+    c = torch.randn(2, 4, 7, 9, dtype=torch.float64)
+    doubled = torch.nn.functional.interpolate(c, scale_factor=2, mode="nearest")
+    plain = torch.nn.functional.conv2d(doubled, layer.weight, layer.bias, padding=kernel_size // 2)
+    torch.testing.assert_close(layer(c), plain, rtol=1e-12, atol=1e-12)
