@@ -6,5 +6,20 @@ its own loss terms. It also owns the mask `active` of code units (ones, but for 
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.deterministic import Deterministic
+from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
+from hourglass.bottlenecks.gaussian import Gaussian
+from hourglass.bottlenecks.sparse import BatchTopK, JumpReLU, TopK, WinnerTakeAll
 
-__all__ = ["Bottled", "Bottleneck", "Deterministic"]
+__all__ = [
+    "BatchTopK",
+    "Binary",
+    "Bottled",
+    "Bottleneck",
+    "Categorical",
+    "Deterministic",
+    "Gaussian",
+    "JumpReLU",
+    "TopK",
+    "VectorQuantized",
+    "WinnerTakeAll",
+]

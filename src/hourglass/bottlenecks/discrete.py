@@ -1,0 +1,169 @@
+"""Discrete codes: entries of a codebook, bits, and categories.
+
+A discrete choice has no gradient. Each code here takes that of a continuous stand-in for it: the straight-through
+estimator lets the gradient pass as if the choice were the identity, Gumbel-softmax softens the choice itself.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+
+
+class VectorQuantized(Bottleneck):
+    """A code of vectors from a learned codebook.
+
+    The code is read as groups of d values; each group a_g becomes the nearest of K codebook vectors e_k. The codebook
+    follows the groups that chose it as a running mean, and the encoder is committed to its choice:
+
+        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda mean_g |a_g - sg(h_g)|^2
+
+    Vectors that nobody has chosen for a while are put back onto groups of the current batch.
+
+    References: Neural discrete representation learning (van den Oord et al., 2017), with moving averages; Jukebox
+    (Dhariwal et al., 2020) for the revival.
+
+    Args:
+        code_size: number of code units, a multiple of `dimension`.
+        entries: K, vectors in the codebook, at least 2.
+        dimension: d, values of each vector, at least 1.
+        commitment: lambda, at least 0.
+        decay: share of the old running mean that a step keeps, from 0 to below 1.
+        revive_below: running count of choices per step below which a vector is put back, at least 0.
+    """
+
+    codebook: Tensor
+    counts: Tensor
+    sums: Tensor
+    weight: Tensor
+
+    def __init__(
+        self, *, code_size: int, entries: int, dimension: int, commitment: float, decay: float, revive_below: float
+    ) -> None:
+        super().__init__(code_size=code_size, inputs=code_size, code_range=(-math.inf, math.inf))
+        if entries < 2:
+            raise ValueError(f"entries must be at least 2, got {entries}")
+        if dimension < 1 or code_size % dimension:
+            raise ValueError(f"dimension must divide code_size={code_size}, got {dimension}")
+        if not 0 <= commitment < math.inf:
+            raise ValueError(f"commitment must be at least 0, got {commitment}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be from 0 to below 1, got {decay}")
+        if revive_below < 0:
+            raise ValueError(f"revive_below must be at least 0, got {revive_below}")
+        self.dimension = dimension
+        self.decay = decay
+        self.revive_below = revive_below
+        self.register_buffer("weight", torch.tensor(commitment))
+        self.register_buffer("codebook", torch.randn(entries, dimension))
+        self.register_buffer("sums", self.codebook.clone())
+        self.register_buffer("counts", torch.ones(entries))
+
+    def choices(self, a: Tensor) -> Tensor:
+        """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
+        groups = a.reshape(len(a), -1, self.dimension)
+        return torch.cdist(groups.float(), self.codebook.float()).argmin(dim=2)
+
+    def forward(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.forward`; the loss term is `commitment`."""
+        chosen = self.choices(a)
+        code = self.codebook[chosen].view_as(a).to(a.dtype)
+        if self.training:
+            self._follow(a.detach().reshape(-1, self.dimension).float(), chosen.flatten())
+        commitment = self.weight * (((a - code) * self.active).square().mean())
+        return Bottled((a + (code - a).detach()) * self.active, {"commitment": commitment})
+
+    @torch.no_grad()
+    def _follow(self, groups: Tensor, chosen: Tensor) -> None:
+        picked = F.one_hot(chosen, len(self.codebook)).to(groups.dtype)  # (B groups, K)
+        self.counts.lerp_(picked.sum(dim=0), 1 - self.decay)
+        self.sums.lerp_(picked.T @ groups, 1 - self.decay)
+        self.codebook.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
+        dead = self.counts < self.revive_below
+        places = groups[torch.randint(len(groups), (len(self.codebook),), device=groups.device)]
+        self.codebook.copy_(torch.where(dead.unsqueeze(1), places, self.codebook))
+        self.sums.copy_(torch.where(dead.unsqueeze(1), places, self.sums))
+        self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))
+
+    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+        """None: the code is piecewise constant."""
+        return
+
+
+class Binary(Bottleneck):
+    """A code of bits: Bernoulli draws while training, the likelier value otherwise.
+
+    h_j ~ Bernoulli(s(a_j)), with the gradient of s(a_j) (straight-through)
+
+    Reference: Estimating or propagating gradients through stochastic neurons (Bengio, Leonard & Courville, 2013).
+
+    Args:
+        code_size: number of bits.
+    """
+
+    def __init__(self, *, code_size: int) -> None:
+        super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
+
+    def forward(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.forward`; no loss terms."""
+        p = a.sigmoid()
+        bits = torch.bernoulli(p) if self.training else (p > 0.5).to(p.dtype)
+        return Bottled((p + (bits - p).detach()) * self.active, {})
+
+    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+        """None: the code is piecewise constant."""
+        return
+
+
+class Categorical(Bottleneck):
+    """A code of one-hot groups, softened while training.
+
+    Each group of K logits a_g gives a point of the simplex, h_g = softmax((a_g + n) / t) with Gumbel noise n, and the
+    one-hot vector of the largest logit otherwise. The divergence from the uniform distribution is a loss term:
+
+        kl = beta / B sum_b sum_g  log K - H(softmax(a_g))
+
+    References: Categorical reparameterization with Gumbel-softmax (Jang, Gu & Poole, 2017); The concrete distribution
+    (Maddison, Mnih & Teh, 2017).
+
+    Args:
+        code_size: number of code units, a multiple of `categories`.
+        categories: K, at least 2.
+        temperature: t, above 0.
+        beta: weight of the divergence, at least 0.
+    """
+
+    temperature: Tensor
+    beta: Tensor
+    per_sample = True
+
+    def __init__(self, *, code_size: int, categories: int, temperature: float, beta: float) -> None:
+        super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
+        if categories < 2 or code_size % categories:
+            raise ValueError(f"categories must be at least 2 and divide code_size={code_size}, got {categories}")
+        if not temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {temperature}")
+        if not 0 <= beta < math.inf:
+            raise ValueError(f"beta must be at least 0, got {beta}")
+        self.categories = categories
+        self.register_buffer("temperature", torch.tensor(temperature))
+        self.register_buffer("beta", torch.tensor(beta))
+
+    def forward(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.forward`; the loss term is `kl`."""
+        logits = a.reshape(len(a), -1, self.categories)
+        log_p = logits.log_softmax(dim=2)
+        divergence = math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)  # (B, groups)
+        if self.training:
+            noise = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-20, 1 - 1e-7)))
+            soft = ((logits + noise) / self.temperature).softmax(dim=2)
+        else:
+            soft = F.one_hot(logits.argmax(dim=2), self.categories).to(logits.dtype)
+        return Bottled(soft.reshape_as(a) * self.active, {"kl": self.beta * divergence.sum(dim=1).mean()})
+
+    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+        """None: the units of a group depend on each other."""
+        return

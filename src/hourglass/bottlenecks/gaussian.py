@@ -1,0 +1,70 @@
+"""The gaussian code of a variational autoencoder.
+
+The encoder gives the mean m and the log variance v of a normal distribution for each input. While training the code is
+a draw of it, otherwise it is the mean; the prior N(0, 1) pulls the distribution in, by the Kullback-Leibler divergence:
+
+    z = m + exp(v / 2) e,   e ~ N(0, 1)
+    kl = beta / B sum_b sum_j  1/2 (m_bj^2 + exp(v_bj) - 1 - v_bj)
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+
+
+class Gaussian(Bottleneck):
+    """A stochastic code with a normal posterior and a standard normal prior.
+
+    The divergence is in nats per sample, so the reconstruction loss must be too (`loss.reduction=sum`): then beta 1 is
+    the evidence lower bound, beta above 1 asks for independent units, and beta 0 leaves the prior out.
+
+    References: Auto-encoding variational Bayes (Kingma & Welling, 2014); beta-VAE (Higgins et al., 2017).
+
+    Args:
+        code_size: number of code units; the encoder gives two values for each.
+        beta: weight of the divergence, at least 0.
+        warmup_steps: training steps over which beta rises linearly from zero, at least 0.
+    """
+
+    beta: Tensor
+    step: Tensor
+    per_sample = True
+
+    def __init__(self, *, code_size: int, beta: float, warmup_steps: int) -> None:
+        super().__init__(code_size=code_size, inputs=2 * code_size, code_range=(-math.inf, math.inf))
+        if not 0 <= beta < math.inf:
+            raise ValueError(f"beta must be at least 0, got {beta}")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
+        self.warmup_steps = warmup_steps
+        self.register_buffer("beta", torch.tensor(beta))
+        self.register_buffer("step", torch.tensor(0.0))
+
+    def posterior(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder outputs (B, 2 code_size) to mean and log variance, each (B, code_size)."""
+        mean, log_variance = a.chunk(2, dim=1)
+        return mean * self.active, log_variance * self.active
+
+    def forward(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.forward`; the loss term is `kl`."""
+        mean, log_variance = self.posterior(a)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)  # (B, code_size)
+        kl = self._beta() * divergence.sum(dim=1).mean()
+        if not self.training:
+            return Bottled(mean, {"kl": kl})
+        draw = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        return Bottled(draw * self.active, {"kl": kl})
+
+    def _beta(self) -> Tensor:
+        if not self.warmup_steps:
+            return self.beta
+        if self.training:
+            self.step += 1
+        return self.beta * (self.step / self.warmup_steps).clamp(max=1.0)
+
+    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+        """None: mean and variance are not one value per unit."""
+        return
