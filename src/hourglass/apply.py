@@ -44,9 +44,18 @@ class Trained(NamedTuple):
         config = OmegaConf.create(run.read_config())
         with safe_open(run.artifact(WEIGHTS), framework="pt") as file:
             metadata = file.metadata()
-        model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not for weights that get replaced
+            model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
         model.load_state_dict(run.load_weights(WEIGHTS))
         return cls(run, config, model.eval(), (float(metadata["low"]), float(metadata["high"])))
+
+
+def find(reference: str, *, uri: str | None) -> Trained:
+    """`Trained.of` for a command: that there is no such run is the person's mistake, a `HourglassError`."""
+    try:
+        return Trained.of(reference, uri=uri)
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
 
 
 def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tuple[Run, dict[str, float]]:
@@ -67,7 +76,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     from hourglass.tracking import RunLogger
 
     process.quieten()
-    trained = Trained.of(reference, uri=uri)
+    trained = find(reference, uri=uri)
     config, chosen = _with_overrides(trained, overrides)
     data = build(config.data)
     if data.shape != trained.model.shape:
@@ -75,9 +84,10 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
             f"data={data.name} has samples of shape {data.shape}, the model of run {trained.run.name} takes"
             f" {trained.model.shape}"
         )
+    tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
+    config.trainer.accelerator = "auto"  # whatever it was trained on, it is measured on what is here
     parts = compose(config)
     parts.model.load_state_dict(trained.model.state_dict())
-    tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
     trainer = build(config.trainer, logger=False)
     with Run.start(
         uri=trained.run.uri,

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from hourglass import process
 from hourglass.errors import HourglassError
@@ -93,7 +94,7 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         arguments = parser.parse_args(words)
         from hourglass import apply
 
-        trained = apply.Trained.of(arguments.run, uri=None)
+        trained = apply.find(arguments.run, uri=None)
         read = apply.read_codes if command == "decode" else apply.read_samples
         result = getattr(apply, command)(trained, read(arguments.source, trained))
         apply.write(arguments.target, result)
@@ -125,14 +126,25 @@ def _ui(words: list[str]) -> int:
     port = options.get("port", "5000")
     if not port.isdigit() or not 1 <= int(port) <= 65535:
         raise HourglassError(f"port must be from 1 to 65535, got {port!r}")
-    from hourglass.tracking import resolve_uri, serve
+    from hourglass.tracking import TrackingUnavailable, resolve_uri, serve
 
-    serve(uri=resolve_uri(options.get("uri")), port=int(port), open_browser=sys.stdout.isatty())
+    try:
+        serve(uri=resolve_uri(options.get("uri")), port=int(port), open_browser=sys.stdout.isatty())
+    except TrackingUnavailable as error:
+        raise HourglassError(str(error)) from error
     return 0
 
 
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"hourglass {command}", description=description)
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as every command does."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `argparse.ArgumentParser.error`."""
+        raise HourglassError(f"{self.prog.removeprefix('hourglass ')}: {message}; see {self.prog} --help")
+
+
+def _parser(command: str, description: str) -> _Parser:
+    return _Parser(prog=f"hourglass {command}", description=description)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
