@@ -118,7 +118,8 @@ def _row(what: str, source: str, published: float, values: list[float], toleranc
         missed.append(what)
     digits = 2 if published > 1 else 5
     spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
-    return f"| {what} | {source} | {published} | {mean:.{digits}f}{spread} | {tolerance:g} | {'yes' if met else '**no**'} |"
+    verdict = "yes" if met else "**no**"
+    return f"| {what} | {source} | {published} | {mean:.{digits}f}{spread} | {tolerance:g} | {verdict} |"
 
 
 if __name__ == "__main__":

@@ -50,14 +50,6 @@ class Trained(NamedTuple):
         return cls(run, config, model.eval(), (float(metadata["low"]), float(metadata["high"])))
 
 
-def find(reference: str, *, uri: str | None) -> Trained:
-    """`Trained.of` for a command: that there is no such run is the person's mistake, a `HourglassError`."""
-    try:
-        return Trained.of(reference, uri=uri)
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
-
-
 def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tuple[Run, dict[str, float]]:
     """Measure a run's model on the test set of other data, under other noise.
 
@@ -76,7 +68,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     from hourglass.tracking import RunLogger
 
     process.quieten()
-    trained = find(reference, uri=uri)
+    trained = Trained.of(reference, uri=uri)
     config, chosen = _with_overrides(trained, overrides)
     data = build(config.data)
     if data.shape != trained.model.shape:

@@ -94,7 +94,7 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         arguments = parser.parse_args(words)
         from hourglass import apply
 
-        trained = apply.find(arguments.run, uri=None)
+        trained = apply.Trained.of(arguments.run, uri=None)
         read = apply.read_codes if command == "decode" else apply.read_samples
         result = getattr(apply, command)(trained, read(arguments.source, trained))
         apply.write(arguments.target, result)
@@ -126,12 +126,9 @@ def _ui(words: list[str]) -> int:
     port = options.get("port", "5000")
     if not port.isdigit() or not 1 <= int(port) <= 65535:
         raise HourglassError(f"port must be from 1 to 65535, got {port!r}")
-    from hourglass.tracking import TrackingUnavailable, resolve_uri, serve
+    from hourglass.tracking import resolve_uri, serve
 
-    try:
-        serve(uri=resolve_uri(options.get("uri")), port=int(port), open_browser=sys.stdout.isatty())
-    except TrackingUnavailable as error:
-        raise HourglassError(str(error)) from error
+    serve(uri=resolve_uri(options.get("uri")), port=int(port), open_browser=sys.stdout.isatty())
     return 0
 
 

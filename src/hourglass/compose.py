@@ -35,10 +35,7 @@ def compose(config: Any) -> Parts:
     loss = build(config.loss, data_range=data.extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
-    try:
-        penalties.check(model)
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
+    penalties.check(model)
     _check_optimizer(config.optimizer)
     optimizer = build(config.optimizer, params=model.parameters())
     learner = build(

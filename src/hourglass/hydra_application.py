@@ -27,11 +27,9 @@ def run(words: list[str]) -> int:
     failures: list[HourglassError] = []
 
     def job(config: DictConfig) -> None:
-        from hourglass.tracking import TrackingUnavailable
-
         try:
             _job(config)
-        except (HourglassError, TrackingUnavailable, OmegaConfBaseException) as error:
+        except (HourglassError, OmegaConfBaseException) as error:
             if wants_traceback:
                 raise
             # Kept for later, so that the other jobs of a sweep still run.
@@ -79,10 +77,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
     from hourglass.tracking import Run, resolve_uri
 
-    try:
-        run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
-    except ValueError as error:
-        raise HourglassError(f"resume: {error}") from error
+    run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
     stored = OmegaConf.create(run.read_config())
     given = [override for override in overrides if not override.startswith("resume=")]
     for override in given:
