@@ -94,7 +94,7 @@ def test_load_finds_the_store_in_the_current_directory_and_in_the_environment(
 
 
 def test_load_of_an_unknown_run(images: Result) -> None:
-    with pytest.raises(ValueError, match="^run 'nobody' is not in sqlite:"):
+    with pytest.raises(ValueError, match=r"^run 'nobody' is not in sqlite:"):
         hourglass.load("nobody", uri=uri_of(images))
 
 

@@ -112,7 +112,8 @@ def test_every_combination_of_groups_works_or_says_why_not(model: str, noise: st
 
 
 def test_several_regularizers_and_several_noises_at_once() -> None:
-    config, _ = compose_config(["data=digits", "regularizer=[l1,contractive]", "noise=[masking,gaussian]"])
+    config, chosen = compose_config(["data=digits", "regularizer=[l1,contractive]", "noise=[masking,gaussian]"])
+    assert (chosen["regularizer"], chosen["noise"]) == ("l1,contractive", "masking,gaussian")
     parts = compose(config)
     assert list(parts.learner.noise.processes) == ["masking", "gaussian"]
     x = parts.data.scaled(parts.data.train.x[:4])
@@ -154,11 +155,10 @@ def test_what_is_written_wrong_comes_repaired_too_and_both_say_what_differs(name
 def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
     from hourglass.train import train
 
-    source = "data.source" if compose_config([f"experiment={name}"])[1]["data"] == "mnist_corrupted" else "data"
     config, chosen = compose_config(
         [
             f"experiment={name}",
-            *(f"{source}.{key}={size}" for key, size in SMALL.items()),
+            *(f"data.{key}={size}" for key, size in SMALL.items()),
             "training.max_steps=3",
             f"tracking.uri={store}",
             "tracking.usefulness=false",

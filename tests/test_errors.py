@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +37,7 @@ def command(words: list[str], folder: str, environment: dict[str, str]) -> None:
     for number, name in ((1, "out"), (2, "err")):
         with Path(folder, name).open("w") as file:
             os.dup2(file.fileno(), number)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     from hourglass.cli import main
 
     sys.argv = ["hourglass", *words]
@@ -57,7 +56,6 @@ class Shell:
         process.start()
         process.join(120)
         assert process.exitcode is not None, f"{words} goes on and on"
-        # Lines that a terminal would have overwritten are none.
         return Ended(process.exitcode, *((self.folder / name).read_text() for name in ("out", "err")))
 
 
@@ -78,9 +76,9 @@ def trained(server: ForkServerContext, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def shell(server: ForkServerContext, tmp_path: Path) -> Iterator[Shell]:
+def shell(server: ForkServerContext, tmp_path: Path) -> Shell:
     write_files(tmp_path)
-    yield Shell(server, tmp_path)
+    return Shell(server, tmp_path)
 
 
 SMALL = ("data=digits", "training.epochs=1", "tracking.images=false", "tracking.usefulness=false")
@@ -157,9 +155,9 @@ TRAIN = {
     "model.code_size=2.5": ["model.code_size must be a whole number", "got 2.5"],
     "model.widths=128": ["model.widths must be a list", "got 128"],
     "training.epochs=ten": ["training.epochs must be a whole number", "got 'ten'"],
-    "optimizer.lr=fast": ["optimizer.lr", "'fast'"],
+    "optimizer.lr=fast": ["optimizer.lr must be a number of at least 0, got 'fast'"],
     "tracking.images=maybe": ["tracking.images must be true or false", "got 'maybe'"],
-    "seed=abc": ["seed", "'abc'"],
+    "seed=abc": ["seed must be a whole number from 0", "got 'abc'"],
     # ranges
     "model.code_size=-3": ["model.code_size must be at least 1, got -3"],
     "model.depth=-1": ["model.depth must be at least 0, got -1"],
@@ -170,7 +168,7 @@ TRAIN = {
     "training.epochs=0": ["training.epochs must be at least 1, got 0"],
     "training.patience=0": ["training.patience must be at least 1", "got 0"],
     "training.code_threshold=-1": ["training.code_threshold must be at least 0", "got -1"],
-    "optimizer.lr=-1": ["optimizer.lr", "-1"],
+    "optimizer.lr=-1": ["optimizer.lr must be a number of at least 0, got -1"],
     "regularizer=l1 regularizer.l1.weight=-1": ["regularizer.l1.weight must be at least 0", "got -1"],
     "regularizer=kl_sparsity regularizer.kl_sparsity.target=2 model.bottleneck.activation=sigmoid": [
         "regularizer.kl_sparsity.target must be strictly between 0 and 1, got 2"
@@ -178,7 +176,7 @@ TRAIN = {
     "tracking.image_count=0": ["tracking.image_count must be at least 1, got 0"],
     "data.validation_size=1790": ["data.validation_size must be at most", "got 1790"],
     "data.train_size=5000": ["data.train_size must be at most", "got 5000"],
-    "seed=-1": ["seed", "-1"],
+    "seed=-1": ["seed must be a whole number from 0", "got -1"],
     # combinations
     "loss=bce data=npz data.path=rows.npz model.output_activation=linear": ["loss", "[0, 1]", "got data from -", "mse"],
     "data=csv data.path=table.csv data.scaling=standard": ["model.output_activation", "data=csv", "linear"],
@@ -193,7 +191,7 @@ TRAIN = {
     "model=conv data=purchases": ["model: a convolution needs images", "(18,)", "model=vanilla"],
     "model=conv model.decoder_padding=[same,same,same,valid]": ["model.decoder_padding", "6x6", "8x8"],
     # files
-    "data=npz": ["data.path"],
+    "data=npz": ["data.path must be given"],
     "data=npz data.path=nowhere.npz": ["data.path", "nowhere.npz"],
     "data=npz data.path=not.npz": ["data.path must be an npz file", "not.npz"],
     "data=npz data.path=cut.npz": ["data.path must be an npz file", "cut.npz"],
@@ -202,7 +200,7 @@ TRAIN = {
     "data=csv data.path=ragged.csv": ["data", "line 5", "ragged.csv"],
     "data=csv data.path=empty.csv": ["data.path", "empty.csv"],
     # surroundings
-    "trainer.accelerator=gpu": ["trainer", "gpu", "trainer.accelerator=cpu"],
+    "trainer.accelerator=gpu": ["trainer.accelerator=gpu needs a CUDA device", "trainer.accelerator=cpu or auto"],
     "trainer.accelerator=quantum": ["trainer", "quantum"],
     "trainer.precision=17": ["trainer", "17"],
     "tracking.uri=http://127.0.0.1:9": ["tracking.uri=http://127.0.0.1:9 cannot be reached"],
@@ -267,8 +265,8 @@ OTHER = {
     "ui port=99999": ["port must be from 1 to 65535, got '99999'"],
     "ui host=0.0.0.0": ["ui takes port=N and uri=URI, got host"],
     "ui uri=http://127.0.0.1:9": ["http://127.0.0.1:9"],
-    "encode": ["encode", "RUN"],
-    "evaluate": ["evaluate", "RUN"],
+    "encode": ["encode: ", "required: run, IN.npy, OUT.npy", "hourglass encode --help"],
+    "evaluate": ["evaluate: ", "required: run"],
     "evaluate good": ["mlflow.db: there is no such database"],
 }
 
@@ -285,6 +283,29 @@ def test_a_loss_that_becomes_nan_fails_its_run(shell: Shell) -> None:
     assert_holds(problem, "train/loss became", "training diverged", "lower optimizer.lr")
     assert re.search(r"at step \d+", problem)
     assert runs_in(shell.folder) == {"diverges": "FAILED"}
+
+
+def test_a_resumed_run_stays_the_run_it_was(shell: Shell) -> None:
+    """Resumed by its name alone: neither its choices nor their tags become those of an empty command line."""
+    from hourglass.tracking import Run
+
+    first = shell("train", *SMALL, "data.train_size=100", "model=multilayer", "noise=masking", "name=first")
+    assert first.code == 0, first.err
+    before = Run.find("first", f"sqlite:///{shell.folder}/mlflow.db")
+    assert [step for step, _ in before.history("val/loss")] == [1]
+    again = shell("train", "resume=first", "training.epochs=3")
+    assert again.code == 0, again.err
+    after = Run.find("first", f"sqlite:///{shell.folder}/mlflow.db")
+    assert after.id == before.id
+    assert runs_in(shell.folder) == {"first": "FINISHED"}
+    assert [step for step, _ in after.history("val/loss")] == [1, 2, 3]
+    assert {group: after.tags[group] for group in ("model", "data", "noise", "optimizer")} == {
+        "model": "multilayer",
+        "data": "digits",
+        "noise": "masking",
+        "optimizer": "adam",
+    }
+    assert after.params == before.params  # what MLflow has recorded can't be changed
 
 
 def test_a_sweep_goes_on_past_a_job_that_fails(shell: Shell) -> None:

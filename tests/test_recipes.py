@@ -1,6 +1,5 @@
 """The recipes against the documents: layer by layer, number by number; and what every training has to keep to."""
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,8 +92,7 @@ ACTIVATIONS = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.Ident
 @cache
 def composed(name: str) -> tuple[Any, Parts]:
     """A recipe with little data: what is checked here doesn't depend on how much."""
-    source = "data.source" if name == "denoising_count_as_written" else "data"
-    config, _ = compose_config([f"experiment={name}", f"{source}.train_size=600", f"{source}.test_size=50"])
+    config, _ = compose_config([f"experiment={name}", "data.train_size=600", "data.test_size=50"])
     return config, compose(config)
 
 
@@ -141,9 +139,8 @@ def test_a_recipe_is_what_its_document_says(name: str) -> None:
 
 
 def test_tflearn_recipes_train_on_what_its_loader_leaves() -> None:
-    for name, source in (("simple", "data"), ("denoising_count", "data"), ("denoising_count_as_written", "source")):
-        config, _ = compose_config([f"experiment={name}"])
-        assert (config.data if source == "data" else config.data.source).train_size == 55_000
+    for name in ("simple", "simple_as_written", "denoising_count", "denoising_count_as_written"):
+        assert compose_config([f"experiment={name}"])[0].data.train_size == 55_000
 
 
 def test_a_pair_differs_in_what_it_says_alone() -> None:
@@ -170,13 +167,13 @@ def test_a_pair_differs_in_what_it_says_alone() -> None:
 # -- shapes -------------------------------------------------------------------------------------------------------
 
 
-def sides(name: str, wanted: Callable[[nn.Module], bool]) -> list[int]:
-    """Height of what every wanted layer puts out, in order, for one image."""
+def sides(name: str, kind: type[nn.Module]) -> list[tuple[int, int]]:
+    """Height of what every layer of a kind takes and of what it gives, in order, for one image."""
     model, found = parts_of(name).model, []
     hooks = [
-        layer.register_forward_hook(lambda _layer, _inputs, output: found.append(output.shape[-2]))
+        layer.register_forward_hook(lambda _layer, given, output: found.append((given[0].shape[-2], output.shape[-2])))
         for layer in model.modules()
-        if wanted(layer)
+        if isinstance(layer, kind)
     ]
     model(torch.rand(1, *model.shape))
     for hook in hooks:
@@ -185,19 +182,22 @@ def sides(name: str, wanted: Callable[[nn.Module], bool]) -> list[int]:
 
 
 def test_the_convolutional_document_goes_28_14_7_4_and_4_8_16_14_28() -> None:
-    assert sides("conv_document", lambda layer: isinstance(layer, nn.MaxPool2d)) == [14, 7, 4]
-    # encoder: 28, 14, 7; decoder: 4, 8, and without padding 16 to 14; then the reconstruction
-    assert sides("conv_document", lambda layer: isinstance(layer, nn.Conv2d)) == [28, 14, 7, 4, 8, 14, 28]
-    stages = set(parts_of("conv_document").model.decoder.children())
-    assert sides("conv_document", lambda layer: layer in stages and hasattr(layer, "convolution")) == [8, 16, 28]
+    assert sides("conv_document", nn.MaxPool2d) == [(28, 14), (14, 7), (7, 4)]
+    convolutions = sides("conv_document", nn.Conv2d)
+    assert convolutions[:3] == [(28, 28), (14, 14), (7, 7)]
+    # Doubled after each; the third takes no padding.
+    assert convolutions[3:6] == [(4, 4), (8, 8), (16, 14)]
+    # The last doubling and the last convolution may be one layer.
+    assert convolutions[6] in [(28, 28), (14, 28)]
+    assert len(convolutions) == 7
     assert parts_of("conv_document").model.code_size == 4 * 4 * 8 == 128
 
 
 def test_the_overcomplete_convolutional_codes_have_twice_the_values_of_the_image() -> None:
     for name in ("denoising_conv", "published_conv_32"):
         assert parts_of(name).model.code_size == 7 * 7 * 32 == 2 * 784
-        assert sides(name, lambda layer: isinstance(layer, nn.MaxPool2d)) == [14, 7]
-    assert sides("published_conv_32", lambda layer: isinstance(layer, nn.ConvTranspose2d)) == [14, 28]
+        assert sides(name, nn.MaxPool2d) == [(28, 14), (14, 7)]
+    assert sides("published_conv_32", nn.ConvTranspose2d) == [(7, 14), (14, 28)]
 
 
 def test_a_4x4_input_and_a_3x3_filter_without_padding_give_a_2x2_map() -> None:
@@ -342,10 +342,9 @@ def test_without_noise_input_and_target_are_both_the_original() -> None:
 
 
 def test_as_written_the_target_is_the_corrupted_image_and_repaired_the_clean_one() -> None:
-    small = ["train_size=128", "test_size=32"]
-    clean = [f"data.{size}" for size in small]
-    written, seen = trained(["experiment=denoising_count_as_written", *(f"data.source.{size}" for size in small)])
-    repaired, other = trained(["experiment=denoising_count", *clean])
+    small = ["data.train_size=128", "data.test_size=32"]
+    written, seen = trained(["experiment=denoising_count_as_written", *small])
+    repaired, other = trained(["experiment=denoising_count", *small])
     original = repaired.data.scaled(repaired.data.train.x)
     assert seen.inputs.equal(seen.targets)
     assert in_any_order(seen.targets[:128]) == in_any_order(written.data.train.x)

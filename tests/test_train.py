@@ -115,3 +115,17 @@ def test_the_same_configuration_gives_the_same_numbers(result: Result, tmp_path:
         k: v for k, v in result.metrics.items() if k not in timed
     }
     assert again.run.tags["config_hash"] == result.run.tags["config_hash"]
+
+
+def test_held_out_rows_outside_the_unit_interval_are_no_obstacle(tmp_path: Path) -> None:
+    # Scaled by the training rows' smallest and largest value, other rows can leave [0, 1], where BCE is not defined.
+    table = torch.linspace(0, 1, 300 * 4).view(300, 4)[torch.randperm(300, generator=torch.Generator().manual_seed(0))]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(",".join(f"{value:.6f}" for value in row) for row in table.tolist()))
+    words = ["data=csv", f"data.path={path}", "model.code_size=2", "training.epochs=1"]
+    config, choices = compose_config([*words, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"])
+    result = train(config, choices=choices, folder=tmp_path)
+    low, high = result.parts.data.extent
+    assert low < 0.0 or high > 1.0
+    assert result.run.status == "FINISHED"
+    assert result.metrics["test/reconstruction"] == pytest.approx(result.metrics["test/mse"], rel=1e-5)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from hourglass.config import build, compose_config
 from hourglass.pca import pca_for
-from hourglass.train import train
+from hourglass.train import Result, train
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
@@ -32,9 +32,9 @@ FIGURES = (
     Figure("published_784_32", "784-32-784, BCE, MNIST test, 20 epochs", "Dertat (2017)", "test/bce", 0.0920, 0.0008),
     Figure(
         "published_784_128_32",
-        "784-128-32-128-784, BCE, MNIST test, 3 epochs",
+        "784-128-32-128-784, BCE, MNIST, mean over the training steps of epoch 3",
         "Dertat (2017)",
-        "test/bce",
+        "train/loss",
         0.0935,
         0.0015,
     ),
@@ -88,12 +88,18 @@ def main() -> int:
         values = []
         for seed in SEEDS:
             config, choices = compose_config(
-                [f"experiment={figure.recipe}", f"seed={seed}", "study=published_figures", "tracking.usefulness=false"]
+                [
+                    f"experiment={figure.recipe}",
+                    f"seed={seed}",
+                    "study=published_figures",
+                    "tracking.usefulness=false",
+                    "tracking.log_every_n_steps=25",  # divides the 1,875 steps of an epoch
+                ]
             )
             folder = Path("runs") / "published_figures" / f"{figure.recipe}-{seed}"
             folder.mkdir(parents=True, exist_ok=True)
             result = train(config, choices=choices, folder=folder)
-            values.append(result.metrics[figure.metric])
+            values.append(_measured(result, figure.metric))
             seconds += result.metrics["time/fit_seconds"]
             print(f"{figure.recipe} seed {seed}: {figure.metric} {values[-1]:.5f}", file=sys.stderr)
         rows.append(_row(figure.what, figure.source, figure.published, values, figure.tolerance, missed))
@@ -111,6 +117,16 @@ def main() -> int:
     return 1 if missed else 0
 
 
+def _measured(result: Result, metric: str) -> float:
+    """The recorded value; of a training metric the mean over the last epoch, as Keras prints it."""
+    if not metric.startswith("train/"):
+        return result.metrics[metric]
+    points = result.run.history(metric)
+    epochs = result.parts.learner.trainer.max_epochs or 1
+    start = points[-1][0] * (epochs - 1) / epochs
+    return statistics.mean(value for step, value in points if step > start)
+
+
 def _row(what: str, source: str, published: float, values: list[float], tolerance: float, missed: list[str]) -> str:
     mean = statistics.mean(values)
     met = abs(mean - published) <= tolerance
@@ -118,7 +134,8 @@ def _row(what: str, source: str, published: float, values: list[float], toleranc
         missed.append(what)
     digits = 2 if published > 1 else 5
     spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
-    return f"| {what} | {source} | {published} | {mean:.{digits}f}{spread} | {tolerance:g} | {'yes' if met else '**no**'} |"
+    verdict = "yes" if met else "**no**"
+    return f"| {what} | {source} | {published} | {mean:.{digits}f}{spread} | {tolerance:g} | {verdict} |"
 
 
 if __name__ == "__main__":

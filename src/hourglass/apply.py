@@ -44,7 +44,8 @@ class Trained(NamedTuple):
         config = OmegaConf.create(run.read_config())
         with safe_open(run.artifact(WEIGHTS), framework="pt") as file:
             metadata = file.metadata()
-        model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not for weights that get replaced
+            model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
         model.load_state_dict(run.load_weights(WEIGHTS))
         return cls(run, config, model.eval(), (float(metadata["low"]), float(metadata["high"])))
 
@@ -75,9 +76,10 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
             f"data={data.name} has samples of shape {data.shape}, the model of run {trained.run.name} takes"
             f" {trained.model.shape}"
         )
+    tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
+    config.trainer.accelerator = "auto"  # whatever it was trained on, it is measured on what is here
     parts = compose(config)
     parts.model.load_state_dict(trained.model.state_dict())
-    tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
     trainer = build(config.trainer, logger=False)
     with Run.start(
         uri=trained.run.uri,

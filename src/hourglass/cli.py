@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from hourglass import process
 from hourglass.errors import HourglassError
@@ -131,8 +132,16 @@ def _ui(words: list[str]) -> int:
     return 0
 
 
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"hourglass {command}", description=description)
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as every command does."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `argparse.ArgumentParser.error`."""
+        raise HourglassError(f"{self.prog.removeprefix('hourglass ')}: {message}; see {self.prog} --help")
+
+
+def _parser(command: str, description: str) -> _Parser:
+    return _Parser(prog=f"hourglass {command}", description=description)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

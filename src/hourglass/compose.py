@@ -1,6 +1,10 @@
 """From a configuration to the parts of a training, with every mistake refused before anything is recorded."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import torch
 
 from hourglass.config import build
 from hourglass.data import Dataset
@@ -23,17 +27,16 @@ def compose(config: Any) -> Parts:
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
     """
+    _check_device(config.trainer)
     data: Dataset = build(config.data)
     model: Autoencoder = build(config.model, shape=data.shape)
     noise = build(config.noise, bounds=data.range)
     penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=data.range)
+    loss = build(config.loss, data_range=data.extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
-    try:
-        penalties.check(model)
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
+    penalties.check(model)
+    _check_optimizer(config.optimizer)
     optimizer = build(config.optimizer, params=model.parameters())
     learner = build(
         config.training,
@@ -45,6 +48,23 @@ def compose(config: Any) -> Parts:
         data=data,
     )
     return Parts(data, model, learner)
+
+
+def _check_device(trainer: Mapping[str, Any]) -> None:
+    """A GPU that is asked for must be there."""
+    if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise HourglassError(
+            f"trainer.accelerator={trainer['accelerator']} needs a CUDA device, and there is none here;"
+            " set trainer.accelerator=cpu or auto"
+        )
+
+
+def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
+    """Torch's optimizers check less, and name no keys."""
+    for key in ("lr", "momentum", "eps", "weight_decay"):
+        value = optimizer.get(key, 0)
+        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise HourglassError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
 
 def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False) -> None:

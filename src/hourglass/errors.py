@@ -1,7 +1,7 @@
 """Errors that a person reads: one line that names the key, the value and what is allowed."""
 
 
-class HourglassError(Exception):
+class HourglassError(ValueError):
     """Something the person can mend. The command line prints its one line and exits with `exit_code`."""
 
     exit_code = 2

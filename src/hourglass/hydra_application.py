@@ -29,11 +29,11 @@ def run(words: list[str]) -> int:
     def job(config: DictConfig) -> None:
         try:
             _job(config)
-        except HourglassError as error:
+        except (HourglassError, OmegaConfBaseException) as error:
             if wants_traceback:
                 raise
             # Kept for later, so that the other jobs of a sweep still run.
-            failures.append(error)
+            failures.append(error if isinstance(error, HourglassError) else HourglassError(explain(error)))
 
     sys.argv = ["hourglass train", *words]
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
@@ -67,6 +67,8 @@ def _job(config: DictConfig) -> None:
     if config.resume:
         # Those of the composition at hand say nothing of the run, whose tags hold its own.
         config, choices = resumed(config, list(context.overrides.task)), {}
+    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
+        raise HourglassError(f"seed must be a whole number from 0 to {2**32 - 1}, got {config.seed!r}")
     result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 
@@ -75,10 +77,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
     from hourglass.tracking import Run, resolve_uri
 
-    try:
-        run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
-    except ValueError as error:
-        raise HourglassError(f"resume: {error}") from error
+    run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
     stored = OmegaConf.create(run.read_config())
     given = [override for override in overrides if not override.startswith("resume=")]
     for override in given:

@@ -32,22 +32,20 @@ class Loss(nn.Module):
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Two tensors (B, *shape) to a scalar."""
-        # Autocast forbids BCE on a GPU; a loss is computed in the precision of its arguments anyway.
-        with torch.autocast(target.device.type, enabled=False):
-            total = self.total(reconstruction, target)
-        return total / (target.numel() if self.reduction == "mean" else len(target))
+        mean = self.mean(reconstruction, target)
+        return mean if self.reduction == "mean" else mean * (target.numel() / len(target))
 
     @abstractmethod
-    def total(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """The sum over all values."""
+    def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """The mean over all values."""
 
 
 class MSE(Loss):
     """Squared error: (r - x)^2."""
 
-    def total(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """See `Loss.total`."""
-        return F.mse_loss(reconstruction, target, reduction="sum")
+    def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """See `Loss.mean`."""
+        return F.mse_loss(reconstruction, target)
 
 
 class BCE(Loss):
@@ -58,9 +56,11 @@ class BCE(Loss):
 
     allowed = (0.0, 1.0)
 
-    def total(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """See `Loss.total`."""
-        return F.binary_cross_entropy(reconstruction, target, reduction="sum")
+    def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """See `Loss.mean`."""
+        # Autocast forbids BCE on a GPU; here it is computed in the precision of its arguments.
+        with torch.autocast(target.device.type, enabled=False):
+            return F.binary_cross_entropy(reconstruction, target)
 
 
 def auto(*, data_range: Sequence[float], reduction: Reduction) -> Loss:

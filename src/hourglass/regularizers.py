@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder, Output
 
 
@@ -187,11 +188,11 @@ class Penalties(nn.Module):
         self.code_ranges = {name: penalty.code_range for name, penalty in penalties.items()}
 
     def check(self, model: Autoencoder) -> None:
-        """Raise ValueError if a penalty doesn't suit the model's code."""
+        """Raise HourglassError if a penalty doesn't suit the model's code."""
         for name, (low, high) in self.code_ranges.items():
             code_low, code_high = model.bottleneck.code_range
             if code_low < low or code_high > high:
-                raise ValueError(
+                raise HourglassError(
                     f"regularizer {name} needs a code in [{low:g}, {high:g}], but the model's code lies in"
                     f" [{code_low:g}, {code_high:g}]; set model.bottleneck.activation=sigmoid"
                 )

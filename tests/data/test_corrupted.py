@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hourglass.data import Dataset, Split, Splitting, corrupted
+from hourglass.data import Dataset, Split, Splitting, corrupted, mnist_corrupted
 from hourglass.noise import Gaussian, Masking, SaltAndPepperCount
 
 
@@ -81,3 +81,21 @@ def test_the_range_widens_where_the_noise_leaves_it() -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got -1"):
         corrupted(source=source(), noise={}, seed=-1)
+
+
+def test_mnist_corrupted_is_mnist_corrupted() -> None:
+    data = mnist_corrupted(
+        noise={"hits": SaltAndPepperCount(count=10)},
+        seed=0,
+        root=None,
+        validation_size=20,
+        validation="split",
+        split_seed=0,
+        train_size=50,
+        test_size=10,
+        order_seed=0,
+        resident="auto",
+    )
+    assert data.name == "mnist_corrupted"
+    assert (data.shape, data.range) == ((1, 28, 28), (0.0, 1.0))
+    assert data.sizes == {"train": 50, "validation": 20, "test": 10}

@@ -6,7 +6,7 @@ Adding a source is one function that ends in `Splitting.dataset` and one yaml.
 """
 
 from hourglass.data.bundled import digits
-from hourglass.data.corrupted import corrupted
+from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
 from hourglass.data.generated import purchases, synthetic_manifold
@@ -27,6 +27,7 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "mnist",
+    "mnist_corrupted",
     "npz",
     "purchases",
     "synthetic_manifold",

@@ -83,6 +83,14 @@ class Dataset:
         """Samples by split: {"train": 55000, "validation": 5000, "test": 10000}."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest value of all splits as a model sees them; never narrower than `range`."""
+        if self.train.x.dtype == torch.uint8:
+            return self.range
+        values = [bound for split in (self.train, self.validation, self.test) for bound in split.x.aminmax()]
+        return float(min(values)), float(max(values))
+
     def scaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""
         return x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hourglass.errors import HourglassError
 from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
 
 _FIRST_CHOICES = {
@@ -127,7 +128,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise ValueError(
+        raise HourglassError(
             f"port={port} on {host} cannot be used ({error.strerror}): choose another, such as port={port + 1}"
         ) from error
     return listener

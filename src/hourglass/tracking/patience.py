@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from hourglass.errors import HourglassError
+
 T = TypeVar("T")
 
 PATIENCE = 120.0  # seconds that a store may be away before a run gives up on it
 
 
-class TrackingUnavailable(ValueError):  # noqa: N818 - says what is wrong, as a person's other mistakes do
+class TrackingUnavailable(HourglassError):  # noqa: N818 - says what is wrong
     """The tracking store cannot be used: not reachable, not a database, locked for too long."""
 
 

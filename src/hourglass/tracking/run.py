@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
+from hourglass.errors import HourglassError
 from hourglass.tracking.patience import PATIENCE, patiently
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
@@ -87,12 +88,12 @@ class Run:
         """Opens an earlier run again, RUNNING; its points continue, its params stay as they are.
 
         Raises:
-            ValueError: no such run (see ``find``), or its process still lives.
+            HourglassError: no such run (see ``find``), or its process still lives.
         """
         run = cls.find(run_id, uri)
         tags = run.tags
         if run.status == "RUNNING" and is_alive(tags):
-            raise ValueError(f"run {run_id} cannot be resumed: process {tags['pid']} is still writing it")
+            raise HourglassError(f"run {run_id} cannot be resumed: process {tags['pid']} is still writing it")
         run._send(run._client.update_run, run.id, status="RUNNING")
         run.set_tags(identity())
         if "failure" in tags:
@@ -104,7 +105,7 @@ class Run:
         """The run with this id, this beginning of an id (6 digits or more) or exactly this name.
 
         Raises:
-            ValueError: no such run, or several; the message lists them.
+            HourglassError: no such run, or several; the message lists them.
             TrackingUnavailable: the store cannot be used.
         """
         uri = resolve_uri(uri)
@@ -116,10 +117,10 @@ class Run:
             filters.append(f"attributes.run_id LIKE '{reference}%'")
         found = {run.info.run_id: run for text in filters for run in client.search_runs(list(names), text)}
         if not found:
-            raise ValueError(f"run {reference!r} is not in {uri}: give an id, its first 6 digits or a run name")
+            raise HourglassError(f"run {reference!r} is not in {uri}: give an id, its first 6 digits or a run name")
         if len(found) > 1:
             some = [f"{number} ({run.info.run_name})" for number, run in list(found.items())[:5]]
-            raise ValueError(f"run {reference!r} may be any of {len(found)} runs: {', '.join(some)}")
+            raise HourglassError(f"run {reference!r} may be any of {len(found)} runs: {', '.join(some)}")
         (entity,) = found.values()
         return cls(client=client, uri=uri, entity=entity, experiment=names[entity.info.experiment_id])
 
@@ -151,7 +152,7 @@ class Run:
         """A copy of the run's file ``path``, in a temporary folder that lasts as long as this process.
 
         Raises:
-            ValueError: the run holds no such file; the message lists what it holds.
+            HourglassError: the run holds no such file; the message lists what it holds.
         """
         from mlflow.exceptions import MlflowException
 
@@ -159,7 +160,7 @@ class Run:
             return Path(self._client.download_artifacts(self.id, path, _downloads(self.id).name))
         except (OSError, MlflowException) as error:
             held = ", ".join(file.path for file in self._client.list_artifacts(self.id)) or "nothing"
-            raise ValueError(f"run {self.name} ({self.id}) holds no {path!r}, it holds {held}") from error
+            raise HourglassError(f"run {self.name} ({self.id}) holds no {path!r}, it holds {held}") from error
 
     def read_config(self) -> dict[str, Any]:
         """The whole resolved configuration, from the artifact ``config.yaml``."""

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hourglass.errors import HourglassError
 from hourglass.tracking.patience import TrackingUnavailable, one_line, patiently
 
 _SERVERS = ("http://", "https://")
@@ -90,7 +91,7 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
     """The id of the experiment ``name``, which is created if missing; several processes may ask at once.
 
     Raises:
-        ValueError: the experiment was deleted.
+        HourglassError: the experiment was deleted.
     """
     from mlflow.exceptions import MlflowException
 
@@ -104,7 +105,7 @@ def experiment_id(client: Any, uri: str, name: str) -> str:
                     raise
                 found = client.get_experiment_by_name(name)  # another process was faster
         if found.lifecycle_stage != "active":
-            raise ValueError(f"tracking.experiment={name} was deleted: restore it or choose another name")
+            raise HourglassError(f"tracking.experiment={name} was deleted: restore it or choose another name")
         return str(found.experiment_id)
 
     return patiently(find_or_create, uri)

@@ -41,7 +41,8 @@ class Backprop(pl.LightningModule):
         optimizer: the optimizer over the model's parameters.
         data: the data set.
         epochs: passes over the training set, at least 1.
-        max_steps: optimizer steps after which training ends even within an epoch; null: no limit.
+        max_steps: optimizer steps after which training ends even within an epoch; null: no limit. Resumed, such a
+            training goes on with the next epoch.
         batch_size: samples of a batch, at least 1.
         schedule: `constant`, or `cosine` down to zero over the whole training.
         warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
@@ -92,6 +93,8 @@ class Backprop(pl.LightningModule):
             raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
         if gradient_clip is not None and not gradient_clip > 0:
             raise ValueError(f"gradient_clip must be above 0 or null, got {gradient_clip}")
+        if not 0 <= code_threshold < math.inf:
+            raise ValueError(f"code_threshold must be at least 0, got {code_threshold}")
         self.automatic_optimization = False
         self.model = model
         self.noise = noise
@@ -130,6 +133,7 @@ class Backprop(pl.LightningModule):
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
         """One optimizer step for each batch of the chunk."""
         optimizer = self.trainer.optimizers[0]
+        weights = list(self.model.parameters())
         clip = self.gradient_clip
         history: list[dict[str, Tensor]] = []
         remaining = self.steps - self.steps_done
@@ -140,13 +144,14 @@ class Backprop(pl.LightningModule):
             corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
             _, terms = self.terms(x, corrupted)
             total = torch.stack(list(terms.values())).sum() if len(terms) > 1 else terms["reconstruction"]
-            optimizer.zero_grad(set_to_none=True)
+            for weight in weights:  # `optimizer.zero_grad` does this, with a bookkeeping that costs more than it
+                weight.grad = None
             torch.autograd.backward(total)
             if clip is not None:
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+                torch.nn.utils.clip_grad_norm_(weights, clip)
             self._set_rate(optimizer, self.steps_done + len(history))
             optimizer.step()
-            # Within one autocast region the casts of the weights are cached: without this, every step but
+            # An autocast region around several steps keeps its casts of the weights: without this, every step but
             # the chunk's first would see the weights of the first.
             torch.clear_autocast_cache()
             history.append({"loss": total.detach(), **{name: term.detach() for name, term in terms.items()}})
@@ -310,6 +315,7 @@ class Backprop(pl.LightningModule):
         checkpoint["backprop"] = {
             "steps_done": self.steps_done,
             "seconds": self.seconds,
+            "since_point": self._since_point,
             "random": torch.get_rng_state(),
         }
 
@@ -318,10 +324,13 @@ class Backprop(pl.LightningModule):
         state = checkpoint["backprop"]
         self.steps_done = state["steps_done"]
         self.seconds = state["seconds"]
+        self._since_point = state["since_point"]
         self._random = state["random"]
 
     def on_train_start(self) -> None:
-        """Continue the random numbers of a resumed training."""
+        """Continue the random numbers of a resumed training, with the optimizer's settings as configured now."""
         if self._random is not None:
+            for group in self.optimizer.param_groups:
+                group.update(self.optimizer.defaults, initial_lr=self.optimizer.defaults["lr"])
             torch.set_rng_state(self._random)
             self._random = None
