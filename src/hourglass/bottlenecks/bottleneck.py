@@ -28,6 +28,9 @@ class Bottleneck(nn.Module):
     active: Tensor
     """(code_size,): 1 for a unit in use, 0 for one that only pads a stack of models of different sizes."""
 
+    per_sample = False
+    """Whether its loss terms are in nats per sample, so that the reconstruction loss has to be too."""
+
     def __init__(self, *, code_size: int, inputs: int, code_range: tuple[float, float]) -> None:
         super().__init__()
         if code_size < 1:

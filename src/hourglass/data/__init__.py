@@ -5,7 +5,7 @@
 Adding a source is one function that ends in `Splitting.dataset` and one yaml.
 """
 
-from hourglass.data.bundled import digits
+from hourglass.data.bundled import breast_cancer, digits, patches, wine
 from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
@@ -21,6 +21,7 @@ __all__ = [
     "Scaling",
     "Split",
     "Splitting",
+    "breast_cancer",
     "cache_dir",
     "corrupted",
     "csv",
@@ -29,6 +30,8 @@ __all__ = [
     "mnist",
     "mnist_corrupted",
     "npz",
+    "patches",
     "purchases",
     "synthetic_manifold",
+    "wine",
 ]

@@ -1,0 +1,94 @@
+"""Discrete codes: the choice, its loss terms, and the gradient that stands in for it."""
+
+import math
+
+import pytest
+import torch
+
+from hourglass.bottlenecks import Binary, Categorical, VectorQuantized
+
+
+def quantized(**changed: float) -> VectorQuantized:
+    given = {"entries": 3, "dimension": 2, "commitment": 0.5, "decay": 0.5, "revive_below": 0.0, **changed}
+    bottleneck = VectorQuantized(code_size=4, **given)
+    bottleneck.codebook.copy_(torch.tensor([[0.0, 0.0], [1.0, 1.0], [4.0, 0.0]]))
+    bottleneck.sums.copy_(bottleneck.codebook)
+    return bottleneck
+
+
+def test_each_group_becomes_its_nearest_entry() -> None:
+    a = torch.tensor([[0.2, 0.1, 3.0, 1.0]])
+    bottleneck = quantized().eval()
+    code, losses = bottleneck(a)
+    assert bottleneck.choices(a).tolist() == [[0, 2]]
+    assert torch.equal(code, torch.tensor([[0.0, 0.0, 4.0, 0.0]]))
+    # 0.5 mean((0.2, 0.1, -1, 1)^2) = 0.5 (0.04 + 0.01 + 1 + 1) / 4
+    assert losses["commitment"].item() == pytest.approx(0.5 * 2.05 / 4)
+
+
+def test_the_gradient_passes_straight_through() -> None:
+    a = torch.tensor([[0.2, 0.1, 3.0, 1.0]], requires_grad=True)
+    quantized().eval()(a).code.sum().backward()
+    assert torch.equal(a.grad, torch.ones(1, 4))
+
+
+def test_the_codebook_follows_those_who_chose_it() -> None:
+    bottleneck = quantized().train()
+    bottleneck(torch.tensor([[0.2, 0.0, 0.4, 0.2]]))  # both groups choose entry 0
+    # count: 0.5 1 + 0.5 2 = 1.5; sum: 0.5 (0, 0) + 0.5 (0.6, 0.2) = (0.3, 0.1); entry (0.2, 0.0667)
+    torch.testing.assert_close(bottleneck.codebook[0], torch.tensor([0.2, 0.1 / 1.5]))
+    # Nobody chose entry 1: count and sum halve together, and it stays.
+    torch.testing.assert_close(bottleneck.codebook[1], torch.tensor([1.0, 1.0]))
+
+
+def test_dead_entries_are_put_onto_groups_of_the_batch() -> None:
+    bottleneck = quantized(revive_below=0.9, decay=0.5).train()
+    a = torch.tensor([[0.2, 0.0, 0.4, 0.2]])
+    bottleneck(a)
+    groups = a.view(2, 2)
+    for entry in bottleneck.codebook[1:]:  # counts 0.5 < 0.9
+        assert any(torch.equal(entry, group) for group in groups)
+
+
+def test_bits() -> None:
+    a = torch.tensor([[2.0, -2.0, 0.1]])
+    assert torch.equal(Binary(code_size=3).eval()(a).code, torch.tensor([[1.0, 0.0, 1.0]]))
+    torch.manual_seed(0)
+    code = Binary(code_size=3).train()(a.expand(20_000, 3)).code.detach()
+    assert set(code.unique().tolist()) <= {0.0, 1.0}
+    torch.testing.assert_close(code.mean(dim=0), a.sigmoid()[0], atol=0.02, rtol=0)
+
+
+def test_bits_have_the_gradient_of_the_probability() -> None:
+    a = torch.tensor([[2.0, -2.0, 0.1]], requires_grad=True)
+    Binary(code_size=3).eval()(a).code.sum().backward()
+    p = a.detach().sigmoid()
+    torch.testing.assert_close(a.grad, p * (1 - p))
+
+
+def test_categories() -> None:
+    bottleneck = Categorical(code_size=4, categories=2, temperature=0.5, beta=2.0)
+    a = torch.tensor([[math.log(3), 0.0, 0.0, 0.0]])  # probabilities (3/4, 1/4) and (1/2, 1/2)
+    code, losses = bottleneck.eval()(a)
+    assert torch.equal(code[0, :2], torch.tensor([1.0, 0.0]))
+    # ln 2 - H(3/4, 1/4) for the first group, 0 for the second, times beta
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert losses["kl"].item() == pytest.approx(2 * (math.log(2) - entropy), rel=1e-5)
+
+
+def test_soft_categories_lie_on_the_simplex_and_prefer_the_likelier() -> None:
+    torch.manual_seed(0)
+    bottleneck = Categorical(code_size=2, categories=2, temperature=0.1, beta=0.0).train()
+    code = bottleneck(torch.tensor([[math.log(3), 0.0]]).expand(20_000, 2)).code
+    torch.testing.assert_close(code.sum(dim=1), torch.ones(20_000))
+    # By the Gumbel-max trick the larger value is the first with probability 3/4.
+    assert (code[:, 0] > 0.5).float().mean().item() == pytest.approx(0.75, abs=0.02)
+
+
+def test_refused() -> None:
+    with pytest.raises(ValueError, match="dimension must divide code_size=4, got 3"):
+        quantized(dimension=3)
+    with pytest.raises(ValueError, match="categories must be at least 2 and divide code_size=4, got 3"):
+        Categorical(code_size=4, categories=3, temperature=1.0, beta=0.0)
+    with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
+        Categorical(code_size=4, categories=2, temperature=0.0, beta=0.0)

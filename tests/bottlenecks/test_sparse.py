@@ -1,0 +1,86 @@
+"""Sparse codes by selection: what is kept, worked out by hand."""
+
+import pytest
+import torch
+
+from hourglass.bottlenecks import BatchTopK, JumpReLU, TopK, WinnerTakeAll
+
+A = torch.tensor([[3.0, 1.0, 2.0, -5.0], [0.5, 0.1, -1.0, 0.2]])
+
+
+def test_top_k_keeps_the_largest_of_each_sample() -> None:
+    code = TopK(code_size=4, k=2)(A).code
+    assert torch.equal(code, torch.tensor([[3.0, 0.0, 2.0, 0.0], [0.5, 0.0, 0.0, 0.2]]))
+
+
+def test_top_k_of_all_units_is_relu() -> None:
+    assert torch.equal(TopK(code_size=4, k=4)(A).code, A.relu())
+
+
+def test_top_k_passes_gradients_through_what_it_keeps() -> None:
+    a = A.clone().requires_grad_()
+    TopK(code_size=4, k=2)(a).code.sum().backward()
+    assert torch.equal(a.grad, torch.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]]))
+
+
+def test_batch_top_k_lets_a_sample_have_more_than_another() -> None:
+    bottleneck = BatchTopK(code_size=4, k=1, momentum=0.9).train()
+    code = bottleneck(A).code  # the 2 largest of all: 3 and 2, both of the first sample
+    assert torch.equal(code, torch.tensor([[3.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0]]))
+    assert bottleneck.threshold.item() == 2.0
+    bottleneck(2 * A)  # smallest kept: 4; 0.9 2 + 0.1 4
+    assert bottleneck.threshold.item() == pytest.approx(2.2)
+
+
+def test_batch_top_k_outside_training_does_not_depend_on_company() -> None:
+    bottleneck = BatchTopK(code_size=4, k=1, momentum=0.9).train()
+    bottleneck(A)
+    bottleneck.eval()
+    assert torch.equal(bottleneck(A).code[1:], bottleneck(A[1:]).code)
+    assert torch.equal(bottleneck(A).code, A * (A > 2.0))
+
+
+def test_winner_take_all_keeps_the_largest_of_each_unit() -> None:
+    a = torch.tensor([[1.0, 8.0], [2.0, 7.0], [3.0, 6.0], [4.0, 5.0]])
+    bottleneck = WinnerTakeAll(code_size=2, share=0.5)
+    kept = torch.tensor([[0.0, 8.0], [0.0, 7.0], [3.0, 0.0], [4.0, 0.0]])
+    assert torch.equal(bottleneck.train()(a).code, kept)
+    assert torch.equal(bottleneck.eval()(a).code, a)
+
+
+def test_jump_relu_by_hand() -> None:
+    bottleneck = JumpReLU(code_size=4, weight=0.5, threshold=0.3, bandwidth=0.4)
+    a = A.clone().requires_grad_()
+    code, losses = bottleneck(a)
+    assert torch.equal(code, torch.tensor([[3.0, 1.0, 2.0, 0.0], [0.5, 0.0, 0.0, 0.0]]))
+    assert losses["l0"].item() == pytest.approx(0.5 * (3 + 1) / 2)
+    losses["l0"].backward()
+    # Within 0.2 of the threshold 0.3 are: unit 1 (0.1, at the edge by rounding), unit 3 (0.2); unit 0 (0.5) at the edge.
+    # For unit 3: d l0 / d log t = 0.5 / 2 * (-1 / 0.4) * t = -0.1875
+    assert bottleneck.log_threshold.grad[3].item() == pytest.approx(-0.1875, rel=1e-5)
+    assert bottleneck.log_threshold.grad[2].item() == 0.0
+    assert a.grad is None or not a.grad.any()  # the count itself has no gradient for the activations
+
+
+def test_jump_relu_passes_the_gradient_of_units_that_are_on() -> None:
+    bottleneck = JumpReLU(code_size=4, weight=0.0, threshold=0.3, bandwidth=0.4)
+    a = A.clone().requires_grad_()
+    bottleneck(a).code.sum().backward()
+    assert torch.equal(a.grad, (A > 0.3).float())
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_k_out_of_range(k: int) -> None:
+    with pytest.raises(ValueError, match=f"k must be from 1 to code_size=4, got {k}"):
+        TopK(code_size=4, k=k)
+    with pytest.raises(ValueError, match=f"k must be from 1 to code_size=4, got {k}"):
+        BatchTopK(code_size=4, k=k, momentum=0.9)
+
+
+def test_other_numbers_out_of_range() -> None:
+    with pytest.raises(ValueError, match="momentum must be from 0 to below 1, got 1"):
+        BatchTopK(code_size=4, k=1, momentum=1.0)
+    with pytest.raises(ValueError, match="share must be above 0 and at most 1, got 0"):
+        WinnerTakeAll(code_size=4, share=0.0)
+    with pytest.raises(ValueError, match="threshold must be above 0, got 0"):
+        JumpReLU(code_size=4, weight=1.0, threshold=0.0, bandwidth=0.1)
