@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run test test-slow dashboard bench figures lint clean
+.PHONY: help run test test-slow dashboard bench figures exact-vs-fast lint clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 # The set-up: done when constraints.txt or pyproject.toml changes, otherwise never again.
 $(READY): constraints.txt pyproject.toml
@@ -35,6 +35,9 @@ bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULT
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py
+
+exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
+	@$(BIN)/python experiments/exact_vs_fast/measure.py
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -63,7 +63,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         HourglassError: an override of anything but data and noise; data of another shape.
     """
     from hourglass import process
-    from hourglass.callbacks import Usefulness
+    from hourglass.callbacks import Progress, Usefulness
     from hourglass.compose import compose
     from hourglass.tracking import RunLogger
 
@@ -80,7 +80,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     config.trainer.accelerator = "auto"  # whatever it was trained on, it is measured on what is here
     parts = compose(config)
     parts.model.load_state_dict(trained.model.state_dict())
-    trainer = build(config.trainer, logger=False)
+    trainer = build(config.trainer, callbacks=[Progress()], logger=False)
     with Run.start(
         uri=trained.run.uri,
         experiment=trained.run.experiment,

@@ -74,6 +74,10 @@ class Progress(pl.Callback):
         """Close the bar."""
         self._close()
 
+    def on_test_start(self, trainer: pl.Trainer, pl_module: Backprop) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Say that the test, with probes and pictures, takes its seconds too."""
+        log.info("measuring on the %s test samples of %s", f"{len(pl_module.data.test):,}", pl_module.data.name)
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Close the bar before the error is printed."""
         self._close()
@@ -106,21 +110,23 @@ class Pictures(pl.Callback):
         """A picture every so many epochs."""
         every = self.every or max(1, (trainer.max_epochs or 1) // 5)
         if (trainer.current_epoch + 1) % every == 0:
+            pl_module.model.eval()
             self.run.log_image(self._reconstructions(pl_module), "reconstructions", pl_module.steps_done)
+            pl_module.model.train()
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Backprop) -> None:  # type: ignore[override]  # noqa: ARG002
-        """The final pictures, each at a single step."""
+        """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""
+        step = pl_module.steps_done
         figure = self._reconstructions(pl_module)
         figures.to_png(figure, self.folder / "reconstructions.png")
         self.run.log_image(figure, "final/reconstructions", 0)
         code = encode(pl_module, self.data.test.x[:2000])
         labels = None if self.data.test.y is None else self.data.test.y[:2000]
-        if code.shape[1] >= 2:
-            self.run.log_image(figures.code_map(code, labels), "final/code_map", 0)
-        self.run.log_image(figures.code_histogram(code, threshold=pl_module.code_threshold), "final/code_histogram", 0)
+        self.run.log_image(figures.code_map(code, labels), "code_map", step)
+        self.run.log_image(figures.code_histogram(code, threshold=pl_module.code_threshold), "code_histogram", step)
         first = next(w for w in pl_module.model.encoder.parameters() if w.ndim >= 2).detach().float().cpu()
         if self.data.is_image:
-            self.run.log_image(figures.filters(first, self.data.shape), "final/filters", 0)
+            self.run.log_image(figures.filters(first, self.data.shape), "filters", step)
 
     def _reconstructions(self, learner: Backprop) -> Any:
         x = learner.data.scaled(self.data.test.x[: self.count].to(learner.device))

@@ -77,6 +77,7 @@ def _evaluate(words: list[str]) -> int:
     arguments = parser.parse_args(words)
     from hourglass import apply
 
+    process.speak()
     run, metrics = apply.evaluate(arguments.run, arguments.overrides, uri=None)
     from hourglass.summary import table
 

@@ -10,7 +10,7 @@ from hourglass.config import build
 from hourglass.data import Dataset
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
-from hourglass.training import Backprop
+from hourglass.training import Learner
 
 
 class Parts(NamedTuple):
@@ -18,7 +18,7 @@ class Parts(NamedTuple):
 
     data: Dataset
     model: Autoencoder
-    learner: Backprop
+    learner: Learner
 
 
 def compose(config: Any) -> Parts:

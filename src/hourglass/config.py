@@ -185,7 +185,7 @@ def nearest(word: str, known: list[str]) -> str:
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """A name for what was computed: 16 hex digits over the resolved configuration, without where it is recorded."""
-    relevant = {key: value for key, value in config.items() if key not in ("tracking", "resume", "study")}
+    relevant = {key: value for key, value in config.items() if key not in ("tracking", "name", "resume", "study")}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -77,7 +77,10 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
     from hourglass.tracking import Run, resolve_uri
 
-    run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
+    try:
+        run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
+    except HourglassError as error:
+        raise HourglassError(f"resume: {error}") from error
     stored = OmegaConf.create(run.read_config())
     given = [override for override in overrides if not override.startswith("resume=")]
     for override in given:

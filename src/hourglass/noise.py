@@ -2,7 +2,8 @@
 
 The model sees x~, a draw of the process; the target of the reconstruction is always the clean x
 (Vincent et al., 2008). A `Corruption` is a chain of processes, by name; an empty chain is the identity.
-Levels are buffers, so that models that differ only in their noise level can be trained as one stack.
+Levels are buffers, so that models that differ only in their noise level can be trained as one stack; they are settings
+and no weights, so no checkpoint holds them.
 """
 
 import math
@@ -38,7 +39,7 @@ class Masking(Process):
     def __init__(self, *, share: float) -> None:
         super().__init__()
         _check("share", share, highest=1.0)
-        self.register_buffer("share", torch.tensor(share))
+        self.register_buffer("share", torch.tensor(share), persistent=False)
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
         """See `Process.forward`."""
@@ -62,7 +63,7 @@ class Gaussian(Process):
     def __init__(self, *, sigma: float, clip: bool) -> None:
         super().__init__()
         _check("sigma", sigma)
-        self.register_buffer("sigma", torch.tensor(sigma))
+        self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.clip = clip
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class SaltAndPepper(Process):
     def __init__(self, *, share: float) -> None:
         super().__init__()
         _check("share", share, highest=1.0)
-        self.register_buffer("share", torch.tensor(share))
+        self.register_buffer("share", torch.tensor(share), persistent=False)
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         """See `Process.forward`."""

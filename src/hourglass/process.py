@@ -41,6 +41,12 @@ def before_training() -> None:
             libc.mallopt(_M_TOP_PAD, 1 << 26)
 
 
+def speak() -> None:
+    """Let the package's own messages be seen, where Hydra doesn't see to it."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("hourglass").setLevel(logging.INFO)
+
+
 def quieten() -> None:
     """Silence what Lightning and its like say that is no news; to be called once they are imported."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):

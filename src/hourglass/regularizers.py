@@ -34,7 +34,7 @@ class Penalty(nn.Module):
         super().__init__()
         if not 0 <= weight < math.inf:
             raise ValueError(f"weight must be at least 0 and finite, got {weight}")
-        self.register_buffer("weight", torch.tensor(weight))
+        self.register_buffer("weight", torch.tensor(weight), persistent=False)
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """The weighted penalty, a scalar; x is the clean input."""
@@ -145,7 +145,7 @@ class KLSparsity(Penalty):
         super().__init__(weight=weight)
         if not 0 < target < 1:
             raise ValueError(f"target must be strictly between 0 and 1, got {target}")
-        self.register_buffer("target", torch.tensor(target))
+        self.register_buffer("target", torch.tensor(target), persistent=False)
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""

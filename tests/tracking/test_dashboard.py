@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from hourglass.tracking import Run, TrackingUnavailable, serve
-from hourglass.tracking.dashboard import with_first_choices
+from hourglass.tracking.dashboard import _CAPTION, with_first_choices
 
 INDEX = '<!doctype html><html><head><script defer src="main.js"></script></head></html>'
 
@@ -110,3 +110,17 @@ def test_a_port_in_use_is_named(uri: str) -> None:
             serve(uri=uri, port=port)
     with pytest.raises(ValueError, match="port must be from 0 to 65535, got 70000"):
         serve(uri=uri, port=70000)
+
+
+def test_mlflow_still_names_the_caption_of_a_picture_as_we_know_it() -> None:
+    import mlflow
+
+    folder = Path(mlflow.__file__).parent / "server/js/build/static/js"
+    [source] = [
+        text
+        for file in folder.glob("*.js")
+        if "image-plot.run-name-tooltip" in (text := file.read_text(encoding="utf-8"))
+    ]
+    name = _CAPTION.removeprefix("css-")
+    start = source.index("image-plot.run-name-tooltip")
+    assert f'{{name:"{name}",styles:"overflow:hidden"}}' in source[start - 700 : start]

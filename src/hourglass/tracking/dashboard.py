@@ -26,6 +26,10 @@ _FIRST_CHOICES = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",  # else the first page opens the panel by itself
 }
 
+_CAPTION = "css-d3v9zr"
+"""MLflow's class around the name and the params above a picture. It shows all params: the whole configuration would
+push the picture out of its card. They stay in the tooltip."""
+
 
 def serve(
     *,
@@ -106,7 +110,7 @@ def application(uri: str, experiment: str) -> Any:
 
 
 def with_first_choices(index: str, target: str) -> str:
-    """The page ``index`` with a script in front of all others: first choices, and the way to ``target``."""
+    """The page ``index`` with first choices, the way to ``target``, and pictures that their captions leave room for."""
     if "<head>" not in index:
         raise ValueError("MLflow's start page has no <head>: this version of MLflow is not supported")
     lines = [
@@ -115,7 +119,8 @@ def with_first_choices(index: str, target: str) -> str:
     ]
     if target:
         lines.append(f"if (location.hash === '') location.replace('{target}');")
-    return index.replace("<head>", f"<head><script>{''.join(lines)}</script>", 1)
+    style = f".{_CAPTION} > div + div {{ display: none; }}"
+    return index.replace("<head>", f"<head><script>{''.join(lines)}</script><style>{style}</style>", 1)
 
 
 def _listen(host: str, port: int) -> socket.socket:

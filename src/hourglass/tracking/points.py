@@ -12,7 +12,7 @@ from typing import Any
 from hourglass.tracking.patience import PATIENCE, TrackingUnavailable, patiently
 
 POINTS_PER_WRITE = 500
-SECONDS_PER_WRITE = 2.0
+SECONDS_PER_WRITE = 5.0
 _SECONDS_BETWEEN_TRIES = 10.0  # while the store is away: an attempt may take seconds of the training's time
 _METRICS_PER_BATCH = 1000  # the most that MLflow takes in one call
 

@@ -9,7 +9,6 @@ batch; schedules, clipping and logged steps count optimizer steps.
 """
 
 import math
-import time
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -19,18 +18,15 @@ from torch import Tensor
 from hourglass.data import Dataset
 from hourglass.errors import Diverged
 from hourglass.losses import Loss
-from hourglass.metrics import Metrics
-from hourglass.models import Autoencoder, Output
+from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
 from hourglass.training.batches import Batches, Chunk, chunk_rows
 from hourglass.training.keep_best import KeepBest
-
-EVAL_BATCH = 1000
-"""Samples of a batch in validation and test; part of what makes their noise the same in every run."""
+from hourglass.training.learner import EVAL_BATCH, Learner
 
 
-class Backprop(pl.LightningModule):
+class Backprop(Learner):
     """Trains an autoencoder by stochastic gradient descent on loss, bottleneck terms and penalties.
 
     Args:
@@ -77,7 +73,9 @@ class Backprop(pl.LightningModule):
         keep: Literal["best", "last"],
         patience: int | None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            model=model, noise=noise, penalties=penalties, loss=loss, data=data, code_threshold=code_threshold
+        )
         for key, value in (
             ("epochs", epochs),
             ("batch_size", batch_size),
@@ -93,42 +91,23 @@ class Backprop(pl.LightningModule):
             raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
         if gradient_clip is not None and not gradient_clip > 0:
             raise ValueError(f"gradient_clip must be above 0 or null, got {gradient_clip}")
-        if not 0 <= code_threshold < math.inf:
-            raise ValueError(f"code_threshold must be at least 0, got {code_threshold}")
+        if data.validation is data.test and (keep == "best" or patience is not None):
+            raise ValueError(
+                f"keep={keep} and patience={patience} would let the test set choose, because it is the validation set"
+                " (data.validation=test): set training.keep=last and training.patience=null"
+            )
         self.automatic_optimization = False
-        self.model = model
-        self.noise = noise
-        self.penalties = penalties
-        self.loss = loss
         self.optimizer = optimizer
         self.keep_best = KeepBest(keep=keep, patience=patience)
-        self.data = data
         self.batch_size = batch_size
         steps = epochs * -(-len(data.train.x) // batch_size)
         self.steps = min(steps, max_steps or steps)
         self.schedule = schedule
         self.warmup_steps = warmup_steps
         self.gradient_clip = gradient_clip
-        self.code_threshold = code_threshold
         self.log_every_n_steps = log_every_n_steps
-        self.steps_done = 0
-        self.seconds = 0.0  # of training, logging included, validation not
         self._since_point: dict[str, list[float]] = {}
-        self._sums: dict[str, float] = {}
-        self._measure: Metrics
-        self._started: float | None = None
         self._random: Tensor | None = None
-
-    # -- the step ------------------------------------------------------------------------------------------------
-
-    def terms(self, x: Tensor, corrupted: Tensor) -> tuple[Output, dict[str, Tensor]]:
-        """Clean and corrupted (B, *shape) to the output and every loss term, weighted scalars by name."""
-        output = self.model(corrupted)
-        return output, {
-            "reconstruction": self.loss(output.reconstruction, x),
-            **output.losses,
-            **self.penalties(self.model, x, output),
-        }
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
         """One optimizer step for each batch of the chunk."""
@@ -196,77 +175,6 @@ class Backprop(pl.LightningModule):
         if self.steps_done >= self.steps:
             self.trainer.should_stop = True
 
-    # -- measuring -----------------------------------------------------------------------------------------------
-
-    def _stop_clock(self) -> None:
-        if self._started is not None:
-            self.seconds += time.perf_counter() - self._started
-            self._started = None
-
-    def _start_measuring(self) -> None:
-        self._sums = {}
-        self._measure = Metrics(
-            shape=self.data.shape,
-            data_range=self.data.range,
-            threshold=self.code_threshold,
-            active=self.model.bottleneck.active,
-        )
-
-    def _measure_batch(self, batch: Chunk, index: int) -> None:
-        x = self.data.scaled(batch.x)
-        # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
-        with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
-            corrupted = self.noise(x)
-            output, terms = self.terms(x, corrupted)
-        self._measure.update(x, corrupted, output.reconstruction, output.code)
-        for name, term in {"loss": torch.stack(list(terms.values())).sum(), **terms}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
-
-    def _log_measured(self, stage: str, samples: int) -> None:
-        means = {name: value / samples for name, value in self._sums.items()}
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
-        values = {f"{stage}/{name}": value for name, value in {**means, **self._measure.compute()}.items()}
-        self.log_dict(values, logger=False)
-        if self.logger is not None:
-            self.logger.log_metrics(values, step=self.steps_done)
-
-    def on_train_epoch_start(self) -> None:
-        """Start the clock."""
-        self._started = time.perf_counter()
-
-    def on_train_epoch_end(self) -> None:
-        """Stop the clock where no validation did."""
-        self._stop_clock()
-
-    def on_validation_epoch_start(self) -> None:
-        """Stop the clock and start a measurement."""
-        self._stop_clock()
-        self._start_measuring()
-
-    def validation_step(self, batch: Chunk, batch_idx: int) -> None:
-        """Measure one batch of the validation set."""
-        self._measure_batch(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log `val/...`."""
-        self._log_measured("val", len(self.data.validation.x))
-
-    def on_test_epoch_start(self) -> None:
-        """Start a measurement."""
-        self._start_measuring()
-
-    def test_step(self, batch: Chunk, batch_idx: int) -> None:
-        """Measure one batch of the test set."""
-        self._measure_batch(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """Log `test/...`."""
-        self._log_measured("test", len(self.data.test.x))
-
-    # -- data ----------------------------------------------------------------------------------------------------
-
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
         x = self._resident(self.data.train.x)
@@ -277,28 +185,9 @@ class Backprop(pl.LightningModule):
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
         )
 
-    def val_dataloader(self) -> Batches:
-        """The validation set in order."""
-        return Batches(x=self._resident(self.data.validation.x), corrupted=None, rows=EVAL_BATCH, order=None)
-
-    def test_dataloader(self) -> Batches:
-        """The test set in order."""
-        return Batches(x=self._resident(self.data.test.x), corrupted=None, rows=EVAL_BATCH, order=None)
-
-    def _resident(self, x: Tensor) -> Tensor:
-        """Move x to the device once, unless that is forbidden or would take more than half of what is free."""
-        if self.device.type != "cuda" or self.data.resident == "never":
-            return x
-        free, _ = torch.cuda.mem_get_info(self.device)
-        if self.data.resident == "auto" and x.numel() * x.element_size() > free // 2:
-            return x
-        return x.to(self.device)
-
     def _freeze(self, x: Tensor) -> Tensor:
         with self.noise.fixed(), torch.no_grad():
             return torch.cat([self.noise(self.data.scaled(block)) for block in torch.split(x, EVAL_BATCH)])
-
-    # -- Lightning -----------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer, with the rate that schedules start from noted."""
