@@ -60,7 +60,9 @@ def test_a_yaml_opens_with_its_one_line_description(group: str, name: str) -> No
     assert not description.endswith(".")
 
 
-@pytest.mark.parametrize(("group", "name"), every("data", "model", "noise", "regularizer", "loss", "optimizer"))
+@pytest.mark.parametrize(
+    ("group", "name"), every("data", "model", "bottleneck", "noise", "regularizer", "loss", "optimizer")
+)
 def test_a_choice_composes_and_its_object_takes_a_batch(group: str, name: str) -> None:
     data = ["data=digits"] if group != "data" else NEEDED.get(name, [])
     config, chosen = compose_config([*data, f"{group}={name}", *SUITED.get(name, [])])

@@ -396,3 +396,77 @@ def test_the_order_of_batches_depends_on_nothing_else(default_order: list[Tensor
 def test_the_order_of_batches_depends_on_its_seed(default_order: list[Tensor]) -> None:
     for one, other in zip(default_order, order("data.order_seed=1"), strict=True):
         assert not torch.equal(one, other)
+
+
+# -- bottlenecks -----------------------------------------------------------------------------------------------------
+
+BOTTLENECKS = names("bottleneck")
+ROOM = {"conv": "model.depth=1", "conv_dae": "model.depth=1", "multilayer": "model.depth=1"}
+
+
+def with_bottleneck(name: str, model: str = "vanilla") -> Parts:
+    overrides = [f"model={model}", f"bottleneck={name}", "model.code_size=16", "model.widths=null"]
+    return fresh_parts(*overrides, *([ROOM[model]] if model in ROOM else []))
+
+
+@pytest.mark.parametrize(("name", "model"), product(BOTTLENECKS, MODELS), ids=str)
+def test_every_bottleneck_works_in_every_model(name: str, model: str) -> None:
+    parts = with_bottleneck(name, model)
+    x = parts.data.scaled(parts.data.train.x[:32])
+    parts.model.train()
+    output, terms = parts.learner.terms(x, x)
+    assert output.reconstruction.shape == x.shape
+    assert output.code.shape == (32, 16)
+    low, high = parts.model.bottleneck.code_range
+    assert low <= output.code.min() <= output.code.max() <= high
+    assert all(term.shape == () and term.isfinite() for term in terms.values())
+    torch.stack(list(terms.values())).sum().backward()
+    for key, weight in parts.model.named_parameters():
+        assert weight.grad is not None, key
+        assert weight.grad.isfinite().all(), key
+        assert weight.grad.any(), key
+
+
+@pytest.mark.parametrize("name", BOTTLENECKS)
+def test_outside_training_a_code_is_a_function_of_its_sample(name: str) -> None:
+    parts = with_bottleneck(name)
+    descend(parts, 2)
+    model = parts.model.eval()
+    x = parts.data.scaled(parts.data.test.x[:20])
+    with torch.no_grad():
+        output = model(x)
+        torch.testing.assert_close(model.encode(x[3:5]), output.code[3:5], rtol=1e-5, atol=1e-6)
+        assert torch.equal(model.encode(x), model.encode(x))
+        assert torch.equal(model.decode(model.encode(x)), output.reconstruction)
+
+
+@pytest.mark.parametrize("name", BOTTLENECKS)
+def test_a_model_with_any_bottleneck_is_saved_and_loaded_exactly(name: str, tmp_path: Path) -> None:
+    parts, other = with_bottleneck(name), with_bottleneck(name)
+    descend(parts, 3)
+    save_file(parts.model.state_dict(), tmp_path / "weights.safetensors")
+    other.model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    x = parts.data.scaled(parts.data.test.x[:20])
+    with torch.no_grad():
+        assert torch.equal(other.model.eval()(x).reconstruction, parts.model.eval()(x).reconstruction)
+
+
+@pytest.mark.parametrize("name", BOTTLENECKS)
+def test_forty_steps_lower_the_loss_with_any_bottleneck(name: str) -> None:
+    losses = descend(with_bottleneck(name), 40)
+    assert sum(losses[-5:]) < sum(losses[:5])  # some codes are drawn, so single steps tell little
+
+
+@pytest.mark.parametrize("name", BOTTLENECKS)
+def test_units_that_pad_a_stack_have_no_say_in_any_bottleneck(name: str) -> None:
+    parts = with_bottleneck(name)
+    parts.model.bottleneck.active[8:] = 0
+    x = parts.data.scaled(parts.data.train.x[:32])
+    output, _ = parts.learner.terms(x, x)
+    assert not output.code[:, 8:].any()
+    assert output.code[:, :8].any()
+
+
+def test_a_divergence_in_nats_needs_a_reconstruction_in_nats() -> None:
+    with pytest.raises(HourglassError, match=r"nats per sample: set loss\.reduction=sum, got mean"):
+        fresh_parts("bottleneck=gaussian", "loss.reduction=mean")

@@ -37,7 +37,9 @@ def compose(config: Any) -> Parts:
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.check(model)
     if model.bottleneck.per_sample and loss.reduction != "sum":
-        raise HourglassError(f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}")
+        raise HourglassError(
+            f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
+        )
     _check_optimizer(config.optimizer)
     optimizer = build(config.optimizer, params=model.parameters())
     learner = build(

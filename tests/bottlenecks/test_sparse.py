@@ -55,7 +55,7 @@ def test_jump_relu_by_hand() -> None:
     assert torch.equal(code, torch.tensor([[3.0, 1.0, 2.0, 0.0], [0.5, 0.0, 0.0, 0.0]]))
     assert losses["l0"].item() == pytest.approx(0.5 * (3 + 1) / 2)
     losses["l0"].backward()
-    # Within 0.2 of the threshold 0.3 are: unit 1 (0.1, at the edge by rounding), unit 3 (0.2); unit 0 (0.5) at the edge.
+    # Within 0.2 of the threshold 0.3 are: unit 1, unit 3 (0.2); unit 0 (0.5) at the edge.
     # For unit 3: d l0 / d log t = 0.5 / 2 * (-1 / 0.4) * t = -0.1875
     assert bottleneck.log_threshold.grad[3].item() == pytest.approx(-0.1875, rel=1e-5)
     assert bottleneck.log_threshold.grad[2].item() == 0.0
