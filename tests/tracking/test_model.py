@@ -1,3 +1,4 @@
+import os
 from typing import NamedTuple
 
 import mlflow
@@ -26,13 +27,18 @@ class Small(nn.Module):
         return Answer(self.decoder(code).view_as(x), code)
 
 
-def test_the_logged_model_answers_with_the_reconstruction_for_any_batch(run: Run) -> None:
+def test_the_logged_model_answers_with_the_reconstruction_for_any_batch(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = Small()
+    before = dict(os.environ)
     with pytest.raises(ValueError, match="at least 2 samples, got 1"):
         log_model(run, model, torch.rand(1, 1, 4, 4))
     address = log_model(run, model, torch.rand(3, 1, 4, 4))
     assert model.training
     run.finish()
+    assert "MLFLOW_TRACKING_URI" not in set(os.environ) - set(before)  # the next run goes where it would have gone
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", run.uri)
     served = mlflow.pyfunc.load_model(address)
     x = np.random.default_rng(0).random((5, 1, 4, 4), dtype=np.float32)
     expected = model.eval()(torch.from_numpy(x)).reconstruction.detach().numpy()

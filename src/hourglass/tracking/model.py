@@ -4,6 +4,7 @@ It serves others (``mlflow models serve``, batch scoring); ``hourglass.load`` do
 exported, not pickled, so that loading it executes no code of ours or of anybody else.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -46,20 +47,30 @@ def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "mo
     with torch.no_grad():
         answer = function(example)
     signature = ModelSignature(inputs=_schema(Schema, TensorSpec, example), outputs=_schema(Schema, TensorSpec, answer))
+    before = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
     mlflow.set_tracking_uri(run.uri)
     mlflow.set_registry_uri(run.uri)
-    info = Model.log(
-        artifact_path=None,  # its older word for `name`
-        name=name,
-        flavor=mlflow.pytorch,
-        run_id=run.id,
-        pytorch_model=function,
-        signature=signature,
-        input_example=example.numpy(),
-        # Named, because MLflow would otherwise load the model in a new process to find out (10 s).
-        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
-        serialization_format="pt2",
-    )
+    try:
+        info = Model.log(
+            artifact_path=None,  # its older word for `name`
+            name=name,
+            flavor=mlflow.pytorch,
+            run_id=run.id,
+            pytorch_model=function,
+            signature=signature,
+            input_example=example.numpy(),
+            # Named, because MLflow would otherwise load the model in a new process to find out (10 s).
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
+            serialization_format="pt2",
+        )
+    finally:
+        # MLflow keeps them for the process, even in the environment, by which the next run would go.
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        for key, value in before.items():
+            os.environ.pop(key, None)
+            if value is not None:
+                os.environ[key] = value
     model.train(was_training)
     return str(info.model_uri)
 
