@@ -111,7 +111,7 @@ class Pictures(pl.Callback):
         every = self.every or max(1, (trainer.max_epochs or 1) // 5)
         if (trainer.current_epoch + 1) % every == 0:
             pl_module.model.eval()
-            self.run.log_image(self._reconstructions(pl_module), "reconstructions", pl_module.steps_done)
+            self._log(self._reconstructions(pl_module), "reconstructions", pl_module.steps_done)
             pl_module.model.train()
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Backprop) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -119,14 +119,14 @@ class Pictures(pl.Callback):
         step = pl_module.steps_done
         figure = self._reconstructions(pl_module)
         figures.to_png(figure, self.folder / "reconstructions.png")
-        self.run.log_image(figure, "final/reconstructions", 0)
+        self._log(figure, "final/reconstructions", 0)
         code = encode(pl_module, self.data.test.x[:2000])
         labels = None if self.data.test.y is None else self.data.test.y[:2000]
-        self.run.log_image(figures.code_map(code, labels), "code_map", step)
-        self.run.log_image(figures.code_histogram(code, threshold=pl_module.code_threshold), "code_histogram", step)
+        self._log(figures.code_map(code, labels), "code_map", step)
+        self._log(figures.code_histogram(code, threshold=pl_module.code_threshold), "code_histogram", step)
         first = next(w for w in pl_module.model.encoder.parameters() if w.ndim >= 2).detach().float().cpu()
         if self.data.is_image:
-            self.run.log_image(figures.filters(first, self.data.shape), "filters", step)
+            self._log(figures.filters(first, self.data.shape), "filters", step)
 
     def _reconstructions(self, learner: Backprop) -> Any:
         x = learner.data.scaled(self.data.test.x[: self.count].to(learner.device))
@@ -140,6 +140,9 @@ class Pictures(pl.Callback):
             value_range=self.data.range,
             caption="",
         )
+
+    def _log(self, figure: Any, key: str, step: int) -> None:
+        self.run.log_image(figures.to_array(figure), key, step)
 
 
 class Usefulness(pl.Callback):

@@ -89,10 +89,12 @@ def _bytes(x: torch.Tensor) -> torch.Tensor:
 def test_pictures_of_every_kind_keep_their_pixels(run: Run) -> None:
     from matplotlib.figure import Figure
 
+    from hourglass.figures import to_array
+
     pixels = np.arange(12 * 20 * 3, dtype=np.uint8).reshape(12, 20, 3)
     run.log_image(pixels, "reconstructions", 5)
     run.log_image(Image.fromarray(pixels), "final/reconstructions", 0)
-    run.log_image(Figure(figsize=(2, 1), dpi=100), "code_map", 5)
+    run.log_image(to_array(Figure(figsize=(2, 1), dpi=100)), "code_map", 5)
     files = sorted(file.path for file in run._client.list_artifacts(run.id, "images") if file.path.endswith(".png"))
     assert [file.split("+")[0:3] for file in files] == [
         ["images/code_map", "step", "5"],

@@ -6,7 +6,6 @@ Its status is what happened: FINISHED, FAILED (with traceback and reason) or KIL
         run.log_metrics({"train/loss": 0.1}, step=50)
 """
 
-import io
 import json
 import tempfile
 import traceback
@@ -195,13 +194,7 @@ class Run:
         self._log_entries("tags", [RunTag(key, str(value)) for key, value in tags.items()])
 
     def log_image(self, image: Any, key: str, step: int) -> None:
-        """Records a picture: a matplotlib Figure, a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4)."""
-        if hasattr(image, "savefig"):
-            from PIL import Image
-
-            buffer = io.BytesIO()
-            image.savefig(buffer, format="png")
-            image = Image.open(buffer)
+        """Records a picture: a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4)."""
         self._send(self._client.log_image, self.id, image, key=key, step=step, synchronous=True)
 
     def log_file(self, path: Path | str, artifact_path: str | None = None) -> None:
