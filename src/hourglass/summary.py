@@ -1,9 +1,13 @@
 """What a command prints at its end: a short table, and where to look."""
 
 import os
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hourglass.tracking import resolve_uri
 
 if TYPE_CHECKING:
     from hourglass.train import Result
@@ -52,5 +56,12 @@ def summary(result: "Result", *, folder: Path) -> str:
     ]
     if picture.exists():
         lines.append(f"picture    {os.path.relpath(picture)}")
-    lines += [f"run        {run.id} in {run.uri}", "dashboard  hourglass ui"]
+    lines += [f"run        {run.id} in {run.uri}", f"dashboard  {_dashboard(run.uri)}"]
     return "\n".join(lines)
+
+
+def _dashboard(uri: str) -> str:
+    """The command that shows a run of `uri`, as it can be typed here: with its path where the shell doesn't know it."""
+    program = Path(sys.executable).with_name("hourglass")
+    command = "hourglass" if shutil.which("hourglass") or not program.exists() else os.path.relpath(program)
+    return f"{command} ui" if uri == resolve_uri(None) else f"{command} ui uri={uri}"
