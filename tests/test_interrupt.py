@@ -38,9 +38,12 @@ def test_a_signal_ends_the_training_as_killed(number: signal.Signals, code: int,
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     command = [sys.executable, "-m", "hourglass", *WORDS, f"tracking.uri={uri}"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        _wait_for_a_point(uri, process)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _wait_for_a_point(uri, process)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # nothing to do where it has ended
     assert process.returncode == code, errors
     assert "Traceback" not in errors
     run = Run.find("endless", uri)
