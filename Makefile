@@ -30,7 +30,7 @@ test-slow: $(READY) ## the tests that take minutes
 dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 	@$(BIN)/hourglass ui
 
-bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (about an hour)
+bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (half an hour or more)
 	@$(BIN)/python benchmarks/bench.py
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
