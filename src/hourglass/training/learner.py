@@ -62,6 +62,7 @@ class Learner(pl.LightningModule):
         self.loss = loss
         self.data = data
         self.code_threshold = code_threshold
+        self.steps = 0  # optimizer steps of the whole training; the subclass knows them
         self.steps_done = 0
         self.seconds = 0.0  # of training, logging included, validation not
         self._started: float | None = None
