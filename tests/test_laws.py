@@ -270,7 +270,7 @@ def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name
 
     def values(factor: float) -> dict[str, float]:
         scaled = make_penalties(name)
-        for penalty in scaled.penalties.values():
+        for penalty in scaled.regularizers.values():
             penalty.get_buffer("weight").mul_(factor)
         return {key: value.item() for key, value in scaled(model, x, output).items()}
 

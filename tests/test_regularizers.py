@@ -57,7 +57,7 @@ def by_hand(weights: tuple[tuple[float, ...], ...], biases: tuple[float, ...], c
 
 def value(penalty: Penalty, code: Tensor, model: Autoencoder | None = None, x: Tensor | None = None) -> float:
     x = torch.zeros(len(code), 2) if x is None else x
-    return penalty(model or mlp(), x, Output(torch.zeros_like(x), code, {})).item()
+    return penalty(model or mlp(), x, Output(torch.zeros_like(x), code, {}, code)).item()
 
 
 CODE = torch.tensor([[1.0, -2.0], [0.0, 4.0]])  # 2 samples, 2 units
@@ -191,20 +191,20 @@ def test_contractive_looks_at_the_clean_input() -> None:
 def test_penalties_are_named_and_several_add_up_apart() -> None:
     penalties = Penalties(l1=L1(weight=0.1, reduction="sample"), l2=L2(weight=0.1, reduction="sample"))
     x = torch.zeros(2, 2)
-    terms = penalties(mlp(), x, Output(x, CODE, {}))
+    terms = penalties(mlp(), x, Output(x, CODE, {}, CODE))
     assert list(terms) == ["l1", "l2"]
     assert [term.item() for term in terms.values()] == pytest.approx([0.35, 1.05])
-    assert Penalties()(mlp(), x, Output(x, CODE, {})) == {}
+    assert Penalties()(mlp(), x, Output(x, CODE, {}, CODE)) == {}
 
 
 @pytest.mark.parametrize(("code", "fits"), [("sigmoid", True), ("relu", False), ("tanh", False), ("linear", False)])
 def test_kl_sparsity_needs_a_code_between_0_and_1(code: str, fits: bool) -> None:
     penalties = Penalties(kl_sparsity=KLSparsity(weight=1.0, target=0.05))
     if fits:
-        penalties.check(mlp(code=code))
+        penalties.attach(mlp(code=code))
         return
     with pytest.raises(ValueError, match=r"^regularizer kl_sparsity needs a code in \[0, 1\], but .*sigmoid$"):
-        penalties.check(mlp(code=code))
+        penalties.attach(mlp(code=code))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -35,20 +36,19 @@ def compose(config: Any) -> Parts:
     loss = build(config.loss, data_range=data.extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
-    penalties.check(model)
+    penalties.attach(model)
     if model.bottleneck.per_sample and loss.reduction != "sum":
         raise HourglassError(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
         )
     _check_optimizer(config.optimizer)
-    optimizer = build(config.optimizer, params=model.parameters())
     learner = build(
         config.training,
         model=model,
         noise=noise,
         penalties=penalties,
         loss=loss,
-        optimizer=optimizer,
+        optimizer=partial(build, config.optimizer),
         data=data,
     )
     return Parts(data, model, learner)

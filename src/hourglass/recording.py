@@ -109,6 +109,8 @@ class Recorder:
             "high": str(data.range[1]),
         }
         run.log_weights(model.state_dict(), metadata=metadata)
+        for name, companion in learner.companions().items():
+            run.log_weights(companion.state_dict(), f"{name}.safetensors")
         if self.log_model:
             log_model(run, model.cpu(), data.scaled(data.test.x[:2]))
 

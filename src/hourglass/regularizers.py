@@ -9,7 +9,7 @@ autoencoder. Weights are buffers, so that models that differ only in them can be
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -19,7 +19,23 @@ from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder, Output
 
 
-class Penalty(nn.Module):
+class Regularizer(nn.Module):
+    """One regularizer: it adds a term to the loss, or disturbs the code while the model trains, or both."""
+
+    @abstractmethod
+    def attach(self, model: Autoencoder) -> None:
+        """Called once, before training, with the model: raise ValueError if the model's code doesn't suit."""
+
+    @abstractmethod
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor | None:
+        """The weighted term, a scalar, or None for a regularizer that adds none; x is the clean input."""
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG002
+        """Codes (count, code_size) drawn from the prior that it pulls the code to; None if it has none."""
+        return None
+
+
+class Penalty(Regularizer):
     """One penalty: a weight times a non-negative scalar.
 
     Args:
@@ -35,6 +51,15 @@ class Penalty(nn.Module):
         if not 0 <= weight < math.inf:
             raise ValueError(f"weight must be at least 0 and finite, got {weight}")
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
+
+    def attach(self, model: Autoencoder) -> None:
+        """See `Regularizer.attach`: compares the code's range with `code_range`."""
+        (low, high), (code_low, code_high) = self.code_range, model.bottleneck.code_range
+        if code_low < low or code_high > high:
+            raise ValueError(
+                f"needs a code in [{low:g}, {high:g}], but the model's code lies in"
+                f" [{code_low:g}, {code_high:g}]; set model.bottleneck.activation=sigmoid"
+            )
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """The weighted penalty, a scalar; x is the clean input."""
@@ -176,30 +201,36 @@ class Contractive(Penalty):
 
 
 class Penalties(nn.Module):
-    """Any number of penalties, by name.
+    """Any number of regularizers, by name.
 
     Args:
-        penalties: the penalties by the name under which each is logged.
+        regularizers: the regularizers by the name under which the term of each is logged.
     """
 
-    def __init__(self, **penalties: Penalty) -> None:
+    def __init__(self, **regularizers: Regularizer) -> None:
         super().__init__()
-        self.penalties = nn.ModuleDict(penalties)
-        self.code_ranges = {name: penalty.code_range for name, penalty in penalties.items()}
+        self.regularizers = nn.ModuleDict(regularizers)
 
-    def check(self, model: Autoencoder) -> None:
-        """Raise HourglassError if a penalty doesn't suit the model's code."""
-        for name, (low, high) in self.code_ranges.items():
-            code_low, code_high = model.bottleneck.code_range
-            if code_low < low or code_high > high:
-                raise HourglassError(
-                    f"regularizer {name} needs a code in [{low:g}, {high:g}], but the model's code lies in"
-                    f" [{code_low:g}, {code_high:g}]; set model.bottleneck.activation=sigmoid"
-                )
+    def attach(self, model: Autoencoder) -> None:
+        """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
+        for name, regularizer in self._named():
+            try:
+                regularizer.attach(model)
+            except ValueError as error:
+                raise HourglassError(f"regularizer {name} {error}") from error
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Tensor]:
-        """The weighted penalties by name; x is the clean input (B, *shape)."""
-        return {name: penalty(model, x, output) for name, penalty in self.penalties.items()}
+        """The weighted terms by name; x is the clean input (B, *shape)."""
+        terms = {name: regularizer(model, x, output) for name, regularizer in self._named()}
+        return {name: term for name, term in terms.items() if term is not None}
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor | None:
+        """Codes (count, code_size) from the first prior that a regularizer pulls the code to; None without one."""
+        priors = (regularizer.prior(model, count) for _, regularizer in self._named())
+        return next((draw for draw in priors if draw is not None), None)
+
+    def _named(self) -> Iterable[tuple[str, Regularizer]]:
+        return self.regularizers.items()  # type: ignore[return-value]
 
 
 def _weights(model: Autoencoder, layers: str) -> Sequence[Tensor]:

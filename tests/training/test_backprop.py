@@ -449,7 +449,7 @@ def test_refused(changed: dict[str, Any], message: str) -> None:
             noise=learner.noise,
             penalties=learner.penalties,
             loss=learner.loss,
-            optimizer=learner.optimizer,
+            optimizer=learner.make_optimizer,
             data=data,
             **{**settings, **changed},
         )

@@ -4,7 +4,7 @@ A bottleneck takes what the encoder puts out, a (B, inputs), and returns the cod
 its own loss terms. It also owns the mask `active` of code units (ones, but for padded members of a stack).
 """
 
-from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
 from hourglass.bottlenecks.gaussian import Gaussian
@@ -17,6 +17,7 @@ __all__ = [
     "Bottleneck",
     "Categorical",
     "Deterministic",
+    "Draws",
     "Gaussian",
     "JumpReLU",
     "TopK",

@@ -16,6 +16,17 @@ class Bottled(NamedTuple):
     """Loss terms of the bottleneck itself by name: scalars, already weighted."""
 
 
+class Draws(NamedTuple):
+    """Codes drawn from a posterior q(z | x), with what a bound on the likelihood needs to know of them."""
+
+    code: Tensor
+    """(count, B, code_size): the codes."""
+    log_prior: Tensor
+    """(count, B): log p(z), in nats."""
+    log_posterior: Tensor
+    """(count, B): log q(z | x), in nats."""
+
+
 class Bottleneck(nn.Module):
     """Turns encoder outputs (B, inputs) into a code (B, code_size).
 
@@ -27,6 +38,9 @@ class Bottleneck(nn.Module):
 
     active: Tensor
     """(code_size,): 1 for a unit in use, 0 for one that only pads a stack of models of different sizes."""
+
+    idle: Tensor | None = None
+    """(code_size,): training steps since each unit was last on; None where the bottleneck doesn't count them."""
 
     per_sample = False
     """Whether its loss terms are in nats per sample, so that the reconstruction loss has to be too."""
@@ -48,3 +62,16 @@ class Bottleneck(nn.Module):
     def slope(self, a: Tensor) -> Tensor | None:
         """Derivative of each code unit by its own encoder output, (B, inputs) to (B, code_size); None where
         the bottleneck isn't elementwise. It is what gives the contractive penalty its closed form."""
+
+    def prior(self, count: int) -> Tensor | None:  # noqa: ARG002
+        """Codes (count, code_size) drawn from the prior; None for a code that has none."""
+        return None
+
+    def draws(self, a: Tensor, count: int) -> Draws | None:  # noqa: ARG002
+        """`count` codes for each of the encoder outputs (B, inputs); None for a code without a density."""
+        return None
+
+    def symbols(self, code: Tensor) -> Tensor | None:  # noqa: ARG002
+        """How often each symbol stands in the codes (B, code_size): (groups, K), one group for a codebook that all
+        parts of the code share; None for a code that has no symbols."""
+        return None

@@ -1,7 +1,7 @@
 """Models: how encoder and decoder are built. `autoencoder` is the contract, the rest are families."""
 
-from hourglass.models.autoencoder import Autoencoder, Output
+from hourglass.models.autoencoder import Autoencoder, Output, Stage
 from hourglass.models.conv import Conv
 from hourglass.models.mlp import MLP
 
-__all__ = ["MLP", "Autoencoder", "Conv", "Output"]
+__all__ = ["MLP", "Autoencoder", "Conv", "Output", "Stage"]

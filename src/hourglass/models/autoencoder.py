@@ -11,7 +11,7 @@ Nothing here knows how a model is trained, configured or tracked.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,6 +30,19 @@ class Output(NamedTuple):
     """(B, code_size): the code that the decoder saw."""
     losses: dict[str, Tensor]
     """The bottleneck's own loss terms by name: scalars, already weighted. Empty for a deterministic code."""
+    encoded: Tensor
+    """(B, bottleneck.inputs): what the encoder put out and the bottleneck made the code of."""
+
+
+class Stage(NamedTuple):
+    """One layer of the encoder and the layer of the decoder that mirrors it: a small autoencoder of its own."""
+
+    encode: Callable[[Tensor], Tensor]
+    """What the stages before it put out (samples, for the first) to this stage's activations."""
+    decode: Callable[[Tensor], Tensor]
+    """Those activations back to what the stage was given."""
+    parameters: Sequence[nn.Parameter]
+    """The weights of both."""
 
 
 class Autoencoder(nn.Module):
@@ -85,8 +98,17 @@ class Autoencoder(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """Inputs (B, *shape) to their `Output`."""
-        code, losses = self.bottleneck(self.encoder(x))
-        return Output(self.decode(code), code, losses)
+        encoded = self.encoder(x)
+        code, losses = self.bottleneck(encoded)
+        return Output(self.decode(code), code, losses, encoded)
+
+    def stages(self) -> list[Stage]:
+        """The layers as a stack of autoencoders, the outermost first, the code's last.
+
+        Raises:
+            ValueError: the decoder doesn't mirror the encoder layer by layer.
+        """
+        raise ValueError(f"{type(self).__name__} can't be taken apart into stages")
 
     @abstractmethod
     def squared_jacobian(self, x: Tensor) -> Tensor:

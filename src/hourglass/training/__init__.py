@@ -2,5 +2,6 @@
 
 from hourglass.training.backprop import Backprop
 from hourglass.training.learner import Learner
+from hourglass.training.minibatch import MakeOptimizer, Minibatch
 
-__all__ = ["Backprop", "Learner"]
+__all__ = ["Backprop", "Learner", "MakeOptimizer", "Minibatch"]

@@ -22,6 +22,8 @@ class Chunk(NamedTuple):
     """(n, *shape): clean samples as the data set holds them, uint8 or float32."""
     corrupted: Tensor | None
     """(n, *shape) float32: their frozen corruption; None where noise is drawn at every step or there is none."""
+    y: Tensor | None = None
+    """(n,): their classes; None where the training procedure doesn't ask for them."""
 
 
 def chunk_rows(x: Tensor, batch_size: int) -> int:
@@ -36,13 +38,23 @@ class Batches:
     Args:
         x: (N, *shape) samples.
         corrupted: (N, *shape) frozen corruption of them, or None.
+        y: (N,) classes, or None.
         rows: samples of a chunk; the last one of an epoch may be smaller.
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
     """
 
-    def __init__(self, *, x: Tensor, corrupted: Tensor | None, rows: int, order: Callable[[], int] | None) -> None:
+    def __init__(
+        self,
+        *,
+        x: Tensor,
+        corrupted: Tensor | None,
+        y: Tensor | None = None,
+        rows: int,
+        order: Callable[[], int] | None,
+    ) -> None:
         self.x = x
         self.corrupted = corrupted
+        self.y = y
         self.rows = rows
         self.order = order
 
@@ -52,16 +64,13 @@ class Batches:
 
     def __iter__(self) -> Iterator[Chunk]:
         """One epoch."""
+        parts = (self.x, self.corrupted, self.y)
         if self.order is None:
             for start in range(0, len(self.x), self.rows):
-                rows = slice(start, start + self.rows)
-                yield Chunk(self.x[rows], None if self.corrupted is None else self.corrupted[rows])
+                yield Chunk(*(None if part is None else part[start : start + self.rows] for part in parts))  # type: ignore[arg-type]
             return
         # Drawn on the CPU, so that the order is the same on every device.
         generator = torch.Generator().manual_seed(self.order())
         permutation = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         for chosen in torch.split(permutation, self.rows):
-            yield Chunk(
-                self.x.index_select(0, chosen),
-                None if self.corrupted is None else self.corrupted.index_select(0, chosen),
-            )
+            yield Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]

@@ -8,9 +8,10 @@ from torch import Tensor
 
 
 class KeepBest(pl.Callback):
-    """At the end of training, puts back the weights of the epoch with the lowest validation reconstruction loss.
+    """At the end of training, puts back the weights of the epoch with the lowest validation loss.
 
-    The penalties are left out of the choice, so that it doesn't depend on their weight; the test set has no part in it.
+    Which loss is the learner's `chosen_by`, as a rule the reconstruction: the penalties are left out of the choice, so
+    that it doesn't depend on their weight. The test set has no part in it.
 
     Args:
         keep: `best`, or `last` to leave the weights as training left them.
@@ -30,18 +31,18 @@ class KeepBest(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare this epoch with the best one."""
-        value = float(trainer.callback_metrics["val/reconstruction"])
+        value = float(trainer.callback_metrics[f"val/{pl_module.chosen_by}"])
         if value < self.lowest:
             self.lowest, self.epoch = value, trainer.current_epoch
             if self.keep == "best":
-                self.weights = {name: w.detach().clone() for name, w in pl_module.model.state_dict().items()}
+                self.weights = {name: w.detach().clone() for name, w in pl_module.state_dict().items()}
         elif self.patience is not None and trainer.current_epoch - self.epoch >= self.patience:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
         """Put the best weights back."""
         if self.weights:
-            pl_module.model.load_state_dict(self.weights)
+            pl_module.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs."""

@@ -12,9 +12,9 @@ import time
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hourglass.data import Dataset
+from hourglass.data import Dataset, Split
 from hourglass.errors import Diverged
 from hourglass.losses import Loss
 from hourglass.metrics import Metrics
@@ -43,6 +43,11 @@ class Learner(pl.LightningModule):
         Diverged: a measured loss is NaN or infinite.
     """
 
+    chosen_by = "reconstruction"
+    """The validation loss by which the best epoch is chosen."""
+    labelled = False
+    """Whether batches bring their classes."""
+
     def __init__(
         self,
         *,
@@ -69,14 +74,28 @@ class Learner(pl.LightningModule):
         self._sums: dict[str, float] = {}
         self._measure: Metrics
 
-    def terms(self, x: Tensor, corrupted: Tensor) -> tuple[Output, dict[str, Tensor]]:
-        """Clean and corrupted (B, *shape) to the output and every loss term, weighted scalars by name."""
+    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:  # noqa: ARG002
+        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term, weighted
+        scalars by name."""
         output = self.model(corrupted)
         return output, {
             "reconstruction": self.loss(output.reconstruction, x),
             **output.losses,
             **self.penalties(self.model, x, output),
         }
+
+    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """What else to measure of a batch, means over its samples by name; no part of the loss."""
+        return {}
+
+    def prior(self, count: int) -> Tensor | None:
+        """Codes (count, code_size) drawn from the prior that training brings the code to; None where there is none."""
+        own = self.model.bottleneck.prior(count)
+        return own if own is not None else self.penalties.prior(self.model, count)
+
+    def companions(self) -> dict[str, nn.Module]:
+        """Networks that are trained besides the model, by the name that their weights are kept under."""
+        return {}
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
@@ -94,9 +113,10 @@ class Learner(pl.LightningModule):
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
             corrupted = self.noise(x)
-            output, terms = self.terms(x, corrupted)
+            output, terms = self.terms(x, corrupted, batch.y)
         self._measure.update(x, corrupted, output.reconstruction, output.code)
-        for name, term in {"loss": torch.stack(list(terms.values())).sum(), **terms}.items():
+        total = torch.stack(list(terms.values())).sum()
+        for name, term in {"loss": total, **terms, **self.scores(output, batch.y)}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, samples: int) -> None:
@@ -153,11 +173,16 @@ class Learner(pl.LightningModule):
 
     def val_dataloader(self) -> Batches:
         """The validation set in order."""
-        return Batches(x=self._resident(self.data.validation.x), corrupted=None, rows=EVAL_BATCH, order=None)
+        return self._in_order(self.data.validation)
 
     def test_dataloader(self) -> Batches:
         """The test set in order."""
-        return Batches(x=self._resident(self.data.test.x), corrupted=None, rows=EVAL_BATCH, order=None)
+        return self._in_order(self.data.test)
+
+    def _in_order(self, split: Split) -> Batches:
+        y = split.y if self.labelled else None
+        x, y = self._resident(split.x), None if y is None else y.to(self.device)
+        return Batches(x=x, corrupted=None, y=y, rows=EVAL_BATCH, order=None)
 
     def _resident(self, x: Tensor) -> Tensor:
         """Move x to the device once, unless that is forbidden or would take more than half of what is free."""

@@ -1,0 +1,252 @@
+"""What every training by mini-batches shares: chunks, schedules, clipping, points, and going on where it was cut off.
+
+Each `training_step` receives a chunk of batches and makes one step for each; schedules, clipping and logged steps
+count optimizer steps. What a step is, the subclass says.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from hourglass.data import Dataset
+from hourglass.errors import Diverged
+from hourglass.losses import Loss
+from hourglass.models import Autoencoder
+from hourglass.noise import Corruption
+from hourglass.regularizers import Penalties
+from hourglass.training.batches import Batches, Chunk, chunk_rows
+from hourglass.training.keep_best import KeepBest
+from hourglass.training.learner import EVAL_BATCH, Learner
+
+MakeOptimizer = Callable[..., torch.optim.Optimizer]
+"""The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
+
+
+class Minibatch(Learner):
+    """Trains by one step per mini-batch; `step` is what distinguishes the procedures.
+
+    Args:
+        model: the autoencoder.
+        noise: the corruption of what the model sees.
+        penalties: the regularizers.
+        loss: the reconstruction loss.
+        optimizer: makes the optimizer of the parameters that it is called with.
+        data: the data set.
+        epochs: passes over the training set, at least 1.
+        max_steps: optimizer steps after which training ends even within an epoch; null: no limit. Resumed, such a
+            training goes on with the next epoch.
+        batch_size: samples of a batch, at least 1.
+        schedule: `constant`, or `cosine` down to zero over the whole training.
+        warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
+        gradient_clip: largest norm of the gradient, above 0; null: no clipping.
+        code_threshold: |h| above which a code unit counts as active.
+        log_every_n_steps: a training point is the mean over that many steps, at least 1.
+        keep: see `KeepBest`.
+        patience: see `KeepBest`.
+
+    Raises:
+        ValueError: a number out of its range.
+        Diverged: a loss became NaN or infinite.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        noise: Corruption,
+        penalties: Penalties,
+        loss: Loss,
+        optimizer: MakeOptimizer,
+        data: Dataset,
+        epochs: int,
+        max_steps: int | None,
+        batch_size: int,
+        schedule: Literal["constant", "cosine"],
+        warmup_steps: int,
+        gradient_clip: float | None,
+        code_threshold: float,
+        log_every_n_steps: int,
+        keep: Literal["best", "last"],
+        patience: int | None,
+    ) -> None:
+        super().__init__(
+            model=model, noise=noise, penalties=penalties, loss=loss, data=data, code_threshold=code_threshold
+        )
+        for key, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("log_every_n_steps", log_every_n_steps),
+        ):
+            if value < 1:
+                raise ValueError(f"{key} must be at least 1, got {value}")
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1 or null, got {max_steps}")
+        if schedule not in ("constant", "cosine"):
+            raise ValueError(f"schedule must be one of constant, cosine, got {schedule!r}")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
+        if gradient_clip is not None and not gradient_clip > 0:
+            raise ValueError(f"gradient_clip must be above 0 or null, got {gradient_clip}")
+        if data.validation is data.test and (keep == "best" or patience is not None):
+            raise ValueError(
+                f"keep={keep} and patience={patience} would let the test set choose, because it is the validation set"
+                " (data.validation=test): set training.keep=last and training.patience=null"
+            )
+        self.automatic_optimization = False
+        self.make_optimizer = optimizer
+        self.optimizer = optimizer(params=list(model.parameters()))
+        self.keep_best = KeepBest(keep=keep, patience=patience)
+        self.batch_size = batch_size
+        steps = epochs * -(-len(data.train.x) // batch_size)
+        self.steps = min(steps, max_steps or steps)
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.gradient_clip = gradient_clip
+        self.log_every_n_steps = log_every_n_steps
+        self._since_point: dict[str, list[float]] = {}
+        self._random: Tensor | None = None
+
+    @abstractmethod
+    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """One step of the training, from clean and corrupted (B, *shape) and, if `labelled`, classes (B,).
+
+        Returns:
+            the loss terms that it went down on, detached scalars by name; their sum is the loss.
+        """
+
+    def optimizers_used(self) -> list[torch.optim.Optimizer]:
+        """All optimizers, in an order that stays; schedules and checkpoints serve each."""
+        return [self.optimizer]
+
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
+        """One step for each batch of the chunk."""
+        history: list[dict[str, Tensor]] = []
+        remaining = self.steps - self.steps_done
+        for begin in range(0, len(chunk.x), self.batch_size)[:remaining]:
+            rows = slice(begin, begin + self.batch_size)
+            x = self.data.scaled(chunk.x[rows])
+            corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
+            self._set_rate(self.steps_done + len(history))
+            terms = self.step(x, corrupted, None if chunk.y is None else chunk.y[rows])
+            history.append({"loss": total(terms), **terms})
+        self._record(history)
+
+    def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """One step of an optimizer down the gradient of a scalar."""
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        for weight in weights:  # `optimizer.zero_grad` does this, with a bookkeeping that costs more than it
+            weight.grad = None
+        torch.autograd.backward(loss)
+        self.update(weights, optimizer)
+
+    def update(self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """One step of an optimizer, whose `weights` have their gradients already."""
+        if self.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(weights, self.gradient_clip)
+        optimizer.step()
+        # An autocast region around several steps keeps its casts of the weights: without this, every step but
+        # the chunk's first would see the weights of the first.
+        torch.clear_autocast_cache()
+
+    def _set_rate(self, step: int) -> None:
+        if self.schedule == "constant" and step > self.warmup_steps:
+            return
+        factor = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        if self.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        for optimizer in self.optimizers_used():
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def _record(self, history: list[dict[str, Tensor]]) -> None:
+        """Count the steps, refuse values that are not finite, and log a point every so many steps."""
+        names = list(history[0])
+        # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
+        values = torch.stack([torch.stack([terms[name] for name in names]) for terms in history]).tolist()
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for row in values:
+            self.steps_done += 1
+            for name, value in zip(names, row, strict=True):
+                if not math.isfinite(value):
+                    raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
+                self._since_point.setdefault(f"train/{name}", []).append(value)
+            if self.steps_done % self.log_every_n_steps == 0 or self.steps_done == self.steps:
+                self._log_point()
+        # Lightning counts a step when its own wrapper of the optimizer is called, which would cost more than
+        # the small net's whole step; the count itself is what checkpoints and loggers need.
+        progress.total.ready += len(values)
+        progress.total.completed += len(values)
+
+    def _log_point(self) -> None:
+        means = {name: sum(values) / len(values) for name, values in self._since_point.items()}
+        self._since_point = {}
+        if self.logger is not None:
+            self.logger.log_metrics(means, step=self.steps_done)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop when the steps are used up."""
+        if self.steps_done >= self.steps:
+            self.trainer.should_stop = True
+
+    def train_dataloader(self) -> Batches:
+        """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
+        x, y = self._resident(self.data.train.x), self.data.train.y if self.labelled else None
+        return Batches(
+            x=x,
+            corrupted=self._freeze(x) if self.noise.frozen else None,
+            y=None if y is None else y.to(x.device),
+            rows=chunk_rows(x, self.batch_size),
+            order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
+        )
+
+    def _freeze(self, x: Tensor) -> Tensor:
+        with self.noise.fixed(), torch.no_grad():
+            return torch.cat([self.noise(self.data.scaled(block)) for block in torch.split(x, EVAL_BATCH)])
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The optimizers, with the rates that schedules start from noted."""
+        for optimizer in self.optimizers_used():
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+        return self.optimizers_used()
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The choice of the weights to keep."""
+        return [self.keep_best]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumed training needs to go on exactly as the undisturbed one would."""
+        checkpoint["minibatch"] = {
+            "steps_done": self.steps_done,
+            "seconds": self.seconds,
+            "since_point": self._since_point,
+            "random": torch.get_rng_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        state = checkpoint["minibatch"]
+        self.steps_done = state["steps_done"]
+        self.seconds = state["seconds"]
+        self._since_point = state["since_point"]
+        self._random = state["random"]
+
+    def on_train_start(self) -> None:
+        """Continue the random numbers of a resumed training, with the optimizer's settings as configured now."""
+        if self._random is not None:
+            for optimizer in self.optimizers_used():
+                for group in optimizer.param_groups:
+                    group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
+            torch.set_rng_state(self._random)
+            self._random = None
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """The sum of scalars."""
+    values = list(terms.values())
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
