@@ -1,0 +1,5 @@
+"""Sweeps: many trainings, each in a process of its own, as many at once as there are slots."""
+
+from hourglass.sweeps.slots import Outcome, execute
+
+__all__ = ["Outcome", "execute"]

@@ -1,0 +1,114 @@
+"""Slots: places on this machine where one job runs at a time, each job in a fresh process.
+
+Processes are forked from a server that has imported torch, Lightning and MLflow once, so that a job starts in
+milliseconds instead of ten seconds, and shares nothing with the jobs before it: an exception, a kill or a lack of
+memory ends that job alone.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+PRELOAD = ("hourglass.train", "hourglass.tracking.run", "hourglass.tracking.model", "mlflow", "sklearn.linear_model")
+_PATIENCE = 20.0  # seconds that a process has to record its end before it is killed
+
+
+class Outcome(NamedTuple):
+    """How a job ended."""
+
+    job: int
+    """Its place among the arguments, from 0."""
+    value: Any
+    """What the function returned; None if it failed."""
+    failure: str | None
+    """Why it failed, in one line; None if it didn't."""
+    trace: str
+    """The traceback of an exception; empty otherwise."""
+
+
+def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: int, threads: int) -> Iterator[Outcome]:
+    """Call `function(argument)` for each argument, `slots` at a time, and yield the outcomes as they come.
+
+    Whatever ends the iteration, Ctrl-C as well, ends the jobs that still run: they get SIGTERM, and time to say so in
+    their runs.
+
+    Args:
+        function: importable from its module.
+        arguments: anything that can be pickled.
+        slots: jobs at a time, at least 1.
+        threads: that torch uses in each job, at least 1.
+    """
+    for key, value in (("slots", slots), ("threads", threads)):
+        if value < 1:
+            raise ValueError(f"{key} must be at least 1, got {value}")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    waiting = list(enumerate(arguments))[::-1]
+    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    # A child reads from this pipe until its writing end, which only this process holds, closes.
+    alive, held = context.Pipe(duplex=False)
+    try:
+        while waiting or running:
+            while waiting and len(running) < slots:
+                index, argument = waiting.pop()
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_child, args=(sender, alive, threads, function, argument))
+                process.start()
+                sender.close()
+                running[receiver] = (index, process)
+            ended = wait(list(running))
+            for receiver in [each for each in running if each in ended]:
+                yield _outcome(*running.pop(receiver), receiver)
+    finally:
+        _end([process for _, process in running.values()])
+        held.close()
+
+
+def _outcome(index: int, process: BaseProcess, receiver: Connection) -> Outcome:
+    try:
+        value, failure, trace = receiver.recv()
+    except EOFError:  # it ended without a word
+        process.join()
+        code = process.exitcode or 0
+        reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return Outcome(index, None, reason, "")
+    process.join()
+    return Outcome(index, value, failure, trace)
+
+
+def _end(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _child(sender: Connection, alive: Connection, threads: int, function: Callable[..., Any], argument: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    threading.Thread(target=_die_with_parent, args=(alive,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(threads)
+    try:
+        sender.send((function(argument), None, ""))
+    except BaseException as error:
+        reason = traceback.format_exception_only(error)[-1].strip()
+        sender.send((None, reason, traceback.format_exc()))
+
+
+def _die_with_parent(alive: Connection) -> None:
+    try:
+        alive.recv()
+    except (EOFError, OSError):
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,91 @@
+"""Slots: real processes, really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from hourglass.sweeps import Outcome, execute
+
+
+def square(number: int) -> int:
+    if number == 1:
+        raise ValueError("1 is not wanted")
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 3:
+        sys.exit(3)
+    return number * number
+
+
+def facts(_: int) -> tuple[int, int]:
+    return os.getpid(), torch.get_num_threads()
+
+
+def test_a_job_fails_alone_and_says_why() -> None:
+    outcomes = {outcome.job: outcome for outcome in execute(square, range(6), slots=2, threads=1)}
+    assert {job: outcome.value for job, outcome in outcomes.items()} == {0: 0, 1: None, 2: None, 3: None, 4: 16, 5: 25}
+    assert outcomes[0] == Outcome(0, 0, None, "")
+    assert outcomes[1].failure == "ValueError: 1 is not wanted"
+    assert "raise ValueError" in outcomes[1].trace
+    assert outcomes[2] == Outcome(2, None, "killed by SIGKILL", "")
+    assert outcomes[3].failure == "SystemExit: 3"
+
+
+def test_every_job_has_a_process_and_the_threads_it_was_given() -> None:
+    values = [outcome.value for outcome in execute(facts, range(3), slots=3, threads=2)]
+    assert len({pid for pid, _ in values} | {os.getpid()}) == 4
+    assert {threads for _, threads in values} == {2}
+
+
+@pytest.mark.parametrize("wrong", ["slots", "threads"])
+def test_numbers_below_one_are_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"{wrong} must be at least 1, got 0"):
+        next(execute(square, [1], **{"slots": 1, "threads": 1, wrong: 0}))
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from hourglass.sweeps import execute
+
+def note(folder):
+    import os, psutil
+    path = Path(folder, str(os.getpid()))
+    path.with_suffix(".new").write_text(str(psutil.Process().create_time()))
+    path.with_suffix(".new").rename(path)
+    try:
+        time.sleep(120)
+    finally:
+        path.with_suffix(".end").touch()
+
+if __name__ == "__main__":
+    list(execute(note, [sys.argv[1]] * 2, slots=2, threads=1))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_no_job_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    parent = subprocess.Popen([sys.executable, script, notes])
+    deadline = time.monotonic() + 120
+    while len(list(notes.iterdir())) < 2:
+        assert time.monotonic() < deadline
+        assert parent.poll() is None
+        time.sleep(0.1)
+    jobs = [psutil.Process(int(note.name)) for note in notes.iterdir()]
+    parent.send_signal(how)
+    parent.wait(60)
+    _, left = psutil.wait_procs(jobs, timeout=60)
+    assert not left
+    # SIGTERM, not SIGKILL, is what reached the jobs: each could still say that it ended.
+    assert len(list(notes.glob("*.end"))) == 2
