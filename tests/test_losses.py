@@ -54,6 +54,32 @@ def test_bce_stays_finite_for_a_reconstruction_of_exactly_0_or_1() -> None:
     assert BCE(reduction="sum")(r, x).item() == pytest.approx(200)
 
 
+def test_log_density_by_hand() -> None:
+    r, x = R.view(2, 1, 1, 2), X.view(2, 1, 1, 2)
+    # squared errors .25 and .5625; twice log(pi) / 2 = 1.144730
+    assert MSE(reduction="mean").log_density(r, x).tolist() == pytest.approx([-1.394730, -1.707230], abs=1e-6)
+    # see test_by_hand: .693147 + .562335 and 1.386294 + .693147
+    assert BCE(reduction="mean").log_density(r, x).tolist() == pytest.approx([-1.255482, -2.079442], abs=1e-6)
+
+
+def test_densities_sum_to_one() -> None:
+    # A normal density over a fine grid; both values of a bit.
+    grid = torch.linspace(-6, 6, 2401, dtype=torch.float64)[:, None]
+    density = MSE(reduction="sum").log_density(torch.full_like(grid, 0.3), grid).exp()
+    assert density.sum().item() * 12 / 2400 == pytest.approx(1, abs=1e-6)
+    bits = torch.tensor([[0.0], [1.0]])
+    assert BCE(reduction="sum").log_density(torch.full_like(bits, 0.3), bits).exp().sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("loss", [MSE, BCE])
+def test_the_sum_is_the_negative_log_density_up_to_a_constant(loss: type[Loss]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    r, other, x = torch.rand(3, 5, 1, 3, 4, generator=generator)
+    total = loss(reduction="sum")
+    gap = total.log_density(r, x).mean() - total.log_density(other, x).mean()
+    assert gap.item() == pytest.approx((total(other, x) - total(r, x)).item(), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("data_range", "chosen"),
     [((0.0, 1.0), BCE), ((0.2, 0.9), BCE), ((-0.001, 1.0), MSE), ((0.0, 1.001), MSE), ((-3.0, 3.0), MSE)],

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from hourglass.metrics import BCE_EPS, Metrics, ssim
+from hourglass.metrics import BCE_EPS, Metrics, laplacian_variance, ssim
 
 KEYS_CODE = {"code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_dead_units"}
 
@@ -153,7 +153,53 @@ def test_ssim_of_images_smaller_than_half_the_window(size):
 
 
 def test_tables_have_no_ssim():
-    assert "ssim" not in measure(torch.rand(3, 6), torch.rand(3, 6))
+    assert not {"ssim", "sharpness"} & measure(torch.rand(3, 6), torch.rand(3, 6)).keys()
+
+
+def test_laplacian_by_hand():
+    """A bright spot in 4 x 4: the Laplacian inside is -4 at the spot, 1 beside it, 0 across."""
+    x = torch.zeros(2, 1, 4, 4)
+    x[0, 0, 1, 1] = 1
+    # -4, 1, 1, 0: mean -1/2, mean square 18/4
+    assert laplacian_variance(x).tolist() == pytest.approx([4.5 - 0.25, 0])
+
+
+def test_sharpness():
+    x = torch.rand(9, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    assert measure(x, x)["sharpness"] == pytest.approx(1, rel=1e-6)
+    assert measure(x, 0.5 * x + 0.2)["sharpness"] == pytest.approx(0.25, rel=1e-5)  # of half the contrast
+    blurred = torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+    assert measure(x, blurred)["sharpness"] < 0.1
+    noisy = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    assert measure(x, noisy)["sharpness"] > 2
+    # Sums over images: the sharp one counts for more.
+    pair = torch.cat([x[:1], 0.1 * x[:1]])
+    assert measure(pair, torch.cat([x[:1], x[:1]]))["sharpness"] == pytest.approx(2 / 1.01, rel=1e-5)
+
+
+def test_sharpness_needs_an_edge():
+    flat = torch.full((3, 1, 5, 5), 0.5)
+    assert "sharpness" not in measure(flat, torch.rand(3, 1, 5, 5))
+    assert "sharpness" not in measure(torch.rand(3, 1, 2, 5), torch.rand(3, 1, 2, 5))
+
+
+def test_symbols_by_hand():
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), threshold=0.1, active=torch.ones(4))
+    x, code = torch.rand(4, 6), torch.rand(4, 4)
+    metrics.update(x, None, x, code, torch.tensor([[3, 1, 0, 0], [1, 1, 1, 0]]))
+    metrics.update(x, None, x, code, torch.tensor([[1, 3, 0, 0], [0, 0, 1, 0]]))
+    result = metrics.compute()
+    assert result["code_usage"] == 5 / 8
+    # Half and half: 2 symbols; 1/4, 1/4, 1/2: entropy 1.5 ln 2, 2^1.5 symbols
+    assert result["code_perplexity"] == pytest.approx((2 + 2**1.5) / 2)
+
+
+def test_perplexity_at_its_ends():
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), threshold=0.1, active=torch.ones(4))
+    x, code = torch.rand(4, 6), torch.rand(4, 4)
+    metrics.update(x, None, x, code, torch.tensor([[7, 0], [5, 5]]))
+    assert metrics.compute()["code_perplexity"] == pytest.approx((1 + 2) / 2)
+    assert not {"code_usage", "code_perplexity"} & measure(x, x, code).keys()
 
 
 def test_batches_do_not_matter():
@@ -167,7 +213,7 @@ def test_batches_do_not_matter():
         for batch in torch.arange(300).split(size):
             metrics.update(x[batch], corrupted[batch], reconstruction[batch], code[batch])
         results.append(metrics.compute())
-    assert {"mse", "ssim", "bce_excess", "psnr_gain", *KEYS_CODE} <= results[0].keys()
+    assert {"mse", "ssim", "sharpness", "bce_excess", "psnr_gain", *KEYS_CODE} <= results[0].keys()
     for other in results[1:]:
         assert other == pytest.approx(results[0], rel=1e-5)
 
@@ -196,7 +242,7 @@ def test_a_diverged_reconstruction_is_nan(bad):
     reconstruction[2, 0, 3, 3] = bad
     result = measure(x, reconstruction, corrupted=x + 0.1)
     quality = result.keys() - KEYS_CODE - {"compression_ratio", "psnr_input"}
-    assert {"mse", "bce", "psnr", "ssim", "explained_variance", "psnr_gain"} <= quality
+    assert {"mse", "bce", "psnr", "ssim", "sharpness", "explained_variance", "psnr_gain"} <= quality
     assert all(math.isnan(result[key]) for key in quality)
     assert all(math.isfinite(result[key]) for key in (*KEYS_CODE, "psnr_input"))
 
@@ -242,6 +288,8 @@ def test_wrong_shapes():
         metrics.update(torch.rand(3, 6), None, torch.rand(3, 5), torch.rand(3, 2))
     with pytest.raises(ValueError, match=r"code must have shape \(3, 2\), got \(3, 4\)"):
         metrics.update(torch.rand(3, 6), None, torch.rand(3, 6), torch.rand(3, 4))
+    with pytest.raises(ValueError, match=r"symbols must have shape \(groups, K\), got \(4,\)"):
+        metrics.update(torch.rand(3, 6), None, torch.rand(3, 6), torch.rand(3, 2), torch.ones(4))
     with pytest.raises(ValueError, match="at least 1 sample, got 0"):
         metrics.compute()
 

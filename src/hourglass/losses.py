@@ -5,8 +5,12 @@ With d values per sample and B samples, `reduction` says how they are put togeth
 - mean: the mean over all B d values, what Keras and most documents report;
 - sum: the sum over the d values, then the mean over the samples (nats per sample for `BCE`), what a bound
   on a log-likelihood needs, and what a penalty weight is relative to in most papers.
+
+Each loss is, up to a constant, the negative logarithm of a density p(x | r) of the data around the reconstruction;
+`log_density` is that logarithm, with its constant.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
@@ -39,13 +43,25 @@ class Loss(nn.Module):
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """The mean over all values."""
 
+    @abstractmethod
+    def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """log p(x | r) in nats per sample: two tensors (B, *shape) to (B,)."""
+
 
 class MSE(Loss):
-    """Squared error: (r - x)^2."""
+    """Squared error: (r - x)^2.
+
+    Summed over a sample it is the negative logarithm of a normal density around r with variance 1/2, less a constant.
+    """
 
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """See `Loss.mean`."""
         return F.mse_loss(reconstruction, target)
+
+    def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """-|x - r|^2 - d/2 log pi: see `Loss.log_density`."""
+        error = (reconstruction - target).square().flatten(1)
+        return -error.sum(1) - error.shape[1] / 2 * math.log(math.pi)
 
 
 class BCE(Loss):
@@ -61,6 +77,15 @@ class BCE(Loss):
         # Autocast forbids BCE on a GPU; here it is computed in the precision of its arguments.
         with torch.autocast(target.device.type, enabled=False):
             return F.binary_cross_entropy(reconstruction, target)
+
+    def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """sum_j x_j log r_j + (1 - x_j) log(1 - r_j), logarithms from -100 up: see `Loss.log_density`.
+
+        For pixels of 0 and 1 the Bernoulli likelihood; for grey ones a pseudo-likelihood, whose sum over all images
+        is not 1: comparable between models of the same data, not with a density.
+        """
+        with torch.autocast(target.device.type, enabled=False):
+            return -F.binary_cross_entropy(reconstruction, target, reduction="none").flatten(1).sum(1)
 
 
 def auto(*, data_range: Sequence[float], reduction: Reduction) -> Loss:

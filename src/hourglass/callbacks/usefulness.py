@@ -1,38 +1,119 @@
 """What the code is good for."""
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
 from hourglass.callbacks.encoding import encode
 from hourglass.data import Dataset
 from hourglass.tracking import Run
 from hourglass.training import Learner
 
+AUDITED = 2000
+"""Test samples that are shuffled to see whether a model copies, the first ones."""
+
 
 class Usefulness(pl.Callback):
-    """After the test: what the code is good for, and the distance to PCA of the same size.
+    """After the test, all on clean data: what the code is good for, and whether simpler things are as good.
 
-    Logs `test/knn_accuracy`, `test/linear_accuracy` where there are labels, and `test/mse_over_pca`.
+    Logs, as `test/...`:
+
+    - `knn_accuracy`, `linear_accuracy`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code where there are
+      classes, and the same with `_pixels` and `_pca` (see `hourglass.usefulness`);
+    - `mse_over_pca`: the error over that of PCA of the same size;
+    - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `shuffled`, `copy_ratio`);
+    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.likelihood`);
+    - `anomaly_auroc`: whether the error tells these data from those that the model knows.
+
+    Args:
+        run: where to log.
+        data: what is measured.
+        train_samples: training samples that a probe learns from, the first ones.
+        likelihood_draws: codes drawn for each sample's likelihood, at least 1; None: it is not estimated.
+        likelihood_samples: test samples whose likelihood is estimated, the first ones, at least 1.
+        normal: the data that the model was trained on, where `data` is something else; else None.
     """
 
-    def __init__(self, *, run: Run, data: Dataset, train_samples: int) -> None:
+    def __init__(
+        self,
+        *,
+        run: Run,
+        data: Dataset,
+        train_samples: int,
+        likelihood_draws: int | None,
+        likelihood_samples: int,
+        normal: Dataset | None,
+    ) -> None:
         self.run = run
         self.data = data
         self.train_samples = train_samples
+        self.likelihood_draws = likelihood_draws
+        self.likelihood_samples = likelihood_samples
+        self.normal = normal
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
-        """Measure on the clean data."""
-        from hourglass import pca, usefulness
-
-        train, test = self.data.train, self.data.test
-        values: dict[str, float] = {}
-        if train.y is not None and test.y is not None:
-            x, y = train.x[: self.train_samples], train.y[: self.train_samples]
-            values |= usefulness.probe(
-                encode(pl_module, x), y, encode(pl_module, test.x), test.y, train_samples=self.train_samples
-            )
-        size = pl_module.model.code_size
-        if size < test.x[0].numel():
-            floor = pca.pca_for(self.data).mse(test.x, size)
-            if floor > 0:
-                values["mse_over_pca"] = float(trainer.callback_metrics["test/mse"]) / floor
+        """Measure; the model is still in evaluation mode."""
+        values = {
+            **self._probes(pl_module),
+            **self._beside_pca(pl_module, float(trainer.callback_metrics["test/mse"])),
+            **self._copying(pl_module),
+            **self._likelihood(pl_module),
+            **self._anomalies(pl_module),
+        }
         self.run.log_metrics({f"test/{name}": value for name, value in values.items()}, step=pl_module.steps_done)
+
+    def _probes(self, learner: Learner) -> dict[str, float]:
+        from hourglass import usefulness
+
+        train, test, samples = self.data.train, self.data.test, self.train_samples
+        if train.y is None or test.y is None:
+            return {}
+        code, y = encode(learner, train.x[:samples]), train.y[:samples]
+        return {
+            **usefulness.probe(code, y, encode(learner, test.x), test.y, train_samples=samples),
+            **usefulness.baselines(self.data, train_samples=samples, code_size=learner.model.code_size),
+        }
+
+    def _beside_pca(self, learner: Learner, mse: float) -> dict[str, float]:
+        from hourglass import pca
+
+        x, size = self.data.test.x, learner.model.code_size
+        if not size < x[0].numel() <= pca.LARGEST:
+            return {}
+        floor = pca.pca_for(self.data).mse(x, size)
+        return {"mse_over_pca": mse / floor} if floor > 0 else {}
+
+    def _copying(self, learner: Learner) -> dict[str, float]:
+        from hourglass.usefulness import copy_ratio, shuffled
+
+        x = self.data.test.x[:AUDITED]
+        clean = squared_errors(learner, x).double().mean().item()
+        noise = squared_errors(learner, shuffled(x, seed=0)).double().mean().item()
+        return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise)}
+
+    def _likelihood(self, learner: Learner) -> dict[str, float]:
+        from hourglass.likelihood import log_likelihood
+
+        if self.likelihood_draws is None:
+            return {}
+        x = learner.data.scaled(self.data.test.x[: self.likelihood_samples].to(learner.device))
+        found = log_likelihood(learner.model, x, learner.loss, draws=self.likelihood_draws, seed=0)
+        return {} if found is None else {"log_likelihood": found.mean().item()}
+
+    def _anomalies(self, learner: Learner) -> dict[str, float]:
+        from hourglass.usefulness import anomaly_auroc
+
+        if self.normal is None:
+            return {}
+        normal, anomalous = (squared_errors(learner, data.test.x) for data in (self.normal, self.data))
+        return {"anomaly_auroc": anomaly_auroc(normal, anomalous)}
+
+
+@torch.no_grad()
+def squared_errors(learner: Learner, x: Tensor) -> Tensor:
+    """Mean squared error (N,) per element of each clean sample (N, *shape), on the CPU."""
+    blocks = []
+    for block in torch.split(x, 1000):
+        clean = learner.data.scaled(block.to(learner.device))
+        blocks.append((learner.model(clean).reconstruction - clean).square().flatten(1).mean(1).float().cpu())
+    return torch.cat(blocks)

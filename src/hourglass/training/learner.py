@@ -114,9 +114,11 @@ class Learner(pl.LightningModule):
         with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
             corrupted = self.noise(x)
             output, terms = self.terms(x, corrupted, batch.y)
-        self._measure.update(x, corrupted, output.reconstruction, output.code)
+            scores = self.scores(output, batch.y)
+        symbols = self.model.bottleneck.symbols(output.code)
+        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols)
         total = torch.stack(list(terms.values())).sum()
-        for name, term in {"loss": total, **terms, **self.scores(output, batch.y)}.items():
+        for name, term in {"loss": total, **terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, samples: int) -> None:

@@ -1,0 +1,33 @@
+"""How good is a reconstruction, and how sparse is its code: streaming metrics over a data set.
+
+With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and codes h_i of n active units:
+
+    squared_error       S = 1/N sum_i |x_i - r_i|^2            per sample: Hinton's squared error per image
+    mse                 S / D
+    psnr                10 log10(peak^2 / mse), dB             of the mean MSE; peak: width of the data range
+    explained_variance  1 - E|x - r|^2 / E|x - E x|^2          over the whole set, E x per element
+    bce                 mean of -x ln r - (1 - x) ln(1 - r)    nats per element; data in [0, 1] only
+    bce_excess          bce less the mean of -x ln x - (1 - x) ln(1 - x), its floor for grey targets
+    ssim                mean over images, see `ssim`           images (C, H, W) only
+    sharpness           sum_i v(r_i) / sum_i v(x_i), v the variance of the Laplacian: 1 as sharp as the
+                        originals, below blurred, above noisy  images only
+    psnr_input          psnr of c in place of r                only when the input was corrupted
+    psnr_gain           psnr - psnr_input                      dB won by denoising
+    code_l0             mean number of units with |h| > threshold
+    code_active_fraction    code_l0 / n
+    code_dead_units     units that are above the threshold for no sample
+    code_l1             mean |h| per active unit
+    code_hoyer          mean (sqrt n - |h|_1 / |h|_2) / (sqrt n - 1): 0 flat, 1 one-hot (Hoyer, 2004)
+    code_usage          share of the symbols that were chosen at all         discrete codes only
+    code_perplexity     mean over groups of exp(-sum_k p_k ln p_k), p_k the share of symbol k among the choices of
+                        a group: from 1, all alike, to K, all equally often  discrete codes only
+    compression_ratio   D / n
+
+Sums run in float32 within a block of about 256 images of 28 x 28 and in float64 across blocks, so that
+how the samples were cut into batches moves a sum by rounding only (about 1e-7 relative).
+"""
+
+from hourglass.metrics.images import laplacian_variance, ssim
+from hourglass.metrics.streaming import BCE_EPS, Metrics
+
+__all__ = ["BCE_EPS", "Metrics", "laplacian_variance", "ssim"]

@@ -1,0 +1,61 @@
+"""What the metrics look for in an image: structural similarity and sharpness."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_SSIM_RADIUS, _SSIM_SIGMA, _SSIM_K1, _SSIM_K2 = 5, 1.5, 0.01, 0.03
+
+LEAST_SIDE = 3
+"""Pixels of the smallest side that has a Laplacian."""
+
+
+def ssim(x: Tensor, reconstruction: Tensor, *, peak: float) -> Tensor:
+    """Structural similarity (B,) of images (B, C, H, W) with intensities in [0, peak] (Wang, Bovik, Sheikh
+    and Simoncelli, 2004).
+
+        (2 mx my + c1)(2 sxy + c2) / ((mx^2 + my^2 + c1)(sx^2 + sy^2 + c2)),
+        c1 = (.01 peak)^2,  c2 = (.03 peak)^2
+
+    averaged over all pixels and channels, the local moments under an 11 x 11 Gaussian window of sigma 1.5
+    with reflected borders: the figures of torchmetrics' `structural_similarity_index_measure`, some 100 times
+    faster on a CPU, because the window is separable and, with its borders, one banded matrix per axis. Images
+    smaller than the window are reflected as often as it takes; 8 x 8 digits keep the same window.
+    """
+    down, across = _window(x.shape[-2]).to(x.device), _window(x.shape[-1]).to(x.device)
+    c1, c2 = (_SSIM_K1 * peak) ** 2, (_SSIM_K2 * peak) ** 2
+    maps = torch.stack((x, reconstruction, x * x + reconstruction * reconstruction, x * reconstruction))
+    mean_x, mean_r, square, product = down @ (maps @ across.T)  # each (B, C, H, W)
+    means, mean_squares = mean_x * mean_r, mean_x * mean_x + mean_r * mean_r
+    similarity = (2 * means + c1) * (2 * (product - means) + c2)
+    similarity = similarity / ((mean_squares + c1) * ((square - mean_squares).clamp(min=0) + c2))
+    per_image: Tensor = similarity.mean((1, 2, 3))
+    return per_image
+
+
+@cache
+def _window(size: int) -> Tensor:
+    """The matrix (size, size) that filters an axis with SSIM's Gaussian after reflecting its borders."""
+    offsets = np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1)
+    gaussian = np.exp(-((offsets / _SSIM_SIGMA) ** 2) / 2)
+    gaussian /= gaussian.sum()
+    reflect = np.pad(np.eye(size), ((_SSIM_RADIUS, _SSIM_RADIUS), (0, 0)), mode="reflect")
+    matrix = sum(weight * reflect[i : i + size] for i, weight in enumerate(gaussian))
+    return torch.from_numpy(np.asarray(matrix, dtype=np.float32))
+
+
+def laplacian_variance(x: Tensor) -> Tensor:
+    """Variance (B,) of the Laplacian of images (B, C, H, W), H and W at least `LEAST_SIDE`, over pixels and channels.
+
+        l_ij = x_i-1,j + x_i+1,j + x_i,j-1 + x_i,j+1 - 4 x_ij    inside the border
+
+    In squared units of the intensities: large where edges are sharp (Pech-Pacheco et al., 2000).
+    """
+    laplacian = -4 * x[..., 1:-1, 1:-1]
+    for neighbour in (x[..., :-2, 1:-1], x[..., 2:, 1:-1], x[..., 1:-1, :-2], x[..., 1:-1, 2:]):
+        laplacian += neighbour  # in place: three times as fast as one sum
+    values = laplacian.flatten(1)
+    variance: Tensor = (values - values.mean(1, keepdim=True)).square().mean(1)
+    return variance

@@ -1,0 +1,213 @@
+"""The metrics of `hourglass.metrics`, accumulated batch by batch."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hourglass.metrics.images import LEAST_SIDE, laplacian_variance, ssim
+
+BCE_EPS = 1e-7
+"""Reconstructions are clamped to [BCE_EPS, 1 - BCE_EPS] before the logarithm, as Keras does: one totally
+wrong element costs 16.1 nats, not infinity."""
+
+_BLOCK_ELEMENTS = 200_000  # a block and its temporaries stay in the processor's cache
+
+
+class Metrics:
+    """Accumulates the metrics of the package docstring over batches.
+
+    Args:
+        shape: of one sample, without the batch: (C, H, W) for images, (D,) for rows of a table.
+        data_range: (low, high) of the clean data; its width is the peak of `psnr`, and `bce` needs it in
+            [0, 1].
+        threshold: absolute value above which a code unit counts as on; for codes that are never exactly
+            zero (sigmoid). At least 0.
+        active: (code_size,) mask, 1 for units in use; the code metrics look at these units only.
+
+    Raises:
+        ValueError: an empty shape, a range that is not (low < high), a negative threshold, no active unit.
+    """
+
+    def __init__(
+        self, *, shape: Sequence[int], data_range: tuple[float, float], threshold: float, active: Tensor
+    ) -> None:
+        if not shape or min(shape) < 1:
+            raise ValueError(f"shape must hold sizes of at least 1, got {tuple(shape)}")
+        low, high = data_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"data_range must be finite with low < high, got ({low}, {high})")
+        if not (0 <= threshold < math.inf):
+            raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
+        if active.ndim != 1 or not bool((active != 0).any()):
+            raise ValueError(f"active must be a (code_size,) mask with a unit on, got {active.tolist()}")
+        self.shape = tuple(shape)
+        self.data_range = (float(low), float(high))
+        self.threshold = threshold
+        self.code_size = len(active)
+        self._columns = (active != 0).nonzero().flatten().cpu()
+        self._units = len(self._columns)
+        self._count = 0
+        self._sums: dict[str, Tensor] = {}
+        self._origin: Tensor  # the first sample: deviations from it keep E|x - E x|^2 free of cancellation
+
+    @torch.no_grad()
+    def update(
+        self,
+        x: Tensor,
+        corrupted: Tensor | None,
+        reconstruction: Tensor,
+        code: Tensor,
+        symbols: Tensor | None = None,
+    ) -> None:
+        """Adds a batch; sums stay on its device until `compute`.
+
+        Args:
+            x: (B, *shape) clean, in the data's range.
+            corrupted: (B, *shape) what the encoder saw; None where that was `x`.
+            reconstruction: (B, *shape).
+            code: (B, code_size).
+            symbols: (groups, K), how often each symbol of a discrete code was chosen; None for other codes.
+
+        Raises:
+            ValueError: a tensor of another shape.
+        """
+        size = len(x)
+        sample, units = (size, *self.shape), (size, self.code_size)
+        for name, tensor, wanted in (
+            ("x", x, sample),
+            ("corrupted", x if corrupted is None else corrupted, sample),
+            ("reconstruction", reconstruction, sample),
+            ("code", code, units),
+        ):
+            if tensor.shape != wanted:
+                raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}")
+        if symbols is not None:
+            if symbols.ndim != 2:
+                raise ValueError(f"symbols must have shape (groups, K), got {tuple(symbols.shape)}")
+            self._add("symbols", symbols)
+        if size and not self._count:
+            self._origin = x[0].detach().float().clone()
+        self._count += size
+        rows = max(1, _BLOCK_ELEMENTS // math.prod(self.shape))
+        for start in range(0, size, rows):
+            block = slice(start, start + rows)
+            target = x[block].float()
+            self._add_reconstruction(target, reconstruction[block].float())
+            self._add_code(code[block].float())
+            if corrupted is not None and corrupted is not x:
+                self._add("input_error", (target - corrupted[block].float()).square().sum())
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
+
+    def _add_reconstruction(self, x: Tensor, reconstruction: Tensor) -> None:
+        low, high = self.data_range
+        self._add("error", (x - reconstruction).square().sum())
+        deviation = x - self._origin
+        self._add("deviation", deviation.sum(0))  # (*shape)
+        self._add("deviation_squared", deviation.square().sum())
+        if low >= 0 and high <= 1:
+            r = reconstruction.clamp(BCE_EPS, 1 - BCE_EPS)
+            log_not_r = (1 - r).log()
+            self._add("bce", -(x * (r.log() - log_not_r) + log_not_r).sum())
+            # p ln p -> 0 for p -> 0: the logarithm must be finite there, whatever its value.
+            tiny = torch.finfo(torch.float32).tiny
+            not_x = 1 - x
+            self._add("entropy", -(x * x.clamp(min=tiny).log() + not_x * not_x.clamp(min=tiny).log()).sum())
+        if len(self.shape) == 3:
+            self._add("ssim", ssim(x - low, reconstruction - low, peak=high - low).sum())
+            if min(self.shape[1:]) >= LEAST_SIDE:
+                self._add("edges", laplacian_variance(x).sum())
+                self._add("edges_kept", laplacian_variance(reconstruction).sum())
+
+    def _add_code(self, code: Tensor) -> None:
+        if self._units < self.code_size:
+            code = code.index_select(1, self._columns.to(code.device))
+        h = code.abs()  # (B, n)
+        self._add("on", (h > self.threshold).sum(0))  # (n,)
+        l1 = h.sum(1)
+        self._add("code_l1", l1.sum())
+        if self._units > 1:
+            self._add("hoyer", _hoyer(h, l1).sum())
+
+    def compute(self) -> dict[str, float]:
+        """The metrics of everything added so far, by the names of the package docstring.
+
+        What is not defined is left out: `bce` and `bce_excess` for data beyond [0, 1], `ssim` for other
+        shapes than (C, H, W), `sharpness` also for images below 3 x 3 or without an edge, `code_hoyer` for a
+        single unit, `code_usage` and `code_perplexity` for codes without symbols, `psnr_input` and `psnr_gain`
+        when no input was corrupted. What depends on a NaN or an infinity is NaN. A perfect reconstruction has
+        an infinite PSNR.
+
+        Raises:
+            ValueError: before the first sample.
+        """
+        if not self._count:
+            raise ValueError("compute needs at least 1 sample, got 0: call update first")
+        count, elements = self._count, math.prod(self.shape)
+        total = {name: value.sum().item() for name, value in self._sums.items()}
+        error = total["error"]
+        spread = total["deviation_squared"] - self._sums["deviation"].square().sum().item() / count
+        mse = error / count / elements
+        result = {
+            "mse": mse,
+            "squared_error": error / count,
+            "psnr": self._psnr(mse),
+            "explained_variance": 1 - error / spread if spread > 0 else math.nan,
+        }
+        if "bce" in total:
+            result["bce"] = total["bce"] / count / elements
+            result["bce_excess"] = (total["bce"] - total["entropy"]) / count / elements
+        if "ssim" in total:
+            result["ssim"] = total["ssim"] / count
+        if total.get("edges", 0) > 0:
+            result["sharpness"] = total["edges_kept"] / total["edges"]
+        if not math.isfinite(error):  # clamps would hide an infinity
+            result = dict.fromkeys(result, math.nan)
+        if "input_error" in total and total["input_error"] != 0:
+            result["psnr_input"] = self._psnr(total["input_error"] / count / elements)
+            result["psnr_gain"] = result["psnr"] - result["psnr_input"]
+        if "symbols" in total:
+            result |= _symbol_metrics(self._sums["symbols"])
+        return {**result, **self._code_metrics(total), "compression_ratio": elements / self._units}
+
+    def _code_metrics(self, total: dict[str, float]) -> dict[str, float]:
+        result = {
+            "code_l0": total["on"] / self._count,
+            "code_l1": total["code_l1"] / self._count / self._units,
+            "code_active_fraction": total["on"] / self._count / self._units,
+            "code_dead_units": float((self._sums["on"] == 0).sum().item()),
+        }
+        if "hoyer" in total:
+            result["code_hoyer"] = total["hoyer"] / self._count
+        # A NaN unit is above no threshold: without this it would pass for a dead one.
+        return result if math.isfinite(total["code_l1"]) else dict.fromkeys(result, math.nan)
+
+    def _psnr(self, mse: float) -> float:
+        low, high = self.data_range
+        if mse == 0:
+            return math.inf
+        return 10 * math.log10((high - low) ** 2 / mse) if math.isfinite(mse) else math.nan
+
+
+def _symbol_metrics(counts: Tensor) -> dict[str, float]:
+    """`code_usage` and `code_perplexity` of how often each symbol was chosen, (groups, K)."""
+    share = counts / counts.sum(1, keepdim=True)
+    entropy = torch.special.entr(share).sum(1)  # -p ln p, 0 for p = 0
+    return {
+        "code_usage": (counts > 0).double().mean().item(),
+        "code_perplexity": entropy.exp().mean().item(),
+    }
+
+
+def _hoyer(h: Tensor, l1: Tensor) -> Tensor:
+    """Hoyer's sparseness (B,) of h (B, n), n > 1, h >= 0. An all-zero code has no direction; it counts as 1,
+    the sparsest, because it uses no unit at all; `code_dead_units` tells a collapse from sparsity."""
+    root = math.sqrt(h.shape[1])
+    # Divided by its largest unit, so that squares of small or large codes stay inside float32.
+    peak = h.amax(1)
+    l2 = (h / peak[:, None]).square().sum(1).sqrt() * peak
+    value = ((root - l1 / l2) / (root - 1)).clamp(0, 1)
+    return torch.where(peak == 0, torch.ones_like(value), value)
