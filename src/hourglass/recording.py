@@ -4,16 +4,17 @@ import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import Checkpoints, Pictures, Usefulness
+from hourglass.callbacks import Baselines, Checkpoints, Pictures, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
+from hourglass.training.learner import EVAL_BATCH
 
 
 class Recorder:
@@ -26,8 +27,12 @@ class Recorder:
         images: whether pictures are logged.
         image_count: test samples in a picture, at least 1.
         image_every: epochs between two pictures, at least 1; null: about five in a training.
+        code_map: `pca` or `tsne`: how a code of more than two units is drawn in a plane.
         usefulness: whether the code is probed and compared with PCA after the test.
         probe_samples: training samples that a probe learns from, at least 10.
+        likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
+        likelihood_samples: test samples whose log-likelihood is estimated, at least 1.
+        baseline_samples: test samples that classical methods restore too where the noise names some, 1 to 1000; null: none.
         checkpoint_every: epochs between two checkpoints to resume from, at least 1.
         log_model: whether an MLflow model with a signature is logged too.
     """
@@ -41,8 +46,12 @@ class Recorder:
         images: bool,
         image_count: int,
         image_every: int | None,
+        code_map: Literal["pca", "tsne"],
         usefulness: bool,
         probe_samples: int,
+        likelihood_draws: int | None,
+        likelihood_samples: int,
+        baseline_samples: int | None,
         checkpoint_every: int,
         log_model: bool,
     ) -> None:
@@ -51,10 +60,17 @@ class Recorder:
             ("image_count", image_count, 1),
             ("image_every", image_every, 1),
             ("probe_samples", probe_samples, 10),
+            ("likelihood_draws", likelihood_draws, 1),
+            ("likelihood_samples", likelihood_samples, 1),
+            ("baseline_samples", baseline_samples, 1),
             ("checkpoint_every", checkpoint_every, 1),
         ):
             if value is not None and value < lowest:
                 raise ValueError(f"{key} must be at least {lowest}, got {value}")
+        if baseline_samples is not None and baseline_samples > EVAL_BATCH:
+            raise ValueError(f"baseline_samples must be at most {EVAL_BATCH}, one test batch, got {baseline_samples}")
+        if code_map not in ("pca", "tsne"):
+            raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
         if not experiment:
             raise ValueError("experiment must be a name, got ''")
         self.uri = uri
@@ -62,13 +78,17 @@ class Recorder:
         self.images = images
         self.image_count = image_count
         self.image_every = image_every
+        self.code_map = code_map
         self.usefulness = usefulness
         self.probe_samples = probe_samples
+        self.likelihood_draws = likelihood_draws
+        self.likelihood_samples = likelihood_samples
+        self.baseline_samples = baseline_samples
         self.checkpoint_every = checkpoint_every
         self.log_model = log_model
 
-    def open(self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts) -> Run:
-        """Start the run of a configuration, or go on with the one that `resume` names."""
+    def open(self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts, parent: str | None) -> Run:
+        """Start the run of a configuration, or go on with the one that `resume` names; `parent` is a study's run."""
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
@@ -86,6 +106,7 @@ class Recorder:
                 name=config.name or run_name(choices, parts),
                 tags=tags,
                 params=flatten(resolved),
+                parent_id=parent,
             )
             run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
         run.log_text(yaml.safe_dump(resolved, sort_keys=False), "config.yaml")
@@ -103,12 +124,7 @@ class Recorder:
             },
             step=learner.steps_done,
         )
-        metadata = {
-            "shape": ",".join(map(str, data.shape)),
-            "low": str(data.range[0]),
-            "high": str(data.range[1]),
-        }
-        run.log_weights(model.state_dict(), metadata=metadata)
+        run.log_weights(model.state_dict(), metadata=data.metadata)
         for name, companion in learner.companions().items():
             run.log_weights(companion.state_dict(), f"{name}.safetensors")
         if self.log_model:
@@ -117,10 +133,31 @@ class Recorder:
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
         chosen: list[Any] = [Checkpoints(run=run, every=self.checkpoint_every)]
-        if self.images:
-            chosen.append(Pictures(run=run, data=data, count=self.image_count, every=self.image_every, folder=folder))
+        pictured = self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture
+        if pictured:
+            chosen.append(
+                Pictures(
+                    run=run,
+                    data=data,
+                    count=self.image_count,
+                    every=self.image_every,
+                    code_map=self.code_map,
+                    folder=folder,
+                )
+            )
         if self.usefulness:
-            chosen.append(Usefulness(run=run, data=data, train_samples=self.probe_samples))
+            chosen.append(
+                Usefulness(
+                    run=run,
+                    data=data,
+                    train_samples=self.probe_samples,
+                    likelihood_draws=self.likelihood_draws,
+                    likelihood_samples=self.likelihood_samples,
+                    normal=None,
+                )
+            )
+        if self.baseline_samples is not None:
+            chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
         return chosen
 
 

@@ -1,13 +1,15 @@
 """Callbacks: what happens around training but is no part of it.
 
 `Progress` shows where one is, `Pictures` and `Usefulness` record what the model
-does, `Checkpoints` makes a cut-off training resumable in the same run.
+does, `Baselines` what classical methods make of the same samples, `Checkpoints` makes a cut-off training resumable
+in the same run.
 """
 
+from hourglass.callbacks.baselines import Baselines
 from hourglass.callbacks.checkpoints import CHECKPOINT, Checkpoints
 from hourglass.callbacks.encoding import encode
 from hourglass.callbacks.pictures import Pictures
 from hourglass.callbacks.progress import Progress
 from hourglass.callbacks.usefulness import Usefulness
 
-__all__ = ["CHECKPOINT", "Checkpoints", "Pictures", "Progress", "Usefulness", "encode"]
+__all__ = ["CHECKPOINT", "Baselines", "Checkpoints", "Pictures", "Progress", "Usefulness", "encode"]

@@ -1,34 +1,45 @@
-"""What a model makes of samples, in pictures."""
+"""What a model makes of samples, and what is inside it, in pictures."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 
 from hourglass import figures
-from hourglass.callbacks.encoding import encode
+from hourglass.callbacks.inside import inside
 from hourglass.data import Dataset
 from hourglass.tracking import Run
 from hourglass.training import Learner
 
 
 class Pictures(pl.Callback):
-    """Logs images: reconstructions of the same test images in every run, filters, and the map of the code.
+    """Logs images: reconstructions of the same test images in every run, and after the test what `inside` finds.
 
     Args:
         run: where they go.
         data: the data set.
         count: number of test samples in a picture.
         every: epochs between two pictures during training; null: about five in a training.
+        code_map: how a code of more than two units becomes a plane, `pca` or `tsne`.
         folder: where the final picture is also written as a file.
     """
 
-    def __init__(self, *, run: Run, data: Dataset, count: int, every: int | None, folder: Path) -> None:
+    def __init__(
+        self,
+        *,
+        run: Run,
+        data: Dataset,
+        count: int,
+        every: int | None,
+        code_map: Literal["pca", "tsne"],
+        folder: Path,
+    ) -> None:
         self.run = run
         self.data = data
         self.count = count
         self.every = every
+        self.code_map = code_map
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
@@ -41,17 +52,11 @@ class Pictures(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
         """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""
-        step = pl_module.steps_done
         figure = self._reconstructions(pl_module)
         figures.to_png(figure, self.folder / "reconstructions.png")
         self._log(figure, "final/reconstructions", 0)
-        code = encode(pl_module, self.data.test.x[:2000])
-        labels = None if self.data.test.y is None else self.data.test.y[:2000]
-        self._log(figures.code_map(code, labels), "code_map", step)
-        self._log(figures.code_histogram(code, threshold=pl_module.code_threshold), "code_histogram", step)
-        first = next(w for w in pl_module.model.encoder.parameters() if w.ndim >= 2).detach().float().cpu()
-        if self.data.is_image:
-            self._log(figures.filters(first, self.data.shape), "filters", step)
+        for key, picture in inside(pl_module, code_map=self.code_map).items():
+            self._log(picture, key, pl_module.steps_done)
 
     def _reconstructions(self, learner: Learner) -> Any:
         x = learner.data.scaled(self.data.test.x[: self.count].to(learner.device))

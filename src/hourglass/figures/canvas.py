@@ -42,14 +42,17 @@ def show_mosaic(
     value_range: tuple[float, float],
     cmap: str = "gray",
     between: str = "#FFFFFF",
+    space: int | None = None,
 ) -> Any:
     """Images (n, C, H, W) as one mosaic with the colour `between` around them and where a value is NaN.
+
+    `space` image pixels lie between two of them; None: as many as `gap` says.
 
     C = 1 on a colour map over `value_range`, C = 3 as colours over `value_range`. Returns the drawn image.
     """
     low, high = value_range
     count, channels, height, width = images.shape
-    space = gap(width)
+    space = gap(width) if space is None else space
     rows = math.ceil(count / columns)
     canvas = np.full((rows * (height + space) - space, columns * (width + space) - space, 4), np.nan)
     for index, image in enumerate(images):

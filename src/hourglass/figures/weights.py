@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from hourglass.figures.canvas import DPI, check_channels, show_mosaic, to_numpy
@@ -32,12 +33,17 @@ def filters(weights: Tensor, shape: Sequence[int]) -> Figure:
     finite = np.abs(drawn[np.isfinite(drawn)])
     limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     of = f"{len(drawn)} of {len(weights)}" if len(drawn) < len(weights) else f"{len(drawn)}"
-    title = f"First-layer weights of {of} units"
+    title = f"First-layer weights of {of} units" if weights.ndim == 2 else f"First-layer kernels of {of} channels"
 
     figure = Figure(figsize=(8, 7), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     if drawn.ndim == 2:
-        image = axes.imshow(drawn, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+        extent = (0.5, drawn.shape[1] + 0.5, len(drawn) + 0.5, 0.5)
+        image = axes.imshow(
+            drawn, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest", extent=extent
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("feature", fontsize=11)
         axes.set_ylabel("unit", fontsize=11)
     else:

@@ -1,28 +1,15 @@
-"""Figures are drawn for real and their pixels, texts and scales are read back."""
+"""Samples beside their reconstructions: drawn for real, their pixels, texts and scales read back."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from hourglass.figures import code_histogram, code_map, filters, reconstructions, strip, to_array, to_png
+from hourglass.figures import reconstructions, strip, to_array, to_png, worst
 
-
-def texts(figure):
-    from matplotlib.text import Text
-
-    to_array(figure)
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
-
-
-def drawn(figure):
-    """The arrays of all images of the figure, from the top."""
-    axes = [a for a in figure.axes if a.images]
-    return [a.images[0] for a in sorted(axes, key=lambda a: -a.get_position().y0)]
+from .reading import drawn, texts
 
 
 @pytest.fixture
@@ -106,9 +93,9 @@ def test_a_diverged_output_is_still_drawn(images, bad):
     output[1, 0, 2, 2] = bad
     to_array(reconstructions(x, None, output, value_range=(0, 1), caption="lost"))
     to_array(reconstructions(x[:, 0, 0], None, output[:, 0, 2], value_range=(0, 1), caption="lost"))
-    to_array(code_map(torch.full((9, 3), bad), torch.arange(9)))
-    to_array(code_histogram(torch.full((9, 3), bad), threshold=0.1))
-    to_array(filters(torch.full((9, 16), bad), (1, 4, 4)))
+    y = torch.arange(len(x))
+    to_array(worst(x, output, y, count=2, value_range=(0, 1), caption="lost"))
+    to_array(worst(x[:, 0, 0], output[:, 0, 2], None, count=2, value_range=(0, 1), caption="lost"))
 
 
 def test_strip(tmp_path):
@@ -117,72 +104,37 @@ def test_strip(tmp_path):
     assert Image.open(tmp_path / "strip.png").size == (1000, 200)
 
 
-def test_code_map_of_two_units():
-    code, y = torch.randn(300, 2), torch.arange(300) % 10
-    figure = code_map(code, y)
-    points = figure.axes[0].collections[0].get_offsets()
-    assert {tuple(p) for p in np.float32(points)} == {tuple(p) for p in code.numpy()}
+def test_the_worst_of_each_class_first():
+    """Outputs that are off by e everywhere: the MSE is e^2."""
+    x = torch.full((5, 1, 2, 2), 0.5)
+    error = torch.tensor([0.1, 0.4, 0.2, 0.3, math.nan])
+    figure = worst(
+        x, x + error[:, None, None, None], torch.tensor([0, 0, 0, 1, 1]), count=2, value_range=(0, 1), caption="Worst"
+    )
+    first, second = (np.ma.getdata(image.get_array()) for image in drawn(figure))
+    # Two samples beside each other, original over output, with a pixel between.
+    assert first.shape == (2 + 1 + 2, 2 + 1 + 2)
+    np.testing.assert_allclose(first[[0, 3, 3], [0, 0, 3]], [0.5, 0.9, 0.7], rtol=1e-6)
+    np.testing.assert_allclose(second[[3, 3], [0, 3]], [math.nan, 0.8], rtol=1e-6)
     words = texts(figure)
-    assert {"300 codes of 2 units", "unit 1", "unit 2", "class", *"0123456789"} <= set(words)
-    assert len(set(map(tuple, figure.axes[0].collections[0].get_facecolors()))) == 10
+    assert {"Worst", "class 0", "class 1"} <= set(words)
+    assert [word for word in words if word in ("0.160", "0.040", "nan", "0.0900")] == [
+        "0.160",
+        "0.040",
+        "nan",
+        "0.0900",
+    ]
 
 
-def test_code_map_of_many_units():
-    """Variances 9, 4, 1: the first two components hold 64.3 % and 28.6 %."""
-    sign = torch.tensor([[1.0, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1]])
-    code = torch.cat([sign, -sign]) * torch.tensor([1.0, 3.0, 2.0])
-    figure = code_map(code, None)
+def test_the_worst_of_a_table_and_of_too_few_samples():
+    x = torch.zeros(3, 4)
+    figure = worst(x, x + torch.tensor([[1.0], [3.0], [2.0]]), None, count=2, value_range=(0, 9), caption="T")
     words = texts(figure)
-    assert "component 1 (64.3% of the code's variance)" in words
-    assert "component 2 (28.6% of the code's variance)" in words
-    points = np.abs(figure.axes[0].collections[0].get_offsets())
-    np.testing.assert_allclose(points, np.tile([[3.0, 2.0]], (8, 1)), rtol=1e-6)
-
-
-def test_code_map_of_one_unit_of_many_classes_and_of_lost_codes():
-    code = torch.randn(50, 1)
-    code[7] = math.nan
-    figure = code_map(code, torch.arange(50))
-    words = texts(figure)
-    assert "50 codes of 1 unit; 1 NaN or infinite, not drawn" in words
-    assert "sample" in words
-    assert len(figure.axes) == 2  # the colour bar
-    to_array(code_map(torch.zeros(20, 5), torch.zeros(20)))  # collapsed
-
-
-def test_filters_share_a_symmetric_scale():
-    weights = torch.zeros(120, 49)
-    weights[3, 5], weights[7, 0] = -2.0, 1.0
-    figure = filters(weights, (1, 7, 7))
-    assert "First-layer weights of 100 of 120 units" in texts(figure)
-    (image,) = (axes.images[0] for axes in figure.axes[:1])
-    assert image.get_clim() == (-2, 2)
-    mosaic = np.ma.getdata(image.get_array())
-    assert mosaic.shape == (79, 79)  # 10 x 10 images of 7 pixels, 1 between
-    assert mosaic[0, 3 * 8 + 5] == -2
-
-
-@pytest.mark.parametrize(
-    ("weights", "shape"),
-    [
-        ((8, 1, 3, 3), (1, 28, 28)),
-        ((8, 3, 5, 5), (3, 32, 32)),
-        ((8, 3 * 16), (3, 4, 4)),
-        ((4, 18), (18,)),
-        ((1, 9), (9,)),
-    ],
-)
-def test_filters_of_every_kind(weights, shape):
-    assert to_array(filters(torch.randn(weights), shape)).shape == (700, 800, 3)
-
-
-def test_code_histogram():
-    code = torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 3.0]])
-    figure = code_histogram(code, threshold=0.5)
-    left, right = figure.axes
-    assert sum(bar.get_height() for bar in left.patches) == 6
-    assert [bar.get_height() for bar in right.patches] == [1, 0.5, 0]
-    assert "3 units, 1 dead, 1.5 on per sample" in texts(figure)
+    assert [word for word in words if word.startswith("MSE")] == ["MSE 9.00", "MSE 4.00", "MSE 1.00", "MSE "]
+    rows = np.ma.getdata(drawn(figure)[0].get_array())
+    np.testing.assert_allclose(rows[:, 0], [0, 3, 0, 2])  # original, output, original, output
+    colour = torch.rand(7, 3, 4, 4)
+    to_array(worst(colour, colour, torch.arange(7) // 3, count=5, value_range=(0, 1), caption="colour"))
 
 
 def test_wrong_arguments():
@@ -195,11 +147,7 @@ def test_wrong_arguments():
         reconstructions(x, None, x, labels=list("abc"), value_range=(0, 1), caption="")
     with pytest.raises(ValueError, match=r"x must be images"):
         strip(torch.rand(3, 4), torch.rand(3, 4), value_range=(0, 1))
-    with pytest.raises(ValueError, match="weights must have 64 columns"):
-        filters(torch.rand(5, 63), (1, 8, 8))
-
-
-def test_pyplot_stays_out():
-    """pyplot keeps every figure of a long run alive and picks a window system."""
-    program = "import sys, hourglass.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+        worst(x, x, None, count=0, value_range=(0, 1), caption="")
+    with pytest.raises(ValueError, match="y must hold one class per sample, 2, got 3"):
+        worst(x, x, torch.arange(3), count=1, value_range=(0, 1), caption="")

@@ -10,9 +10,11 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from hourglass.figures.canvas import DPI, Array, check_channels, gap, show_mosaic, to_numpy
+from hourglass.figures.grid import labels_of, sample_grid
 
 _CELL = 84  # pixels across an image: 3 for each of 28
 _PANELS = 12
+_LINES = 4  # of the worst samples without labels
 _ORIGINAL, _CORRUPTED, _OUTPUT = "#000000", "#88CCEE", "#D55E00"
 
 
@@ -63,6 +65,62 @@ def strip(x: Tensor, reconstruction: Tensor, *, value_range: tuple[float, float]
     both = np.concatenate([to_numpy(x[:10]), to_numpy(reconstruction[:10])])
     show_mosaic(axes, both, columns=min(10, len(x)), value_range=value_range)
     return figure
+
+
+def worst(
+    x: Tensor,
+    reconstruction: Tensor,
+    y: Tensor | None,
+    *,
+    count: int,
+    value_range: tuple[float, float],
+    caption: str,
+) -> Figure:
+    """The worst reconstructions of each class, worst first: the original over the output, the MSE below.
+
+    Args:
+        x: (n, 1, H, W), (n, 3, H, W) or (n, D).
+        reconstruction: like `x`. An MSE that is NaN is the worst of all.
+        y: (n,) classes, of which the first twelve are drawn; None: the worst of all samples.
+        count: samples of each class, at least 1; without labels, four rows of them.
+        value_range: the values drawn black and white, or the ends of the colour scale.
+        caption: the title: which samples of which set.
+
+    Raises:
+        ValueError: shapes that don't fit together or can't be drawn, or a count below 1.
+    """
+    _check_samples(x, None, reconstruction)
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    if y is not None and len(y) != len(x):
+        raise ValueError(f"y must hold one class per sample, {len(x)}, got {len(y)}")
+    original, output = to_numpy(x), to_numpy(reconstruction)
+    mse = ((original - output) ** 2).reshape(len(x), -1).mean(1)
+    order = np.argsort(-np.nan_to_num(mse, nan=np.inf), kind="stable")
+    if y is None:
+        groups = [("", order[start : start + count]) for start in range(0, min(_LINES * count, len(x)), count)]
+    else:
+        classes = to_numpy(y).astype(int)[order]
+        groups = [(f"class {c}", order[classes == c][:count]) for c in np.unique(classes)[:_PANELS]]
+
+    images = x.ndim == 4
+    # Original and output are one cell; nothing is drawn between them, nor where a class has too few samples.
+    height = 2 * x.shape[2] + gap(x.shape[3]) if images else 2
+    shape = (x.shape[1], height, x.shape[3]) if images else (2, x.shape[1])
+    cells = np.full((len(groups), count, *shape), np.nan)
+    below = [[""] * count for _ in groups]
+    for row, (_, chosen) in enumerate(groups):
+        below[row][: len(chosen)] = labels_of(mse[chosen])
+        for place, sample in enumerate(chosen):
+            pair = cells[row, place]
+            if images:
+                pair[:, : x.shape[2]], pair[:, -x.shape[2] :] = original[sample], output[sample]
+            else:
+                pair[0], pair[1] = original[sample], output[sample]
+    if not images:
+        cells = cells.reshape(len(groups), 2 * count, -1)
+        below = [[text for mse_text in line for text in ("original", f"MSE {mse_text}")] for line in below]
+    return sample_grid(cells, title=caption, value_range=value_range, rows=[name for name, _ in groups], below=below)
 
 
 def _image_rows(

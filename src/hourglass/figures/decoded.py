@@ -1,0 +1,138 @@
+"""What the decoder makes of codes that no input gave: draws, single units turned, lines and planes of the code."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hourglass.figures.canvas import check_channels, show_mosaic, to_numpy
+from hourglass.figures.grid import Sheet, labels_of, sample_grid
+
+
+def samples(images: Tensor, *, value_range: tuple[float, float], caption: str) -> Figure:
+    """Decoded draws from the prior of the code, in rows of eight; of a table, one row each.
+
+    Args:
+        images: (n, 1, H, W), (n, 3, H, W) or (n, D), n at least 1.
+        value_range: the values drawn black and white, or the ends of the colour scale.
+        caption: the title.
+
+    Raises:
+        ValueError: no images, another shape, or neither 1 nor 3 channels.
+    """
+    if images.ndim not in (2, 4) or not len(images):
+        raise ValueError(f"images must be (n, C, H, W) or (n, D) with n at least 1, got {tuple(images.shape)}")
+    drawn = to_numpy(images)
+    across = 8 if images.ndim == 4 else len(drawn)
+    missing = np.full((-len(drawn) % across, *drawn.shape[1:]), np.nan)
+    cells = np.concatenate([drawn, missing]).reshape(-1, across, *drawn.shape[1:])
+    return sample_grid(cells, title=caption, value_range=value_range, rows=[""] * len(cells))
+
+
+def traversal(
+    images: Tensor, values: Tensor, *, units: Sequence[int], value_range: tuple[float, float], caption: str
+) -> Figure:
+    """One row for each code unit: what is decoded while that unit alone goes from its lowest value to its highest.
+
+    Values that all units share stand above the columns, others below each image.
+
+    Args:
+        images: (units, steps, *shape), samples being images of 1 or 3 channels or rows of a table.
+        values: (units, steps), the unit's values.
+        units: their numbers in the code, from 0; drawn from 1.
+        value_range: the values drawn black and white, or the ends of the colour scale.
+        caption: the title: what range the values span, and what the other units were held at.
+
+    Raises:
+        ValueError: values or units that don't fit the images, or samples that can't be drawn.
+    """
+    if values.shape != images.shape[:2] or len(units) != len(images):
+        raise ValueError(
+            f"values and units must fit the images' {tuple(images.shape[:2])} units and steps,"
+            f" got {tuple(values.shape)} and {len(units)}"
+        )
+    shared = torch.equal(values, values[:1].expand_as(values))
+    labels = [labels_of(row) for row in to_numpy(values)]
+    return sample_grid(
+        to_numpy(images),
+        title=caption,
+        value_range=value_range,
+        rows=[f"unit {unit + 1}" for unit in units],
+        columns=labels[0] if shared else (),
+        below=() if shared else labels,
+    )
+
+
+def interpolation(first: Tensor, decoded: Tensor, last: Tensor, *, value_range: tuple[float, float]) -> Figure:
+    """Rows of decoded codes on the line between the codes of two inputs, the inputs themselves at both ends.
+
+        (1 - t) f(a) + t f(b),  t = 0 .. 1
+
+    Args:
+        first: (n, *shape), the inputs a.
+        decoded: (n, steps, *shape) at evenly spaced t, steps at least 2.
+        last: (n, *shape), the inputs b.
+        value_range: the values drawn black and white, or the ends of the colour scale.
+
+    Raises:
+        ValueError: tensors that don't fit together, or samples that can't be drawn.
+    """
+    steps = decoded.shape[1] if decoded.ndim > 1 else 0
+    if first.shape != last.shape or decoded.shape != (len(first), steps, *first.shape[1:]) or steps < 2:
+        raise ValueError(
+            f"decoded must hold at least 2 steps between inputs of shape {tuple(first.shape)} and"
+            f" {tuple(last.shape)}, got {tuple(decoded.shape)}"
+        )
+    cells = torch.cat([first[:, None], decoded, last[:, None]], dim=1)
+    return sample_grid(
+        to_numpy(cells),
+        title="Decoded codes on the line between those of two test samples (1 - t) f(a) + t f(b)",
+        value_range=value_range,
+        rows=[""] * len(cells),
+        columns=["a", *(f"t={t:.2g}" for t in np.linspace(0, 1, steps)), "b"],
+    )
+
+
+def manifold(
+    images: Tensor, horizontal: Tensor, vertical: Tensor, *, value_range: tuple[float, float], caption: str
+) -> Figure:
+    """The plane of a 2-D code, decoded on a grid: unit 1 grows to the right, unit 2 upwards.
+
+    Reference: Auto-encoding variational Bayes (Kingma & Welling, 2014), figure 4.
+
+    Args:
+        images: (rows, columns, 1, H, W) or (rows, columns, 3, H, W); the first row has the lowest value of unit 2.
+        horizontal: (columns,) values of unit 1.
+        vertical: (rows,) values of unit 2.
+        value_range: the values drawn black and white.
+        caption: the title: how the values were chosen.
+
+    Raises:
+        ValueError: rows of a table, which fill no plane; values that don't fit; neither 1 nor 3 channels.
+    """
+    if images.ndim != 5:
+        raise ValueError(f"a manifold needs images (rows, columns, C, H, W), got {tuple(images.shape)}")
+    if images.shape[:2] != (len(vertical), len(horizontal)):
+        raise ValueError(
+            f"images must be a grid of {len(vertical)} rows and {len(horizontal)} columns,"
+            f" got {tuple(images.shape[:2])}"
+        )
+    check_channels("images", images.shape[1:])
+    rows, columns, _, height, width = images.shape
+    zoom = max(1, round(800 / (columns * width)))
+    wide, high = columns * width * zoom, rows * height * zoom
+    sheet = Sheet(width=wide + 106, height=high + 56, title=caption)
+    axes = sheet.axes(86, 4, wide, high)
+    show_mosaic(axes, to_numpy(images.flip(0).flatten(0, 1)), columns=columns, value_range=value_range, space=0)
+    axes.set_axis_on()
+    for axis, values, name, side in (
+        (axes.xaxis, to_numpy(horizontal), "unit 1", width),
+        (axes.yaxis, to_numpy(vertical)[::-1], "unit 2", height),
+    ):
+        labels = labels_of(values)
+        places = np.unique(np.linspace(0, len(values) - 1, 7).round().astype(int))
+        axis.set_ticks((places + 0.5) * side - 0.5, [labels[place] for place in places], fontsize=9)
+        axis.set_label_text(name, fontsize=10)
+    return sheet.figure

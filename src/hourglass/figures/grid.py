@@ -1,0 +1,175 @@
+"""Many small samples with labels: the layout that most pictures of decoded codes share.
+
+Everything is placed in screen pixels, so that image pixels keep whole sizes and texts never meet.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hourglass.figures.canvas import DPI, Array, check_channels, gap, show_mosaic
+
+_CELL = 56  # pixels across an image: 2 for each of 28
+_TALL, _WIDE = 760, 1300  # a grid that is taller is folded into blocks side by side, as far as they fit
+_LINE, _ROW = 15, 13  # pixels of a line of text, and of a row of a table
+_CHARACTER = 7.2  # pixels of a character of size 9, generously
+
+
+class Sheet:
+    """A figure laid out in pixels from the top left corner below its title.
+
+    Args:
+        width: of the whole figure.
+        height: of what stands below the title.
+        title: broken into lines where it doesn't fit.
+    """
+
+    def __init__(self, *, width: float, height: float, title: str) -> None:
+        width = max(width, 440.0)  # else a title would have more lines than words
+        lines = textwrap.wrap(title, max(30, int(width / 8.3)))
+        self.top = 12 + 19 * len(lines)
+        self.width, self.height = width, self.top + height
+        self.figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
+        self.figure.text(8 / self.width, 1 - 7 / self.height, "\n".join(lines), fontsize=10, va="top", linespacing=1.3)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Any:
+        """Axes over this rectangle."""
+        bottom = self.height - self.top - top - height
+        return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
+
+    def text(self, left: float, top: float, text: str, *, ha: str = "left", va: str = "center", size: int = 9) -> None:
+        """Text anchored at this point."""
+        self.figure.text(
+            left / self.width, 1 - (self.top + top) / self.height, text, fontsize=size, ha=ha, va=va, linespacing=1.2
+        )
+
+    def bar(self, shown: Any, left: float, top: float, height: float, *, label: str = "") -> None:
+        """The colour scale of a drawn image, with its two ends as numbers."""
+        low, high = shown.get_clim()
+        axes = self.axes(left, top, 10, height)
+        scale = self.figure.colorbar(shown, cax=axes, ticks=[low, high])
+        axes.set_yticklabels([f"{low:.2g}", f"{high:.2g}"], fontsize=9)
+        scale.set_label(label, fontsize=9, labelpad=-10)
+
+
+def sample_grid(
+    cells: Array,
+    *,
+    title: str,
+    value_range: tuple[float, float],
+    rows: Sequence[str],
+    columns: Sequence[str] = (),
+    below: Sequence[Sequence[str]] = (),
+) -> Figure:
+    """Samples (n, m, *shape) in n labelled rows of m.
+
+    Images stand side by side. Of a table each labelled row is a small heat map: a line for each of its m samples,
+    a column for each feature. What is NaN is left blank.
+
+    Args:
+        cells: (n, m, 1, H, W), (n, m, 3, H, W) or (n, m, D).
+        title: above all.
+        value_range: one colour scale for all.
+        rows: n labels; empty strings leave no room.
+        columns: m labels, or none.
+        below: n lists of m labels, one for each sample, or none.
+
+    Raises:
+        ValueError: another shape, or neither 1 nor 3 channels.
+    """
+    if cells.ndim not in (3, 5):
+        raise ValueError(f"samples must be images (C, H, W) or rows (D,), got shape {cells.shape[2:]}")
+    draw = _images if cells.ndim == 5 else _tables
+    return draw(cells, title=title, value_range=value_range, rows=rows, columns=columns, below=below)
+
+
+def _images(
+    cells: Array,
+    *,
+    title: str,
+    value_range: tuple[float, float],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    below: Sequence[Sequence[str]],
+) -> Figure:
+    check_channels("samples", cells.shape[1:])
+    n, m, _, height, width = cells.shape
+    zoom = zoom_of(width)
+    pitch, wide, high = (width + gap(width)) * zoom, (m * (width + gap(width)) - gap(width)) * zoom, height * zoom
+    left, top = _room(rows), _LINE * bool(columns)
+    step = high + (_LINE + 3 if below else gap(width) * zoom)
+    blocks, per_block = _fold(n, step, left + wide + 10)
+    sheet = Sheet(width=blocks * (left + wide + 10) + 6, height=top + per_block * step + 4, title=title)
+    for row in range(n):
+        x, y = left + row // per_block * (left + wide + 10), top + row % per_block * step
+        show_mosaic(sheet.axes(x, y, wide, high), cells[row], columns=m, value_range=value_range)
+        sheet.text(x - 8, y + high / 2, rows[row], ha="right")
+        centres = x + np.arange(m) * pitch + width * zoom / 2
+        if row % per_block == 0:
+            for centre, label in zip(centres, columns, strict=bool(columns)):
+                sheet.text(centre, y - _LINE / 2, label, ha="center")
+        for centre, label in zip(centres, below[row] if below else (), strict=bool(below)):
+            sheet.text(centre, y + high + 1, label, ha="center", va="top", size=8)
+    return sheet.figure
+
+
+def _tables(
+    cells: Array,
+    *,
+    title: str,
+    value_range: tuple[float, float],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    below: Sequence[Sequence[str]],
+) -> Figure:
+    n, m, features = cells.shape
+    labels = below or [columns or [""] * m] * n
+    left = _room([label for line in labels for label in line])
+    wide, high = min(420, max(280, 14 * features)), m * _ROW
+    step = high + 10 + _LINE * any(rows)
+    blocks, per_block = _fold(n, step, left + wide + 12)
+    sheet = Sheet(width=blocks * (left + wide + 12) + 70, height=per_block * step + 26, title=title)
+    for row in range(n):
+        x, y = left + row // per_block * (left + wide + 12), row % per_block * step + _LINE * any(rows)
+        axes = sheet.axes(x, y, wide, high)
+        low, top = value_range
+        shown = axes.imshow(cells[row], vmin=low, vmax=top, cmap="viridis", aspect="auto", interpolation="nearest")
+        axes.set_axis_off()
+        sheet.text(x, y - _LINE / 2, rows[row])
+        for line, label in enumerate(labels[row]):
+            sheet.text(x - 6, y + (line + 0.5) * _ROW, label, ha="right", size=8)
+        if row % per_block == per_block - 1 or row == n - 1:
+            sheet.text(x, y + high + 2, f"feature 1 to {features}", va="top", size=8)
+        if row == 0:
+            sheet.bar(shown, blocks * (left + wide + 12), y, min(high, 120))
+    return sheet.figure
+
+
+def labels_of(values: Array) -> list[str]:
+    """Numbers (n,) with equally many decimals, such that the largest has three digits."""
+    finite = np.abs(values[np.isfinite(values)])
+    largest = finite.max() if finite.size and finite.max() > 0 else 1.0
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    return [f"{value:.{decimals}f}" for value in values + 0.0]
+
+
+def zoom_of(width: int) -> float:
+    """Screen pixels per image pixel: a whole number, except for images too wide for one."""
+    return max(1, round(_CELL / width)) if width <= 2 * _CELL else 2 * _CELL / width
+
+
+def _room(labels: Sequence[str]) -> float:
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
+    return 8 + (8 + _CHARACTER * longest if longest else 0)
+
+
+def _fold(rows: int, step: float, block: float) -> tuple[int, int]:
+    """How many blocks stand side by side, and the rows of each."""
+    blocks = 1
+    while math.ceil(rows / blocks) * step > _TALL and (blocks + 1) * block <= _WIDE:
+        blocks += 1
+    return blocks, math.ceil(rows / blocks)

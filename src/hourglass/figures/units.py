@@ -1,0 +1,106 @@
+"""What single units respond to: the maps of convolutional stages, and the inputs that excite a code unit most."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hourglass.figures.canvas import check_channels, show_mosaic, to_numpy
+from hourglass.figures.grid import Sheet, labels_of, sample_grid, zoom_of
+
+_CHANNELS = 12
+_UNITS = 16
+
+
+def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> Figure:
+    """A few inputs, and what each stage of a convolutional encoder makes of them: one block for each stage, a row
+    for each input, a column for each of the first 12 channels, one colour scale for the block.
+
+    Args:
+        x: (n, 1, H, W) or (n, 3, H, W).
+        maps: activations (n, C, h, w) by the stage's name, in order.
+        value_range: the input's values drawn black and white.
+
+    Raises:
+        ValueError: no images, no maps, or maps that don't fit the inputs.
+    """
+    if x.ndim != 4 or not len(x):
+        raise ValueError(f"feature maps need images (n, C, H, W) with n at least 1, got shape {tuple(x.shape)}")
+    if not maps:
+        raise ValueError("feature maps need at least one stage, got none")
+    check_channels("x", x.shape)
+    for name, activations in maps.items():
+        if activations.ndim != 4 or len(activations) != len(x):
+            raise ValueError(f"{name} must be maps ({len(x)}, C, h, w), got {tuple(activations.shape)}")
+    zoom = zoom_of(x.shape[3])
+    n, space, side, high = len(x), 4, round(x.shape[3] * zoom), round(x.shape[2] * zoom)
+    block = n * (high + space) + 30
+    shown_channels = min(_CHANNELS, max(activations.shape[1] for activations in maps.values()))
+    left = 8 + side + 20
+    right = left + shown_channels * (side + space)
+    title = (
+        f"Feature maps of {n} test samples, the first {shown_channels} channels at most, after pooling and activation"
+    )
+    sheet = Sheet(width=right + 70, height=len(maps) * block + 4, title=title)
+    for index, (name, activations) in enumerate(maps.items()):
+        values = to_numpy(activations)
+        channels, height, width = values.shape[1:]
+        drawn = min(channels, _CHANNELS)
+        finite = values[:, :drawn][np.isfinite(values[:, :drawn])]
+        low, top = (min(0.0, finite.min()), max(0.0, finite.max())) if finite.size else (0.0, 1.0)
+        limits = (low, top if top > low else low + 1)
+        start = index * block
+        of = f"{drawn} of {channels} channels" if drawn < channels else f"{channels} channels"
+        sheet.text(left, start + 11, f"{name}: {of} of {height} x {width}")
+        sheet.text(8, start + 11, "input")
+        # Each map is drawn as large as the input, so that places can be compared from stage to stage.
+        down, across = np.arange(high) * height // high, np.arange(side) * width // side
+        for row in range(n):
+            y = start + 22 + row * (high + space)
+            show_mosaic(sheet.axes(8, y, side, high), to_numpy(x[row : row + 1]), columns=1, value_range=value_range)
+            axes = sheet.axes(left, y, drawn * (side + space) - space, high)
+            large = values[row, :drawn, None][..., down[:, None], across]
+            image = show_mosaic(axes, large, columns=drawn, value_range=limits, cmap="viridis", space=space)
+        sheet.bar(image, right + 8, start + 22, n * (high + space) - space)
+    return sheet.figure
+
+
+def most_activating(
+    x: Tensor, code: Tensor, *, count: int, threshold: float, value_range: tuple[float, float]
+) -> Figure:
+    """For each of the most active code units, the inputs that activate it most, with their activation h.
+
+    Units are ordered by their mean |h|; at most 16 are drawn, and none that is dead: never above the threshold.
+
+    Args:
+        x: (n, 1, H, W), (n, 3, H, W) or (n, D).
+        code: (n, code_size), their codes; one that is NaN or infinite activates nothing.
+        count: inputs for each unit, at least 1.
+        threshold: |h| above which a unit counts as active.
+        value_range: the values drawn black and white, or the ends of the colour scale.
+
+    Raises:
+        ValueError: codes that don't fit the inputs, a count out of its range, or inputs that can't be drawn.
+    """
+    if code.ndim != 2 or len(code) != len(x):
+        raise ValueError(f"code must be ({len(x)}, code_size), got {tuple(code.shape)}")
+    if not 1 <= count <= len(x):
+        raise ValueError(f"count must be from 1 to the {len(x)} inputs, got {count}")
+    h = to_numpy(code)
+    finite = np.isfinite(h)
+    strength = np.where(finite, np.abs(h), 0.0)
+    alive = np.flatnonzero((strength > threshold).any(axis=0))
+    units = alive[np.argsort(-strength.mean(axis=0)[alive], kind="stable")][:_UNITS]
+    best = np.argsort(np.where(finite, -h, np.inf)[:, units], axis=0, kind="stable")[:count].T  # (units, count)
+    drawn = f"the {len(units)} most active" if len(units) < len(alive) else f"{len(units)}"
+    return sample_grid(
+        to_numpy(x)[best],
+        title=(
+            f"The {count} of {len(x):,} test samples that activate each unit most, and the activation h: {drawn} of"
+            f" {h.shape[1]} units, {h.shape[1] - len(alive)} dead"
+        ),
+        value_range=value_range,
+        rows=[f"unit {unit + 1}" for unit in units],
+        below=[labels_of(h[chosen, unit]) for chosen, unit in zip(best, units, strict=True)],
+    )

@@ -1,0 +1,87 @@
+"""Which pictures a model has, that they repeat themselves, and that a run records them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hourglass import figures
+from hourglass.callbacks.inside import inside
+from hourglass.compose import compose
+from hourglass.config import compose_config
+from hourglass.training import Learner
+
+ALWAYS = {"filters", "code_map", "code_histogram", "most_activating", "worst", "interpolation"}
+
+
+def learner(*words: str) -> Learner:
+    """A learner whose model has seen no data."""
+    torch.manual_seed(0)
+    config, _ = compose_config(["training.epochs=1", *words])
+    return compose(config).learner.eval()
+
+
+def drawn(*words: str) -> set[str]:
+    return set(inside(learner(*words), code_map="pca"))
+
+
+def test_a_code_of_two_with_a_prior_has_every_picture_but_maps() -> None:
+    words = ["data=digits", "model.code_size=2", "bottleneck=gaussian", "loss.reduction=sum"]
+    assert drawn(*words) == ALWAYS | {"samples", "traversal", "manifold"}
+
+
+def test_a_convolution_has_feature_maps_and_a_large_code_no_traversal() -> None:
+    assert drawn("data=digits", "model=conv", "model.depth=1") == ALWAYS | {"feature_maps"}
+
+
+def test_a_table_has_no_manifold() -> None:
+    assert drawn("data=wine", "model.code_size=2", "loss=mse") == ALWAYS | {"traversal"}
+
+
+def test_colour_images_without_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).integers(0, 256, (60, 3, 8, 8), dtype=np.uint8))
+    pictures = drawn("data=npz", f"data.path={tmp_path}/x.npz", "model=conv", "model.depth=2", "model.code_size=3")
+    assert pictures == ALWAYS | {"feature_maps", "traversal"}
+
+
+def test_a_model_that_is_lost_still_has_its_pictures() -> None:
+    lost = learner("data=digits", "model=conv", "model.depth=1", "model.code_size=2")
+    torch.nn.init.constant_(next(lost.model.parameters()), torch.nan)
+    for figure in inside(lost, code_map="tsne").values():
+        figures.to_array(figure)
+
+
+def test_pictures_repeat_themselves_and_leave_no_trace() -> None:
+    vae = learner("data=digits", "model.code_size=2", "bottleneck=gaussian", "loss.reduction=sum", "noise=masking")
+    state, pixels = torch.get_rng_state(), []
+    for _ in range(2):
+        pictures = inside(vae, code_map="pca")
+        pixels.append({key: figures.to_array(pictures[key]) for key in ("samples", "worst", "traversal")})
+    assert torch.equal(torch.get_rng_state(), state)
+    for key, array in pixels[0].items():
+        np.testing.assert_array_equal(array, pixels[1][key])
+    assert not any(module._forward_hooks for module in vae.model.modules())
+
+
+def test_feature_maps_are_what_the_stages_put_out() -> None:
+    """Against the encoder applied by hand: convolution, pooling, activation."""
+    from hourglass.callbacks.inside import _feature_maps
+
+    conv = learner("data=digits", "model=conv", "model.depth=2", "model.code_size=5")
+    x = conv.data.scaled(conv.data.test.x[:3])
+    with torch.no_grad():
+        maps = _feature_maps(conv, x)
+        first = conv.model.encoder[:3](x)
+        assert torch.equal(maps["stage 1"], first)
+        assert torch.equal(maps["stage 2"], conv.model.encoder[3:6](first))
+    assert list(maps) == ["stage 1", "stage 2"]
+
+
+def test_an_unknown_map_is_refused() -> None:
+    from hourglass.config import build
+    from hourglass.errors import HourglassError
+
+    config, _ = compose_config(["tracking.code_map=umap"])
+    with pytest.raises(HourglassError, match="code_map must be one of pca, tsne, got 'umap'"):
+        build(config.tracking)

@@ -1,0 +1,104 @@
+"""Pictures of codes that no input gave: their pixels, labels and refusals."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hourglass.figures import interpolation, manifold, samples, to_array, traversal
+
+from .reading import drawn, texts
+
+
+def pixels(figure):
+    return [np.ma.getdata(image.get_array()) for image in drawn(figure)]
+
+
+def test_samples_in_rows_of_eight():
+    images = torch.rand(11, 1, 4, 4)
+    figure = samples(images, value_range=(0, 1), caption="Draws")
+    first, second = pixels(figure)
+    assert first.shape == second.shape == (4, 8 * 4 + 7)
+    np.testing.assert_allclose(second[:, 10:14], images[10, 0], rtol=1e-6)
+    assert np.isnan(second[:, 14:]).all()  # nothing where there is no image
+    assert "Draws" in texts(figure)
+
+
+def test_values_that_all_units_share_stand_above_the_columns():
+    images = torch.rand(2, 3, 1, 4, 4)
+    figure = traversal(images, torch.tensor([[-1.0, 0, 1]] * 2), units=[4, 0], value_range=(0, 1), caption="Two units")
+    words = texts(figure)
+    assert sorted(words) == sorted(["Two units", "unit 5", "unit 1", "-1.00", "0.00", "1.00"])
+    np.testing.assert_allclose(pixels(figure)[1][:, 5:9], images[1, 1, 0], rtol=1e-6)
+
+
+def test_values_of_their_own_stand_below_each_image():
+    values = torch.tensor([[-1.0, 0, 1], [2, 3, 4]])
+    figure = traversal(torch.rand(2, 3, 3, 4, 4), values, units=[0, 1], value_range=(0, 1), caption="")
+    assert {"-1.00", "0.00", "1.00", "2.00", "3.00", "4.00"} <= set(texts(figure))
+
+
+def test_a_traversal_of_a_table_is_a_heat_map_for_each_unit():
+    rows = torch.rand(2, 3, 18)
+    figure = traversal(rows, torch.tensor([[0.0, 1, 2], [5, 6, 7]]), units=[0, 1], value_range=(-1, 2), caption="T")
+    images = drawn(figure)
+    np.testing.assert_allclose(images[1].get_array(), rows[1], rtol=1e-6)
+    assert {image.get_clim() for image in images[:2]} == {(-1, 2)}
+    assert {"unit 1", "unit 2", "0.00", "7.00", "feature 1 to 18"} <= set(texts(figure))
+
+
+def test_many_rows_are_folded_into_blocks():
+    values = torch.zeros(16, 5)
+    figure = traversal(torch.rand(16, 5, 1, 28, 28), values, units=range(16), value_range=(0, 1), caption="")
+    height, width, _ = to_array(figure).shape
+    assert height < 900
+    assert width > 600
+    assert len(drawn(figure)) == 16
+
+
+def test_inputs_stand_at_both_ends_of_an_interpolation():
+    first, last, decoded = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4), torch.full((2, 3, 1, 4, 4), 0.5)
+    figure = interpolation(first, decoded, last, value_range=(0, 1))
+    row = pixels(figure)[0][0]
+    np.testing.assert_allclose(row[[0, 5, 10, 15, 20]], [0, 0.5, 0.5, 0.5, 1])
+    assert {"a", "t=0", "t=0.5", "t=1", "b"} <= set(texts(figure))
+    to_array(interpolation(torch.rand(2, 13), torch.rand(2, 4, 13), torch.rand(2, 13), value_range=(0, 1)))
+
+
+def test_the_second_unit_of_a_manifold_grows_upwards():
+    images = torch.zeros(2, 3, 1, 2, 2)
+    images[1, 2] = 1  # the highest value of both
+    figure = manifold(images, torch.tensor([-1.0, 0, 1]), torch.tensor([5.0, 6]), value_range=(0, 1), caption="Plane")
+    (image,) = pixels(figure)
+    np.testing.assert_array_equal(image, [[0, 0, 0, 0, 1, 1]] * 2 + [[0] * 6] * 2)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["6.00", "5.00"]
+    assert axes.get_yticks().tolist() == [0.5, 2.5]
+    assert {"unit 1", "unit 2", "Plane"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 4), (6,)])
+def test_what_is_lost_is_left_blank(shape):
+    images = torch.full((3, 2, *shape), math.nan)
+    to_array(samples(images[0], value_range=(0, 1), caption=""))
+    to_array(traversal(images, torch.full((3, 2), math.nan), units=range(3), value_range=(0, 1), caption=""))
+    to_array(interpolation(images[:, 0], images, images[:, 0], value_range=(0, 1)))
+
+
+def test_wrong_arguments():
+    images = torch.rand(2, 3, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"a manifold needs images .* got \(2, 3, 6\)"):
+        manifold(torch.rand(2, 3, 6), torch.rand(3), torch.rand(2), value_range=(0, 1), caption="")
+    with pytest.raises(ValueError, match=r"a grid of 3 rows and 3 columns, got \(2, 3\)"):
+        manifold(images, torch.rand(3), torch.rand(3), value_range=(0, 1), caption="")
+    with pytest.raises(ValueError, match=r"values and units must fit .* got \(2, 2\) and 2"):
+        traversal(images, torch.rand(2, 2), units=[0, 1], value_range=(0, 1), caption="")
+    with pytest.raises(ValueError, match="samples must have 1 or 3 channels to be drawn, got 2"):
+        samples(torch.rand(2, 2, 4, 4), value_range=(0, 1), caption="")
+    with pytest.raises(ValueError, match=r"n at least 1, got \(0, 1, 4, 4\)"):
+        samples(torch.rand(0, 1, 4, 4), value_range=(0, 1), caption="")
+    with pytest.raises(ValueError, match="at least 2 steps between inputs"):
+        interpolation(images[0], images[:, :1], images[0], value_range=(0, 1))
+    with pytest.raises(ValueError, match=r"images \(C, H, W\) or rows \(D,\), got shape \(4, 4\)"):
+        traversal(images[:, :, 0], torch.rand(2, 3), units=[0, 1], value_range=(0, 1), caption="")
