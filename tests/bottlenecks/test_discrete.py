@@ -85,6 +85,39 @@ def test_soft_categories_lie_on_the_simplex_and_prefer_the_likelier() -> None:
     assert (code[:, 0] > 0.5).float().mean().item() == pytest.approx(0.75, abs=0.02)
 
 
+def test_symbols_of_a_codebook_are_counted_over_all_groups() -> None:
+    bottleneck = quantized().eval()
+    code = bottleneck(torch.tensor([[0.2, 0.1, 3.0, 1.0], [4.0, 0.3, 4.1, 0.0]])).code  # entries 0, 2 and 2, 2
+    assert bottleneck.symbols(code).tolist() == [[1, 0, 3]]
+    bottleneck.active[2:] = 0
+    assert bottleneck.symbols(code * bottleneck.active).tolist() == [[1, 0, 1]]
+    assert bottleneck.prior(3) is None
+
+
+def test_symbols_of_bits() -> None:
+    bottleneck = Binary(code_size=3)
+    code = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    assert bottleneck.symbols(code).tolist() == [[0, 2], [2, 0], [1, 1]]
+    bottleneck.active[0] = 0
+    assert bottleneck.symbols(code * bottleneck.active).tolist() == [[0, 0], [2, 0], [1, 1]]
+
+
+def test_symbols_of_categories_also_while_they_are_soft() -> None:
+    bottleneck = Categorical(code_size=4, categories=2, temperature=1.0, beta=0.0)
+    code = torch.tensor([[0.9, 0.1, 0.0, 1.0], [0.6, 0.4, 0.7, 0.3]])
+    assert bottleneck.symbols(code).tolist() == [[2, 0], [1, 1]]
+
+
+def test_priors_are_even() -> None:
+    torch.manual_seed(0)
+    bits = Binary(code_size=2).prior(20_000)
+    assert set(bits.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(bits.mean(dim=0), torch.full((2,), 0.5), atol=0.02, rtol=0)
+    one_hot = Categorical(code_size=8, categories=4, temperature=1.0, beta=0.0).prior(20_000)
+    assert torch.equal(one_hot.view(-1, 2, 4).sum(dim=2), torch.ones(20_000, 2))
+    torch.testing.assert_close(one_hot.mean(dim=0), torch.full((8,), 0.25), atol=0.02, rtol=0)
+
+
 def test_refused() -> None:
     with pytest.raises(ValueError, match="dimension must divide code_size=4, got 3"):
         quantized(dimension=3)

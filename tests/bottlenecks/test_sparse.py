@@ -1,26 +1,64 @@
 """Sparse codes by selection: what is kept, worked out by hand."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from hourglass.bottlenecks import BatchTopK, JumpReLU, TopK, WinnerTakeAll
 
+
+def top_k(**changed: Any) -> TopK:
+    return TopK(**{"code_size": 4, "k": 2, "k_test": None, "activation": "relu", **changed})
+
+
 A = torch.tensor([[3.0, 1.0, 2.0, -5.0], [0.5, 0.1, -1.0, 0.2]])
 
 
 def test_top_k_keeps_the_largest_of_each_sample() -> None:
-    code = TopK(code_size=4, k=2)(A).code
+    code = top_k(k=2)(A).code
     assert torch.equal(code, torch.tensor([[3.0, 0.0, 2.0, 0.0], [0.5, 0.0, 0.0, 0.2]]))
 
 
 def test_top_k_of_all_units_is_relu() -> None:
-    assert torch.equal(TopK(code_size=4, k=4)(A).code, A.relu())
+    assert torch.equal(top_k(k=4)(A).code, A.relu())
 
 
 def test_top_k_passes_gradients_through_what_it_keeps() -> None:
     a = A.clone().requires_grad_()
-    TopK(code_size=4, k=2)(a).code.sum().backward()
+    top_k(k=2)(a).code.sum().backward()
     assert torch.equal(a.grad, torch.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]]))
+
+
+def test_linear_activations_keep_what_is_negative_too() -> None:
+    bottleneck = top_k(k=3, activation="linear")
+    assert torch.equal(bottleneck(A).code, torch.tensor([[3.0, 1.0, 2.0, 0.0], [0.5, 0.1, 0.0, 0.2]]))
+    assert bottleneck.code_range == (-math.inf, math.inf)
+    assert torch.equal(top_k(k=4, activation="linear")(A).code, A)
+    # An inactive unit's 0 is not taken for larger than the negative values of the others.
+    bottleneck = top_k(k=2, activation="linear")
+    bottleneck.active[0] = 0
+    assert torch.equal(bottleneck(-A[:1]).code, torch.tensor([[0.0, -1.0, 0.0, 5.0]]))
+
+
+def test_more_units_may_be_kept_outside_training() -> None:
+    bottleneck = top_k(k=1, k_test=3)
+    assert (bottleneck.train()(A).code > 0).sum(dim=1).tolist() == [1, 1]
+    assert (bottleneck.eval()(A).code > 0).sum(dim=1).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("make", [lambda: top_k(k=1), lambda: BatchTopK(code_size=4, k=1, momentum=0.9)])
+def test_idle_counts_training_steps_since_a_unit_was_on(make: Callable[[], TopK | BatchTopK]) -> None:
+    bottleneck = make().train()
+    bottleneck.active[3] = 0
+    one, other = torch.tensor([[3.0, 1.0, 0.0, 5.0]]), torch.tensor([[1.0, 3.0, 0.0, 5.0]])
+    counted = [bottleneck(a) and bottleneck.idle.tolist() for a in (one, one, other)]
+    assert counted == [[0, 1, 1, 0], [0, 2, 2, 0], [1, 0, 3, 0]]
+    bottleneck.eval()(one)
+    assert bottleneck.idle.tolist() == [1, 0, 3, 0]
+    assert "idle" in bottleneck.state_dict()
 
 
 def test_batch_top_k_lets_a_sample_have_more_than_another() -> None:
@@ -72,12 +110,16 @@ def test_jump_relu_passes_the_gradient_of_units_that_are_on() -> None:
 @pytest.mark.parametrize("k", [0, 5])
 def test_k_out_of_range(k: int) -> None:
     with pytest.raises(ValueError, match=f"k must be from 1 to code_size=4, got {k}"):
-        TopK(code_size=4, k=k)
+        top_k(k=k)
     with pytest.raises(ValueError, match=f"k must be from 1 to code_size=4, got {k}"):
         BatchTopK(code_size=4, k=k, momentum=0.9)
 
 
 def test_other_numbers_out_of_range() -> None:
+    with pytest.raises(ValueError, match="k_test must be from 1 to code_size=4, got 5"):
+        top_k(k_test=5)
+    with pytest.raises(ValueError, match=r"bottleneck\.activation must be one of linear, .*, got 'step'"):
+        top_k(activation="step")
     with pytest.raises(ValueError, match="momentum must be from 0 to below 1, got 1"):
         BatchTopK(code_size=4, k=1, momentum=1.0)
     with pytest.raises(ValueError, match="share must be above 0 and at most 1, got 0"):

@@ -9,7 +9,7 @@ from torch import nn
 
 from hourglass.bottlenecks import Deterministic
 from hourglass.models import Conv
-from hourglass.models.conv import DoublingConv2d
+from hourglass.models.upsampling import DoublingConv2d
 
 
 def conv(**changed: Any) -> Conv:
@@ -23,6 +23,7 @@ def conv(**changed: Any) -> Conv:
         "kernel_size": 3,
         "upsampling": "nearest",
         "decoder_padding": None,
+        "unit_norm": False,
         "activation": "relu",
         "output_activation": "sigmoid",
         "bottleneck": partial(Deterministic, activation="relu"),
@@ -131,10 +132,59 @@ def test_the_code_of_a_map_is_that_map() -> None:
     assert torch.equal(unflattened.flatten(1), code)
 
 
+def test_unit_norm_of_a_dense_code() -> None:
+    model = conv(code_size=10, unit_norm=True)
+    torch.testing.assert_close(model.decoder[0].weight.norm(dim=0), torch.ones(10))
+    assert count(model) == count(conv(code_size=10))
+
+
+@pytest.mark.parametrize(
+    ("changed", "lengths"),
+    [
+        ({"depth": 2, "widths": [32, 32]}, [6, 4]),
+        ({"depth": 2, "widths": [32, 32], "code_size": 10}, [6, 4, 4]),
+        ({"widths": [16, 8, 4], "decoder_widths": [8, 16, 5]}, [6, 4, 4]),
+        ({"widths": [4] * 3, "upsampling": "transposed", "shape": (3, 9, 7)}, [6, 4, 4]),
+        ({"depth": 0, "widths": None}, [4]),
+        ({"depth": 0, "widths": None, "code_size": 3}, [4, 4]),
+        ({"depth": 1, "widths": None}, [6]),
+    ],
+)
+def test_stages(changed: dict[str, Any], lengths: list[int]) -> None:
+    model = conv(**changed).eval()
+    stages = model.stages()
+    assert [len(stage.parameters) for stage in stages] == lengths
+    assert {id(p) for stage in stages for p in stage.parameters} == {id(p) for p in model.parameters()}
+    z = x = torch.rand(2, *model.shape)
+    for stage in stages:
+        assert stage.decode(stage.encode(z)).shape == z.shape
+        z = stage.encode(z)
+    torch.testing.assert_close(z, model.encode(x))
+    for stage in reversed(stages):
+        z = stage.decode(z)
+    torch.testing.assert_close(z, model(x).reconstruction)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({}, r"decoder_widths must start with \[8, 16\], before a last .* widths \[16, 8, 8\], got \[8, 8, 16\]"),
+        (
+            {"widths": [8, 8, 8], "decoder_padding": ["same", "same", "valid", "same"]},
+            "decoder_padding must be null for a model of stages, got .*",
+        ),
+    ],
+)
+def test_no_stages(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        conv(**changed).stages()
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"shape": (18,)}, r"a convolution needs images \(channels, height, width\), got rows of shape \(18,\);.*"),
+        ({"unit_norm": True}, "unit_norm needs a dense code: set code_size, got null"),
         ({"depth": -1}, r"depth must be from 0 to 5 for images of 28x28 .*, got -1"),
         ({"depth": 6}, r"depth must be from 0 to 5 for images of 28x28 .*, got 6"),
         ({"kernel_size": 2}, "kernel_size must be odd and at least 1, got 2"),

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from hourglass.bottlenecks import Deterministic
+from hourglass.bottlenecks import Deterministic, Gaussian, JumpReLU
 from hourglass.models import MLP
+from hourglass.models.layers import TiedLinear
 from hourglass.models.mlp import taper
 
 
@@ -21,6 +22,8 @@ def mlp(**changed: Any) -> MLP:
         "depth": 0,
         "widths": None,
         "decoder_widths": None,
+        "tied": False,
+        "unit_norm": False,
         "activation": "relu",
         "output_activation": "sigmoid",
         "bottleneck": partial(Deterministic, activation="relu"),
@@ -109,6 +112,71 @@ def test_weights_start_glorot_uniform_and_biases_at_zero() -> None:
     assert not bias.any()
 
 
+def test_tied_weights_are_those_of_the_mirrored_layers() -> None:
+    model = mlp(depth=1, widths=[128], tied=True)
+    # 784*128 + 128 + 128*64 + 64 and the biases 128 + 784
+    assert sum(p.numel() for p in model.parameters()) == 784 * 128 + 128 + 128 * 64 + 64 + 128 + 784
+    down = [layer.weight for layer in model.encoder if isinstance(layer, nn.Linear)]
+    up = [layer.weight for layer in model.decoder if isinstance(layer, TiedLinear)]
+    assert torch.equal(up[0], down[1].T)
+    assert torch.equal(up[1], down[0].T)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_unit_norm_is_that_of_the_code_units_weight_vectors(tied: bool) -> None:
+    model = mlp(depth=1, widths=[128], tied=tied, unit_norm=True, output_activation="linear")
+    torch.testing.assert_close(model.decoder[0].weight.norm(dim=0), torch.ones(64))
+    assert isinstance(model.decoder[2], TiedLinear if tied else nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("changed", "lengths"),
+    [
+        ({}, [4]),
+        ({"depth": 2}, [4, 4, 4]),
+        ({"depth": 2, "tied": True}, [3, 3, 3]),
+        ({"bottleneck": partial(Gaussian, beta=1.0, warmup_steps=0), "depth": 1}, [4, 4]),
+        # the thresholds come last
+        ({"bottleneck": partial(JumpReLU, weight=0.0, threshold=0.1, bandwidth=0.1), "depth": 1}, [4, 5]),
+    ],
+)
+def test_stages(changed: dict[str, Any], lengths: list[int]) -> None:
+    model = mlp(**changed).eval()
+    stages = model.stages()
+    assert [len(stage.parameters) for stage in stages] == lengths
+    assert {id(p) for stage in stages for p in stage.parameters} == {id(p) for p in model.parameters()}
+    z = x = torch.rand(3, 1, 28, 28)
+    for stage in stages:
+        assert stage.decode(stage.encode(z)).shape == z.shape
+        z = stage.encode(z)
+    assert torch.equal(z, model.encode(x))
+    for stage in reversed(stages):
+        z = stage.decode(z)
+    assert torch.equal(z, model(x).reconstruction)
+
+
+def test_a_stage_by_hand() -> None:
+    (stage,) = mlp(shape=(2,), code_size=1, output_activation="linear").stages()
+    with torch.no_grad():
+        for parameter, numbers in zip(
+            stage.parameters, ([[2.0, -1.0]], [0.5], [[3.0], [-2.0]], [0.0, 1.0]), strict=True
+        ):
+            parameter.copy_(torch.tensor(numbers))
+    assert stage.encode(torch.tensor([[1.0, 0.5]])).tolist() == [[2.0]]  # as in test_forward_by_hand
+    assert stage.decode(torch.tensor([[2.0]])).tolist() == [[6.0, -3.0]]
+
+
+def test_what_is_no_mirror_image_has_no_stages() -> None:
+    message = r"decoder_widths must be null or the mirror image \[250, 500\] for a model of stages, got \[300\]"
+    with pytest.raises(ValueError, match=message):
+        mlp(depth=2, widths=[500, 250], decoder_widths=[300]).stages()
+
+
+def test_a_model_for_gradients_has_no_closed_form() -> None:
+    with pytest.raises(ValueError, match="MLP has no closed form, it is trained by gradients"):
+        mlp().solve(torch.rand(3, 1, 28, 28))
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -120,6 +188,14 @@ def test_weights_start_glorot_uniform_and_biases_at_zero() -> None:
         ({"depth": 1, "widths": [0]}, "widths must be at least 1, got \\[0\\]"),
         ({"decoder_widths": [-5]}, "decoder_widths must be at least 1, got \\[-5\\]"),
         ({"depth": 1, "activation": "swish"}, "activation must be one of .*, got 'swish'"),
+        (
+            {"tied": True, "depth": 1, "widths": [128], "decoder_widths": [100]},
+            r"tied needs decoder_widths to be null or the mirror image \[128\], got \[100\]",
+        ),
+        (
+            {"tied": True, "bottleneck": partial(Gaussian, beta=1.0, warmup_steps=0)},
+            "tied needs a bottleneck that takes one value for each of the 64 code units, but Gaussian takes 128",
+        ),
         ({"output_activation": "swish"}, "output_activation must be one of .*, got 'swish'"),
     ],
 )

@@ -39,7 +39,7 @@ class Bottleneck(nn.Module):
     active: Tensor
     """(code_size,): 1 for a unit in use, 0 for one that only pads a stack of models of different sizes."""
 
-    idle: Tensor | None = None
+    idle: Tensor | None
     """(code_size,): training steps since each unit was last on; None where the bottleneck doesn't count them."""
 
     per_sample = False
@@ -53,6 +53,7 @@ class Bottleneck(nn.Module):
         self.inputs = inputs
         self.code_range = code_range
         self.register_buffer("active", torch.ones(code_size), persistent=False)
+        self.register_buffer("idle", None)
 
     @abstractmethod
     def forward(self, a: Tensor) -> Bottled:
@@ -65,6 +66,11 @@ class Bottleneck(nn.Module):
 
     def prior(self, count: int) -> Tensor | None:  # noqa: ARG002
         """Codes (count, code_size) drawn from the prior; None for a code that has none."""
+        return None
+
+    def posterior(self, a: Tensor) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        """Encoder outputs (B, inputs) to mean and log variance, each (B, code_size), of the normal distribution that
+        the code is drawn from; None for a code that isn't."""
         return None
 
     def draws(self, a: Tensor, count: int) -> Draws | None:  # noqa: ARG002

@@ -21,7 +21,8 @@ class VectorQuantized(Bottleneck):
 
         h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda mean_g |a_g - sg(h_g)|^2
 
-    Vectors that nobody has chosen for a while are put back onto groups of the current batch.
+    Vectors that nobody has chosen for a while are put back onto groups of the current batch. There is no prior to draw
+    from: entries drawn evenly and one by one are not what an encoder gives; the reference learns a second model of it.
 
     References: Neural discrete representation learning (van den Oord et al., 2017), with moving averages; Jukebox
     (Dhariwal et al., 2020) for the revival.
@@ -80,13 +81,19 @@ class VectorQuantized(Bottleneck):
     def _follow(self, groups: Tensor, chosen: Tensor) -> None:
         picked = F.one_hot(chosen, len(self.codebook)).to(groups.dtype)  # (B groups, K)
         self.counts.lerp_(picked.sum(dim=0), 1 - self.decay)
-        self.sums.lerp_(picked.T @ groups, 1 - self.decay)
+        with torch.autocast(groups.device.type, enabled=False):  # running sums, with 32 bits
+            self.sums.lerp_(picked.T @ groups, 1 - self.decay)
         self.codebook.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
         dead = self.counts < self.revive_below
         places = groups[torch.randint(len(groups), (len(self.codebook),), device=groups.device)]
         self.codebook.copy_(torch.where(dead.unsqueeze(1), places, self.codebook))
         self.sums.copy_(torch.where(dead.unsqueeze(1), places, self.sums))
         self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))
+
+    def symbols(self, code: Tensor) -> Tensor:
+        """See `Bottleneck.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
+        used = self.active.view(-1, self.dimension)[:, 0] > 0
+        return self.choices(code)[:, used].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: the code is piecewise constant."""
@@ -112,6 +119,15 @@ class Binary(Bottleneck):
         p = a.sigmoid()
         bits = torch.bernoulli(p) if self.training else (p > 0.5).to(p.dtype)
         return Bottled((p + (bits - p).detach()) * self.active, {})
+
+    def prior(self, count: int) -> Tensor:
+        """Fair bits, (count, code_size); inactive ones are 0."""
+        return torch.bernoulli((0.5 * self.active).expand(count, -1))
+
+    def symbols(self, code: Tensor) -> Tensor:
+        """See `Bottleneck.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
+        ones = (code > 0.5).sum(dim=0)
+        return torch.stack([len(code) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: the code is piecewise constant."""
@@ -163,6 +179,17 @@ class Categorical(Bottleneck):
         else:
             soft = F.one_hot(logits.argmax(dim=2), self.categories).to(logits.dtype)
         return Bottled(soft.reshape_as(a) * self.active, {"kl": self.beta * divergence.sum(dim=1).mean()})
+
+    def prior(self, count: int) -> Tensor:
+        """One-hot groups of evenly drawn categories, (count, code_size); inactive units are 0."""
+        groups = self.code_size // self.categories
+        chosen = torch.randint(self.categories, (count, groups), device=self.active.device)
+        return F.one_hot(chosen, self.categories).flatten(1) * self.active
+
+    def symbols(self, code: Tensor) -> Tensor:
+        """See `Bottleneck.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
+        chosen = code.reshape(len(code), -1, self.categories).argmax(dim=2)
+        return F.one_hot(chosen, self.categories).sum(dim=0) * (self.active > 0).view(-1, self.categories)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: the units of a group depend on each other."""

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 
 
 class Gaussian(Bottleneck):
@@ -57,6 +57,23 @@ class Gaussian(Bottleneck):
             return Bottled(mean, {"kl": kl})
         draw = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         return Bottled(draw * self.active, {"kl": kl})
+
+    def prior(self, count: int) -> Tensor:
+        """Draws (count, code_size) of N(0, 1); inactive units are 0."""
+        return torch.randn(count, self.code_size, device=self.active.device) * self.active
+
+    def draws(self, a: Tensor, count: int) -> Draws:
+        """`count` draws for each of the encoder outputs (B, 2 code_size), with
+
+            log p(z) = -1/2 sum_j (z_j^2 + ln 2 pi),   log q(z | x) = -1/2 sum_j (e_j^2 + v_j + ln 2 pi)
+
+        summed over active units."""
+        mean, log_variance = self.posterior(a)
+        e = torch.randn(count, *mean.shape, dtype=mean.dtype, device=mean.device) * self.active
+        z = mean + (0.5 * log_variance).exp() * e
+        constant = math.log(2 * math.pi) * self.active.sum()
+        log_prior = -0.5 * (z.square().sum(dim=2) + constant)
+        return Draws(z, log_prior, -0.5 * ((e.square() + log_variance).sum(dim=2) + constant))
 
     def _beta(self) -> Tensor:
         if not self.warmup_steps:

@@ -1,12 +1,13 @@
 """Codes that are sparse by construction: a selection of the units instead of a penalty on all.
 
-With rectified activations p = relu(a), a unit is kept where it is among the largest,
+With activations p = s(a), rectified ones if nothing else is said, a unit is kept where it is among the largest,
 
     top_k             of its sample: the k largest of each row
     batch_top_k       of the batch: the B k largest of all
     winner_take_all   of its unit: the share s B largest of each column, so that no unit dies
 
-and zero elsewhere; gradients flow through what is kept.
+and zero elsewhere; gradients flow through what is kept. The first two count for how many training steps each unit
+has been `idle`, so that a penalty can bring it back.
 """
 
 import math
@@ -14,29 +15,46 @@ import math
 import torch
 from torch import Tensor
 
+from hourglass.activations import activation as build_activation
+from hourglass.activations import activation_range
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.deterministic import KEY
 
 
 class TopK(Bottleneck):
     """A k-sparse code: of each sample the k largest activations.
 
-    References: k-sparse autoencoders (Makhzani & Frey, 2013); Scaling and evaluating sparse autoencoders (Gao et al.,
-    2024).
+    References: k-sparse autoencoders (Makhzani & Frey, 2013), with linear activations and more units in the test than
+    in training; Scaling and evaluating sparse autoencoders (Gao et al., 2024), with rectified ones.
 
     Args:
         code_size: number of code units.
         k: units kept per sample, from 1 to code_size.
+        k_test: units kept outside training, from 1 to code_size; null: k.
+        activation: name of the activation s.
     """
 
-    def __init__(self, *, code_size: int, k: int) -> None:
-        super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
-        self.k = _kept(k, code_size)
+    idle: Tensor
+
+    def __init__(self, *, code_size: int, k: int, k_test: int | None, activation: str) -> None:
+        low, high = activation_range(activation, key=KEY)
+        super().__init__(code_size=code_size, inputs=code_size, code_range=(min(low, 0.0), max(high, 0.0)))
+        self.k = _kept("k", k, code_size)
+        self.k_test = self.k if k_test is None else _kept("k_test", k_test, code_size)
+        self.activation = build_activation(activation, key=KEY)
+        self.register_buffer("idle", torch.zeros(code_size, dtype=torch.int64))
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
-        p = a.relu() * self.active
-        values, units = p.topk(self.k, dim=1)
-        return Bottled(torch.zeros_like(p).scatter(1, units, values), {})
+        p = self.activation(a)
+        # An inactive unit is never among the largest, not even where all others are negative.
+        rank = p.detach().masked_fill(self.active == 0, -math.inf)
+        units = rank.topk(self.k if self.training else self.k_test, dim=1).indices
+        kept = p.gather(1, units) * self.active[units]
+        code = torch.zeros_like(p).scatter(1, units, kept)
+        if self.training:
+            _count_idle(self.idle, code, self.active)
+        return Bottled(code, {})
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: which unit is kept depends on the others."""
@@ -57,15 +75,17 @@ class BatchTopK(Bottleneck):
         momentum: share of the old running threshold that a step keeps, from 0 to below 1.
     """
 
+    idle: Tensor
     threshold: Tensor
 
     def __init__(self, *, code_size: int, k: int, momentum: float) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
-        self.k = _kept(k, code_size)
+        self.k = _kept("k", k, code_size)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
         self.momentum = momentum
         self.register_buffer("threshold", torch.tensor(-1.0))  # below zero: no step has been made
+        self.register_buffer("idle", torch.zeros(code_size, dtype=torch.int64))
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
@@ -77,7 +97,9 @@ class BatchTopK(Bottleneck):
             smallest = values[-1].to(self.threshold)
             mixed = self.momentum * self.threshold + (1 - self.momentum) * smallest
             self.threshold.copy_(torch.where(self.threshold < 0, smallest, mixed))
-        return Bottled(torch.zeros_like(p).flatten().scatter(0, places, values).view_as(p), {})
+        code = torch.zeros_like(p).flatten().scatter(0, places, values).view_as(p)
+        _count_idle(self.idle, code, self.active)
+        return Bottled(code, {})
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: which unit is kept depends on the others."""
@@ -161,11 +183,16 @@ class JumpReLU(Bottleneck):
 class _Step(torch.autograd.Function):
     """H(a - t) with the kernel's gradient for t, and none for a."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, a: Tensor, t: Tensor, bandwidth: float) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(a, t)
-        ctx.bandwidth = bandwidth
+    def forward(a: Tensor, t: Tensor, bandwidth: float) -> Tensor:  # noqa: ARG004
         return (a > t).to(a.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG004
+        a, t, ctx.bandwidth = inputs
+        ctx.save_for_backward(a, t)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[None, Tensor, None]:  # type: ignore[no-untyped-def]
@@ -174,7 +201,14 @@ class _Step(torch.autograd.Function):
         return None, -(near * gradient).sum(dim=0) / ctx.bandwidth, None
 
 
-def _kept(k: int, code_size: int) -> int:
+@torch.no_grad()
+def _count_idle(idle: Tensor, code: Tensor, active: Tensor) -> None:
+    """One more step for the active units that are zero in all codes (B, code_size) of a training step, 0 for others."""
+    on = (code != 0).any(dim=0) | (active == 0)
+    idle.copy_(torch.where(on, 0, idle + 1))
+
+
+def _kept(key: str, k: int, code_size: int) -> int:
     if not 1 <= k <= code_size:
-        raise ValueError(f"k must be from 1 to code_size={code_size}, got {k}")
+        raise ValueError(f"{key} must be from 1 to code_size={code_size}, got {k}")
     return k

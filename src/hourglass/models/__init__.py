@@ -1,7 +1,8 @@
 """Models: how encoder and decoder are built. `autoencoder` is the contract, the rest are families."""
 
 from hourglass.models.autoencoder import Autoencoder, Output, Stage
+from hourglass.models.closed_form import PCA, Identity, Mean
 from hourglass.models.conv import Conv
 from hourglass.models.mlp import MLP
 
-__all__ = ["MLP", "Autoencoder", "Conv", "Output", "Stage"]
+__all__ = ["MLP", "PCA", "Autoencoder", "Conv", "Identity", "Mean", "Output", "Stage"]

@@ -11,7 +11,8 @@ Nothing here knows how a model is trained, configured or tracked.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -42,7 +43,8 @@ class Stage(NamedTuple):
     decode: Callable[[Tensor], Tensor]
     """Those activations back to what the stage was given."""
     parameters: Sequence[nn.Parameter]
-    """The weights of both."""
+    """The weights of both, in order: the encoder's weight and bias, the decoder's; a tied decoder has only its bias.
+    Parameters of the bottleneck come last."""
 
 
 class Autoencoder(nn.Module):
@@ -89,7 +91,9 @@ class Autoencoder(nn.Module):
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to reconstructions (B, *shape)."""
-        preactivation = self.decoder(code)
+        return self._finish(self.decoder(code))
+
+    def _finish(self, preactivation: Tensor) -> Tensor:
         # Under autocast the last layer answers in bfloat16, whose sigmoid knows no value between 0.996
         # and 1: the activation and the loss are always computed with 32 bits or more.
         wide = torch.promote_types(preactivation.dtype, torch.float32)
@@ -109,6 +113,29 @@ class Autoencoder(nn.Module):
             ValueError: the decoder doesn't mirror the encoder layer by layer.
         """
         raise ValueError(f"{type(self).__name__} can't be taken apart into stages")
+
+    def _cut(self, encoder: Sequence[int], decoder: Sequence[int]) -> list[Stage]:
+        """Stages from the number of modules that each has in the encoder and, from the code on, in the decoder."""
+        encoders, decoders = list(_parts(self.encoder, encoder)), list(_parts(self.decoder, decoder))[::-1]
+        stages = [
+            Stage(encode, decode, [*encode.parameters(), *decode.parameters()])
+            for encode, decode in zip(encoders, decoders, strict=True)
+        ]
+        outer, inner = decoders[0], encoders[-1]
+        stages[0] = stages[0]._replace(decode=lambda h: self._finish(outer(h)))
+        stages[-1] = stages[-1]._replace(
+            encode=lambda a: self.bottleneck(inner(a)).code,
+            parameters=[*stages[-1].parameters, *self.bottleneck.parameters()],
+        )
+        return stages
+
+    def solve(self, x: Tensor) -> None:  # noqa: ARG002
+        """Set the weights from training samples (N, *shape), as a data set stores them (see `hourglass.pca.PCA`).
+
+        Raises:
+            ValueError: the model has no closed form, or there are too few samples.
+        """
+        raise ValueError(f"{type(self).__name__} has no closed form, it is trained by gradients: training=backprop")
 
     @abstractmethod
     def squared_jacobian(self, x: Tensor) -> Tensor:
@@ -134,6 +161,12 @@ def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Ten
     group = max(1, 64_000_000 // (code_size * x[0].numel()))
     result: Tensor = torch.func.vmap(norm, chunk_size=group)(x)
     return result
+
+
+def _parts(modules: nn.Module, lengths: Sequence[int]) -> Iterator[nn.Sequential]:
+    children = list(modules.children())
+    for end, length in zip(accumulate(lengths), lengths, strict=True):
+        yield nn.Sequential(*children[end - length : end])
 
 
 def _glorot(module: nn.Module) -> None:

@@ -15,12 +15,13 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
+from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian
+from hourglass.models.layers import UnitNormLinear
+from hourglass.models.upsampling import DoublingConv2d, Up
 
 UPSAMPLINGS = ("nearest", "transposed")
 PADDINGS = ("same", "valid")
@@ -52,6 +53,7 @@ class Conv(Autoencoder):
         upsampling: `nearest` repeats each value 2x2 after the convolution; `transposed` makes convolution and
             doubling one transposed convolution with stride 2.
         decoder_padding: `same` or `valid` for each of the decoder's depth + 1 convolutions; null: all `same`.
+        unit_norm: whether the decoder's weight vector of each unit of a dense code has norm 1, see `UnitNormLinear`.
         activation: activation of the stages.
         output_activation: activation of the reconstruction.
         bottleneck: builds the bottleneck from the code size.
@@ -72,6 +74,7 @@ class Conv(Autoencoder):
         kernel_size: int,
         upsampling: Literal["nearest", "transposed"],
         decoder_padding: Sequence[Literal["same", "valid"]] | None,
+        unit_norm: bool,
         activation: str,
         output_activation: str,
         bottleneck: Callable[..., Bottleneck],
@@ -118,6 +121,8 @@ class Conv(Autoencoder):
                 f"code_size must be from 1 to {features}, the values of the last stage's"
                 f" {'x'.join(map(str, code_shape))} map, or null for the map itself, got {code_size}"
             )
+        if unit_norm and code_size is None:
+            raise ValueError("unit_norm needs a dense code: set code_size, got null")
         neck = bottleneck(code_size=features if code_size is None else code_size)
 
         encoder: list[nn.Module] = []
@@ -144,8 +149,9 @@ class Conv(Autoencoder):
                 )
         else:
             encoder += [nn.Flatten(), nn.Linear(features, neck.inputs)]
+            dense = nn.Linear(code_size, features)
             decoder += [
-                nn.Linear(code_size, features),
+                UnitNormLinear(dense) if unit_norm else dense,
                 build_activation(activation),
                 nn.Unflatten(1, code_shape),
             ]
@@ -153,7 +159,7 @@ class Conv(Autoencoder):
         exact = all(padding == "same" for padding in paddings)
         channels_before, size = code_shape[0], sizes[-1]
         for stage, (after, target) in enumerate(zip(mirrored, sizes[-2::-1] if depth else [], strict=True)):
-            up = _Up(
+            up = Up(
                 before=channels_before,
                 after=after,
                 size=size,
@@ -186,85 +192,32 @@ class Conv(Autoencoder):
         )
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
+        self.depth, self.dense = depth, code_size is not None
+        self.widths, self.decoder_widths, self.decoder_padding = stages, mirrored, paddings
+
+    def stages(self) -> list[Stage]:
+        """See `Autoencoder.stages`: a stage for each halving, and one for a dense code.
+
+        The decoder has a convolution more than the encoder, in the outermost stage: so what comes out of each stage
+        has the channels that went in if decoder_widths is the mirror image shifted by one. For widths [16, 8, 8] that
+        is [8, 16, n] with any n.
+        """
+        fitting = self.widths[:-1][::-1]
+        if self.decoder_widths[:-1] != fitting:
+            raise ValueError(
+                f"decoder_widths must start with {fitting}, before a last one of any size, for a model of stages of"
+                f" widths {self.widths}, got {self.decoder_widths}"
+            )
+        if any(padding != "same" for padding in self.decoder_padding):
+            raise ValueError(f"decoder_padding must be null for a model of stages, got {self.decoder_padding}")
+        encoder = [3] * self.depth or [2]  # convolution, pooling and activation, or what flattens the code
+        decoder = [1] * len(encoder)
+        decoder[-1] += 1 if self.depth else 0  # the last convolution
+        if self.dense:  # flatten, linear; linear, activation, unflatten
+            return self._cut([*encoder, 2], [3, *decoder])
+        decoder[0] += 1  # unflatten
+        return self._cut(encoder, decoder)
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """See `Autoencoder.squared_jacobian`; exact, by differentiation."""
         return exact_squared_jacobian(self.encode, x)
-
-
-class _Up(nn.Module):
-    """One stage of the decoder: convolve, activate, double, and cut to `crop` (height, width) if given."""
-
-    def __init__(
-        self,
-        *,
-        before: int,
-        after: int,
-        size: tuple[int, int],
-        kernel_size: int,
-        upsampling: str,
-        padding: str,
-        activation: str,
-        crop: tuple[int, int] | None,
-    ) -> None:
-        super().__init__()
-        margin = kernel_size // 2 if padding == "same" else 0
-        lost = 2 * (kernel_size // 2 - margin)
-        doubled = (2 * (size[0] - lost), 2 * (size[1] - lost))
-        self.size = crop or doubled  # height and width after this stage
-        self.cuts = self.size != doubled
-        self.transposed = upsampling == "transposed"
-        self.repeats = not self.transposed
-        self.convolution: nn.Module
-        if self.transposed:
-            if padding == "valid":
-                raise ValueError("decoder_padding valid goes with upsampling nearest, got transposed")
-            self.convolution = nn.ConvTranspose2d(
-                before, after, kernel_size, stride=2, padding=margin, output_padding=1
-            )
-        else:
-            self.convolution = nn.Conv2d(before, after, kernel_size, padding=margin)
-        self.activation = build_activation(activation)
-
-    def forward(self, c: Tensor) -> Tensor:
-        c = self.activation(self.convolution(c))
-        if self.repeats:
-            c = F.interpolate(c, scale_factor=2, mode="nearest")
-        return c[:, :, : self.size[0], : self.size[1]] if self.cuts else c
-
-
-class DoublingConv2d(nn.Conv2d):
-    """The convolution of an image doubled by repetition: conv(up(c)), computed without making up(c).
-
-    Of a doubled image each kernel tap meets a value that its neighbour may meet too, so that for each of the four
-    positions (a, b) of a pixel within its 2x2 block the kernel amounts to a smaller one on the small image,
-
-        up-conv(c)[2i + a, 2j + b] = sum_mn  (P_a w P_b^T)[m, n]  c[i + m - s, j + n - s]
-
-    where P_a (2s + 1, k) adds the taps that fall on the same value. The same function with less work and memory:
-    the weights are those of the plain convolution, and results agree to rounding.
-
-    Args:
-        before: channels of the small image.
-        after: channels of the doubled one.
-        kernel_size: side k of the kernel; odd. The image is padded with zeros to keep its size.
-    """
-
-    phases: Tensor
-
-    def __init__(self, before: int, after: int, kernel_size: int) -> None:
-        super().__init__(before, after, kernel_size, padding="same")
-        radius = kernel_size // 2
-        self.reach = (radius + 1) // 2  # s
-        phases = torch.zeros(2, 2 * self.reach + 1, kernel_size)
-        for phase in range(2):
-            for tap in range(kernel_size):
-                phases[phase, (phase + tap - radius) // 2 + self.reach, tap] = 1
-        self.register_buffer("phases", phases, persistent=False)
-
-    def forward(self, c: Tensor) -> Tensor:
-        """(B, before, H, W) to (B, after, 2H, 2W)."""
-        small = torch.einsum("amk,bnl,ockl->oabcmn", self.phases, self.phases, self.weight)
-        small = small.flatten(0, 2)  # (4 after, before, 2s + 1, 2s + 1)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(c, small, bias, padding=self.reach), 2)

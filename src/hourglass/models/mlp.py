@@ -4,18 +4,20 @@ With layers l = 1..depth of widths n_l, the encoder is
 
     a_0 = x,    a_l = s(W_l a_{l-1} + b_l),    h = bottleneck(W a_depth + b)
 
-and the decoder the same in reverse order, with the output activation at its end.
+and the decoder the same in reverse order, with the output activation at its end. Its weights are its own, or the
+encoder's transposed (`tied`).
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
+from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian
+from hourglass.models.layers import TiedLinear, UnitNormLinear
 
 
 class MLP(Autoencoder):
@@ -35,12 +37,14 @@ class MLP(Autoencoder):
         depth: hidden layers of the encoder, at least 0.
         widths: units of each hidden layer of the encoder, `depth` of them; null: a geometric taper.
         decoder_widths: units of each hidden layer of the decoder, as many as one likes; null: the mirror image.
+        tied: whether each layer of the decoder uses the transposed weight of the one that it mirrors, see `TiedLinear`.
+        unit_norm: whether the decoder's weight vector of each code unit has norm 1, see `UnitNormLinear`.
         activation: activation of the hidden layers.
         output_activation: activation of the reconstruction.
         bottleneck: builds the bottleneck from the code size.
 
     Raises:
-        ValueError: a number out of its range, or widths that don't fit the depth.
+        ValueError: a number out of its range, widths that don't fit the depth, or tied weights without a mirror image.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class MLP(Autoencoder):
         depth: int,
         widths: Sequence[int] | None,
         decoder_widths: Sequence[int] | None,
+        tied: bool,
+        unit_norm: bool,
         activation: str,
         output_activation: str,
         bottleneck: Callable[..., Bottleneck],
@@ -71,14 +77,42 @@ class MLP(Autoencoder):
             if any(width < 1 for width in values):
                 raise ValueError(f"{key} must be at least 1, got {values}")
         neck = bottleneck(code_size=code_size)
+        if tied and mirrored != hidden[::-1]:
+            raise ValueError(f"tied needs decoder_widths to be null or the mirror image {hidden[::-1]}, got {mirrored}")
+        if tied and neck.inputs != code_size:
+            raise ValueError(
+                f"tied needs a bottleneck that takes one value for each of the {code_size} code units,"
+                f" but {type(neck).__name__} takes {neck.inputs}"
+            )
+        down = [nn.Linear(*sizes) for sizes in pairwise([inputs, *hidden, neck.inputs])]
+        up: list[nn.Linear] | list[TiedLinear] = (
+            [TiedLinear(layer) for layer in reversed(down)]
+            if tied
+            else [nn.Linear(*sizes) for sizes in pairwise([code_size, *mirrored, inputs])]
+        )
+        first = UnitNormLinear(up[0]) if unit_norm else up[0]
+        encoder, decoder = _with_activations(down, activation), _with_activations([first, *up[1:]], activation)
+        encoder[0].insert(0, nn.Flatten())
+        decoder[-1].append(nn.Unflatten(1, shape))
         super().__init__(
             shape=shape,
-            encoder=nn.Sequential(nn.Flatten(), *_layers([inputs, *hidden, neck.inputs], activation)),
+            encoder=nn.Sequential(*chain(*encoder)),
             bottleneck=neck,
-            decoder=nn.Sequential(*_layers([code_size, *mirrored, inputs], activation), nn.Unflatten(1, shape)),
+            decoder=nn.Sequential(*chain(*decoder)),
             output_activation=output_activation,
         )
         self.depth = depth
+        self.widths, self.decoder_widths = hidden, mirrored
+        self._lengths = [len(stage) for stage in encoder], [len(stage) for stage in decoder]
+
+    def stages(self) -> list[Stage]:
+        """See `Autoencoder.stages`: a stage for each hidden layer, and one for the code."""
+        if self.decoder_widths != self.widths[::-1]:
+            raise ValueError(
+                f"decoder_widths must be null or the mirror image {self.widths[::-1]} for a model of stages,"
+                f" got {self.decoder_widths}"
+            )
+        return self._cut(*self._lengths)
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """See `Autoencoder.squared_jacobian`; without hidden layers in closed form (Rifai et al., 2011):
@@ -101,9 +135,6 @@ def taper(inputs: int, code_size: int, depth: int) -> list[int]:
     return [max(1, round(inputs * factor**layer)) for layer in range(1, depth + 1)]
 
 
-def _layers(sizes: Sequence[int], activation: str) -> list[nn.Module]:
-    """Linear layers through `sizes`, with the activation between them but not at the end."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), build_activation(activation)]
-    return layers[:-1]
+def _with_activations(layers: Sequence[nn.Module], activation: str) -> list[list[nn.Module]]:
+    """Each layer with the activation after it, but for the last."""
+    return [*([layer, build_activation(activation)] for layer in layers[:-1]), [layers[-1]]]

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
+from hourglass.sweeps.settings import Slot
+
 PRELOAD = ("hourglass.train", "hourglass.tracking.run", "hourglass.tracking.model", "mlflow", "sklearn.linear_model")
 _PATIENCE = 20.0  # seconds that a process has to record its end before it is killed
 
@@ -33,8 +35,8 @@ class Outcome(NamedTuple):
     """The traceback of an exception; empty otherwise."""
 
 
-def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: int, threads: int) -> Iterator[Outcome]:
-    """Call `function(argument)` for each argument, `slots` at a time, and yield the outcomes as they come.
+def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Sequence[Slot]) -> Iterator[Outcome]:
+    """Call `function(argument)` for each argument, one at a time in each slot, and yield the outcomes as they come.
 
     Whatever ends the iteration, Ctrl-C as well, ends the jobs that still run: they get SIGTERM, and time to say so in
     their runs.
@@ -42,32 +44,34 @@ def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: in
     Args:
         function: importable from its module.
         arguments: anything that can be pickled.
-        slots: jobs at a time, at least 1.
-        threads: that torch uses in each job, at least 1.
+        slots: where jobs run, at least one.
     """
-    for key, value in (("slots", slots), ("threads", threads)):
-        if value < 1:
-            raise ValueError(f"{key} must be at least 1, got {value}")
+    if not slots:
+        raise ValueError("slots must hold at least one place, got none")
+    free = list(slots)[::-1]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
     waiting = list(enumerate(arguments))[::-1]
-    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    running: dict[Connection, tuple[int, BaseProcess, Slot]] = {}
     # A child reads from this pipe until its writing end, which only this process holds, closes.
     alive, held = context.Pipe(duplex=False)
     try:
         while waiting or running:
-            while waiting and len(running) < slots:
-                index, argument = waiting.pop()
+            while waiting and free:
+                (index, argument), slot = waiting.pop(), free.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(sender, alive, threads, function, argument))
+                process: BaseProcess = context.Process(target=_child, args=(sender, alive, slot, function, argument))
                 process.start()
                 sender.close()
-                running[receiver] = (index, process)
+                running[receiver] = (index, process, slot)
             ended = wait(list(running))
             for receiver in [each for each in running if each in ended]:
-                yield _outcome(*running.pop(receiver), receiver)
+                index, process, slot = running.pop(receiver)
+                outcome = _outcome(index, process, receiver)
+                free.append(slot)
+                yield outcome
     finally:
-        _end([process for _, process in running.values()])
+        _end([process for _, process, _ in running.values()])
         held.close()
 
 
@@ -93,13 +97,15 @@ def _end(processes: Sequence[BaseProcess]) -> None:
             process.join()
 
 
-def _child(sender: Connection, alive: Connection, threads: int, function: Callable[..., Any], argument: Any) -> None:
+def _child(sender: Connection, alive: Connection, slot: Slot, function: Callable[..., Any], argument: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_die_with_parent, args=(alive,), daemon=True).start()
+    if slot.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu  # before CUDA starts
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(slot.threads)
     try:
         sender.send((function(argument), None, ""))
     except BaseException as error:

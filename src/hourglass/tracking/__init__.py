@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hourglass.tracking.patience import TrackingUnavailable
     from hourglass.tracking.processes import reap
     from hourglass.tracking.run import Run
-    from hourglass.tracking.store import prepare, resolve_uri
+    from hourglass.tracking.store import prepare, resolve_uri, search_runs
 
 _HOME = {
     "Run": "run",
@@ -26,6 +26,7 @@ _HOME = {
     "prepare": "store",
     "reap": "processes",
     "resolve_uri": "store",
+    "search_runs": "store",
     "serve": "dashboard",
 }
 
@@ -38,6 +39,7 @@ __all__ = [
     "prepare",
     "reap",
     "resolve_uri",
+    "search_runs",
     "serve",
 ]
 

@@ -93,11 +93,25 @@ class Run:
         tags = run.tags
         if run.status == "RUNNING" and is_alive(tags):
             raise HourglassError(f"run {run_id} cannot be resumed: process {tags['pid']} is still writing it")
-        run._send(run._client.update_run, run.id, status="RUNNING")
-        run.set_tags(identity())
-        if "failure" in tags:
-            run._send(run._client.delete_tag, run.id, "failure")
+        run._reopen(tags)
         return run
+
+    @classmethod
+    def join(cls, run_id: str, *, uri: str | None) -> Self:
+        """Opens a run again, RUNNING, also beside another process that has it open: a study's, of two terminals.
+
+        Raises:
+            HourglassError: no such run (see ``find``).
+        """
+        run = cls.find(run_id, uri)
+        run._reopen(run.tags)
+        return run
+
+    def _reopen(self, tags: dict[str, str]) -> None:
+        self._send(self._client.update_run, self.id, status="RUNNING")
+        self.set_tags(identity())
+        if "failure" in tags:
+            self._send(self._client.delete_tag, self.id, "failure")
 
     @classmethod
     def find(cls, reference: str, uri: str | None) -> Self:

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,40 @@ def open_client(uri: str) -> Any:
     else:
         _schema_version(path)  # MLflow itself would retry on a broken file for minutes
     return _mlflow().MlflowClient(uri, registry_uri=uri)
+
+
+def search_runs(uri: str, experiment: str | None, condition: str) -> list[Any]:
+    """MLflow's own records of the runs that meet a condition in its search syntax, latest first.
+
+    Args:
+        uri: the resolved tracking URI.
+        experiment: name of an experiment; None: all.
+        condition: as MLflow's search takes it.
+    """
+    client = open_client(uri)
+    places = [
+        each.experiment_id for each in client.search_experiments() if experiment is None or each.name == experiment
+    ]
+    if not places:
+        return []
+    runs: list[Any] = []
+    token = None
+    while True:
+        page = patiently(
+            partial(
+                client.search_runs,
+                places,
+                condition,
+                max_results=1000,
+                order_by=["start_time DESC"],
+                page_token=token,
+            ),
+            uri,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
 
 
 def experiment_id(client: Any, uri: str, name: str) -> str:

@@ -1,0 +1,54 @@
+"""A study: the run that is the parent of a sweep's runs, and what it has finished already."""
+
+from collections.abc import Mapping, Sequence
+
+from hourglass.sweeps.jobs import Trained
+from hourglass.tracking import Run, search_runs
+
+
+def open_study(
+    *, uri: str, experiment: str, name: str, identity: str, axes: Mapping[str, Sequence[str]]
+) -> tuple[Run, dict[str, Trained]]:
+    """The run of a study, new or taken up again, and the jobs it has finished, by key.
+
+    Args:
+        uri: the resolved tracking URI.
+        experiment: name of the MLflow experiment.
+        name: of the study.
+        identity: hash of what all its jobs share, by which it is found again.
+        axes: what it varies.
+    """
+    tags = {"kind": "study", "study": name, "study_id": identity}
+    tags |= {f"axis.{key}": ", ".join(values) for key, values in axes.items()}
+    known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")
+    if known:
+        run = Run.join(known[0].info.run_id, uri=uri)
+        earlier = {key: known[0].data.tags.get(f"axis.{key}", "") for key in axes}
+        run.set_tags({**tags, **{f"axis.{key}": _joined(earlier[key], values) for key, values in axes.items()}})
+        return run, finished(run.id, uri=uri)
+    run = Run.start(uri=uri, experiment=experiment, name=name, tags=tags, params={})
+    return run, {}
+
+
+def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, Trained]:
+    """The finished children of a study's run, by the hash of their configuration; of several the latest.
+
+    Args:
+        parent: id of the study's run.
+        uri: the resolved tracking URI.
+        key: look for this one only.
+    """
+    condition = f"tags.`mlflow.parentRunId` = '{parent}' AND attributes.status = 'FINISHED'"
+    if key is not None:
+        condition += f" AND tags.config_hash = '{key}'"
+    children = search_runs(uri, None, condition)
+    return {
+        run.data.tags["config_hash"]: Trained(run.info.run_id, dict(run.data.metrics))
+        for run in sorted(children, key=lambda each: each.info.start_time)
+        if "config_hash" in run.data.tags
+    }
+
+
+def _joined(before: str, values: Sequence[str]) -> str:
+    """`2, 4` and [4, 8] to `2, 4, 8`."""
+    return ", ".join(dict.fromkeys([*filter(None, before.split(", ")), *values]))

@@ -1,0 +1,103 @@
+"""A sweep: runs what a study has not finished yet, shows where it is, and says at the end what failed and why."""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NamedTuple
+
+from hourglass.errors import HourglassError
+from hourglass.sweeps.display import Display
+from hourglass.sweeps.jobs import Job, Task, Trained, refusals, run
+from hourglass.sweeps.settings import Settings
+from hourglass.sweeps.slots import execute
+from hourglass.sweeps.study import open_study
+from hourglass.tracking import prepare, reap, resolve_uri
+
+log = logging.getLogger("hourglass")
+
+
+class SweepFailed(HourglassError):  # noqa: N818 - says what happened
+    """Jobs of a sweep failed; the others are done."""
+
+    exit_code = 1
+
+
+class End(NamedTuple):
+    """How a job ended: one of the two is None."""
+
+    value: Trained | None
+    failure: str | None
+
+
+def sweep(
+    jobs: Sequence[Job], settings: Settings, *, varied: Mapping[str, Sequence[str]], identity: str, name: str
+) -> dict[str, End]:
+    """Run jobs in slots, as children of one study's run.
+
+    Args:
+        jobs: one per point of the sweep; the same job twice runs once.
+        settings: how many at a time, and whether finished ones run again.
+        varied: the sweep's axes and their values.
+        identity: hash of what the jobs share; the study with this identity is gone on with.
+        name: of the study.
+
+    Returns:
+        how each job ended, by its key; failures are logged here already.
+    """
+    tracking = jobs[0].config["tracking"]
+    uri, experiment = resolve_uri(tracking["uri"]), tracking["experiment"]
+    prepare(uri)  # by one process, before several meet the empty file
+    reap(uri, experiment)
+    todo = {job.key: job for job in jobs}
+    slots = settings.slots(accelerator=jobs[0].config["trainer"]["accelerator"], jobs=len(todo))
+    ends: dict[str, End] = {}
+    with _sigterm_raises():
+        parent, done = open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied)
+        with parent:
+            if not settings.rerun:
+                ends |= {key: End(value, None) for key, value in done.items() if key in todo}
+            display = Display(name=name, total=len(todo), slots=len(slots), done=ends)
+            waiting = [job for key, job in todo.items() if key not in ends]
+            checked = [waiting[at :: len(slots)] for at in range(len(slots)) if waiting[at :: len(slots)]]
+            for outcome in execute(refusals, checked, slots=slots):
+                if outcome.failure:
+                    raise HourglassError(f"the jobs could not be checked: {outcome.failure}\n{outcome.trace}")
+                for key, reason in outcome.value.items():
+                    ends[key] = End(None, reason)
+                    display.refused(todo[key], reason)
+            display.start(len(todo) - len(ends))
+            began = time.perf_counter()
+            for wait in (False, True):  # what another terminal runs comes last
+                waiting = [job for key, job in todo.items() if key not in ends]
+                tasks = [Task(job, parent.id, uri, settings.rerun, wait) for job in waiting]
+                for outcome in execute(run, tasks, slots=slots):
+                    if outcome.value is None and outcome.failure is None:
+                        continue
+                    job = waiting[outcome.job]
+                    ends[job.key] = End(outcome.value, outcome.failure)
+                    if outcome.failure:
+                        reap(uri, experiment)  # a killed process could not say that it ended
+                    display.ended(job, ends[job.key])
+            display.close(seconds=time.perf_counter() - began)
+            parent.log_metrics(
+                {"study/jobs": len(todo), "study/failed": sum(end.failure is not None for end in ends.values())}, step=0
+            )
+    return ends
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Within, SIGTERM ends the sweep as Ctrl-C does, so that no job is left; the exit code says which it was."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

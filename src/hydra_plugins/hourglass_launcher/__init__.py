@@ -1,0 +1,1 @@
+"""The launcher of multiruns, where Hydra looks for it."""
