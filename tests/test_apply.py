@@ -269,6 +269,108 @@ def test_floats_beyond_the_range_are_taken_where_the_data_had_no_bounds(here: Pa
     assert apply.read_samples("x.npy", trained(result)).shape == (100, 6)
 
 
+# -- tables, in their own units --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scaled(home: Path, images: Result) -> Result:  # noqa: ARG001
+    """A model of 200 rows (metres, grams, class) whose columns are far from [0, 1]."""
+    random = np.random.default_rng(0)
+    height = random.uniform(1.5, 2, 200)
+    table = np.stack([height, 40_000 * height + random.normal(0, 500, 200), np.arange(200) % 2], axis=1)
+    np.savetxt(home / "people.csv", table, delimiter=";", header="height;weight;kind", comments="")
+    return trained_in(
+        home,
+        "data=csv",
+        f"data.path={home}/people.csv",
+        "data.delimiter=';'",
+        "data.label_column=kind",
+        "data.scaling=standard",
+        "model.output_activation=linear",
+        "model.code_size=2",
+        "model.bottleneck.activation=linear",
+        "training.epochs=60",
+        "optimizer.lr=0.05",
+        "name=scaled",
+        "tracking.usefulness=false",
+    )
+
+
+def test_a_loaded_table_model_works_in_the_units_of_the_table(scaled: Result) -> None:
+    data = scaled.parts.data
+    assert data.scaling is not None
+    model, bare = hourglass.load("scaled", uri=uri_of(scaled)), scaled.parts.model.eval()
+    rows = data.unscaled(data.test.x)  # metres and grams
+    assert rows[:, 0].mean().item() == pytest.approx(1.75, abs=0.1)
+    code = model.encode(rows)
+    torch.testing.assert_close(code, bare.encode(data.test.x))
+    output = model(rows)
+    torch.testing.assert_close(output.code, code)
+    assert output.reconstruction.dtype == torch.float64
+    # by hand: offset + scale g(h)
+    expected = bare.decode(code).double() * data.scaling.scale + data.scaling.offset
+    torch.testing.assert_close(output.reconstruction, expected)
+    torch.testing.assert_close(model.decode(code), expected)
+    assert (output.reconstruction - rows).abs().mean(0)[1].item() < 3000  # grams, of 60,000 to 80,000
+    assert (model.shape, model.code_size) == ((2,), 2)
+
+
+def test_rows_go_in_and_out_of_files_in_the_units_of_the_table(
+    scaled: Result, here: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = scaled.parts.data.unscaled(scaled.parts.data.test.x).numpy()
+    np.save(here / "rows.npy", rows)
+    assert main(["reconstruct", "scaled", "rows.npy", "out.npy"]) == 0
+    assert capsys.readouterr().out == "out.npy: float64 (20, 2)\n"
+    assert main(["encode", "scaled", "rows.npy", "codes.npy"]) == 0
+    assert main(["decode", "scaled", "codes.npy", "decoded.npy"]) == 0
+    out, codes, decoded = (np.load(here / f"{name}.npy") for name in ("out", "codes", "decoded"))
+    model = hourglass.load("scaled", uri=uri_of(scaled))
+    np.testing.assert_allclose(out, model(torch.from_numpy(rows)).reconstruction.detach().numpy())
+    np.testing.assert_array_equal(out, decoded)
+    assert codes.dtype == np.float32
+    # the same from a csv file, which may hold the label, into one
+    assert main(["reconstruct", "scaled", str(home / "people.csv"), "out.csv"]) == 0
+    lines = (here / "out.csv").read_text().splitlines()
+    assert (lines[0], len(lines)) == ("height,weight", 201)
+    whole = np.loadtxt(home / "people.csv", delimiter=";", skiprows=1)[:, :2]
+    np.save(here / "whole.npy", whole)
+    assert main(["reconstruct", "scaled", "whole.npy", "whole_out.npy"]) == 0
+    np.testing.assert_allclose(np.loadtxt(here / "out.csv", delimiter=",", skiprows=1), np.load(here / "whole_out.npy"))
+    # whole numbers are numbers too, uint8 not grey levels
+    for kind in (np.int64, np.uint8):
+        np.save(here / "whole.npy", np.full((1, 2), 2, dtype=kind))
+        assert apply.read_samples("whole.npy", trained(scaled)).tolist() == [[2.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("which", "text", "message"),
+    [
+        ("scaled", "weight;height\n1;2\n", "more.csv must hold the columns height, weight, got weight, height"),
+        ("scaled", "height;weight\n1;x\n", "column weight must hold numbers, got 'x' in line 2 of more.csv"),
+        ("scaled", "height;weight\n1;nan\n", "more.csv holds values that are not finite"),
+        ("rows", "1,2\n", "more.csv must hold the columns basket_value, "),
+        ("images", "1,2\n", r"more.csv holds rows, the model takes \(N, 1, 8, 8\) in a .npy file"),
+    ],
+)
+def test_csv_files_that_do_not_fit(
+    which: str, text: str, message: str, here: Path, request: pytest.FixtureRequest
+) -> None:
+    model = trained(request.getfixturevalue(which))
+    (here / "more.csv").write_text(text)
+    with pytest.raises(HourglassError, match=message):
+        apply.read_samples("more.csv", model)
+
+
+def test_only_rows_can_be_written_to_csv(here: Path) -> None:
+    with pytest.raises(
+        HourglassError, match=r"^out.csv can't hold an array of shape \(2, 1, 8, 8\): write it to a .npy"
+    ):
+        apply.write("out.csv", torch.zeros(2, 1, 8, 8))
+    apply.write("out.csv", torch.tensor([[1.5, 2.0]]), columns=["a", "b, c"])
+    assert (here / "out.csv").read_text().splitlines() == ['a,"b, c"', "1.5,2.0"]
+
+
 def test_what_is_written_is_whole_and_replaces_what_was_there(here: Path) -> None:
     values = torch.rand(3, 2)
     (here / "out.npy").write_text("old")

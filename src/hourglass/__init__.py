@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hourglass.models import Autoencoder
+    from hourglass.table_model import TableModel
 
 
-def load(run_id: str, *, uri: str | None = None) -> "Autoencoder":
+def load(run_id: str, *, uri: str | None = None) -> "Autoencoder | TableModel":
     """The trained model of a run, in evaluation mode on the CPU. Executes nothing that was pickled.
+
+    It takes and gives images as floats in [0, 1], rows in their table's own units: where the run scaled its table, the
+    model scales what it is given and undoes that in its reconstructions (`TableModel`, whose `model` is the bare one).
 
     Args:
         run_id: id of the run, a unique beginning of at least 6 digits, or its name.
@@ -23,4 +27,4 @@ def load(run_id: str, *, uri: str | None = None) -> "Autoencoder":
     # Here, so that importing the package stays instant.
     from hourglass.apply import Trained
 
-    return Trained.of(run_id, uri=uri).model
+    return Trained.of(run_id, uri=uri).in_own_units

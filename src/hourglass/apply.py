@@ -4,6 +4,8 @@ A `Trained` is what a run left: its configuration, and the model that configurat
 changes it.
 """
 
+import csv
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -18,8 +20,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hourglass.config import build, compose_config, update
+from hourglass.data.dataset import Scaling
+from hourglass.data.own_tables import read_rows
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
+from hourglass.table_model import TableModel
 from hourglass.tracking import Run, flatten, resolve_uri
 
 BATCH = 1000
@@ -35,7 +40,11 @@ class Trained(NamedTuple):
     config: DictConfig
     model: Autoencoder
     range: tuple[float, float]
-    """Lowest and highest value of the data it was trained on."""
+    """Lowest and highest value of the data it was trained on, as the model sees them."""
+    scaling: Scaling | None
+    """How the rows of its table were scaled, where they were."""
+    columns: tuple[str, ...] | None
+    """Names of the columns of its table, where it had them."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None) -> Self:
@@ -47,13 +56,26 @@ class Trained(NamedTuple):
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not for weights that get replaced
             model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
         model.load_state_dict(run.load_weights(WEIGHTS))
-        return cls(run, config, model.eval(), (float(metadata["low"]), float(metadata["high"])))
+        return cls(
+            run,
+            config,
+            model.eval(),
+            range=(float(metadata["low"]), float(metadata["high"])),
+            scaling=Scaling.from_json(metadata["scaling"]) if "scaling" in metadata else None,
+            columns=tuple(json.loads(metadata["columns"])) if "columns" in metadata else None,
+        )
+
+    @property
+    def in_own_units(self) -> Autoencoder | TableModel:
+        """The model, or, where it was trained on a scaled table, the model in that table's units."""
+        return self.model if self.scaling is None else TableModel(model=self.model, scaling=self.scaling)
 
 
 def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tuple[Run, dict[str, float]]:
     """Measure a run's model on the test set of other data, under other noise.
 
-    The measurement is a run of its own, below the one it measures.
+    The measurement is a run of its own, below the one it measures. Other data than the run's own also get
+    `test/anomaly_auroc`: how well the reconstruction error tells them from the run's own test set.
 
     Args:
         reference: the run.
@@ -78,8 +100,12 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         )
     tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
     config.trainer.accelerator = "auto"  # whatever it was trained on, it is measured on what is here
+    config.start = None  # it has been
     parts = compose(config)
     parts.model.load_state_dict(trained.model.state_dict())
+    for name, companion in parts.learner.companions().items():
+        companion.load_state_dict(trained.run.load_weights(f"{name}.safetensors"))
+    own = build(trained.config.data) if any(override.startswith("data=") for override in overrides) else data
     trainer = build(config.trainer, callbacks=[Progress()], logger=False)
     with Run.start(
         uri=trained.run.uri,
@@ -90,7 +116,16 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         parent_id=trained.run.id,
     ) as run:
         trainer.logger = RunLogger(run=run)
-        trainer.callbacks += [Usefulness(run=run, data=parts.data, train_samples=config.tracking.probe_samples)]
+        trainer.callbacks += [
+            Usefulness(
+                run=run,
+                data=parts.data,
+                train_samples=config.tracking.probe_samples,
+                likelihood_draws=config.tracking.likelihood_draws,
+                likelihood_samples=config.tracking.likelihood_samples,
+                normal=own if own.digest != data.digest else None,
+            )
+        ]
         run.log_dataset(data.name, data.digest, data.sizes)
         trainer.test(parts.learner, verbose=False)
     return run, run.metrics
@@ -115,18 +150,19 @@ def _with_overrides(trained: Trained, overrides: Sequence[str]) -> tuple[DictCon
 
 
 def encode(trained: Trained, x: Tensor) -> Tensor:
-    """(N, *shape) to codes (N, code_size)."""
-    return _in_batches(trained.model.encode, x, "encoding")
+    """(N, *shape) to codes (N, code_size); rows of a scaled table in its own units."""
+    return _in_batches(trained.in_own_units.encode, x, "encoding")
 
 
 def decode(trained: Trained, code: Tensor) -> Tensor:
-    """(N, code_size) to reconstructions (N, *shape)."""
-    return _in_batches(trained.model.decode, code, "decoding")
+    """(N, code_size) to reconstructions (N, *shape), of a scaled table in its own units."""
+    return _in_batches(trained.in_own_units.decode, code, "decoding")
 
 
 def reconstruct(trained: Trained, x: Tensor) -> Tensor:
-    """(N, *shape) to reconstructions (N, *shape)."""
-    return _in_batches(lambda batch: trained.model(batch).reconstruction, x, "reconstructing")
+    """(N, *shape) to reconstructions (N, *shape); rows of a scaled table in its own units, both."""
+    model = trained.in_own_units
+    return _in_batches(lambda batch: model(batch).reconstruction, x, "reconstructing")
 
 
 @torch.no_grad()
@@ -136,23 +172,27 @@ def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> T
 
 
 def read_samples(path: str, trained: Trained) -> Tensor:
-    """Samples for the model from a .npy file: uint8 grey levels, or floats in the range of the training data.
+    """Samples for the model from a .npy file, or rows of a table from a .csv file.
 
-    Takes (N, *shape), images also without the channel axis, and anything flat with the right number of values.
+    uint8 grey levels, or floats in the range of the training data, for a model of a scaled table numbers in its own
+    units; a .csv file has the columns of the one it was trained on. Takes (N, *shape), images also without the
+    channel axis, and anything flat with the right number of values.
     """
-    array = _read(path)
+    array = _read_table(path, trained) if path.lower().endswith(".csv") else _read(path)
     shape = trained.model.shape
     size = int(np.prod(shape))
     if array.ndim < 2 or int(np.prod(array.shape[1:])) != size:
         raise HourglassError(f"{path} holds an array of shape {array.shape}, the model takes (N, {_join(shape)})")
-    x = torch.from_numpy(array)
-    if x.dtype == torch.uint8:
-        x = x.float() / 255
-    x = x.float().reshape(-1, *shape)
+    if trained.scaling is not None:
+        if array.dtype.kind not in "fiu":
+            raise HourglassError(f"{path} holds {array.dtype}, allowed are numbers")
+        rows = torch.from_numpy(array.astype(np.float64)).reshape(-1, *shape)
+        _check_finite(path, trained.scaling.apply(rows))
+        return rows
+    x = _floats(path, array).reshape(-1, *shape)
+    _check_finite(path, x)
     low, high = trained.range
     lowest, highest = (float(x.min()), float(x.max())) if len(x) else (low, high)
-    if not np.isfinite([lowest, highest]).all():
-        raise HourglassError(f"{path} holds values that are not finite")
     if (low, high) == (0.0, 1.0) and (lowest < low or highest > high):
         raise HourglassError(
             f"{path} holds values from {lowest:g} to {highest:g}, the model was trained on data from {low:g} to"
@@ -168,17 +208,25 @@ def read_codes(path: str, trained: Trained) -> Tensor:
         raise HourglassError(
             f"{path} holds an array of shape {array.shape}, the model's codes are (N, {trained.model.code_size})"
         )
-    return torch.from_numpy(array).float()
+    return _floats(path, array)
 
 
-def write(path: str, values: Tensor) -> None:
-    """Write float32 values to a .npy file, all of it or nothing."""
+def write(path: str, values: Tensor, columns: Sequence[str] | None = None) -> None:
+    """Write values to a .npy file, or rows below their columns' names to a .csv file: all of it or nothing."""
     target = Path(path)
     if not target.parent.is_dir():
         raise HourglassError(f"{path} can't be written: there is no folder {target.parent}")
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        np.save(file, values.numpy())
+    if target.suffix.lower() == ".csv":
+        if values.ndim != 2:
+            raise HourglassError(f"{path} can't hold an array of shape {tuple(values.shape)}: write it to a .npy file")
+        with partial.open("w", newline="", encoding="utf-8") as text:
+            writer = csv.writer(text)
+            writer.writerows([columns] if columns else [])
+            writer.writerows(values.tolist())
+    else:
+        with partial.open("wb") as file:
+            np.save(file, values.numpy())
     partial.replace(target)
 
 
@@ -189,10 +237,39 @@ def _read(path: str) -> np.ndarray:
         raise HourglassError(f"{path} can't be read as a .npy file: {error}") from error
     if not isinstance(array, np.ndarray):
         raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")
+    return array
+
+
+def _read_table(path: str, trained: Trained) -> np.ndarray:
+    """The rows of a .csv file, read as the run's own data were."""
+    if len(trained.model.shape) != 1:
+        raise HourglassError(f"{path} holds rows, the model takes (N, {_join(trained.model.shape)}) in a .npy file")
+    data = trained.config.data
+    try:
+        return read_rows(
+            path,
+            delimiter=data.get("delimiter", ","),
+            header=data.get("header", "auto"),
+            label_column=data.get("label_column"),
+            columns=trained.columns,
+            width=trained.model.shape[0],
+        )
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+
+
+def _floats(path: str, array: np.ndarray) -> Tensor:
+    """Grey levels as 0 to 1, floats as they are, float32."""
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise HourglassError(f"{path} holds {array.dtype}, allowed are uint8 and floats")
     # A copy also where it is float32: a file may hold the other byte order, which torch doesn't know.
-    return array if array.dtype == np.uint8 else array.astype(np.float32)
+    x = torch.from_numpy(array.astype(np.float32))
+    return x / 255 if array.dtype == np.uint8 else x
+
+
+def _check_finite(path: str, x: Tensor) -> None:
+    if not bool(x.isfinite().all()):
+        raise HourglassError(f"{path} holds values that are not finite")
 
 
 def _join(shape: Sequence[int]) -> str:

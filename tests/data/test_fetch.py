@@ -63,7 +63,7 @@ def mirror(tmp_path: Path) -> Iterator[str]:
 
 
 def collection(*mirrors: str) -> Collection:
-    return Collection(name="Tiny", sha256=SHA256, carriers=[(url, partial(from_mirrors, [url])) for url in mirrors])
+    return Collection(name="Tiny", digests=SHA256, carriers=[(url, partial(from_mirrors, [url])) for url in mirrors])
 
 
 def put(folder: Path, files: dict[str, bytes]) -> Path:

@@ -6,12 +6,15 @@ Adding a source is one function that ends in `Splitting.dataset` and one yaml.
 """
 
 from hourglass.data.bundled import breast_cancer, digits, patches, wine
+from hourglass.data.cifar import cifar10
 from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
-from hourglass.data.generated import purchases, synthetic_manifold
+from hourglass.data.generated import one_hot, purchases, synthetic_manifold
 from hourglass.data.handwriting import fashion_mnist, mnist
-from hourglass.data.own_files import csv, npz
+from hourglass.data.image_folder import image_folder
+from hourglass.data.own_arrays import idx, npz
+from hourglass.data.own_tables import csv
 from hourglass.data.splitting import Splitting
 
 __all__ = [
@@ -23,13 +26,17 @@ __all__ = [
     "Splitting",
     "breast_cancer",
     "cache_dir",
+    "cifar10",
     "corrupted",
     "csv",
     "digits",
     "fashion_mnist",
+    "idx",
+    "image_folder",
     "mnist",
     "mnist_corrupted",
     "npz",
+    "one_hot",
     "patches",
     "purchases",
     "synthetic_manifold",

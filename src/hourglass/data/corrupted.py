@@ -29,7 +29,7 @@ def corrupted(*, source: Dataset, noise: Mapping[str, Process], seed: int) -> Da
     The range is the source's, or wider where the noise leaves it (an unclipped `Gaussian`). Raises ValueError.
     """
     check_count("seed", seed, low=0)
-    corruption = Corruption(bounds=source.range, frozen=True, seed=seed, **noise)
+    corruption = Corruption(bounds=source.range, shape=source.shape, frozen=True, seed=seed, **noise)
 
     def draw(split: Split, number: int) -> Split:
         with torch.no_grad(), corruption.fixed(number):

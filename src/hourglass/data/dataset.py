@@ -1,17 +1,20 @@
-"""A data set: three splits of arrays in memory, and how to read a model's output in the data's own units.
+"""A data set: three splits of arrays, in memory or mapped, and how to read a model's output in the data's own units.
 
 Each split holds x (N, *shape), grey levels as uint8 or rows as float32. A model sees `scaled(x)`,
 
     uint8:    x / 255                          so that range = (0, 1)
-    float32:  x, which `csv` may have made by  x = (raw - offset) / scale,  both fitted on train alone
+    float32:  x, which a table may have made by  x = (raw - offset) / scale,  both fitted on train alone
 
-and `unscaled` undoes either. Nothing here draws a batch.
+and `unscaled` undoes either. Losses and metrics are measured on scaled values; a run keeps its scaling with its
+weights, so that a trained table model takes and gives rows in the table's own units. Nothing here draws a batch.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -46,6 +49,15 @@ class Scaling:
         """(N, D) scaled -> (N, D) in the table's own units, float64."""
         return x.double() * self.scale.to(x.device) + self.offset.to(x.device)
 
+    def to_json(self) -> str:
+        """As text, to the last bit."""
+        return json.dumps({"offset": self.offset.tolist(), "scale": self.scale.tolist()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote."""
+        return cls(**{key: torch.tensor(values, dtype=torch.float64) for key, values in json.loads(text).items()})
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
@@ -54,7 +66,8 @@ class Dataset:
     shape: of one sample, images (C, H, W), rows (D,).
     range: smallest and largest value of `scaled(train.x)`; exactly (0.0, 1.0) for uint8. The other splits
         of a float data set may leave it.
-    digest: SHA-256 over the arrays of all splits, in hex: equal for equal data sets, and only for them.
+    digest: SHA-256 over the arrays of all splits (of a mapped file: over the SHA-256 of its samples), in hex: equal
+        for equal data sets, and only for them.
     order_seed: seed of the order of batches, not the run's own: all runs of a sweep see equal batches.
     resident: whether the arrays move to the training device whole: "auto" (when they fit), "always", "never".
     columns: names of the columns of a table, where it has them.
@@ -90,6 +103,16 @@ class Dataset:
             return self.range
         values = [bound for split in (self.train, self.validation, self.test) for bound in split.x.aminmax()]
         return float(min(values)), float(max(values))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a model needs to know of the data it was trained on, as text: it is kept with the weights."""
+        known = {"shape": ",".join(map(str, self.shape)), "low": str(self.range[0]), "high": str(self.range[1])}
+        if self.scaling is not None:
+            known["scaling"] = self.scaling.to_json()
+        if self.columns is not None:
+            known["columns"] = json.dumps(self.columns)
+        return known
 
     def scaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""

@@ -1,9 +1,9 @@
 """Published files, fetched once, verified always.
 
-A collection is a set of files known by name and by the SHA-256 of their decompressed bytes. To load it is
+A collection is a set of files known by name and by the published digest of their decompressed bytes. To load it is
 
     one's own root, if given:  its files, or an error
-    the data folder:           its files, where sha256(file) is the published digest
+    the data folder:           its files, where digest(file) is the published one
     else, for what is missing: the first carrier whose bytes have the published digest
 
 so no byte is ever used that isn't the published one, whoever brought it. Hashing MNIST's 55 MB takes 0.07 s
@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 
@@ -41,14 +42,21 @@ class DataCorruptError(ValueError):
 class Collection:
     """Files that belong together.
 
-    name: the folder in which torchvision keeps them, `<root>/<name>/raw`.
-    sha256: file name -> hex digest of the decompressed file.
+    name: the folder in which torchvision keeps them, `<root>/<name>/<subfolder>`.
+    digests: file name -> hex digest of the decompressed file.
     carriers: what to try, in order: (how to call it in messages, file names -> contents).
+    subfolder: of `name`, where the files lie; empty: `name` itself.
+    algorithm: of the digests. md5 where nothing better was published: two files of one MD5 can be made, but
+        not a second one for a file that somebody else made.
+    instead: what to use where nothing can be fetched.
     """
 
     name: str
-    sha256: Mapping[str, str]
+    digests: Mapping[str, str]
     carriers: Sequence[tuple[str, Callable[[Sequence[str]], dict[str, bytes]]]]
+    subfolder: str = "raw"
+    algorithm: Literal["sha256", "md5"] = "sha256"
+    instead: str = "data=digits"
 
 
 def cache_dir() -> Path:
@@ -59,24 +67,24 @@ def cache_dir() -> Path:
 def load(collection: Collection, *, root: str | None) -> dict[str, bytes]:
     """The verified contents of the files of `collection`, by file name.
 
-    root: a torchvision root of one's own, `<root>/<name>/raw`, only ever read; None is the data folder,
+    root: a torchvision root of one's own, `<root>/<name>/<subfolder>`, only ever read; None is the data folder,
     completed when something is missing or damaged. Raises DataCorruptError for a damaged file under `root`,
     DataUnavailableError when files are missing there or when no carrier delivers.
     """
     if root is not None:
-        return _load_own(collection, Path(str(root)).expanduser() / collection.name / "raw")
-    folder = cache_dir() / collection.name / "raw"
+        return _load_own(collection, Path(str(root)).expanduser() / collection.name / collection.subfolder)
+    folder = cache_dir() / collection.name / collection.subfolder
     held, _ = _verified(collection, folder)
-    if len(held) == len(collection.sha256):
+    if len(held) == len(collection.digests):
         return held
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / ".lock"):
+        with FileLock(cache_dir() / collection.name / ".lock"):
             return _fetch(collection, folder)
     except OSError as error:  # read-only, full, or no folder at all: a carrier's own failures don't come this far
         raise DataUnavailableError(
             f"{collection.name} can't be stored in {folder}: {error}. "
-            "Set HOURGLASS_CACHE to a folder that you may write, or use data=digits, which needs no download"
+            f"Set HOURGLASS_CACHE to a folder that you may write, or use {collection.instead}, which needs no download"
         ) from error
 
 
@@ -100,7 +108,7 @@ def _fetch(collection: Collection, folder: Path) -> dict[str, bytes]:
         if (folder / name).exists():
             log.warning("%s can't be used and is fetched again: %s", folder / name, problem)
     for label, carry in collection.carriers:
-        missing = [name for name in collection.sha256 if name not in held]
+        missing = [name for name in collection.digests if name not in held]
         if not missing:
             break
         log.info("fetching %s from %s", collection.name, label)
@@ -119,11 +127,11 @@ def _fetch(collection: Collection, folder: Path) -> dict[str, bytes]:
                 _store(folder / name, content)
                 held[name] = content
         tried.append(f"{label}: {', '.join(refused)}")
-    if len(held) < len(collection.sha256):
+    if len(held) < len(collection.digests):
         attempts = "; ".join(f"({number}) {attempt}" for number, attempt in enumerate(tried, 1))
         raise DataUnavailableError(
             f"{collection.name} is not available. Tried {attempts}. "
-            f"Use data=digits, which needs no download, or put the files into {folder}"
+            f"Use {collection.instead}, which needs no download, or put the files into {folder}"
         )
     return held
 
@@ -131,7 +139,7 @@ def _fetch(collection: Collection, folder: Path) -> dict[str, bytes]:
 def _verified(collection: Collection, folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """The files of `folder` that are the published ones, and what is wrong with each of the others."""
     held, problems = {}, {}
-    for name in collection.sha256:
+    for name in collection.digests:
         try:
             content = from_folder(folder, [name])[name]
         except FAILURES as error:
@@ -145,8 +153,9 @@ def _verified(collection: Collection, folder: Path) -> tuple[dict[str, bytes], d
 
 
 def _mismatch(content: bytes, name: str, collection: Collection) -> str | None:
-    expected, found = collection.sha256[name], hashlib.sha256(content).hexdigest()
-    return None if found == expected else f"{name} must have SHA-256 {expected}, got {found}"
+    expected, found = collection.digests[name], hashlib.new(collection.algorithm, content).hexdigest()
+    label = {"sha256": "SHA-256", "md5": "MD5"}[collection.algorithm]
+    return None if found == expected else f"{name} must have {label} {expected}, got {found}"
 
 
 def _store(path: Path, content: bytes) -> None:

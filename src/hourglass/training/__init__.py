@@ -1,7 +1,25 @@
 """Training procedures: the LightningModules. Each is one way in which a model learns."""
 
+from hourglass.training.adversarial import Adversarial
 from hourglass.training.backprop import Backprop
+from hourglass.training.closed_form import ClosedForm
+from hourglass.training.finetune import Classifier, Finetune
+from hourglass.training.importance_weighted import ImportanceWeighted
+from hourglass.training.layerwise import Layerwise
 from hourglass.training.learner import Learner
 from hourglass.training.minibatch import MakeOptimizer, Minibatch
+from hourglass.training.recirculation import Recirculation
 
-__all__ = ["Backprop", "Learner", "MakeOptimizer", "Minibatch"]
+__all__ = [
+    "Adversarial",
+    "Backprop",
+    "Classifier",
+    "ClosedForm",
+    "Finetune",
+    "ImportanceWeighted",
+    "Layerwise",
+    "Learner",
+    "MakeOptimizer",
+    "Minibatch",
+    "Recirculation",
+]

@@ -50,9 +50,12 @@ class Minibatch(Learner):
         patience: see `KeepBest`.
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: a number out of its range; a model without weights.
         Diverged: a loss became NaN or infinite.
     """
+
+    fuses = False
+    """Whether every step is `backpropagate`, so that many models can make theirs as one (see `hourglass.fusion`)."""
 
     def __init__(
         self,
@@ -97,10 +100,12 @@ class Minibatch(Learner):
                 f"keep={keep} and patience={patience} would let the test set choose, because it is the validation set"
                 " (data.validation=test): set training.keep=last and training.patience=null"
             )
+        if not any(weight.requires_grad for weight in model.parameters()):
+            raise ValueError("model has no weights that gradients could train: set training=closed_form")
         self.automatic_optimization = False
         self.make_optimizer = optimizer
         self.optimizer = optimizer(params=list(model.parameters()))
-        self.keep_best = KeepBest(keep=keep, patience=patience)
+        self.keep_best = KeepBest(keep=keep, patience=patience, first=0)
         self.batch_size = batch_size
         steps = epochs * -(-len(data.train.x) // batch_size)
         self.steps = min(steps, max_steps or steps)
@@ -108,6 +113,8 @@ class Minibatch(Learner):
         self.warmup_steps = warmup_steps
         self.gradient_clip = gradient_clip
         self.log_every_n_steps = log_every_n_steps
+        self.advance: Callable[[Chunk], dict[str, Tensor]] = self.own_steps
+        """Makes the steps of a chunk; another one may make those of many models at once."""
         self._since_point: dict[str, list[float]] = {}
         self._random: Tensor | None = None
 
@@ -116,7 +123,8 @@ class Minibatch(Learner):
         """One step of the training, from clean and corrupted (B, *shape) and, if `labelled`, classes (B,).
 
         Returns:
-            the loss terms that it went down on, detached scalars by name; their sum is the loss.
+            the loss terms that it went down on, detached scalars by name; their sum is the loss. With other things
+            among them, to be logged too, it returns `loss` itself.
         """
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
@@ -125,16 +133,29 @@ class Minibatch(Learner):
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
         """One step for each batch of the chunk."""
+        self._record(self.advance(chunk))
+
+    def own_steps(self, chunk: Chunk) -> dict[str, Tensor]:
+        """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
         history: list[dict[str, Tensor]] = []
-        remaining = self.steps - self.steps_done
-        for begin in range(0, len(chunk.x), self.batch_size)[:remaining]:
-            rows = slice(begin, begin + self.batch_size)
+        for rows in self.batches(chunk):
             x = self.data.scaled(chunk.x[rows])
             corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
-            self._set_rate(self.steps_done + len(history))
+            self.set_rate(self.steps_done + len(history))
             terms = self.step(x, corrupted, None if chunk.y is None else chunk.y[rows])
             history.append({"loss": total(terms), **terms})
-        self._record(history)
+        return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
+
+    def batches(self, chunk: Chunk) -> list[slice]:
+        """The rows of each batch of a chunk, as far as there are steps left."""
+        starts = range(0, len(chunk.x), self.batch_size)[: self.steps - self.steps_done]
+        return [slice(begin, begin + self.batch_size) for begin in starts]
+
+    def backpropagate(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """The step that goes down the gradient of all `terms`, for those whose step it is: see `step`."""
+        _, terms = self.terms(x, corrupted, y)
+        self.descend(total(terms), self.optimizer)
+        return {name: term.detach() for name, term in terms.items()}
 
     def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """One step of an optimizer down the gradient of a scalar."""
@@ -153,7 +174,8 @@ class Minibatch(Learner):
         # the chunk's first would see the weights of the first.
         torch.clear_autocast_cache()
 
-    def _set_rate(self, step: int) -> None:
+    def set_rate(self, step: int) -> None:
+        """Give the optimizers the learning rate of a step, counted from 0: warm-up and schedule."""
         if self.schedule == "constant" and step > self.warmup_steps:
             return
         factor = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
@@ -163,15 +185,14 @@ class Minibatch(Learner):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
-    def _record(self, history: list[dict[str, Tensor]]) -> None:
+    def _record(self, history: dict[str, Tensor]) -> None:
         """Count the steps, refuse values that are not finite, and log a point every so many steps."""
-        names = list(history[0])
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
-        values = torch.stack([torch.stack([terms[name] for name in names]) for terms in history]).tolist()
+        values = torch.stack(list(history.values()), dim=1).tolist()
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for row in values:
             self.steps_done += 1
-            for name, value in zip(names, row, strict=True):
+            for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
                     raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
                 self._since_point.setdefault(f"train/{name}", []).append(value)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hourglass.data import idx
+from hourglass.data import idx_format as idx
 
 # 2 x 3 unsigned bytes: magic 00 00 08 02, sizes 2 and 3, then 1 to 6.
 CONTENT = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])

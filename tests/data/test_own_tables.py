@@ -1,13 +1,13 @@
-"""One's own csv and npz files: what is read from them, and what is refused."""
+"""One's own table in a csv file: what is read from it, and what is refused."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from hourglass.data import Dataset, Split, csv, npz
+from hourglass.data import Dataset, Split, csv
+from hourglass.data.own_tables import read_rows
 
 COMMON: dict[str, Any] = {
     "test_share": 0.2,
@@ -107,91 +107,41 @@ def test_csv_errors(tmp_path: Path, text: str | bytes, changes: dict[str, Any], 
         read(tmp_path, text, **changes)
 
 
-@pytest.mark.parametrize("source", [csv, npz])
-def test_missing_file(tmp_path: Path, source: Any) -> None:
-    table = {"delimiter": ",", "header": "auto", "label_column": None, "scaling": "none"} if source is csv else {}
-    with pytest.raises(ValueError, match=r"path must be an existing file, got .*nothing\.npz"):
-        source(path=str(tmp_path / "nothing.npz"), **table, **COMMON)
+def test_missing_table(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"path must be an existing file, got .*nothing\.csv"):
+        csv(
+            path=str(tmp_path / "nothing.csv"),
+            delimiter=",",
+            header="auto",
+            label_column=None,
+            scaling="none",
+            **COMMON,
+        )
 
 
-def saved(folder: Path, **arrays: Any) -> Dataset:
-    np.savez(folder / "arrays.npz", **arrays)
-    return npz(path=str(folder / "arrays.npz"), **COMMON)
+def further(folder: Path, text: str, columns: tuple[str, ...] | None, label_column: str | int | None = None) -> Any:
+    (folder / "more.csv").write_text(text)
+    return read_rows(
+        str(folder / "more.csv"),
+        delimiter=",",
+        header="auto",
+        label_column=label_column,
+        columns=columns,
+        width=2,
+    ).tolist()
 
 
-GREY = np.arange(10 * 4 * 6, dtype=np.uint8).reshape(10, 4, 6)
-
-
-@pytest.mark.parametrize(
-    ("x", "shape", "limits"),
-    [
-        (GREY.reshape(10, 24), (24,), (0.0, 1.0)),
-        (GREY, (1, 4, 6), (0.0, 1.0)),
-        (GREY.reshape(10, 3, 4, 2), (3, 4, 2), (0.0, 1.0)),
-        (np.full((10, 2), 0.5), (2,), (0.5, 0.5)),
-        (np.full((10, 2, 2), -1.5, dtype=">f4"), (1, 2, 2), (-1.5, -1.5)),
-    ],
-)
-def test_npz_shapes(tmp_path: Path, x: Any, shape: tuple[int, ...], limits: tuple[float, float]) -> None:
-    data = saved(tmp_path, x=x)
-    assert (data.shape, data.range) == (shape, limits)
-    assert data.sizes == {"train": 7, "validation": 1, "test": 2}
-    assert data.train.y is None
-    assert data.train.x.dtype == (torch.uint8 if x.dtype == np.uint8 else torch.float32)
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        ("x", "y", "x_test", "y_test"),
-        ("x_train", "y_train", "x_test", "y_test"),
-        ("train", "train_labels", "test", "test_labels"),
-    ],
-)
-def test_npz_with_its_own_test_set(tmp_path: Path, keys: tuple[str, ...]) -> None:
-    arrays = (GREY, np.arange(10), GREY[:3] + 1, np.array([7, 8, 9], dtype=np.uint8))
-    data = saved(tmp_path, **dict(zip(keys, arrays, strict=True)))
-    assert data.sizes == {"train": 9, "validation": 1, "test": 3}
-    assert data.test.x.equal(torch.from_numpy(GREY[:3] + 1).unsqueeze(1))
-    assert data.test.y is not None
-    assert data.test.y.tolist() == [7, 8, 9]
-    assert data.test.y.dtype == torch.int64
-    assert data.train.y is not None
-    assert data.train.x.equal(torch.from_numpy(GREY)[data.train.y].unsqueeze(1))
+def test_further_rows_have_the_same_columns_with_or_without_the_label(tmp_path: Path) -> None:
+    assert further(tmp_path, "a,b\n1,2\n", ("a", "b")) == [[1, 2]]
+    assert further(tmp_path, "a,kind,b\n1,x,2\n", ("a", "b"), "kind") == [[1, 2]]
+    assert further(tmp_path, "a,b\n1,2\n", ("a", "b"), "kind") == [[1, 2]]
+    assert further(tmp_path, "7,1,2\n", None, 0) == [[1, 2]]
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"images": GREY}, r"array named x or x_train or train, got \['images'\]"),
-        ({"x": GREY, "weights": GREY}, "arrays named x, x_train, .*, got weights"),
-        ({"x": GREY, "train": GREY}, "one of x and train, got both"),
-        ({"x": GREY.astype(np.int64)}, "x must be uint8 or float, got int64"),
-        ({"x": np.zeros(5)}, r"x must have shape \(N, D\), .*, got \(5,\)"),
-        ({"x": np.zeros((0, 5))}, r"x must have shape .*, got \(0, 5\)"),
-        ({"x": np.zeros((9, 28, 28, 3))}, r"x must have its channels before .*, got \(9, 28, 28, 3\)"),
-        ({"x": GREY, "y": np.zeros(9, dtype=int)}, r"y must be whole numbers of shape \(10,\), got int64 \(9,\)"),
-        ({"x": GREY, "y": np.zeros(10)}, r"y must be whole numbers of shape \(10,\), got float64"),
-        ({"x": GREY, "x_test": GREY[:, :3]}, r"x_test must match x, .*, got torch.uint8 \(1, 3, 6\)"),
-        ({"x": GREY, "x_test": GREY / 255}, "x_test must match x, torch.uint8 .*, got torch.float32"),
-        ({"x": GREY, "y_test": np.arange(10)}, "path must hold x_test beside y_test"),
-        ({"x": np.array([[1.0, np.inf]] * 9)}, "npz must hold finite numbers, got nan or infinity in sample 0 of 9"),
-        ({"x": np.array([[{}]])}, "path must be an npz file of plain arrays"),
-    ],
+    ("text", "columns"),
+    [("b,a\n1,2\n", ("a", "b")), ("1,2\n", ("a", "b")), ("a,b,c\n1,2,3\n", ("a", "b")), ("1\n", None)],
 )
-def test_npz_errors(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        saved(tmp_path, **arrays)
-
-
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 broken"])
-def test_what_is_no_npz_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="path must be an npz file of plain arrays, got"):
-        npz(path=str(tmp_path / "a.npz"), **COMMON)
-
-
-def test_a_single_npy_array_is_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", GREY)
-    with pytest.raises(ValueError, match="path must be an npz file of plain arrays, got"):
-        npz(path=str(tmp_path / "a.npy"), **COMMON)
+def test_further_rows_of_other_columns_are_refused(tmp_path: Path, text: str, columns: tuple[str, ...] | None) -> None:
+    with pytest.raises(ValueError, match=r"more\.csv must hold (the columns a, b|2 columns), got "):
+        further(tmp_path, text, columns)

@@ -1,0 +1,229 @@
+"""A folder of images of one's own, decoded once into a file that is mapped, not read.
+
+Decoding costs milliseconds an image, so it happens once, into
+
+    <data folder>/image_folder/<key>/pixels     (N, C, size, size) uint8, in the order of the splitting's permutation
+                                     labels     (N,) int64, where there are any
+                                     digests    (N, 32) uint8, the SHA-256 of every image
+
+with key = SHA-256 of the folder, the paths, sizes and times of its files, and the settings: what changes makes a new
+one. In that order train, validation and test are three slices of one mapped file, so a folder may be larger than the
+memory: the system reads the pages that a batch touches and forgets them when it needs the room. A key's folder can be
+deleted at any time; the next start decodes again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from filelock import FileLock
+from torch import Tensor
+from tqdm import tqdm
+
+from hourglass.data.dataset import Dataset, Split
+from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
+from hourglass.data.splitting import Splitting, check_count
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: Images decoded ahead of the writer.
+BLOCK = 256
+#: Part of every key: raise it when pixels come to be decoded otherwise.
+FORMAT = 1
+#: Of `mmap`, which knows the name from Python 3.13 on.
+MAP_NORESERVE = {"linux": 0x4000, "darwin": 0x40}.get(sys.platform, 0)
+
+
+def image_folder(
+    *,
+    path: str,
+    size: int,
+    colour: bool,
+    test_share: float,
+    validation_size: int | float,
+    validation: str,
+    split_seed: int,
+    train_size: int | None,
+    test_size: int | None,
+    order_seed: int,
+    resident: str,
+) -> Dataset:
+    """The images below a folder, (1 or 3, size, size) uint8, turned as their EXIF says, cut to the central square.
+
+    path: the folder. Its sub-folders, in alphabetical order, are the classes 0, 1, 2, ...; images that lie in it
+        directly have no labels. Files with a suffix other than `SUFFIXES` are not images.
+    size: side in pixels that every image is resized to, 1 to 4096.
+    colour: three channels, or one, the luma 0.299 R + 0.587 G + 0.114 B. Transparency is dropped.
+    The other arguments: `Splitting`. Raises ValueError for a folder without images, DataCorruptError for a file that
+    can't be decoded, DataUnavailableError where the data folder can't hold the pixels.
+    """
+    splitting = Splitting(
+        validation_size=validation_size,
+        validation=validation,
+        split_seed=split_seed,
+        train_size=train_size,
+        test_size=test_size,
+        order_seed=order_seed,
+        resident=resident,
+        test_share=test_share,
+    )
+    check_count("size", size, high=4096)
+    if type(colour) is not bool:
+        raise ValueError(f"colour must be true or false, got {colour!r}")
+    folder = Path(str(path)).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f"path must be an existing folder, got {path}")
+    files = _images_in(folder)
+    shape = (len(files), 3 if colour else 1, size, size)
+    cache = cache_dir() / "image_folder" / _key(folder, files, [FORMAT, *shape, split_seed])
+    if not cache.is_dir():
+        try:
+            _build(cache, folder, files, shape, splitting.permutation(len(files)).tolist())
+        except OSError as error:
+            raise DataUnavailableError(
+                f"image_folder can't be stored in {cache.parent}: {error}. "
+                "Set HOURGLASS_CACHE to a folder that you may write, with room for the pixels"
+            ) from error
+    labels = cache / "labels.npy"
+    samples = Split(x=mapped(cache / "pixels", shape), y=torch.from_numpy(np.load(labels)) if labels.exists() else None)
+    digests = torch.from_numpy(np.load(cache / "digests.npy"))
+    return splitting.mapped_dataset(name="image_folder", samples=samples, digests=digests)
+
+
+def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """The file `path` as a tensor of `shape`, uint8, of which nothing is read until it is used.
+
+    Raises DataCorruptError when the file has another size.
+    """
+    length = math.prod(shape)
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno()).st_size
+        if found != length:
+            raise DataCorruptError(f"{path} must be {length} bytes long, got {found}: delete {path.parent}")
+        # Private: who writes to the tensor does not write to the file. Unreserved: else the system would refuse to
+        # map more than its memory, for the case that everything is written to.
+        pages = mmap.mmap(
+            file.fileno(),
+            length,
+            flags=mmap.MAP_PRIVATE | MAP_NORESERVE,
+            prot=mmap.PROT_READ | mmap.PROT_WRITE,
+        )
+    return torch.from_numpy(np.frombuffer(pages, dtype=np.uint8).reshape(shape))
+
+
+def _images_in(folder: Path) -> list[str]:
+    """The paths of the images below `folder`, relative to it, in alphabetical order."""
+
+    def unreadable(error: OSError) -> None:
+        raise ValueError(f"path must be a folder that can be read whole, got {folder}: {error}") from error
+
+    found = [
+        Path(parent, name).relative_to(folder).as_posix()
+        for parent, _, names in os.walk(folder, followlinks=True, onerror=unreadable)
+        for name in names
+        if name.lower().endswith(SUFFIXES)
+    ]
+    if not found:
+        raise ValueError(f"path must be a folder with images ({', '.join(SUFFIXES)}), got none in {folder}")
+    return sorted(found)
+
+
+def _key(folder: Path, files: Sequence[str], settings: list[int]) -> str:
+    key = hashlib.sha256(json.dumps([str(folder), settings]).encode())
+    for file in files:
+        status = (folder / file).stat()
+        key.update(json.dumps([file, status.st_size, status.st_mtime_ns]).encode())
+    return key.hexdigest()[:32]
+
+
+def _classes(folder: Path, files: Sequence[str]) -> npt.NDArray[np.int64] | None:
+    """The class of every file, (N,), or None where the images lie in `folder` itself."""
+    tops = [file.partition("/")[0] if "/" in file else "" for file in files]
+    if not any(tops):
+        return None
+    if not all(tops):
+        loose = files[tops.index("")]
+        raise ValueError(f"path must hold images either in sub-folders or directly, got both: {loose} in {folder}")
+    names = sorted(set(tops))
+    bare = {each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != "."}.difference(names)
+    if bare:
+        raise ValueError(
+            f"path must hold images in every sub-folder, got none in {', '.join(sorted(bare))} of {folder}"
+        )
+    return np.unique(tops, return_inverse=True)[1].astype(np.int64)
+
+
+def _build(cache: Path, folder: Path, files: Sequence[str], shape: tuple[int, ...], order: Sequence[int]) -> None:
+    """Make the folder `cache`, all of it or nothing."""
+    labels = _classes(folder, files)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache.parent / f".{cache.name}.lock"):
+        if cache.is_dir():  # made by another process while this one waited
+            return
+        for stale in cache.parent.glob(f".{cache.name}.*.part"):  # of a process that was killed
+            shutil.rmtree(stale)
+        free, needed = shutil.disk_usage(cache.parent).free, math.prod(shape)
+        if needed > free:
+            raise OSError(f"{len(files)} images of size {shape[-1]} take {needed} bytes, and {free} are free")
+        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}.", suffix=".part") as temporary:
+            part = Path(temporary) / "whole"
+            part.mkdir()
+            digests = _write_pixels(part / "pixels", [folder / files[at] for at in order], shape)
+            np.save(part / "digests.npy", digests)
+            if labels is not None:
+                np.save(part / "labels.npy", labels[order])
+            part.rename(cache)
+
+
+def _write_pixels(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Decode `files` into `path`, one after another; returns the digests of the images, (N, 32)."""
+    from PIL import Image
+
+    Image.init()  # here, since the threads would do it all at once
+    decode = partial(_decode, size=shape[-1], mode="RGB" if shape[1] == 3 else "L")
+    digests = []
+    with (
+        path.open("wb") as stream,
+        ThreadPoolExecutor(torch.get_num_threads()) as pool,  # Pillow decodes without holding Python's lock
+        tqdm(total=len(files), desc="decoding images", unit="image", disable=None, delay=1.0) as bar,
+    ):
+        for start in range(0, len(files), BLOCK):
+            for pixels in pool.map(decode, files[start : start + BLOCK]):
+                stream.write(pixels)
+                digests.append(hashlib.sha256(pixels).digest())
+                bar.update()
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32).copy()
+
+
+def _decode(file: Path, *, size: int, mode: str) -> bytes:
+    """The pixels of one image: upright, its central square, (C, size, size)."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as opened:
+            opened.draft(
+                None, (2 * size, 2 * size)
+            )  # a large JPEG needn't be decoded to its last pixel: no less than this
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
+                image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError("its levels have 32 bits, and no range is known for them")
+            square = ImageOps.fit(image.convert(mode), (size, size))
+    except Exception as error:  # a decoder meets a damaged file with any exception at all
+        raise DataCorruptError(f"{file} can't be read as an image: {error}. Repair it, or take it out") from error
+    pixels = np.asarray(square).reshape(size, size, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()

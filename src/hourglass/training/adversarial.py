@@ -1,0 +1,191 @@
+"""Adversarial training: a second network brings the distribution of the codes to a prior.
+
+A discriminator D tells draws p of the prior from codes h = f(x~); the encoder learns to be taken for the prior:
+
+    autoencoder:    reconstruction + ... + weight mean(-log D(h))
+    discriminator:  1/2 mean(-log D(p)) + 1/2 mean(-log(1 - D(h)))
+
+Where neither gains on the other D is 1/2 everywhere, both means are log 2 = 0.693 and the accuracy is 1/2. Then a code
+drawn from the prior decodes to a sample.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hourglass.data import Dataset
+from hourglass.losses import Loss
+from hourglass.models import Autoencoder, Output
+from hourglass.noise import Corruption
+from hourglass.regularizers import Penalties
+from hourglass.training.minibatch import MakeOptimizer, Minibatch, total
+
+PRIORS = ("gaussian", "mixture")
+
+
+class Adversarial(Minibatch):
+    """Trains an autoencoder and, in turn, a discriminator on its code.
+
+    Each step is one of the autoencoder, down its terms and `adversarial` together, then one of the discriminator.
+    Makhzani et al. make two steps of the first; in one, `weight` keeps its meaning under optimizers that scale
+    gradients themselves (Adam). `loss` is the autoencoder's; `discriminator` and `discriminator_accuracy` are logged
+    beside it and are no part of it.
+
+    Reference: Adversarial autoencoders (Makhzani, Shlens, Jaitly, Goodfellow & Frey, 2016).
+
+    Args:
+        prior: `gaussian`: N(0, 1) in every unit; `mixture`: of gaussians with their centres evenly on a circle in the
+            plane of the first two units, N(0, 1) in the others.
+        components: gaussians of the mixture, at least 1.
+        radius: of the circle, at least 0.
+        sigma: standard deviation of each gaussian of the mixture, above 0.
+        weight: of the encoder's part, at least 0.
+        discriminator_widths: hidden layers of the discriminator, at least 1 each.
+        discriminator_lr: its learning rate, at least 0; schedules apply to it too.
+
+    The other arguments and errors: `Minibatch`.
+
+    Raises:
+        ValueError: a code that can't follow the prior: one with bounds, one made of symbols, a mixture with a single
+            unit; a number out of its range.
+    """
+
+    weight: Tensor
+    radius: Tensor
+    sigma: Tensor
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        noise: Corruption,
+        penalties: Penalties,
+        loss: Loss,
+        optimizer: MakeOptimizer,
+        data: Dataset,
+        prior: Literal["gaussian", "mixture"],
+        components: int,
+        radius: float,
+        sigma: float,
+        weight: float,
+        discriminator_widths: Sequence[int],
+        discriminator_lr: float,
+        epochs: int,
+        max_steps: int | None,
+        batch_size: int,
+        schedule: Literal["constant", "cosine"],
+        warmup_steps: int,
+        gradient_clip: float | None,
+        code_threshold: float,
+        log_every_n_steps: int,
+        keep: Literal["best", "last"],
+        patience: int | None,
+    ) -> None:
+        super().__init__(
+            model=model,
+            noise=noise,
+            penalties=penalties,
+            loss=loss,
+            optimizer=optimizer,
+            data=data,
+            epochs=epochs,
+            max_steps=max_steps,
+            batch_size=batch_size,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            gradient_clip=gradient_clip,
+            code_threshold=code_threshold,
+            log_every_n_steps=log_every_n_steps,
+            keep=keep,
+            patience=patience,
+        )
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
+        if components < 1:
+            raise ValueError(f"components must be at least 1, got {components}")
+        if not 0 < sigma < math.inf:
+            raise ValueError(f"sigma must be above 0 and finite, got {sigma}")
+        for key, value in (("radius", radius), ("weight", weight), ("discriminator_lr", discriminator_lr)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{key} must be at least 0 and finite, got {value}")
+        if any(width < 1 for width in discriminator_widths):
+            raise ValueError(f"discriminator_widths must be at least 1, got {list(discriminator_widths)}")
+        low, high = model.bottleneck.code_range
+        if (low, high) != (-math.inf, math.inf):
+            raise ValueError(
+                f"the prior's draws may have any value, but the model's code lies in [{low:g}, {high:g}];"
+                " set model.bottleneck.activation=linear, or bottleneck=gaussian"
+            )
+        if model.bottleneck.symbols(torch.zeros(1, model.code_size)) is not None:
+            raise ValueError(
+                "the prior is continuous, but the model's code is made of symbols; set bottleneck=deterministic"
+                " and model.bottleneck.activation=linear"
+            )
+        if prior == "mixture" and model.code_size < 2:
+            raise ValueError(
+                f"prior mixture lies in a plane: model.code_size must be at least 2, got {model.code_size}"
+            )
+        self.kind = prior
+        self.components = components
+        self.register_buffer("radius", torch.tensor(radius), persistent=False)
+        self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
+        self.register_buffer("weight", torch.tensor(weight), persistent=False)
+        self.discriminator = _discriminator([model.code_size, *discriminator_widths, 1])
+        self.discriminator_optimizer = optimizer(params=list(self.discriminator.parameters()), lr=discriminator_lr)
+
+    def prior(self, count: int) -> Tensor:
+        """Draws (count, code_size) of the prior; zero in inactive units."""
+        draws = torch.randn(count, self.model.code_size, device=self.device)
+        if self.kind == "mixture":
+            angle = torch.randint(self.components, (count,), device=self.device) * (2 * math.pi / self.components)
+            centres = self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)  # (count, 2)
+            draws[:, :2] = centres + self.sigma * draws[:, :2]
+        return draws * self.model.bottleneck.active
+
+    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:
+        """See `Learner.terms`; `adversarial` is weight mean(-log D(h))."""
+        output, terms = super().terms(x, corrupted, y)
+        return output, {**terms, "adversarial": self.weight * F.softplus(-self._logit(output.code)).mean()}
+
+    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """The discriminator's loss, and the share of codes and as many draws of the prior that it tells apart."""
+        codes, draws = self._logit(output.code), self._logit(self.prior(len(output.code)))
+        return {
+            "discriminator": (F.softplus(-draws).mean() + F.softplus(codes).mean()) / 2,
+            "discriminator_accuracy": ((draws > 0).float().mean() + (codes <= 0).float().mean()) / 2,
+        }
+
+    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """See `Minibatch.step`."""
+        output, terms = self.terms(x, corrupted, y)
+        loss = total(terms)
+        self.descend(loss, self.optimizer)
+        scores = self.scores(output._replace(code=output.code.detach()), y)
+        self.descend(scores["discriminator"], self.discriminator_optimizer)
+        return {name: value.detach() for name, value in {"loss": loss, **terms, **scores}.items()}
+
+    def optimizers_used(self) -> list[torch.optim.Optimizer]:
+        """The autoencoder's and the discriminator's."""
+        return [self.optimizer, self.discriminator_optimizer]
+
+    def companions(self) -> dict[str, nn.Module]:
+        """The discriminator."""
+        return {"discriminator": self.discriminator}
+
+    def _logit(self, code: Tensor) -> Tensor:
+        """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""
+        logit: Tensor = self.discriminator(code).squeeze(1)
+        return logit.to(torch.promote_types(logit.dtype, torch.float32))
+
+
+def _discriminator(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers through `sizes`, with rectifiers between them but not at the end."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,119 @@
+"""Importance weighting: several draws of the code bound the likelihood more tightly than one.
+
+With k draws z_i of the posterior q(z | x),
+
+    log w_i = log p(x | z_i) + log p(z_i) - log q(z_i | x)
+    loss    = -mean_b log(1/k sum_i w_i)
+
+One draw gives the evidence lower bound of the variational autoencoder; with more, the bound rises to log p(x).
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hourglass.data import Dataset
+from hourglass.losses import Loss
+from hourglass.models import Autoencoder, Output
+from hourglass.noise import Corruption
+from hourglass.regularizers import Penalties
+from hourglass.training.minibatch import MakeOptimizer, Minibatch
+
+
+class ImportanceWeighted(Minibatch):
+    """Trains a variational autoencoder on the importance-weighted bound.
+
+    The loss comes apart into terms that compare with the variational autoencoder's: `reconstruction` and `kl`, means
+    over the draws, and `importance`, at most zero, the nats that `draws` of them gain over one. The sum is the loss up
+    to the constant that the reconstruction loss leaves out of -log p(x | z). In validation and test the code is drawn
+    as well, so that `val/loss` is a bound; quality is measured on the mean code.
+
+    Reference: Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016).
+
+    Args:
+        draws: k, codes drawn for each sample, at least 1.
+
+    The other arguments and errors: `Minibatch`.
+
+    Raises:
+        ValueError: a code without a density, a weighted divergence, a loss that is no sum; a number out of its range.
+    """
+
+    chosen_by = "loss"  # the bound: the reconstruction alone goes on falling where the bound gets worse
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        noise: Corruption,
+        penalties: Penalties,
+        loss: Loss,
+        optimizer: MakeOptimizer,
+        data: Dataset,
+        draws: int,
+        epochs: int,
+        max_steps: int | None,
+        batch_size: int,
+        schedule: Literal["constant", "cosine"],
+        warmup_steps: int,
+        gradient_clip: float | None,
+        code_threshold: float,
+        log_every_n_steps: int,
+        keep: Literal["best", "last"],
+        patience: int | None,
+    ) -> None:
+        super().__init__(
+            model=model,
+            noise=noise,
+            penalties=penalties,
+            loss=loss,
+            optimizer=optimizer,
+            data=data,
+            epochs=epochs,
+            max_steps=max_steps,
+            batch_size=batch_size,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            gradient_clip=gradient_clip,
+            code_threshold=code_threshold,
+            log_every_n_steps=log_every_n_steps,
+            keep=keep,
+            patience=patience,
+        )
+        if draws < 1:
+            raise ValueError(f"draws must be at least 1, got {draws}")
+        # No rows: to ask costs no random numbers.
+        if model.bottleneck.draws(torch.zeros(0, model.bottleneck.inputs), 1) is None:
+            raise ValueError("importance weights need a code with a density; set bottleneck=gaussian")
+        if loss.reduction != "sum":
+            raise ValueError(f"the bound is in nats per sample: set loss.reduction=sum, got {loss.reduction}")
+        # In log w the divergence has weight 1; any other would be passed over in silence.
+        for key, neutral in (("beta", 1), ("warmup_steps", 0)):
+            given = float(getattr(model.bottleneck, key, neutral))
+            if given != neutral:
+                raise ValueError(f"the bound has no weights: set model.bottleneck.{key}={neutral}, got {given:g}")
+        self.draws = draws
+
+    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:  # noqa: ARG002
+        """See `Learner.terms`; the output is the model's own, the terms are those of the class."""
+        output = self.model(corrupted)
+        draws = self.model.bottleneck.draws(output.encoded, self.draws)
+        assert draws is not None
+        reconstruction = self.model.decode(draws.code.flatten(0, 1))  # (k B, *shape)
+        target = x.expand(self.draws, *x.shape).flatten(0, 1)
+        log_likelihood = self.loss.log_density(reconstruction, target).view(self.draws, len(x))
+        divergence = draws.log_posterior - draws.log_prior  # (k, B)
+        log_weight = log_likelihood - divergence
+        bound = log_weight.logsumexp(dim=0) - math.log(self.draws)  # (B,)
+        return output, {
+            "reconstruction": self.loss(reconstruction, target),
+            "kl": divergence.mean(),
+            "importance": (log_weight.mean(dim=0) - bound).mean(),
+            **self.penalties(self.model, x, output),
+        }
+
+    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """See `Minibatch.step`."""
+        return self.backpropagate(x, corrupted, y)

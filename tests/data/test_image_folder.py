@@ -1,0 +1,242 @@
+"""A folder of images: decoded once, mapped, never read whole."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hourglass.data import DataCorruptError, Dataset, DataUnavailableError, image_folder
+from hourglass.data.image_folder import mapped
+
+COMMON: dict[str, Any] = {
+    "test_share": 0.2,
+    "validation_size": 2,
+    "validation": "split",
+    "split_seed": 0,
+    "train_size": None,
+    "test_size": None,
+    "order_seed": 0,
+    "resident": "auto",
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "image_folder"
+
+
+def made(folder: Path, **changes: Any) -> Dataset:
+    return image_folder(path=str(folder), **{"size": 4, "colour": True, **COMMON, **changes})
+
+
+def save(path: Path, pixels: Any, **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path, **options)
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """Ten 4x4 images, number n all of the colour (n, 2 n, 3 n)."""
+    for number in range(10):
+        save(tmp_path / "flat" / f"{number}.png", np.full((4, 4, 3), [number, 2 * number, 3 * number]))
+    return tmp_path / "flat"
+
+
+def everything(data: Dataset) -> torch.Tensor:
+    return torch.cat([split.x for split in (data.train, data.validation, data.test)])
+
+
+def test_images_without_classes(flat: Path) -> None:
+    (flat / "notes.txt").write_text("not an image")
+    data = made(flat)
+    assert (data.shape, data.sizes, data.range) == ((3, 4, 4), {"train": 6, "validation": 2, "test": 2}, (0.0, 1.0))
+    assert data.train.x.dtype == torch.uint8
+    assert data.train.y is None
+    x = everything(data)
+    assert x.flatten(2).amin(2).equal(x.flatten(2).amax(2))
+    assert sorted(x[:, :, 0, 0].tolist()) == [[n, 2 * n, 3 * n] for n in range(10)]
+
+
+def test_sub_folders_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
+    for number in range(12):
+        name = ("cat", "dog/puppy", "ant")[number % 3]  # ant 0, cat 1, dog 2
+        save(tmp_path / "animals" / name / f"{number}.PNG", np.full((4, 4, 3), number))
+    data = made(tmp_path / "animals")
+    for split in (data.train, data.validation, data.test):
+        assert split.y is not None
+        assert [(1, 2, 0)[number % 3] for number in split.x[:, 0, 0, 0].tolist()] == split.y.tolist()
+
+
+def test_pixels_by_hand(tmp_path: Path) -> None:
+    """The central square of 4 x 8, turned as EXIF says; the luma; 16 bits; a palette; a constant under resizing."""
+    wide = np.zeros((4, 8, 3), dtype=np.uint8)
+    wide[:, :2], wide[:, 2:6], wide[:, 6:] = 10, np.arange(16).reshape(4, 4, 1) * 3, 20
+    turned = Image.Exif()
+    turned[0x0112] = 6  # stored lying on its left side: to be turned clockwise by 90 degrees
+    for number in range(3):  # each folder its own data set of three equal images
+        save(tmp_path / "wide" / f"{number}.png", wide)
+        save(tmp_path / "turned" / f"{number}.png", np.rot90(wide), exif=turned)
+        save(tmp_path / "red" / f"{number}.bmp", np.full((9, 7, 3), [200, 100, 50]))
+        deep = np.full((4, 4), 257 * 130, dtype=np.uint16)
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        Image.fromarray(deep).save(tmp_path / "deep" / f"{number}.png")
+        (tmp_path / "palette").mkdir(exist_ok=True)
+        Image.fromarray(np.full((4, 4, 3), [0, 0, 255], np.uint8)).quantize(4).save(
+            tmp_path / "palette" / f"{number}.gif"
+        )
+    sizes = {"test_share": 0.3, "validation_size": 1}
+    assert everything(made(tmp_path / "wide", **sizes))[0, 0].tolist() == (np.arange(16).reshape(4, 4) * 3).tolist()
+    assert everything(made(tmp_path / "turned", **sizes)).equal(everything(made(tmp_path / "wide", **sizes)))
+    # 0.299 * 200 + 0.587 * 100 + 0.114 * 50 = 124.2
+    assert everything(made(tmp_path / "red", colour=False, size=5, **sizes)).unique().tolist() == [124]
+    assert everything(made(tmp_path / "deep", colour=False, **sizes)).unique().tolist() == [130]
+    assert everything(made(tmp_path / "palette", **sizes))[0, :, 0, 0].tolist() == [0, 0, 255]
+
+
+def test_decoded_once_and_again_when_anything_changes(flat: Path, cache: Path) -> None:
+    def caches() -> int:
+        return len([path for path in cache.iterdir() if path.is_dir()])
+
+    first = made(flat)
+    (pixels,) = cache.glob("*/pixels")
+    before = pixels.stat().st_mtime_ns
+    again = made(flat, train_size=3, test_size=1, validation="test", test_share=0.4)
+    assert (caches(), pixels.stat().st_mtime_ns) == (1, before)
+    assert again.sizes == {"train": 3, "validation": 1, "test": 1}
+    assert made(flat).digest == first.digest != again.digest
+    made(flat, colour=False)
+    made(flat, size=5)
+    made(flat, split_seed=1)
+    assert caches() == 4
+    save(flat / "0.png", np.full((4, 4, 3), 99))
+    changed = made(flat)
+    assert caches() == 5
+    assert changed.digest != first.digest
+    assert not list(cache.glob(".*.part"))
+
+
+def test_splits_are_those_of_the_permutation_and_views_of_one_file(flat: Path) -> None:
+    data = made(flat, train_size=4, test_share=0.3, test_size=2)
+    order = np.random.RandomState(0).permutation(10)
+    assert data.test.x[:, 0, 0, 0].tolist() == order[:2].tolist()
+    assert data.validation.x[:, 0, 0, 0].tolist() == order[3:5].tolist()
+    assert data.train.x[:, 0, 0, 0].tolist() == order[5:9].tolist()
+    assert data.train.x.untyped_storage().data_ptr() == data.test.x.untyped_storage().data_ptr()
+    # as `training/batches.py` takes samples; and who writes does not write to the file
+    rows = torch.tensor([2, 0])
+    assert data.train.x.index_select(0, rows).equal(data.train.x[rows])
+    data.train.x.zero_()
+    assert made(flat).train.x[0, 0, 0, 0].item() == order[4]
+
+
+MEASURED = """
+import sys
+import torch
+from hourglass.data import image_folder
+
+def memory(kind):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(kind)) * 1024
+
+torch.arange(10).index_select(0, torch.randperm(10))
+before, own = memory("VmRSS"), memory("RssAnon")
+data = image_folder(
+    path=sys.argv[1], size=256, colour=True, test_share=0.2, validation_size=2, validation="split", split_seed=0,
+    train_size=None, test_size=None, order_seed=0, resident="auto",
+)
+loaded, x = memory("VmRSS") - before, data.train.x
+sum(int(x.index_select(0, rows).max()) for rows in torch.randperm(len(x)).split(8))
+print(loaded, memory("RssAnon") - own)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_loading_reads_nothing_and_an_epoch_keeps_nothing(tmp_path: Path) -> None:
+    """400 images of 256 x 256 x 3, 79 MB: what loading adds to the process, and what an epoch adds of its own."""
+    source = np.random.default_rng(0).integers(0, 256, (400, 4, 4, 3), dtype=np.uint8)
+    for number, pixels in enumerate(source):
+        save(tmp_path / "many" / f"{number}.png", pixels)
+    data = made(tmp_path / "many", size=256)  # decoded here, loaded below
+    command = [sys.executable, "-c", MEASURED, str(tmp_path / "many")]
+    loaded, kept = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    array = everything(data).numel()
+    assert array == 400 * 3 * 256 * 256
+    assert loaded < array / 8
+    assert kept < array / 4  # a few batches of 1.6 MB; the pages of the file are the system's
+
+
+def test_more_than_the_memory_can_be_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "pixels"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a terabyte of zeros that takes no disk
+    x = mapped(path, (2**20, 1, 1024, 1024))
+    assert x[2**20 - 1].count_nonzero() == 0
+    with pytest.raises(DataCorruptError, match=r"pixels must be 1048576 bytes long, got 1099511627776: delete"):
+        mapped(path, (1, 1, 1024, 1024))
+
+
+def test_two_at_once_decode_once(flat: Path, cache: Path) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(made(flat).digest)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert len(list(cache.glob("*/pixels"))) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", "cut"])
+def test_a_file_that_cannot_be_decoded_is_named(flat: Path, cache: Path, content: bytes | str) -> None:
+    whole = (flat / "3.png").read_bytes()
+    (flat / "3.png").write_bytes(whole[:-30] if isinstance(content, str) else content)
+    with pytest.raises(DataCorruptError, match=r"flat/3\.png can't be read as an image: .*Repair it, or take it out"):
+        made(flat)
+    assert not list(cache.glob("*/pixels"))
+    (flat / "3.png").write_bytes(whole)
+    assert sum(made(flat).sizes.values()) == 10
+
+
+def test_levels_of_32_bits_are_refused(flat: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(flat / "x.tiff")
+    with pytest.raises(DataCorruptError, match=r"x\.tiff can't be read as an image: its levels have 32 bits"):
+        made(flat)
+
+
+def test_folders_that_are_refused(tmp_path: Path, flat: Path) -> None:
+    with pytest.raises(ValueError, match=r"path must be an existing folder, got .*nowhere"):
+        made(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.txt").write_text("")
+    with pytest.raises(ValueError, match=r"path must be a folder with images \(\.bmp, .*\), got none in .*empty"):
+        made(tmp_path / "empty")
+    save(flat / "sub" / "a.png", np.zeros((4, 4)))
+    with pytest.raises(ValueError, match=r"either in sub-folders or directly, got both: 0\.png in"):
+        made(flat)
+    save(tmp_path / "classes" / "a" / "a.png", np.zeros((4, 4)))
+    (tmp_path / "classes" / "b").mkdir()
+    with pytest.raises(ValueError, match=r"images in every sub-folder, got none in b of"):
+        made(tmp_path / "classes")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [("size", 0, "from 1 to 4096"), ("size", 5000, "from 1 to 4096"), ("colour", "yes", "true or false")],
+)
+def test_values_that_are_refused(flat: Path, key: str, value: Any, allowed: str) -> None:
+    with pytest.raises(ValueError, match=f"{key} must be .*{allowed}, got '?{value}"):
+        made(flat, **{key: value})
+
+
+def test_no_room_for_the_pixels(flat: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the data folder should be")
+    with pytest.raises(DataUnavailableError, match=r"image_folder can't be stored in .*Set HOURGLASS_CACHE"):
+        made(flat)
