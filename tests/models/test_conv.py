@@ -21,6 +21,7 @@ def conv(**changed: Any) -> Conv:
         "widths": [16, 8, 8],
         "decoder_widths": None,
         "kernel_size": 3,
+        "downsampling": "pooling",
         "upsampling": "nearest",
         "decoder_padding": None,
         "unit_norm": False,
@@ -61,6 +62,7 @@ def count(model: Conv) -> int:
         ({"shape": (3, 9, 7), "depth": 2, "widths": [4, 4]}, [9, 5, 3], [3, 5, 9]),
         ({"depth": 0, "widths": None}, [28], [28]),
         ({"upsampling": "transposed"}, [28, 14, 7, 4], [4, 7, 14, 28]),
+        ({"downsampling": "stride"}, [14, 7, 4], [4, 7, 14, 28]),  # the convolutions themselves halve
     ],
 )
 def test_sizes(changed: dict[str, Any], encoder: list[int], decoder: list[int]) -> None:
@@ -189,6 +191,7 @@ def test_no_stages(changed: dict[str, Any], message: str) -> None:
         ({"depth": 6}, r"depth must be from 0 to 5 for images of 28x28 .*, got 6"),
         ({"kernel_size": 2}, "kernel_size must be odd and at least 1, got 2"),
         ({"kernel_size": -1}, "kernel_size must be odd and at least 1, got -1"),
+        ({"downsampling": "mean"}, "downsampling must be one of pooling, stride, got 'mean'"),
         ({"upsampling": "bilinear"}, "upsampling must be one of nearest, transposed, got 'bilinear'"),
         ({"widths": [16]}, r"widths must list one width for each of depth=3 stages or be null, got \[16\]"),
         ({"decoder_widths": [8]}, r"decoder_widths must list one width .*, got \[8\]"),

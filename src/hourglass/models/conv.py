@@ -1,6 +1,7 @@
 """Convolutional autoencoders over images.
 
-Each stage of the encoder convolves, halves height and width by max-pooling and applies the activation;
+Each stage of the encoder convolves, halves height and width by max-pooling (or by the convolution's stride) and applies
+the activation;
 each stage of the decoder convolves, applies the activation and doubles height and width.
 
     encoder stage:  a_l = s(pool(W_l * a_{l-1} + b_l))
@@ -23,6 +24,7 @@ from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacob
 from hourglass.models.layers import UnitNormLinear
 from hourglass.models.upsampling import DoublingConv2d, Up
 
+DOWNSAMPLINGS = ("pooling", "stride")
 UPSAMPLINGS = ("nearest", "transposed")
 PADDINGS = ("same", "valid")
 
@@ -50,6 +52,8 @@ class Conv(Autoencoder):
         widths: channels of each stage; null: 16 in the first and 8 in each further one.
         decoder_widths: channels of each stage of the decoder; null: the mirror image.
         kernel_size: side of every kernel in pixels; odd.
+        downsampling: `pooling` halves the map by the maxima of 2x2 values; `stride` convolves at every other place only,
+            a quarter of the work.
         upsampling: `nearest` repeats each value 2x2 after the convolution; `transposed` makes convolution and
             doubling one transposed convolution with stride 2.
         decoder_padding: `same` or `valid` for each of the decoder's depth + 1 convolutions; null: all `same`.
@@ -72,6 +76,7 @@ class Conv(Autoencoder):
         widths: Sequence[int] | None,
         decoder_widths: Sequence[int] | None,
         kernel_size: int,
+        downsampling: Literal["pooling", "stride"],
         upsampling: Literal["nearest", "transposed"],
         decoder_padding: Sequence[Literal["same", "valid"]] | None,
         unit_norm: bool,
@@ -94,6 +99,8 @@ class Conv(Autoencoder):
             )
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
+        if downsampling not in DOWNSAMPLINGS:
+            raise ValueError(f"downsampling must be one of {', '.join(DOWNSAMPLINGS)}, got {downsampling!r}")
         if upsampling not in UPSAMPLINGS:
             raise ValueError(f"upsampling must be one of {', '.join(UPSAMPLINGS)}, got {upsampling!r}")
         stages = list(widths) if widths is not None else [16, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8][:depth]
@@ -126,11 +133,12 @@ class Conv(Autoencoder):
         neck = bottleneck(code_size=features if code_size is None else code_size)
 
         encoder: list[nn.Module] = []
+        strided = downsampling == "stride"
         for before, after in pairwise([channels, *stages]):
             encoder += [
-                nn.Conv2d(before, after, kernel_size, padding="same"),
-                # ceil_mode keeps the last row and column of an odd size: 7 becomes 4.
-                nn.MaxPool2d(2, ceil_mode=True),
+                nn.Conv2d(before, after, kernel_size, stride=2 if strided else 1, padding=kernel_size // 2),
+                # ceil_mode keeps the last row and column of an odd size, as the stride does: 7 becomes 4.
+                nn.Identity() if strided else nn.MaxPool2d(2, ceil_mode=True),
                 build_activation(activation),
             ]
         if not stages:
