@@ -1,0 +1,37 @@
+"""Regularizers: penalties that are added to the reconstruction loss.
+
+    total = reconstruction + sum_k  lambda_k P_k(model, x, h)
+
+Every penalty is logged under its own name, apart from the reconstruction, so that "the loss is higher" can be
+told from "the reconstruction is worse". `Penalties` holds any number of them by name; none is the plain
+autoencoder. Weights are buffers, so that models that differ only in them can be trained as one stack. `Dropout` adds
+no term: it disturbs the code instead.
+"""
+
+from hourglass.regularizers.activity import L1, L2, Decorrelation, KLSparsity
+from hourglass.regularizers.dropout import Dropout
+from hourglass.regularizers.jacobian import Contractive, DecoderGradient
+from hourglass.regularizers.prior import MMD, TotalCorrelation
+from hourglass.regularizers.regularizer import Penalties, Penalty, Regularizer
+from hourglass.regularizers.revival import Revival
+from hourglass.regularizers.weights import Orthogonality, Spectral, WeightL1, WeightL2
+
+__all__ = [
+    "L1",
+    "L2",
+    "MMD",
+    "Contractive",
+    "DecoderGradient",
+    "Decorrelation",
+    "Dropout",
+    "KLSparsity",
+    "Orthogonality",
+    "Penalties",
+    "Penalty",
+    "Regularizer",
+    "Revival",
+    "Spectral",
+    "TotalCorrelation",
+    "WeightL1",
+    "WeightL2",
+]

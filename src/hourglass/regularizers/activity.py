@@ -1,0 +1,118 @@
+"""Penalties on the activity of the code: how much, how often and how alike its units are on.
+
+l1              sum_j |h_j|
+l2              sum_j h_j^2
+kl_sparsity     sum_j KL(rho || mean of h_j)
+decorrelation   sum_j<k cov(h_j, h_k)^2
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hourglass.models import Autoencoder, Output
+from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+
+
+class L1(Penalty):
+    """Absolute activity of the code, which makes most units zero for most inputs.
+
+    reduction sample: P = 1/B sum_b sum_j |h_bj|;  reduction batch: P = sum_b sum_j |h_bj|
+
+    `batch` is what Keras before version 3 did with `activity_regularizer`: there the same lambda weighs
+    as many times more as the batch has samples.
+
+    Reference: Sparse deep belief net model for visual area V2 (Lee et al., 2008) for sparse codes in deep nets.
+
+    Args:
+        weight: lambda.
+        reduction: `sample` or `batch`.
+    """
+
+    def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
+        super().__init__(weight=weight)
+        self.reduction = _reduction(reduction)
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`."""
+        total = output.code.abs().sum()
+        return total / len(x) if self.reduction == "sample" else total
+
+
+class L2(Penalty):
+    """Squared activity of the code, which keeps it small.
+
+    reduction sample: P = 1/B sum_b sum_j h_bj^2;  reduction batch: P = sum_b sum_j h_bj^2
+
+    Args:
+        weight: lambda.
+        reduction: `sample` or `batch`.
+    """
+
+    def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
+        super().__init__(weight=weight)
+        self.reduction = _reduction(reduction)
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`."""
+        total = output.code.square().sum()
+        return total / len(x) if self.reduction == "sample" else total
+
+
+class KLSparsity(Penalty):
+    """Divergence of each unit's mean activity from a target, both taken as Bernoulli probabilities.
+
+    P = sum_j  rho log(rho / q_j) + (1 - rho) log((1 - rho) / (1 - q_j)),   q_j = 1/B sum_b h_bj
+
+    Needs a code in [0, 1], as a sigmoid gives.
+
+    Reference: Sparse autoencoder, CS294A lecture notes (Ng, 2011).
+
+    Args:
+        weight: lambda.
+        target: rho, the wanted mean activity, strictly between 0 and 1.
+    """
+
+    target: Tensor
+    code_range = (0.0, 1.0)
+
+    def __init__(self, *, weight: float, target: float) -> None:
+        super().__init__(weight=weight)
+        if not 0 < target < 1:
+            raise ValueError(f"target must be strictly between 0 and 1, got {target}")
+        self.register_buffer("target", torch.tensor(target), persistent=False)
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`."""
+        # A unit that is off for the whole batch would make the divergence infinite.
+        q = wide(output.code).mean(dim=0).clamp(1e-6, 1 - 1e-6)  # (code_size,)
+        rho = self.target
+        divergence = rho * torch.log(rho / q) + (1 - rho) * torch.log((1 - rho) / (1 - q))
+        return (divergence * model.bottleneck.active).sum()
+
+
+class Decorrelation(Penalty):
+    """Covariance of different code units over the batch, so that no two tell the same.
+
+    P = sum_j<k C_jk^2,   C = 1/B sum_b (h_b - m)(h_b - m)^T,   m = 1/B sum_b h_b
+
+    Reference: Reducing overfitting in deep networks by decorrelating representations (Cogswell et al., 2016).
+
+    Args:
+        weight: lambda.
+    """
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`. A unit that is not active is zero, and so is its covariance."""
+        with full_precision(x):
+            code = wide(output.code)
+            centred = code - code.mean(dim=0)
+            covariance = centred.T @ centred / len(code)  # (code_size, code_size)
+            return covariance.triu(diagonal=1).square().sum()
+
+
+def _reduction(reduction: str) -> str:
+    if reduction not in ("sample", "batch"):
+        raise ValueError(f"reduction must be one of sample, batch, got {reduction!r}")
+    return reduction

@@ -1,0 +1,107 @@
+"""The contract of a regularizer, and any number of them by name."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.errors import HourglassError
+from hourglass.models import Autoencoder, Output
+
+
+class Regularizer(nn.Module):
+    """One regularizer: it adds a term to the loss, or disturbs the code while the model trains, or both."""
+
+    @abstractmethod
+    def attach(self, model: Autoencoder) -> None:
+        """Called once, before training, with the model: raise ValueError if the model's code doesn't suit."""
+
+    @abstractmethod
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor | None:
+        """The weighted term, a scalar, or None for a regularizer that adds none; x is the clean input."""
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG002
+        """Codes (count, code_size) drawn from the prior that it pulls the code to; None if it has none."""
+        return None
+
+
+class Penalty(Regularizer):
+    """One penalty: a weight times a non-negative scalar.
+
+    Args:
+        weight: lambda, at least 0.
+    """
+
+    weight: Tensor
+    code_range: tuple[float, float] = (-math.inf, math.inf)
+    """The interval that the code must keep to for the penalty to make sense."""
+    signed = False
+    """Whether it is an estimate, which may come out below 0."""
+
+    def __init__(self, *, weight: float) -> None:
+        super().__init__()
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight must be at least 0 and finite, got {weight}")
+        self.register_buffer("weight", torch.tensor(weight), persistent=False)
+
+    def attach(self, model: Autoencoder) -> None:
+        """See `Regularizer.attach`: compares the code's range with `code_range`."""
+        (low, high), (code_low, code_high) = self.code_range, model.bottleneck.code_range
+        if code_low < low or code_high > high:
+            raise ValueError(
+                f"needs a code in [{low:g}, {high:g}], but the model's code lies in"
+                f" [{code_low:g}, {code_high:g}]; set model.bottleneck.activation=sigmoid"
+            )
+
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
+        """The weighted penalty, a scalar; x is the clean input."""
+        return self.weight * self.penalty(model, x, output)
+
+    @abstractmethod
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
+        """The penalty before weighting, a scalar."""
+
+
+class Penalties(nn.Module):
+    """Any number of regularizers, by name.
+
+    Args:
+        regularizers: the regularizers by the name under which the term of each is logged.
+    """
+
+    def __init__(self, **regularizers: Regularizer) -> None:
+        super().__init__()
+        self.regularizers = nn.ModuleDict(regularizers)
+
+    def attach(self, model: Autoencoder) -> None:
+        """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
+        for name, regularizer in self._named():
+            try:
+                regularizer.attach(model)
+            except ValueError as error:
+                raise HourglassError(f"regularizer {name} {error}") from error
+
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Tensor]:
+        """The weighted terms by name; x is the clean input (B, *shape)."""
+        terms = {name: regularizer(model, x, output) for name, regularizer in self._named()}
+        return {name: term for name, term in terms.items() if term is not None}
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor | None:
+        """Codes (count, code_size) from the first prior that a regularizer pulls the code to; None without one."""
+        priors = (regularizer.prior(model, count) for _, regularizer in self._named())
+        return next((draw for draw in priors if draw is not None), None)
+
+    def _named(self) -> Iterable[tuple[str, Regularizer]]:
+        return self.regularizers.items()  # type: ignore[return-value]
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """A region where matrix products keep the precision of their factors, whatever the training's."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def wide(x: Tensor) -> Tensor:
+    """x with 32 bits or more."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

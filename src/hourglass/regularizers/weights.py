@@ -1,0 +1,131 @@
+"""Penalties on the weights.
+
+weight_l1       sum |w|
+weight_l2       sum w^2
+orthogonality   |W W^T - I|^2 of the code layer
+spectral        sum_l sigma(W_l)^2 of the decoder, with the largest singular value sigma
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.models import Autoencoder, Output
+from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+
+
+class WeightL1(Penalty):
+    """Absolute values of the weights (not the biases): P = sum |w|.
+
+    Args:
+        weight: lambda.
+        layers: `all` layers, or the `code` layer alone, the encoder's last.
+    """
+
+    def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
+        super().__init__(weight=weight)
+        self.layers = _layers(layers)
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`."""
+        return torch.stack([w.abs().sum() for w in _weights(model, self.layers)]).sum()
+
+
+class WeightL2(Penalty):
+    """Squares of the weights (not the biases): P = sum w^2, weight decay as a penalty.
+
+    Args:
+        weight: lambda.
+        layers: `all` layers, or the `code` layer alone, the encoder's last.
+    """
+
+    def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
+        super().__init__(weight=weight)
+        self.layers = _layers(layers)
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`."""
+        return torch.stack([w.square().sum() for w in _weights(model, self.layers)]).sum()
+
+
+class Orthogonality(Penalty):
+    """Distance of the code layer's rows from an orthonormal system, so that every unit looks elsewhere.
+
+    P = |W W^T - I|_F^2
+
+    W is the encoder's last weight, one row for each of its outputs (for the channels of a convolution: its kernel,
+    flattened). With more rows than columns no W reaches zero.
+
+    Reference: Can we gain more from orthogonality regularizations in training deep networks? (Bansal, Chen & Wang,
+    2018).
+
+    Args:
+        weight: lambda.
+    """
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`; rows of units that are not active don't count."""
+        neck = model.bottleneck
+        with full_precision(x):
+            rows = wide(_weights(model, "code")[0]).flatten(1)
+            # A unit may take several rows (mean and log variance), a row may serve several units (a channel).
+            shares = neck.active.repeat(neck.inputs // neck.code_size).view(len(rows), -1)
+            rows = rows * shares.amax(dim=1, keepdim=True)
+            gram = rows @ rows.T
+            return (gram - torch.diag(shares.amax(dim=1))).square().sum()
+
+
+class Spectral(Penalty):
+    """Largest singular values of the decoder's layers, whose product bounds how fast the reconstruction can change.
+
+    P = sum_l sigma(W_l)^2
+
+    A convolution's kernel counts as the matrix of its first axis by all others; a tied or normalised layer with the
+    weight that it acts by. Exact, by the eigenvectors of the
+    smaller Gram matrix of each layer, which costs the cube of the layer's smaller side.
+
+    References: Spectral norm regularization for improving the generalizability of deep learning (Yoshida & Miyato,
+    2017); From variational to deterministic autoencoders (Ghosh et al., 2020), for decoders.
+
+    Args:
+        weight: lambda.
+    """
+
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+        """See `Penalty.penalty`."""
+        with full_precision(x):
+            return torch.stack([_squared_norm(wide(weight).flatten(1)) for weight in _acting(model.decoder)]).sum()
+
+
+def _squared_norm(matrix: Tensor) -> Tensor:
+    """The square of the largest singular value."""
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    with torch.no_grad():
+        top = torch.linalg.eigh(tall.T @ tall).eigenvectors[:, -1]
+    # |W v|^2 has a maximum in v, so that v counts as a constant in its gradient too: 2 sigma u v^T.
+    squared: Tensor = (tall @ top).square().sum()
+    return squared
+
+
+def _acting(module: nn.Module) -> Iterator[Tensor]:
+    """The weights that act within a module: of a layer that makes its weight from another's, the one it makes."""
+    weight = getattr(module, "weight", None)
+    if weight is None:
+        for child in module.children():
+            yield from _acting(child)
+    elif weight.ndim >= 2:
+        yield weight
+
+
+def _weights(model: Autoencoder, layers: str) -> Sequence[Tensor]:
+    if layers == "code":
+        return [weight for weight in model.encoder.parameters() if weight.ndim >= 2][-1:]
+    return [weight for weight in model.parameters() if weight.ndim >= 2]
+
+
+def _layers(layers: str) -> str:
+    if layers not in ("all", "code"):
+        raise ValueError(f"layers must be one of all, code, got {layers!r}")
+    return layers
