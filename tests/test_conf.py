@@ -14,19 +14,36 @@ import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
+from PIL import Image
 
 from hourglass.compose import compose
 from hourglass.config import build, choices, compose_config, conf_dir
+from hourglass.data import DataUnavailableError, idx_format
 from hourglass.errors import HourglassError
 
 CHOICES = choices()
 RECIPES = list(CHOICES["experiment"])
 #: What a yaml leaves to the person.
-NEEDED = {"csv": ["data.path=table.csv"], "npz": ["data.path=arrays.npz"]}
+NEEDED = {
+    "csv": ["data.path=table.csv"],
+    "npz": ["data.path=arrays.npz"],
+    "idx": ["data.path=array-idx"],
+    "image_folder": ["data.path=images", "data.size=8"],
+    "grayscale": ["data=patches", "data.colour=true"],
+}
 #: What a choice needs of the others.
-SUITED = {"kl_sparsity": ["model.bottleneck.activation=sigmoid"]}
+SUITED = {
+    "kl_sparsity": ["model.bottleneck.activation=sigmoid"],
+    "mmd": ["bottleneck=linear"],
+    "revival": ["bottleneck=top_k"],
+    "total_correlation": ["bottleneck=gaussian"],
+    "adversarial": ["model.bottleneck.activation=linear"],
+    "importance_weighted": ["bottleneck=gaussian"],
+}
 #: Recipes whose pictures are drawn too; a figure takes longer than the training here.
 PICTURED = ("toy", "quickstart")
+#: Data sets that are small as they are.
+TINY = ("one_hot",)
 #: Samples enough for three steps.
 SMALL = {"train_size": 256, "validation_size": 64, "test_size": 64}
 
@@ -36,11 +53,17 @@ def every(*groups: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.chdir(tmp_path)
     table = np.random.default_rng(0).uniform(size=(60, 18))
     np.savetxt("table.csv", table, delimiter=",")
     np.savez("arrays.npz", x=table)
+    idx_format.write(Path("array-idx"), table)
+    if "image_folder" in request.node.name:
+        monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))  # whose cache would stay in the data folder
+        Path("images").mkdir()
+        for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)):
+            Image.fromarray(pixels).save(f"images/{number}.png")
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +87,28 @@ def test_a_yaml_opens_with_its_one_line_description(group: str, name: str) -> No
     ("group", "name"), every("data", "model", "bottleneck", "noise", "regularizer", "loss", "optimizer")
 )
 def test_a_choice_composes_and_its_object_takes_a_batch(group: str, name: str) -> None:
-    data = ["data=digits"] if group != "data" else NEEDED.get(name, [])
+    data = NEEDED.get(name, [] if group == "data" else ["data=digits"])
     config, chosen = compose_config([*data, f"{group}={name}", *SUITED.get(name, [])])
     assert chosen[group] == name
-    parts = compose(config)
+    try:
+        parts = compose(config)
+    except HourglassError as error:
+        if name == "cifar10" and isinstance(error.__cause__, DataUnavailableError):
+            pytest.skip("its only mirror is not reachable, and the data folder has no copy")
+        raise
     x = parts.data.scaled(parts.data.train.x[:4])
     output, terms = parts.learner.terms(x, parts.learner.noise(x))
     assert output.reconstruction.shape == x.shape
     assert output.code.shape == (len(x), parts.model.code_size)
     assert all(term.isfinite() and term.ndim == 0 for term in terms.values())
-    torch.autograd.backward(torch.stack(list(terms.values())).sum())
-    parts.learner.optimizer.step()
+    if any(weight.requires_grad for weight in parts.model.parameters()):  # a closed form has none
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        parts.learner.optimizer.step()
 
 
 @pytest.mark.parametrize(("group", "name"), every("training", "trainer", "tracking"))
 def test_a_choice_composes_and_is_built(group: str, name: str) -> None:
-    config, chosen = compose_config(["data=digits", f"{group}={name}"])
+    config, chosen = compose_config(["data=digits", f"{group}={name}", *SUITED.get(name, [])])
     assert chosen[group] == name
     compose(config)
     assert build(config.tracking).experiment == "hourglass"
@@ -98,19 +127,24 @@ def node(group: str, choice: str) -> Any:
 
 @pytest.mark.parametrize(("model", "noise"), product(CHOICES["model"], CHOICES["noise"]))
 def test_every_combination_of_groups_works_or_says_why_not(model: str, noise: str) -> None:
+    worked = 0
     for regularizer in CHOICES["regularizer"]:
         config = OmegaConf.merge(node("model", model), {})
         config.noise = node("noise", noise)
         config.regularizer = node("regularizer", regularizer)
-        if regularizer == "kl_sparsity":
-            with pytest.raises(HourglassError, match=r"kl_sparsity needs a code in \[0, 1\].*lies in \[0, inf\]"):
-                compose(config)
-            config.model.bottleneck.activation = "sigmoid"
-        parts = compose(config)
+        try:
+            parts = compose(config)
+        except HourglassError as error:
+            # It names the choice that doesn't suit: digits are no colour images, a rectified code is in no [0, 1].
+            assert re.match(rf"(noise\.{noise}|noise: {noise}|regularizer {regularizer}\b|training)", str(error)), error
+            assert "\n" not in str(error)
+            continue
+        worked += 1
         x = parts.data.scaled(parts.data.train.x[:4])
         _, terms = parts.learner.terms(x, parts.learner.noise(x))
-        assert list(terms) == ["reconstruction", *([] if regularizer == "none" else [regularizer])]
+        assert set(terms) <= {"reconstruction", regularizer}
         assert all(term.isfinite() for term in terms.values())
+    assert worked or noise == "grayscale"
 
 
 def test_several_regularizers_and_several_noises_at_once() -> None:
@@ -157,13 +191,16 @@ def test_what_is_written_wrong_comes_repaired_too_and_both_say_what_differs(name
 def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
     from hourglass.train import train
 
+    recipe = (conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    small = {} if any(f"override /data: {tiny}\n" in recipe for tiny in TINY) else SMALL
     config, chosen = compose_config(
         [
             f"experiment={name}",
-            *(f"data.{key}={size}" for key, size in SMALL.items()),
+            *(f"data.{key}={size}" for key, size in small.items()),
             "training.max_steps=3",
             f"tracking.uri={store}",
             "tracking.usefulness=false",
+            "tracking.baseline_samples=5",
             f"tracking.images={str(name in PICTURED).lower()}",
             "tracking.image_every=1000",  # the final ones alone
         ]

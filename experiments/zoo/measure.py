@@ -63,7 +63,11 @@ TYPES = (
     Type("vector-quantized", "van den Oord et al., 2017", [*CODE, "bottleneck=vector_quantized"]),
     Type("binary", "Bengio et al., 2013", [*CODE, "bottleneck=binary"]),
     Type("categorical", "Jang et al., 2017", [*CODE, "bottleneck=categorical"]),
-    Type("stacked denoising", "Vincent et al., 2010", [*CODE, "noise=masking", "training=layerwise"]),
+    Type(
+        "stacked denoising",
+        "Vincent et al., 2010",
+        [*CODE, "noise=masking", "training=layerwise", "training.pretrain_epochs=2"],
+    ),
     Type(
         "recirculation",
         "Hinton & McClelland, 1988",

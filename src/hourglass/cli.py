@@ -26,7 +26,8 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
   ui [port=N]                             the dashboard, on 127.0.0.1
 
-RUN is a run's id, its first 6 digits or more, or its name. Examples:
+RUN is a run's id, its first 6 digits or more, or its name. Rows of a table stand in its own units; they may also be
+read from and written to .csv files. Examples:
 
   hourglass train model=conv noise=masking regularizer=l1 model.code_size=32 data=fashion_mnist
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
@@ -98,8 +99,8 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         trained = apply.Trained.of(arguments.run, uri=None)
         read = apply.read_codes if command == "decode" else apply.read_samples
         result = getattr(apply, command)(trained, read(arguments.source, trained))
-        apply.write(arguments.target, result)
-        print(f"{arguments.target}: float32 {tuple(result.shape)}")
+        apply.write(arguments.target, result, columns=None if command == "encode" else trained.columns)
+        print(f"{arguments.target}: {str(result.dtype).removeprefix('torch.')} {tuple(result.shape)}")
         return 0
 
     return execute

@@ -6,11 +6,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from omegaconf import OmegaConf
 
+from hourglass.apply import Trained
 from hourglass.config import build
 from hourglass.data import Dataset
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
+from hourglass.tracking import flatten
 from hourglass.training import Learner
 
 
@@ -22,16 +25,22 @@ class Parts(NamedTuple):
     learner: Learner
 
 
-def compose(config: Any) -> Parts:
+def compose(config: Any, *, data: Dataset | None = None) -> Parts:
     """Build data, model, noise, regularizers, loss, optimizer and training procedure.
+
+    Args:
+        config: the whole configuration.
+        data: the data set that `config.data` makes, where it has been made already.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
     """
     _check_device(config.trainer)
-    data: Dataset = build(config.data)
+    data = build(config.data) if data is None else data
     model: Autoencoder = build(config.model, shape=data.shape)
-    noise = build(config.noise, bounds=data.range)
+    if config.get("start") and not config.resume:  # a resumed training has weights of its own
+        _start_from(str(config.start), model, config)
+    noise = build(config.noise, bounds=data.range, shape=data.shape)
     penalties = build(config.regularizer)
     loss = build(config.loss, data_range=data.extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
@@ -52,6 +61,23 @@ def compose(config: Any) -> Parts:
         data=data,
     )
     return Parts(data, model, learner)
+
+
+def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
+    """Give the model the weights of a run, whose model must be the same."""
+    try:
+        trained = Trained.of(reference, uri=config.tracking.uri)
+    except HourglassError as error:
+        raise HourglassError(f"start: {error}") from error
+    theirs, ours = (flatten(OmegaConf.to_container(each.model, resolve=True)) for each in (trained.config, config))  # type: ignore[arg-type]
+    theirs["shape"], ours["shape"] = str(trained.model.shape), str(model.shape)
+    # Keys that only one of them has, from another version, show in the weights if they matter.
+    for key, value in ours.items():
+        if theirs.get(key, value) != value:
+            raise HourglassError(
+                f"start={reference}: model.{key} must be {theirs[key]}, as in the run {trained.run.name}, got {value}"
+            )
+    model.load_state_dict(trained.model.state_dict())
 
 
 def _check_device(trainer: Mapping[str, Any]) -> None:

@@ -69,7 +69,8 @@ def build(config: Any, **arguments: Any) -> Any:
 
     key = _full_key(config)
     for missing in sorted(OmegaConf.missing_keys(config)):
-        raise HourglassError(f"{key}.{missing} must be given, got nothing: add {key}.{missing}=...")
+        full = missing if missing.startswith(f"{key}.") else f"{key}.{missing}"
+        raise HourglassError(f"{full} must be given, got nothing: add {full}=...")
     _check(config, set(arguments))
     mistake: BaseException
     try:
@@ -94,15 +95,21 @@ def named(key: str, config: Any, error: BaseException) -> str:
     """The error's message with the full key before it: `code_size must be ...` to `model.code_size must be ...`."""
     message = " ".join(str(error).split())
     first = re.match("[a-z_]+", message)
-    if first and key and first.group(0) in _keys_below(config):
-        return f"{key}.{message}"
+    path = _path(config, first.group(0)) if first and key else None
+    if path is not None:
+        above = path.rpartition(".")[0]
+        return f"{key}.{above}.{message}" if above else f"{key}.{message}"
     return f"{key}: {message}" if key else message
 
 
-def _keys_below(config: Any) -> set[str]:
+def _path(config: Any, word: str) -> str | None:
+    """Where a key stands below a node, the nearest place first: `k` to `bottleneck.k`; None where it doesn't."""
     if not isinstance(config, Mapping):
-        return set()
-    return set(map(str, config)).union(*(_keys_below(value) for value in config.values()))
+        return None
+    if word in config:
+        return word
+    below = ((key, _path(value, word)) for key, value in config.items())
+    return next((f"{key}.{path}" for key, path in below if path is not None), None)
 
 
 def _full_key(config: Any) -> str:
@@ -134,6 +141,12 @@ def _check(config: Any, given: set[str]) -> None:
             continue
         if key not in signature.parameters:
             if takes_any:
+                # As left behind by a recipe that sets a value of a choice which the command line then replaced.
+                if isinstance(value, DictConfig) and not value.get("_target_"):
+                    raise HourglassError(
+                        f"{where}.{key!s} has values but was not chosen: add it, {where}=[...,{key!s}], or take"
+                        f" them away, ~{where}.{key!s}"
+                    )
                 continue
             raise HourglassError(f"{where}.{key!s}: no such key; {where} takes {', '.join(allowed)}")
         if key in hints and not _fits(value, hints[key]):
@@ -185,7 +198,9 @@ def nearest(word: str, known: list[str]) -> str:
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """A name for what was computed: 16 hex digits over the resolved configuration, without where it is recorded."""
-    relevant = {key: value for key, value in config.items() if key not in ("tracking", "name", "resume", "study")}
+    relevant = {
+        key: value for key, value in config.items() if key not in ("tracking", "name", "resume", "study", "sweep")
+    }
     return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -247,14 +262,18 @@ def _all_keys() -> list[str]:
 
     root = conf_dir()
 
-    def keys(path: Path, prefix: str) -> list[str]:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return [f"{prefix}{key}" for key in _dotted(held) if not key.startswith(("hydra", "defaults", "_"))]
+    def keys(path: Path, package: str) -> list[str]:
+        text = path.read_text(encoding="utf-8")
+        stated = re.match(r"# @package (\S+)", text)  # where Hydra puts it, if not below its group
+        package = stated.group(1) if stated else package
+        prefix = "" if package == "_global_" else f"{package}."
+        dotted = [key for key in _dotted(yaml.safe_load(text)) if not key.startswith(("hydra", "defaults", "_"))]
+        return [f"{prefix}{key}" for key in dotted]
 
-    found = keys(root / "config.yaml", "")
+    found = keys(root / "config.yaml", "_global_")
     for group, names in choices().items():
         for name in names if group != "experiment" else ():
-            found += keys(root / group / f"{name}.yaml", f"{group}.")
+            found += keys(root / group / f"{name}.yaml", group)
     return sorted(set(found))
 
 

@@ -32,7 +32,8 @@ class Recorder:
         probe_samples: training samples that a probe learns from, at least 10.
         likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
         likelihood_samples: test samples whose log-likelihood is estimated, at least 1.
-        baseline_samples: test samples that classical methods restore too where the noise names some, 1 to 1000; null: none.
+        baseline_samples: test samples that classical methods restore too, where the noise names some, 1 to 1000;
+            null: none.
         checkpoint_every: epochs between two checkpoints to resume from, at least 1.
         log_model: whether an MLflow model with a signature is logged too.
     """

@@ -1,6 +1,6 @@
 """The composition root: a resolved configuration in, a tracked and tested model out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +24,22 @@ class Result(NamedTuple):
     """The last value of every metric, as recorded."""
 
 
-def train(config: DictConfig, *, choices: Mapping[str, str], folder: Path) -> Result:
+def train(
+    config: DictConfig,
+    *,
+    choices: Mapping[str, str],
+    folder: Path,
+    parent: str | None = None,
+    composed: Callable[[DictConfig], Parts] = compose,
+) -> Result:
     """Compose, train, test and record one autoencoder.
 
     Args:
         config: the whole configuration, as `conf/config.yaml` composes it.
         choices: the choice made in every group, for the run's tags.
         folder: where files of this run go.
+        parent: id of the run that this one is a part of; None: it stands alone.
+        composed: makes the parts of a configuration; one that trains in a stack needs its own (`hourglass.fusion`).
 
     Raises:
         HourglassError: a mistake in the configuration, before a run is opened; or a loss that became NaN.
@@ -39,9 +48,9 @@ def train(config: DictConfig, *, choices: Mapping[str, str], folder: Path) -> Re
     process.quieten()
     pl.seed_everything(config.seed, verbose=False)
     recorder: Recorder = build(config.tracking)
-    parts = compose(config)
+    parts = composed(config)
     trainer: pl.Trainer = build(config.trainer, callbacks=[Progress()], logger=False)
-    with recorder.open(config, choices=choices, parts=parts) as run:
+    with recorder.open(config, choices=choices, parts=parts, parent=parent) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
         fit(trainer, parts, checkpoint=run.artifact(CHECKPOINT) if config.resume else None)

@@ -32,7 +32,8 @@ class Bottleneck(nn.Module):
 
     Args:
         code_size: number of code units, at least 1.
-        inputs: number of values it needs from the encoder for all code units together.
+        inputs: number of values it needs from the encoder for all code units together: one for each unit, or blocks of
+            one for each, as [means | log variances].
         code_range: closed interval that holds every code value; penalties and decoders rely on it.
     """
 

@@ -74,26 +74,31 @@ class VectorQuantized(Bottleneck):
         code = self.codebook[chosen].view_as(a).to(a.dtype)
         if self.training:
             self._follow(a.detach().reshape(-1, self.dimension).float(), chosen.flatten())
-        commitment = self.weight * (((a - code) * self.active).square().mean())
+        distance = ((a - code) * self.active).square().sum() / (len(a) * self.active.sum())
+        commitment = self.weight * distance
         return Bottled((a + (code - a).detach()) * self.active, {"commitment": commitment})
 
     @torch.no_grad()
     def _follow(self, groups: Tensor, chosen: Tensor) -> None:
-        picked = F.one_hot(chosen, len(self.codebook)).to(groups.dtype)  # (B groups, K)
+        used = self._used().repeat(len(groups) * self.dimension // self.code_size)  # (B groups,)
+        picked = F.one_hot(chosen, len(self.codebook)).to(groups.dtype) * used.unsqueeze(1)  # (B groups, K)
         self.counts.lerp_(picked.sum(dim=0), 1 - self.decay)
         with torch.autocast(groups.device.type, enabled=False):  # running sums, with 32 bits
             self.sums.lerp_(picked.T @ groups, 1 - self.decay)
         self.codebook.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
         dead = self.counts < self.revive_below
-        places = groups[torch.randint(len(groups), (len(self.codebook),), device=groups.device)]
+        places = groups[torch.multinomial(used, len(self.codebook), replacement=True)]
         self.codebook.copy_(torch.where(dead.unsqueeze(1), places, self.codebook))
         self.sums.copy_(torch.where(dead.unsqueeze(1), places, self.sums))
         self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))
 
+    def _used(self) -> Tensor:
+        """(groups,): 1 for a group of active units."""
+        return self.active.view(-1, self.dimension)[:, 0]
+
     def symbols(self, code: Tensor) -> Tensor:
         """See `Bottleneck.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
-        used = self.active.view(-1, self.dimension)[:, 0] > 0
-        return self.choices(code)[:, used].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
+        return self.choices(code)[:, self._used() > 0].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: the code is piecewise constant."""
@@ -173,6 +178,7 @@ class Categorical(Bottleneck):
         logits = a.reshape(len(a), -1, self.categories)
         log_p = logits.log_softmax(dim=2)
         divergence = math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)  # (B, groups)
+        divergence = divergence * self.active.view(-1, self.categories)[:, 0]
         if self.training:
             noise = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-20, 1 - 1e-7)))
             soft = ((logits + noise) / self.temperature).softmax(dim=2)

@@ -18,7 +18,7 @@ def restorations(
     Args:
         rows: by name, each (n, 1, H, W), (n, 3, H, W) or (n, D).
         psnr: in dB by name, written below the names it has.
-        value_range: the values drawn black and white, or the ends of a table's colour scale.
+        value_range: the values of images that are drawn black and white; the colours of a table span what is drawn.
         caption: the title.
 
     Raises:
@@ -29,6 +29,7 @@ def restorations(
         raise ValueError(f"rows must be samples of one shape, got {sorted(shapes)}")
     labels = [name.replace("_", " ") + (f"\n{psnr[name]:.2f} dB" if name in psnr else "") for name in rows]
     cells = np.stack([to_numpy(row) for row in rows.values()])
-    if cells.ndim == 3:  # a table's labels stand above its lines, in one line
+    if cells.ndim == 3:  # a table: its labels stand above its lines, and a single outlier may make its whole range
         labels = [label.replace("\n", ", ") for label in labels]
+        value_range = (float(np.nanmin(cells)), float(np.nanmax(cells)))
     return sample_grid(cells, title=caption, value_range=value_range, rows=labels)

@@ -9,7 +9,7 @@ The target is always the clean x.
 
 from torch import Tensor
 
-from hourglass.training.minibatch import Minibatch, total
+from hourglass.training.minibatch import Minibatch
 
 
 class Backprop(Minibatch):
@@ -18,8 +18,8 @@ class Backprop(Minibatch):
     Arguments and errors: `Minibatch`.
     """
 
+    fuses = True
+
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """See `Minibatch.step`."""
-        _, terms = self.terms(x, corrupted, y)
-        self.descend(total(terms), self.optimizer)
-        return {name: term.detach() for name, term in terms.items()}
+        return self.backpropagate(x, corrupted, y)

@@ -41,6 +41,7 @@ class ImportanceWeighted(Minibatch):
         ValueError: a code without a density, a weighted divergence, a loss that is no sum; a number out of its range.
     """
 
+    fuses = True
     chosen_by = "loss"  # the bound: the reconstruction alone goes on falling where the bound gets worse
 
     def __init__(

@@ -16,21 +16,25 @@ class KeepBest(pl.Callback):
     Args:
         keep: `best`, or `last` to leave the weights as training left them.
         patience: epochs without an improvement after which training ends early, at least 1; null: never.
+        first: the first epoch that counts, for either.
     """
 
-    def __init__(self, *, keep: Literal["best", "last"], patience: int | None) -> None:
+    def __init__(self, *, keep: Literal["best", "last"], patience: int | None, first: int) -> None:
         if keep not in ("best", "last"):
             raise ValueError(f"keep must be one of best, last, got {keep!r}")
         if patience is not None and patience < 1:
             raise ValueError(f"patience must be at least 1 or null, got {patience}")
         self.keep = keep
         self.patience = patience
+        self.first = first
         self.lowest = math.inf
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare this epoch with the best one."""
+        if trainer.current_epoch < self.first:
+            return
         value = float(trainer.callback_metrics[f"val/{pl_module.chosen_by}"])
         if value < self.lowest:
             self.lowest, self.epoch = value, trainer.current_epoch

@@ -1,26 +1,9 @@
-"""Noise: the corruption processes C(x~ | x) of a denoising autoencoder.
-
-The model sees x~, a draw of the process; the target of the reconstruction is always the clean x
-(Vincent et al., 2008). A `Corruption` is a chain of processes, by name; an empty chain is the identity.
-Levels are buffers, so that models that differ only in their noise level can be trained as one stack; they are settings
-and no weights, so no checkpoint holds them.
-"""
-
-import math
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+"""Noise on each element of a sample by itself, for data of any shape."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-
-class Process(nn.Module):
-    """One corruption process: (B, *shape) to (B, *shape), drawn from torch's global random numbers."""
-
-    @abstractmethod
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
-        """Corrupt x; `bounds` (2,) holds the lowest and the highest value of the training data."""
+from hourglass.noise.process import Process, check_level, check_whole
 
 
 class Masking(Process):
@@ -35,10 +18,11 @@ class Masking(Process):
     """
 
     share: Tensor
+    baselines = ("biharmonic", "mean")
 
     def __init__(self, *, share: float) -> None:
         super().__init__()
-        _check("share", share, highest=1.0)
+        check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
@@ -59,16 +43,44 @@ class Gaussian(Process):
     """
 
     sigma: Tensor
+    baselines = ("median", "wavelet", "non_local_means")
 
     def __init__(self, *, sigma: float, clip: bool) -> None:
         super().__init__()
-        _check("sigma", sigma)
+        check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.clip = clip
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         """See `Process.forward`."""
         noisy = x + self.sigma * torch.randn_like(x)
+        return noisy.clamp(bounds[0], bounds[1]) if self.clip else noisy
+
+
+class Speckle(Process):
+    """Speckle: multiplicative Gaussian noise, as coherent light and radar make it, clipped to the range or not.
+
+    x~ = x (1 + sigma e),  e ~ N(0, 1);  clipped: min(max(x~, low), high)
+
+    Reference: Some fundamental properties of speckle (Goodman, 1976); the Gaussian is its limit of many looks.
+
+    Args:
+        sigma: standard deviation relative to the value, at least 0.
+        clip: whether to clip to the lowest and highest value of the training data.
+    """
+
+    sigma: Tensor
+    baselines = ("median", "wavelet", "non_local_means")
+
+    def __init__(self, *, sigma: float, clip: bool) -> None:
+        super().__init__()
+        check_level("sigma", sigma)
+        self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
+        self.clip = clip
+
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
+        """See `Process.forward`."""
+        noisy = x * (1 + self.sigma * torch.randn_like(x))
         return noisy.clamp(bounds[0], bounds[1]) if self.clip else noisy
 
 
@@ -84,10 +96,11 @@ class SaltAndPepper(Process):
     """
 
     share: Tensor
+    baselines = ("median",)
 
     def __init__(self, *, share: float) -> None:
         super().__init__()
-        _check("share", share, highest=1.0)
+        check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
@@ -106,10 +119,11 @@ class SaltAndPepperCount(Process):
         count: k, draws per sample, at least 0.
     """
 
+    baselines = ("median",)
+
     def __init__(self, *, count: int) -> None:
         super().__init__()
-        if count < 0:
-            raise ValueError(f"count must be at least 0, got {count}")
+        check_whole("count", count, lowest=0)
         self.count = count
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
@@ -120,42 +134,33 @@ class SaltAndPepperCount(Process):
         return flat.scatter(1, hit, value).view_as(x)
 
 
-class Corruption(nn.Module):
-    """A chain of corruption processes, applied in the order of their names in the configuration.
+class Swap(Process):
+    """Swap noise: each input is, with probability p, that of another sample of the batch.
+
+    x~_bi = x_bi with probability 1 - p,  x_ki with p / (B - 1) for each k != b
+
+    Every value stays one that its column can take, which makes it the noise for tables of mixed scales. The draws
+    depend on the batch: what a sample becomes depends on its neighbours, also where the noise is fixed or frozen, and
+    a batch of one stays as it is.
+
+    Reference: the winning entry of Porto Seguro's safe driver prediction (Jahrer, 2017); VIME (Yoon et al., 2020).
 
     Args:
-        bounds: lowest and highest value of the training data.
-        frozen: draw the corruption of the training set once, instead of anew at every step.
-        seed: seed of the draws for validation, test and frozen training data, so that metrics are comparable.
-        processes: the processes by name; none is the identity.
+        share: p, the expected share of inputs taken from elsewhere, in [0, 1].
     """
 
-    bounds: Tensor
+    share: Tensor
 
-    def __init__(self, *, bounds: Sequence[float], frozen: bool, seed: int, **processes: Process) -> None:
+    def __init__(self, *, share: float) -> None:
         super().__init__()
-        low, high = bounds
-        self.register_buffer("bounds", torch.tensor([low, high]), persistent=False)
-        self.frozen = frozen and bool(processes)
-        self.seed = seed
-        self.processes = nn.ModuleDict(processes)
+        check_level("share", share, highest=1.0)
+        self.register_buffer("share", torch.tensor(share), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Clean (B, *shape) to corrupted (B, *shape)."""
-        for process in self.processes.values():
-            x = process(x, self.bounds)
-        return x
-
-    @contextmanager
-    def fixed(self, batch: int = 0) -> Iterator[None]:
-        """Within, draws start from `seed` and the number of the batch; afterwards they go on as if undisturbed."""
-        devices = [self.bounds.device] if self.bounds.is_cuda else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(self.seed * 1_000_003 + batch)
-            yield
-
-
-def _check(key: str, value: float, highest: float = math.inf) -> None:
-    if not 0 <= value <= highest or math.isinf(value):
-        allowed = "at least 0 and finite" if math.isinf(highest) else f"from 0 to {highest:g}"
-        raise ValueError(f"{key} must be {allowed}, got {value}")
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Process.forward`."""
+        flat = x.flatten(1)
+        rows = torch.arange(len(flat), device=x.device)[:, None]
+        # 1 to B - 1 places further on, and round the end: another sample, each with equal probability.
+        donors = (rows + torch.randint(1, max(2, len(flat)), flat.shape, device=x.device)) % len(flat)
+        hit = torch.rand(flat.shape, device=x.device) < self.share
+        return torch.where(hit, flat.gather(0, donors), flat).view_as(x)

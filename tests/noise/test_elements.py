@@ -1,4 +1,4 @@
-"""Noise: hand-worked draws, exact expectations with binomial bounds, and what is refused."""
+"""Noise on elements: hand-worked draws, exact expectations with binomial bounds, and what is refused."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from hourglass.noise import Corruption, Gaussian, Masking, Process, SaltAndPepper, SaltAndPepperCount
+from hourglass.noise import (
+    Corruption,
+    Gaussian,
+    Masking,
+    Process,
+    SaltAndPepper,
+    SaltAndPepperCount,
+    Speckle,
+    Swap,
+)
 
 N = 100_000
 BOUNDS = (-1.0, 2.0)
@@ -15,7 +24,7 @@ BOUNDS = (-1.0, 2.0)
 
 def corrupt(x: Tensor, **processes: Process) -> Tensor:
     torch.manual_seed(0)
-    return Corruption(bounds=BOUNDS, frozen=False, seed=0, **processes)(x)
+    return Corruption(bounds=BOUNDS, shape=x.shape[1:], frozen=False, seed=0, **processes)(x)
 
 
 def assert_binomial(hits: int, p: float, n: int = N) -> None:
@@ -61,6 +70,37 @@ def test_clipped_gaussian_puts_the_tails_on_the_bounds() -> None:
     assert_binomial(int((noisy == 2).sum()), 0.158655)
 
 
+def test_speckle_is_gaussian_noise_in_proportion_to_the_value() -> None:
+    x = torch.tensor([0.0, 0.5, -2.0]).repeat(N, 1)
+    e = corrupt(x, speckle=Speckle(sigma=0.1, clip=False)) - x
+    assert not e[:, 0].any()  # nothing at zero
+    for column, deviation in ((1, 0.05), (2, 0.2)):
+        assert abs(e[:, column].mean().item()) <= 5 * deviation / math.sqrt(N)
+        assert abs(e[:, column].std().item() - deviation) <= 5 * deviation / math.sqrt(2 * N)
+    # Clipped at 2: 1 (1 + sigma e) reaches it with P(e > 1) = 0.158655 for sigma 1, and -1 with P(e < -2) = 0.02275.
+    noisy = corrupt(torch.ones(10, N // 10), speckle=Speckle(sigma=1.0, clip=True))
+    assert_binomial(int((noisy == 2).sum()), 0.158655)
+    assert_binomial(int((noisy == -1).sum()), 0.02275)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_swap_takes_the_same_feature_of_another_sample(share: float) -> None:
+    # Sample b, feature f holds 10 f + b: what comes from elsewhere tells from where.
+    rows = 5
+    x = (10 * torch.arange(N // rows) + torch.arange(rows)[:, None]).float()
+    taken = corrupt(x, swap=Swap(share=share))
+    assert torch.equal(taken // 10, x // 10)  # the feature stays
+    moved = (taken - x) % rows  # places further on
+    assert_binomial(int((moved == 0).sum()), 1 - share)
+    for step in range(1, rows):
+        assert_binomial(int((moved == step).sum()), share / (rows - 1))
+
+
+def test_swap_has_no_other_sample_in_a_batch_of_one() -> None:
+    x = torch.rand(1, 3, 4, 4)
+    assert torch.equal(corrupt(x, swap=Swap(share=1.0)), x)
+
+
 def test_salt_and_pepper_count_by_hand() -> None:
     # n = 4 inputs, k = 2 draws with replacement: an input is missed twice with probability (3/4)^2, so that on
     # average 4 (1 - 9/16) = 1.75 change; both draws hit one input with probability 1/4, so 1 changes in a
@@ -91,6 +131,7 @@ def test_every_sample_is_corrupted_on_its_own() -> None:
         Gaussian(sigma=1.0, clip=False),
         SaltAndPepper(share=0.5),
         SaltAndPepperCount(count=20),
+        Speckle(sigma=1.0, clip=False),
     ):
         noisy = corrupt(torch.full((2, 1, 8, 8), 0.5), one=process)
         assert not torch.equal(noisy[0], noisy[1])
@@ -106,7 +147,7 @@ def test_a_chain_works_in_the_order_of_its_names() -> None:
 def test_an_empty_chain_gives_the_very_tensor() -> None:
     x = torch.rand(2, 5)
     assert corrupt(x) is x
-    assert not Corruption(bounds=BOUNDS, frozen=True, seed=0).frozen  # there is nothing to freeze
+    assert not Corruption(bounds=BOUNDS, shape=(5,), frozen=True, seed=0).frozen  # there is nothing to freeze
 
 
 def test_levels_are_buffers_and_are_read_at_every_draw() -> None:
@@ -115,6 +156,7 @@ def test_levels_are_buffers_and_are_read_at_every_draw() -> None:
         (Masking(share=0.0), "share"),
         (SaltAndPepper(share=0.0), "share"),
         (Gaussian(sigma=0.0, clip=True), "sigma"),
+        (Speckle(sigma=0.0, clip=True), "sigma"),
     ):
         assert dict(process.named_buffers()).keys() == {name}
         assert torch.equal(corrupt(x, one=process), x)
@@ -133,8 +175,17 @@ def test_levels_are_buffers_and_are_read_at_every_draw() -> None:
         (lambda: Gaussian(sigma=math.nan, clip=True), "sigma must be at least 0 and finite, got nan"),
         (lambda: Gaussian(sigma=math.inf, clip=True), "sigma must be at least 0 and finite, got inf"),
         (lambda: SaltAndPepperCount(count=-1), "count must be at least 0, got -1"),
+        (lambda: Speckle(sigma=-0.5, clip=True), "sigma must be at least 0 and finite, got -0.5"),
+        (lambda: Swap(share=1.01), "share must be from 0 to 1, got 1.01"),
     ],
 )
 def test_levels_out_of_range(make: Callable[[], Process], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         make()
+
+
+def test_the_baselines_of_a_chain_are_those_of_its_processes_each_once() -> None:
+    chain = {"hide": Masking(share=0.5), "noise": Gaussian(sigma=0.1, clip=True), "salt": SaltAndPepper(share=0.1)}
+    corruption = Corruption(bounds=BOUNDS, shape=(1, 8, 8), frozen=False, seed=0, **chain)
+    assert corruption.baselines == ("biharmonic", "mean", "median", "wavelet", "non_local_means")
+    assert Corruption(bounds=BOUNDS, shape=(1, 8, 8), frozen=False, seed=0).baselines == ()

@@ -1,0 +1,86 @@
+"""Models that need no training by gradients, because their optimum is a formula of the training set.
+
+Principal components are the example: the best linear autoencoder is the span of the covariance's leading
+eigenvectors. Such a model gets the run, the metrics and the pictures that every other model gets, so that it stands
+beside them in every table.
+"""
+
+from typing import Any
+
+import torch
+
+from hourglass.data import Dataset
+from hourglass.losses import Loss
+from hourglass.models import Autoencoder
+from hourglass.noise import Corruption
+from hourglass.regularizers import Penalties
+from hourglass.training.batches import Batches, Chunk
+from hourglass.training.learner import Learner
+from hourglass.training.minibatch import MakeOptimizer
+
+
+class ClosedForm(Learner):
+    """Solves a model from the clean training samples: one epoch of one step, no gradients, no optimizer.
+
+    Reference: On lines and planes of closest fit to systems of points in space (Pearson, 1901).
+
+    Args:
+        model: a model that has a closed form, and no weights for gradients.
+        noise: the corruption under which the model is measured; it is solved from clean samples.
+        penalties: none.
+        loss: the reconstruction loss that is measured.
+        optimizer: given to every procedure; without use here.
+        data: the data set.
+        epochs: 1.
+        code_threshold: |h| above which a code unit counts as active.
+
+    Raises:
+        ValueError: a model that has weights to train by gradients; penalties; another number of epochs than 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        noise: Corruption,
+        penalties: Penalties,
+        loss: Loss,
+        optimizer: MakeOptimizer,  # noqa: ARG002
+        data: Dataset,
+        epochs: int,
+        code_threshold: float,
+    ) -> None:
+        super().__init__(
+            model=model, noise=noise, penalties=penalties, loss=loss, data=data, code_threshold=code_threshold
+        )
+        if any(weight.requires_grad for weight in model.parameters()):
+            raise ValueError("model has no closed form, its weights need gradients: set training=backprop")
+        if len(penalties.regularizers):
+            raise ValueError("a closed form knows no penalties: set regularizer=none")
+        if epochs != 1:
+            raise ValueError(f"epochs must be 1, got {epochs}")
+        self.automatic_optimization = False
+        self.steps = 1
+
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
+        """The one step."""
+        with torch.no_grad():
+            self.model.solve(chunk.x)
+        self.steps_done = 1
+
+    def train_dataloader(self) -> Batches:
+        """The whole training set at once, in order."""
+        x = self._resident(self.data.train.x)
+        return Batches(x=x, corrupted=None, rows=len(x), order=None)
+
+    def configure_optimizers(self) -> None:
+        """There are none."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumed training, which has nothing left to do, reports."""
+        checkpoint["closed_form"] = {"steps_done": self.steps_done, "seconds": self.seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        state = checkpoint["closed_form"]
+        self.steps_done, self.seconds = state["steps_done"], state["seconds"]

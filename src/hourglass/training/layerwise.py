@@ -1,0 +1,144 @@
+"""Greedy layer-wise pretraining: a stack of denoising autoencoders, trained one after another, then the whole.
+
+With the stages (f_l, g_l), l = 1..L, of a model, the outermost first, and h_0 = x, h_l = f_l(h_{l-1}), stage l learns
+
+    min  loss_l(g_l(f_l(C(h_{l-1}))), h_{l-1})
+
+with the stages before it held fixed. The corruption C stands at the stage's own input, the stages before it see clean
+activations; loss_1 is the configured loss, further ones are squared errors. What follows is backpropagation through
+the whole model.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hourglass.data import Dataset
+from hourglass.losses import MSE, Loss
+from hourglass.models import Autoencoder
+from hourglass.noise import Corruption
+from hourglass.regularizers import Penalties
+from hourglass.training.keep_best import KeepBest
+from hourglass.training.minibatch import MakeOptimizer, Minibatch
+
+
+class Layerwise(Minibatch):
+    """Trains the stages of an autoencoder one after another, outermost first, and then all together.
+
+    Of `epochs`, the first `pretrain_epochs` belong to the first stage, as many to the second, and so on; the rest
+    fine-tunes the whole, as `Backprop` does. So budgets compare. Every stage has an optimizer of its own, and so has
+    the fine-tuning; learning rate schedules run over the whole training. While stage l is trained, `train/stage_l` is
+    logged and equals `train/loss`; penalties and the terms of the bottleneck join with the fine-tuning, and only its
+    epochs can be the best. `val/...` is of the whole model throughout.
+
+    Noise on hidden activations reaches from the lowest to the highest value of their batch, where it needs bounds.
+
+    References: Greedy layer-wise training of deep networks (Bengio et al., 2007); Stacked denoising autoencoders
+    (Vincent et al., 2010).
+
+    Args:
+        pretrain_epochs: epochs of each stage, at least 0; 0 leaves plain backpropagation.
+        others: see `Minibatch`.
+
+    Raises:
+        ValueError: no epoch left for fine-tuning; a model that has no stages; noise that doesn't suit hidden
+            activations, or is frozen; and what `Minibatch` refuses.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        noise: Corruption,
+        penalties: Penalties,
+        loss: Loss,
+        optimizer: MakeOptimizer,
+        data: Dataset,
+        epochs: int,
+        pretrain_epochs: int,
+        max_steps: int | None,
+        batch_size: int,
+        schedule: Literal["constant", "cosine"],
+        warmup_steps: int,
+        gradient_clip: float | None,
+        code_threshold: float,
+        log_every_n_steps: int,
+        keep: Literal["best", "last"],
+        patience: int | None,
+    ) -> None:
+        super().__init__(
+            model=model,
+            noise=noise,
+            penalties=penalties,
+            loss=loss,
+            optimizer=optimizer,
+            data=data,
+            epochs=epochs,
+            max_steps=max_steps,
+            batch_size=batch_size,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            gradient_clip=gradient_clip,
+            code_threshold=code_threshold,
+            log_every_n_steps=log_every_n_steps,
+            keep=keep,
+            patience=patience,
+        )
+        if pretrain_epochs < 0:
+            raise ValueError(f"pretrain_epochs must be at least 0, got {pretrain_epochs}")
+        self.stages = model.stages()
+        pretraining = pretrain_epochs * len(self.stages)
+        if epochs <= pretraining:
+            raise ValueError(
+                f"epochs must exceed pretrain_epochs x stages, {pretrain_epochs} x {len(self.stages)} = {pretraining},"
+                f" got {epochs}"
+            )
+        if noise.frozen:
+            raise ValueError("hidden activations change while they are learned from: set noise.frozen=false")
+        self.pretrain_epochs = pretrain_epochs
+        self.keep_best = KeepBest(keep=keep, patience=patience, first=pretraining)
+        self.stage_optimizers = [self.make_optimizer(params=list(stage.parameters)) for stage in self.stages]
+        self.hidden_loss = MSE(reduction=loss.reduction)
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        """Every process must suit the activations of every stage but the last."""
+        with torch.no_grad():
+            h = torch.zeros(1, *self.data.shape)
+            for number, stage in enumerate(self.stages[:-1], start=1):
+                h = stage.encode(h)
+                for name, process in self.noise.processes.items():
+                    try:
+                        process.check(h.shape[1:])  # type: ignore[operator]
+                    except ValueError as error:
+                        raise ValueError(
+                            f"noise={name} doesn't suit the activations of stage {number}: {error}"
+                        ) from error
+
+    def optimizers_used(self) -> list[torch.optim.Optimizer]:
+        """One of each stage, and that of the fine-tuning."""
+        return [*self.stage_optimizers, self.optimizer]
+
+    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """See `Minibatch.step`: of the stage whose turn it is, or of the whole."""
+        turn = self.current_epoch // self.pretrain_epochs if self.pretrain_epochs else len(self.stages)
+        if turn >= len(self.stages):
+            return self.backpropagate(x, corrupted, y)
+        stage, target, given, loss = self.stages[turn], x, corrupted, self.loss
+        if turn > 0:
+            with torch.no_grad():
+                for before in self.stages[:turn]:
+                    target = before.encode(target)
+                given = self._corrupt(target)
+            loss = self.hidden_loss
+        error = loss(stage.decode(stage.encode(given)), target)
+        self.descend(error, self.stage_optimizers[turn])
+        return {f"stage_{turn + 1}": error.detach()}
+
+    def _corrupt(self, h: Tensor) -> Tensor:
+        """Hidden activations (B, ...) to corrupted ones, in their own bounds, not in the data's."""
+        bounds = torch.stack(h.aminmax())
+        for process in self.noise.processes.values():
+            h = process(h, bounds)
+        return h
