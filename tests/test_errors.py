@@ -135,7 +135,7 @@ def runs_in(folder: Path) -> dict[str, str]:
 
 TRAIN = {
     # names
-    "model=convv": ["model=convv: no such choice", "nearest: conv", "allowed: conv, conv_dae, multilayer, vanilla"],
+    "model=convv": ["model=convv: no such choice", "nearest: conv", "allowed: conv, conv_dae, identity"],
     "data=minst": ["data=minst", "nearest: mnist"],
     "noise=[masking,gausian]": ["noise=gausian", "nearest: gaussian"],
     "regularizer=l3": ["regularizer=l3", "nearest: l2, l1"],

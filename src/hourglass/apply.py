@@ -85,7 +85,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         HourglassError: an override of anything but data and noise; data of another shape.
     """
     from hourglass import process
-    from hourglass.callbacks import Progress, Usefulness
+    from hourglass.callbacks import Baselines, Progress, Usefulness
     from hourglass.compose import compose
     from hourglass.tracking import RunLogger
 
@@ -126,6 +126,10 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
                 normal=own if own.digest != data.digest else None,
             )
         ]
+        if config.tracking.baseline_samples is not None:
+            trainer.callbacks.append(
+                Baselines(run=run, data=parts.data, samples=config.tracking.baseline_samples, pictured=True)
+            )
         run.log_dataset(data.name, data.digest, data.sizes)
         trainer.test(parts.learner, verbose=False)
     return run, run.metrics

@@ -34,7 +34,7 @@ from hourglass.noise import Corruption
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ITERATIONS = 50
-"""Of Richardson and Lucy: without noise every further one helps a little, ten times as many by 2 dB."""
+"""Of Richardson and Lucy. On blurred digits and patches 100 gained 0 to 4 dB over 30, and 300 from -1 to 3 dB more."""
 
 
 class Known(NamedTuple):
@@ -64,10 +64,10 @@ def probe(corruption: Corruption, x: Tensor, *, batch: int = 0) -> Known:
 
     def change(by: Tensor) -> Tensor:
         with corruption.fixed(batch):
-            before: Tensor = corruption(grey)
+            before = corruption(grey)
         with corruption.fixed(batch):
-            after: Tensor = corruption(grey + by * step)
-        return (after - before) / step
+            changed: Tensor = (corruption(grey + by * step) - before) / step
+        return changed
 
     hidden = change(torch.ones_like(x)) == 0
     if x.ndim != 4:

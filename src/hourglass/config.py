@@ -77,7 +77,9 @@ def build(config: Any, **arguments: Any) -> Any:
         return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
     except InstantiationException as error:
         found = re.search(r"full_key: (\S+)", str(error))
-        key = found.group(1) if found else key
+        if found:  # the node below that could not be made
+            config = OmegaConf.select(config, found.group(1).removeprefix(f"{key}."))
+            key = found.group(1)
         mistake = error.__cause__ or error
     except Exception as error:
         mistake = error

@@ -23,8 +23,15 @@ SHOWN = {
     "explained_variance": ("explained variance", "{:.1%}"),
     "code_active_fraction": ("active code units per sample", "{:.1%}"),
     "code_dead_units": ("dead code units", "{:.0f}"),
+    "log_likelihood": ("log-likelihood", "{:.2f} nats per sample"),
+    "code_perplexity": ("perplexity of the code's symbols", "{:.1f}"),
+    "accuracy": ("classifier accuracy", "{:.2%}"),
+    "discriminator_accuracy": ("discriminator accuracy", "{:.1%}"),
     "knn_accuracy": ("5-NN accuracy on the code", "{:.1%}"),
     "linear_accuracy": ("linear probe accuracy", "{:.1%}"),
+    "linear_accuracy_pixels": ("  on the inputs themselves", "{:.1%}"),
+    "linear_accuracy_pca": ("  on PCA of equal size", "{:.1%}"),
+    "anomaly_auroc": ("AUROC of the error against the run's own data", "{:.3f}"),
 }
 
 

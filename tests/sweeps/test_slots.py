@@ -11,7 +11,11 @@ import psutil
 import pytest
 import torch
 
-from hourglass.sweeps import Outcome, execute
+from hourglass.sweeps import Outcome, Slot, execute
+
+
+def slots(count: int, threads: int = 1) -> list[Slot]:
+    return [Slot(gpu=None, threads=threads)] * count
 
 
 def square(number: int) -> int:
@@ -29,7 +33,7 @@ def facts(_: int) -> tuple[int, int]:
 
 
 def test_a_job_fails_alone_and_says_why() -> None:
-    outcomes = {outcome.job: outcome for outcome in execute(square, range(6), slots=2, threads=1)}
+    outcomes = {outcome.job: outcome for outcome in execute(square, range(6), slots=slots(2))}
     assert {job: outcome.value for job, outcome in outcomes.items()} == {0: 0, 1: None, 2: None, 3: None, 4: 16, 5: 25}
     assert outcomes[0] == Outcome(0, 0, None, "")
     assert outcomes[1].failure == "ValueError: 1 is not wanted"
@@ -39,21 +43,20 @@ def test_a_job_fails_alone_and_says_why() -> None:
 
 
 def test_every_job_has_a_process_and_the_threads_it_was_given() -> None:
-    values = [outcome.value for outcome in execute(facts, range(3), slots=3, threads=2)]
+    values = [outcome.value for outcome in execute(facts, range(3), slots=slots(3, threads=2))]
     assert len({pid for pid, _ in values} | {os.getpid()}) == 4
     assert {threads for _, threads in values} == {2}
 
 
-@pytest.mark.parametrize("wrong", ["slots", "threads"])
-def test_numbers_below_one_are_refused(wrong: str) -> None:
-    with pytest.raises(ValueError, match=f"{wrong} must be at least 1, got 0"):
-        next(execute(square, [1], **{"slots": 1, "threads": 1, wrong: 0}))
+def test_no_slot_is_refused() -> None:
+    with pytest.raises(ValueError, match="slots must hold at least one place, got none"):
+        next(execute(square, [1], slots=[]))
 
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from hourglass.sweeps import execute
+from hourglass.sweeps import Slot, execute
 
 def note(folder):
     import os, psutil
@@ -66,7 +69,7 @@ def note(folder):
         path.with_suffix(".end").touch()
 
 if __name__ == "__main__":
-    list(execute(note, [sys.argv[1]] * 2, slots=2, threads=1))
+    list(execute(note, [sys.argv[1]] * 2, slots=[Slot(gpu=None, threads=1)] * 2))
 """
 
 

@@ -66,14 +66,14 @@ class VectorQuantized(Bottleneck):
     def choices(self, a: Tensor) -> Tensor:
         """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
         groups = a.reshape(len(a), -1, self.dimension)
-        return torch.cdist(groups.float(), self.codebook.float()).argmin(dim=2)
+        return torch.cdist(groups.to(self.codebook.dtype), self.codebook).argmin(dim=2)
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; the loss term is `commitment`."""
         chosen = self.choices(a)
         code = self.codebook[chosen].view_as(a).to(a.dtype)
         if self.training:
-            self._follow(a.detach().reshape(-1, self.dimension).float(), chosen.flatten())
+            self._follow(a.detach().reshape(-1, self.dimension).to(self.codebook.dtype), chosen.flatten())
         distance = ((a - code) * self.active).square().sum() / (len(a) * self.active.sum())
         commitment = self.weight * distance
         return Bottled((a + (code - a).detach()) * self.active, {"commitment": commitment})

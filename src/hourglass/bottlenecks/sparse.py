@@ -50,7 +50,7 @@ class TopK(Bottleneck):
         # An inactive unit is never among the largest, not even where all others are negative.
         rank = p.detach().masked_fill(self.active == 0, -math.inf)
         units = rank.topk(self.k if self.training else self.k_test, dim=1).indices
-        kept = p.gather(1, units) * self.active[units]
+        kept = p.gather(1, units) * self.active[units].to(p.dtype)
         code = torch.zeros_like(p).scatter(1, units, kept)
         if self.training:
             _count_idle(self.idle, code, self.active)

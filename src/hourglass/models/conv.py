@@ -52,8 +52,8 @@ class Conv(Autoencoder):
         widths: channels of each stage; null: 16 in the first and 8 in each further one.
         decoder_widths: channels of each stage of the decoder; null: the mirror image.
         kernel_size: side of every kernel in pixels; odd.
-        downsampling: `pooling` halves the map by the maxima of 2x2 values; `stride` convolves at every other place only,
-            a quarter of the work.
+        downsampling: `pooling` halves the map by the maxima of 2x2 values; `stride` convolves at every other place
+            only, a quarter of the work.
         upsampling: `nearest` repeats each value 2x2 after the convolution; `transposed` makes convolution and
             doubling one transposed convolution with stride 2.
         decoder_padding: `same` or `valid` for each of the decoder's depth + 1 convolutions; null: all `same`.
@@ -135,12 +135,11 @@ class Conv(Autoencoder):
         encoder: list[nn.Module] = []
         strided = downsampling == "stride"
         for before, after in pairwise([channels, *stages]):
-            encoder += [
-                nn.Conv2d(before, after, kernel_size, stride=2 if strided else 1, padding=kernel_size // 2),
+            encoder.append(nn.Conv2d(before, after, kernel_size, stride=2 if strided else 1, padding=kernel_size // 2))
+            if not strided:
                 # ceil_mode keeps the last row and column of an odd size, as the stride does: 7 becomes 4.
-                nn.Identity() if strided else nn.MaxPool2d(2, ceil_mode=True),
-                build_activation(activation),
-            ]
+                encoder.append(nn.MaxPool2d(2, ceil_mode=True))
+            encoder.append(build_activation(activation))
         if not stages:
             encoder += [
                 nn.Conv2d(channels, channels, kernel_size, padding="same"),
@@ -200,7 +199,7 @@ class Conv(Autoencoder):
         )
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
-        self.depth, self.dense = depth, code_size is not None
+        self.depth, self.strided, self.dense = depth, strided, code_size is not None
         self.widths, self.decoder_widths, self.decoder_padding = stages, mirrored, paddings
 
     def stages(self) -> list[Stage]:
@@ -218,7 +217,8 @@ class Conv(Autoencoder):
             )
         if any(padding != "same" for padding in self.decoder_padding):
             raise ValueError(f"decoder_padding must be null for a model of stages, got {self.decoder_padding}")
-        encoder = [3] * self.depth or [2]  # convolution, pooling and activation, or what flattens the code
+        # Convolution, pooling if there is any, and activation or what flattens the code.
+        encoder = [2 if self.strided else 3] * self.depth or [2]
         decoder = [1] * len(encoder)
         decoder[-1] += 1 if self.depth else 0  # the last convolution
         if self.dense:  # flatten, linear; linear, activation, unflatten

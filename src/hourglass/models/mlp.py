@@ -91,6 +91,7 @@ class MLP(Autoencoder):
             else [nn.Linear(*sizes) for sizes in pairwise([code_size, *mirrored, inputs])]
         )
         first = UnitNormLinear(up[0]) if unit_norm else up[0]
+        build_activation(activation)  # a wrong name is a mistake also where no hidden layer needs it
         encoder, decoder = _with_activations(down, activation), _with_activations([first, *up[1:]], activation)
         encoder[0].insert(0, nn.Flatten())
         decoder[-1].append(nn.Unflatten(1, shape))
