@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hourglass.config import compose_config
-from hourglass.sweeps import execute
+from hourglass.sweeps import Slot, execute
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
@@ -113,7 +113,7 @@ def main() -> int:
     found: dict[str, list[dict[str, float]]] = {kind.name: [] for kind in TYPES}
     failed = 0
     cores = len(os.sched_getaffinity(0))
-    for done, outcome in enumerate(execute(measure, jobs, slots=cores, threads=1), start=1):
+    for done, outcome in enumerate(execute(measure, jobs, slots=[Slot(gpu=None, threads=1)] * cores), start=1):
         kind, seed = jobs[outcome.job]
         head = f"{done} of {len(jobs)}: {kind.name}, seed {seed}"
         if outcome.failure:
