@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run test test-slow dashboard bench figures exact-vs-fast lint clean
+.PHONY: help run test test-slow dashboard bench figures zoo types exact-vs-fast lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +35,12 @@ bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULT
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py
+
+zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md (half an hour)
+	@$(BIN)/python experiments/zoo/measure.py
+
+types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (half an hour)
+	@$(BIN)/python experiments/types/measure.py
 
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
 	@$(BIN)/python experiments/exact_vs_fast/measure.py
