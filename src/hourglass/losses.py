@@ -76,7 +76,8 @@ class BCE(Loss):
         """See `Loss.mean`."""
         # Autocast forbids BCE on a GPU; here it is computed in the precision of its arguments.
         with torch.autocast(target.device.type, enabled=False):
-            return F.binary_cross_entropy(reconstruction, target)
+            value: Tensor = _CrossEntropy.apply(reconstruction, target)
+            return value
 
     def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """sum_j x_j log r_j + (1 - x_j) log(1 - r_j), logarithms from -100 up: see `Loss.log_density`.
@@ -86,6 +87,30 @@ class BCE(Loss):
         """
         with torch.autocast(target.device.type, enabled=False):
             return -F.binary_cross_entropy(reconstruction, target, reduction="none").flatten(1).sum(1)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """`F.binary_cross_entropy`, the mean, with its limits: logarithms from -100 up, r (1 - r) from 1e-12 up.
+
+    On a CPU PyTorch's own takes one logarithm at a time, half of a small net's whole step; this takes a fifth of that.
+    And of NaN it makes NaN, where PyTorch's raises, on a GPU for good: of a stack of models only one may have diverged.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(r: Tensor, x: Tensor) -> Tensor:
+        on, off = r.log().clamp(min=-100), torch.log1p(-r).clamp(min=-100)
+        return -(off + x * (on - off)).mean()
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+        r, x = ctx.saved_tensors
+        return (r - x) / (r - r * r).clamp(min=1e-12) * (gradient / r.numel()), None
 
 
 def auto(*, data_range: Sequence[float], reduction: Reduction) -> Loss:

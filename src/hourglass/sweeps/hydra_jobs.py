@@ -56,7 +56,7 @@ def launch(
         )
     failed = sum(end.failure is not None for end in ends.values())
     if failed:
-        raise SweepFailed(f"{failed} of {len(jobs)} jobs failed; the same command again runs only these")
+        raise SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these")
     return returns
 
 

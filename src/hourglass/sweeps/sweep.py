@@ -83,9 +83,10 @@ def sweep(
                         reap(uri, experiment)  # a killed process could not say that it ended
                     display.ended(job, ends[job.key])
             display.close(seconds=time.perf_counter() - began)
-            parent.log_metrics(
-                {"study/jobs": len(todo), "study/failed": sum(end.failure is not None for end in ends.values())}, step=0
-            )
+            failed = sum(end.failure is not None for end in ends.values())
+            parent.log_metrics({"study/jobs": len(todo), "study/failed": failed}, step=0)
+            if failed:
+                parent.fail(SweepFailed(f"{failed} of {len(todo)} jobs failed; the same command again runs only these"))
     return ends
 
 
