@@ -76,7 +76,7 @@ class BCE(Loss):
         """See `Loss.mean`."""
         # Autocast forbids BCE on a GPU; here it is computed in the precision of its arguments.
         with torch.autocast(target.device.type, enabled=False):
-            value: Tensor = _CrossEntropy.apply(reconstruction, target)
+            value: Tensor = _CrossEntropy.apply(reconstruction, target, 0)
             return value
 
     def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -96,21 +96,31 @@ class _CrossEntropy(torch.autograd.Function):
     And of NaN it makes NaN, where PyTorch's raises, on a GPU for good: of a stack of models only one may have diverged.
     """
 
-    generate_vmap_rule = True
+    # `lead`: the number of axes before those that the mean is taken over, one for each vmap around it.
 
     @staticmethod
-    def forward(r: Tensor, x: Tensor) -> Tensor:
-        on, off = r.log().clamp(min=-100), torch.log1p(-r).clamp(min=-100)
-        return -(off + x * (on - off)).mean()
+    def forward(r: Tensor, x: Tensor, lead: int) -> Tensor:
+        on, off = r.log().clamp_(min=-100), r.neg().log1p_().clamp_(min=-100)
+        return off.lerp_(on, x).flatten(lead).mean(dim=lead).neg_()
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG004
-        ctx.save_for_backward(*inputs)
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG004
+        r, x, ctx.lead = inputs
+        ctx.save_for_backward(r, x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
         r, x = ctx.saved_tensors
-        return (r - x) / (r - r * r).clamp(min=1e-12) * (gradient / r.numel()), None
+        share = gradient / r.shape[ctx.lead :].numel()
+        variance = torch.addcmul(r, r, r, value=-1).clamp_(min=1e-12)
+        return (r - x).div_(variance).mul_(share.view(*share.shape, *[1] * (r.ndim - ctx.lead))), None, None
+
+    @staticmethod
+    def vmap(info, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int) -> tuple[Tensor, int]:  # type: ignore[no-untyped-def]
+        r_dim, x_dim, _ = in_dims
+        r = r.expand(info.batch_size, *r.shape) if r_dim is None else r.movedim(r_dim, 0)
+        value: Tensor = _CrossEntropy.apply(r, x if x_dim is None else x.movedim(x_dim, 0), lead + 1)
+        return value, 0
 
 
 def auto(*, data_range: Sequence[float], reduction: Reduction) -> Loss:
