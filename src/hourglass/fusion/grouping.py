@@ -1,0 +1,125 @@
+"""Which jobs can be trained as one stack.
+
+Jobs share a stack if their steps are the same program on the same batches: the same data, model, noise, penalties,
+loss, optimizer and training procedure, but for
+
+- the seed, and the weights that training starts from;
+- the code size and the widths of hidden layers, not their number;
+- whatever the constructor's class declares as a tensor: noise levels, penalty weights, beta, temperature;
+- the learning rate, its schedule, weight decay, clipping, and what only chooses or records: patience, thresholds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, get_type_hints
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+FREE = {
+    "": ("seed", "name", "study", "start", "resume", "tracking", "sweep"),
+    "noise": ("seed",),
+    "optimizer": ("lr", "weight_decay"),
+    "training": (
+        "schedule",
+        "warmup_steps",
+        "gradient_clip",
+        "keep",
+        "patience",
+        "code_threshold",
+        "log_every_n_steps",
+    ),
+}
+"""Keys that members of a stack have of their own without being a tensor, by the node that holds them."""
+
+
+class Group(NamedTuple):
+    """Jobs that go together."""
+
+    jobs: tuple[int, ...]
+    """Their places among the configurations, smaller models first; a job that goes alone is a group of one."""
+    reason: str | None
+    """Why a single job goes alone, in one line; None for a stack."""
+
+
+def fusable(configs: Sequence[DictConfig], *, largest: int | None = None) -> list[Group]:
+    """Sort jobs into stacks.
+
+    Args:
+        configs: whole configurations.
+        largest: the most jobs of a stack, at least 1; None: no limit. A larger group is cut into stacks of about equal
+            size, with models of like size together, so that little is padded.
+    """
+    if largest is not None and largest < 1:
+        raise ValueError(f"largest must be at least 1, got {largest}")
+    alone: list[Group] = []
+    alike: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        reason = why_not(config)
+        if reason is not None:
+            alone.append(Group((number,), reason))
+        else:
+            alike.setdefault(structure(config), []).append(number)
+    groups: list[Group] = []
+    for members in alike.values():
+        members.sort(key=lambda number: configs[number].model.get("code_size") or 0)
+        count = -(-len(members) // (largest or len(members)))
+        cuts = [len(members) * each // count for each in range(count + 1)]
+        for begin, end in pairwise(cuts):
+            single = "no other job has its structure" if end - begin == 1 else None
+            groups.append(Group(tuple(members[begin:end]), single))
+    return sorted([*groups, *alone], key=lambda group: min(group.jobs))
+
+
+def why_not(config: DictConfig) -> str | None:
+    """Why a job can't be part of any stack, in one line; None if it can."""
+    procedure = config.training._target_
+    if not getattr(get_object(procedure), "fuses", False):
+        return f"{procedure.rpartition('.')[2]} makes steps of its own, a stack goes down one gradient"
+    if config.resume:
+        return "it goes on with a run from where that was cut off"
+    if config.trainer.devices != 1:
+        return f"it takes trainer.devices={config.trainer.devices}, a stack one"
+    return None
+
+
+def not_worth(config: DictConfig) -> str | None:
+    """Why a job that could be part of a stack is faster alone on this machine, in one line; None if it isn't."""
+    import torch
+
+    on_cpu = config.trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    if on_cpu and "kernel_size" in config.model:
+        return "on a CPU the convolutions of a stack are grouped convolutions, which are slower than one by one"
+    return None
+
+
+def structure(config: DictConfig) -> str:
+    """What jobs of a stack have in common, as text: the resolved configuration less what each has of its own."""
+    whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    for node, keys in FREE.items():
+        held = whole[node] if node else whole
+        for key in keys:
+            held.pop(key, None)
+    model = whole["model"]
+    if model.get("code_size") is not None:
+        model["code_size"] = "any"
+    for key in ("widths", "decoder_widths"):
+        if key in model:
+            model[key] = model["depth"] if model[key] is None else len(model[key])
+    return json.dumps(_without_tensors(whole), sort_keys=True)
+
+
+def _without_tensors(node: Any) -> Any:
+    """A node of the configuration, with its shape instead of each value that the node's class holds as a tensor."""
+    if not isinstance(node, Mapping):
+        return node
+    target = str(node.get("_target_", ""))
+    hints = get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
+    return {
+        key: f"tensor {len(value) if isinstance(value, list) else ''}"
+        if hints.get(key) is Tensor
+        else _without_tensors(value)
+        for key, value in node.items()
+    }

@@ -1,0 +1,190 @@
+"""Many trainings in one process, whose optimizer steps are made by one stack.
+
+Each training is the whole of `hourglass.train`: its own run, trainer, validation, pictures, checkpoints, patience and
+end. They take turns (see `strand`); one that comes to a chunk of batches waits there until all have come, the stack
+makes the steps of all, and each goes on with its own weights. A training that ends, well or not, leaves the stack.
+"""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple, cast
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from hourglass.compose import Parts, compose
+from hourglass.config import build
+from hourglass.data import Dataset
+from hourglass.fusion.grouping import structure, why_not
+from hourglass.fusion.stack import Stack
+from hourglass.fusion.strand import Strand
+from hourglass.train import Result, train
+from hourglass.training.batches import Chunk
+from hourglass.training.minibatch import Minibatch
+
+log = logging.getLogger("hourglass")
+
+
+class Job(NamedTuple):
+    """One of the trainings: the arguments of `hourglass.train.train`."""
+
+    config: DictConfig
+    choices: Mapping[str, str]
+    folder: Path
+    parent: str | None = None
+
+
+class Ended(NamedTuple):
+    """How a training ended: one of the two is None."""
+
+    result: Result | None
+    error: Exception | None
+
+
+class _Arrived(NamedTuple):
+    """What a training waits with."""
+
+    learner: Minibatch
+    chunk: Chunk
+
+
+def train_fused(jobs: Sequence[Job]) -> list[Ended]:
+    """Train several jobs as one stack.
+
+    Args:
+        jobs: jobs of one group, as `fusable` finds them.
+
+    Returns:
+        how each ended; an error ends its own training only.
+
+    Raises:
+        ValueError: jobs that can't share a stack.
+        KeyboardInterrupt, SystemExit: once every training has ended with it.
+    """
+    for job in jobs:
+        if (reason := why_not(job.config)) is not None:
+            raise ValueError(f"jobs must be fusable, got one that isn't: {reason}")
+    if len({structure(job.config) for job in jobs}) != 1:
+        raise ValueError("jobs must have one structure, see hourglass.fusion.fusable")
+    data: Dataset = build(jobs[0].config.data)
+    strands = [_strand(number, job, data=data, size=len(jobs)) for number, job in enumerate(jobs)]
+    with _sigterm_raises():
+        try:
+            for strand in strands:
+                strand.resume()
+            _in_step(strands, jobs, data)
+        except (KeyboardInterrupt, SystemExit) as end:
+            code = 1 if isinstance(end, KeyboardInterrupt) else end.code
+            for strand in strands:
+                if strand.question is not None:
+                    strand.resume(error=SystemExit(code))
+            raise
+    return [Ended(strand.value, cast(Exception | None, strand.error)) for strand in strands]
+
+
+def _strand(number: int, job: Job, *, data: Dataset, size: int) -> Strand[Result]:
+    def body(strand: Strand[Result]) -> Result:
+        def composed(config: DictConfig) -> Parts:
+            parts = compose(config, data=data)
+            learner = cast(Minibatch, parts.learner)
+            learner.advance = lambda chunk: _wait(strand, learner, chunk)
+            return parts
+
+        choices = {**job.choices, "fused": str(size)}
+        return train(job.config, choices=choices, folder=job.folder, parent=job.parent, composed=composed)
+
+    return Strand(body, name=f"training {number}")
+
+
+def _wait(strand: Strand[Result], learner: Minibatch, chunk: Chunk) -> dict[str, Tensor]:
+    """In place of a training's own steps: those that the stack has made for it."""
+    learner.on_train_epoch_end()  # stops its clock, while others take their turns
+    share, terms = strand.pause(_Arrived(learner, chunk))
+    learner.seconds += share
+    learner.on_train_epoch_start()
+    return learner.own_steps(chunk) if terms is None else cast(dict[str, Tensor], terms)
+
+
+def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Job], data: Dataset) -> None:
+    """Chunk after chunk, until all trainings have ended."""
+    stacks = [list(range(len(jobs)))]  # one, unless memory is too small for it
+    built: dict[tuple[int, ...], Stack] = {}
+    while stacks:
+        members = stacks.pop(0)
+        members = [number for number in members if strands[number].question is not None]
+        if not members:
+            continue
+        arrived: list[_Arrived] = [strands[number].question for number in members]
+        if len(members) == 1:
+            strands[members[0]].resume((0.0, None))
+            stacks.append(members)
+            continue
+        key = tuple(members)
+        began = time.perf_counter()
+        try:
+            if key not in built:
+                built = {known: stack for known, stack in built.items() if not set(known) & set(key)}
+                configs = [jobs[number].config for number in members]
+                learners = [each.learner for each in arrived]
+                built[key] = Stack(members=learners, template=template_of(learners, configs, data))
+            with arrived[0].learner.trainer.precision_plugin.train_step_context():
+                terms = built[key].advance([each.chunk for each in arrived])
+        except torch.OutOfMemoryError:
+            built.pop(key, None)
+            torch.cuda.empty_cache()
+            half = len(members) // 2
+            log.info("%d models don't fit the memory at once: going on with two stacks", len(members))
+            stacks = [members[:half], members[half:], *stacks]
+            continue
+        except Exception as error:
+            # Some operations refuse numbers that are none: whose those are shows when each makes these steps alone.
+            log.warning("the stack stopped at %s: %d models make these steps one by one", error, len(members))
+            built.pop(key, None)
+            for number in members:
+                strands[number].resume((0.0, None))
+            stacks.append(members)
+            continue
+        share = (time.perf_counter() - began) / len(members)
+        for number, own in zip(members, terms, strict=True):
+            strands[number].resume((share, own))
+        stacks.append(members)
+
+
+def template_of(learners: Sequence[Minibatch], configs: Sequence[DictConfig], data: Dataset) -> Minibatch:
+    """A learner of the same structure that is as large as the largest of them in each size."""
+    config = OmegaConf.create(OmegaConf.to_container(configs[0]))
+    config.update(start=None, resume=None)
+    if config.model.code_size is not None:
+        config.model.code_size = max(learner.model.code_size for learner in learners)
+    for key in ("widths", "decoder_widths"):
+        if key in config.model:
+            sizes = [cast(list[int], getattr(learner.model, key)) for learner in learners]
+            config.model[key] = [max(each) for each in zip(*sizes, strict=True)]
+    some = next(learners[0].parameters())
+    return cast(Minibatch, compose(config, data=data).learner).to(some.device, some.dtype)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Within, SIGTERM raises SystemExit, unless the process has a handler already."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(143)
+
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
