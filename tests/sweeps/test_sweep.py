@@ -87,6 +87,18 @@ def test_a_mistake_is_one_line(words: list[str], expected: str, tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
+def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path) -> None:
+    words = ["model.code_size=2,5", "optimizer.lr=0.001,0.01", "training=backprop,layerwise", "training.epochs=8"]
+    done = sweep(tmp_path, *words, "sweep.max_stack=8", "sweep.workers=1")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "4 jobs in 1 stacks of 4 to 4" in said
+    assert "4 alone: Layerwise makes steps of its own" in said
+    children = runs(tmp_path, "training")
+    assert {run.info.status for run in children} == {"FINISHED"}
+    assert sorted(run.data.tags.get("fused", "") for run in children) == ["", "", "", "", "4", "4", "4", "4"]
+
+
 def test_axes_are_what_differs() -> None:
     jobs = [["model=conv", "seed=0", "+x=1"], ["model=conv", "seed=1", "+x=1"], ["model=conv", "seed=0", "+x=1"]]
     assert axes(jobs) == {"seed": ["0", "1"]}
@@ -94,7 +106,7 @@ def test_axes_are_what_differs() -> None:
 
 def test_cores_are_shared_out() -> None:
     cores = len(os.sched_getaffinity(0))
-    settings = Settings(workers=None, slots_per_gpu=1, rerun=False)
+    settings = Settings(workers=None, slots_per_gpu=1, max_stack="auto", rerun=False)
     assert [slot.threads for slot in settings.slots(accelerator="cpu", jobs=100)] == [1] * cores
     (alone,) = settings.slots(accelerator="cpu", jobs=1)
     assert alone.threads == cores
@@ -102,7 +114,7 @@ def test_cores_are_shared_out() -> None:
 
 def test_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5")
-    settings = Settings(workers=None, slots_per_gpu=2, rerun=False)
+    settings = Settings(workers=None, slots_per_gpu=2, max_stack="auto", rerun=False)
     assert [slot.gpu for slot in settings.slots(accelerator="auto", jobs=3)] == ["2", "GPU-5", "2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert {slot.gpu for slot in settings.slots(accelerator="auto", jobs=3)} == {None}

@@ -4,11 +4,11 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hourglass.sweeps.jobs import Job
+from hourglass.sweeps.jobs import Job, Unit
 
 log = logging.getLogger("hourglass")
 
@@ -49,6 +49,15 @@ class Display:
         self.waiting = count
         self._move()
 
+    def planned(self, units: Sequence[Unit]) -> None:
+        """The jobs are sorted into stacks: how many, and why others train alone."""
+        sizes = [len(unit.jobs) for unit in units if len(unit.jobs) > 1]
+        if sizes:
+            self._say(f"{sum(sizes)} jobs in {len(sizes)} stacks of {min(sizes)} to {max(sizes)}")
+        reasons = Counter(unit.reason for unit in units if unit.reason)
+        for reason, count in reasons.items():
+            self._say(f"{count} alone: {reason}")
+
     def ended(self, job: Job, end: Any) -> None:
         """A job ended, well or not."""
         self.fresh += 1
@@ -71,7 +80,7 @@ class Display:
         log.info("%d of %d jobs done in %s; best %s", self.done, self.total, clock(seconds), self._best())
         for job, reason in self.failures:
             log.error("failed   %s: %s", job.label, reason)
-            log.error("         what it printed: %s", os.path.relpath(Path(job.folder) / "train.log"))
+            log.error("         what it printed: %s", os.path.relpath(job.log))
 
     def _best(self) -> str:
         return f"{SHOWN} {self.best:.5f} ({self.best_label})" if self.best_label else "none"

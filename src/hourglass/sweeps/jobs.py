@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,11 @@ class Job(NamedTuple):
         return config_hash(self.config)
 
     @property
+    def log(self) -> str:
+        """Where what it prints goes."""
+        return str(Path(self.folder) / "train.log")
+
+    @property
     def label(self) -> str:
         """Its overrides in one line."""
         return " ".join(self.overrides) or "as configured"
@@ -41,60 +47,113 @@ class Trained(NamedTuple):
     metrics: dict[str, float]
 
 
-class Task(NamedTuple):
-    """What a process needs to run a job."""
+class End(NamedTuple):
+    """How a job ended: one of the two is None."""
 
-    job: Job
+    value: Trained | None
+    failure: str | None
+
+
+class Task(NamedTuple):
+    """What a process needs to run a job, or several as one stack."""
+
+    jobs: tuple[Job, ...]
     parent: str
     """Id of the study's run."""
     uri: str
     """Where it is recorded, resolved."""
     rerun: bool
-    """Whether it runs though the study has finished it."""
+    """Whether they run though the study has finished them."""
     wait: bool
     """Whether to wait for another process that runs the same job."""
 
 
-def run(task: Task) -> Trained | None:
-    """Train a job as a child of the study's run; what it prints goes to `train.log` in its folder.
+def run(task: Task) -> dict[str, End]:
+    """Train jobs as children of the study's run; what they print goes to `train.log` in the first one's folder.
 
     Returns:
-        what it left; None if another process runs it at this moment and `task.wait` is false.
+        how each ended, by its key; not those that another process runs at this moment, unless `task.wait`.
     """
     from hourglass.sweeps.claims import claim
     from hourglass.sweeps.study import finished
 
-    with claim(task.job.key, place=f"{task.uri} {task.parent}", wait=task.wait) as mine:
-        if not mine:
-            return None
-        # Between the sweep's start and now another terminal may have finished it.
-        known = {} if task.rerun else finished(task.parent, uri=task.uri, key=task.job.key)
-        return known.get(task.job.key) or _train(task)
+    with ExitStack() as claims:
+        place = f"{task.uri} {task.parent}"
+        mine = [job for job in task.jobs if claims.enter_context(claim(job.key, place=place, wait=task.wait))]
+        ends: dict[str, End] = {}
+        if not task.rerun:
+            # Between the sweep's start and now another terminal may have finished some.
+            known = (finished(task.parent, uri=task.uri, key=job.key) for job in mine)
+            ends = {key: End(value, None) for each in known for key, value in each.items()}
+        left = [job for job in mine if job.key not in ends]
+        return ends | (_train(left, task.parent) if left else {})
 
 
-def _train(task: Task) -> Trained:
+def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
     import os
 
     from omegaconf import OmegaConf
 
+    from hourglass import fusion, process
     from hourglass.config import register_resolvers
     from hourglass.train import train
 
-    folder = Path(task.job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "train.log").open("ab") as file:
+    for job in jobs:
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        Path(job.log).touch()
+    with Path(jobs[0].log).open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    from hourglass import process
-
+    for job in jobs[1:]:
+        Path(job.log).write_text(f"trained in one stack with others: see {jobs[0].log}\n", encoding="utf-8")
     process.speak()
     register_resolvers()
-    try:
-        result = train(OmegaConf.create(task.job.config), choices=task.job.choices, folder=folder, parent=task.parent)
-    except Exception:
-        traceback.print_exc()
-        raise
-    return Trained(result.run.id, result.metrics)
+    if len(jobs) == 1:
+        (job,) = jobs
+        try:
+            config = OmegaConf.create(job.config)
+            result = train(config, choices=job.choices, folder=Path(job.folder), parent=parent)
+        except Exception as error:
+            traceback.print_exc()
+            return {job.key: End(None, _reason(error))}
+        return {job.key: End(Trained(result.run.id, result.metrics), None)}
+    members = [fusion.Job(OmegaConf.create(job.config), job.choices, Path(job.folder), parent) for job in jobs]
+    ends: dict[str, End] = {}
+    for job, ended in zip(jobs, fusion.train_fused(members), strict=True):
+        if ended.result is None:
+            assert ended.error is not None
+            traceback.print_exception(ended.error)
+            ends[job.key] = End(None, _reason(ended.error))
+        else:
+            ends[job.key] = End(Trained(ended.result.run.id, ended.result.metrics), None)
+    return ends
+
+
+def _reason(error: Exception) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+class Unit(NamedTuple):
+    """Jobs that train as one stack, or one that trains alone."""
+
+    jobs: tuple[Job, ...]
+    reason: str | None
+    """Why a single one trains alone, in one line; None for a stack."""
+
+
+def units(request: tuple[Sequence[Job], int]) -> list[Unit]:
+    """Sort jobs into stacks of at most so many."""
+    from omegaconf import OmegaConf
+
+    from hourglass.fusion import fusable, not_worth
+
+    jobs, largest = request
+    configs = [OmegaConf.create(job.config) for job in jobs]
+    slow = [not_worth(config) for config in configs]
+    alone = [Unit((job,), reason) for job, reason in zip(jobs, slow, strict=True) if reason is not None]
+    rest = [number for number, reason in enumerate(slow) if reason is None]
+    groups = fusable([configs[number] for number in rest], largest=largest)
+    return [Unit(tuple(jobs[rest[at]] for at in group.jobs), group.reason) for group in groups] + alone
 
 
 def refusals(jobs: Sequence[Job]) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """How a sweep runs, as configured by the group `sweep`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,17 +13,27 @@ class Settings:
     Args:
         workers: jobs at a time on a CPU, at least 1; null: one per core that this process may use.
         slots_per_gpu: jobs at a time on each visible GPU, at least 1.
+        max_stack: the most jobs that train as one stack, at least 1 (none do); `auto`: 1 on a CPU, where a process per
+            core is faster, 64 on a GPU, where a stack that finds no memory is halved.
         rerun: whether jobs that the study has finished already run again.
     """
 
     workers: int | None
     slots_per_gpu: int
+    max_stack: int | Literal["auto"]
     rerun: bool
 
     def __post_init__(self) -> None:
-        for key, value in (("workers", self.workers), ("slots_per_gpu", self.slots_per_gpu)):
-            if value is not None and value < 1:
+        for key in ("workers", "slots_per_gpu", "max_stack"):
+            value = getattr(self, key)
+            if value not in (None, "auto") and value < 1:
                 raise ValueError(f"{key} must be at least 1, got {value}")
+
+    def largest_stack(self, slots: "Sequence[Slot]") -> int:
+        """The most jobs of a stack in these slots."""
+        if self.max_stack == "auto":
+            return 64 if any(slot.gpu is not None for slot in slots) else 1
+        return self.max_stack
 
     def slots(self, *, accelerator: str, jobs: int) -> "list[Slot]":
         """The slots for a number of jobs on what this machine has.

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NamedTuple
 
 from hourglass.errors import HourglassError
 from hourglass.sweeps.display import Display
-from hourglass.sweeps.jobs import Job, Task, Trained, refusals, run
-from hourglass.sweeps.settings import Settings
+from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run, units
+from hourglass.sweeps.settings import Settings, Slot
 from hourglass.sweeps.slots import execute
 from hourglass.sweeps.study import open_study
 from hourglass.tracking import prepare, reap, resolve_uri
@@ -24,13 +23,6 @@ class SweepFailed(HourglassError):  # noqa: N818 - says what happened
     """Jobs of a sweep failed; the others are done."""
 
     exit_code = 1
-
-
-class End(NamedTuple):
-    """How a job ended: one of the two is None."""
-
-    value: Trained | None
-    failure: str | None
 
 
 def sweep(
@@ -71,23 +63,41 @@ def sweep(
                     display.refused(todo[key], reason)
             display.start(len(todo) - len(ends))
             began = time.perf_counter()
-            for wait in (False, True):  # what another terminal runs comes last
+            largest = settings.largest_stack(slots)
+            for wait in (False, True):
+                # The second time, one by one, what another terminal ran and what a stack took down with it.
                 waiting = [job for key, job in todo.items() if key not in ends]
-                tasks = [Task(job, parent.id, uri, settings.rerun, wait) for job in waiting]
+                together = [Unit((job,), None) for job in waiting]
+                if largest > 1 and len(waiting) > 1 and not wait:
+                    together = _planned(waiting, largest, slots)
+                    display.planned(together)
+                tasks = [Task(unit.jobs, parent.id, uri, settings.rerun, wait) for unit in together]
                 for outcome in execute(run, tasks, slots=slots):
-                    if outcome.value is None and outcome.failure is None:
-                        continue
-                    job = waiting[outcome.job]
-                    ends[job.key] = End(outcome.value, outcome.failure)
+                    unit = together[outcome.job]
                     if outcome.failure:
                         reap(uri, experiment)  # a killed process could not say that it ended
-                    display.ended(job, ends[job.key])
+                    fresh: dict[str, End] = outcome.value or {}
+                    if outcome.failure and len(unit.jobs) == 1:
+                        fresh = {unit.jobs[0].key: End(None, outcome.failure)}
+                    for job in unit.jobs:
+                        if job.key in fresh:
+                            ends[job.key] = fresh[job.key]
+                            display.ended(job, ends[job.key])
             display.close(seconds=time.perf_counter() - began)
             failed = sum(end.failure is not None for end in ends.values())
             parent.log_metrics({"study/jobs": len(todo), "study/failed": failed}, step=0)
             if failed:
                 parent.fail(SweepFailed(f"{failed} of {len(todo)} jobs failed; the same command again runs only these"))
     return ends
+
+
+def _planned(jobs: Sequence[Job], largest: int, slots: Sequence[Slot]) -> list[Unit]:
+    """The jobs in stacks; asked of a process that has imported what knows."""
+    (outcome,) = execute(units, [(jobs, largest)], slots=slots)
+    if outcome.failure:
+        raise HourglassError(f"the jobs could not be sorted into stacks: {outcome.failure}\n{outcome.trace}")
+    found: list[Unit] = outcome.value
+    return found
 
 
 @contextmanager
