@@ -111,7 +111,7 @@ TYPES = {
         "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid", 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
     # tied: 784 1000 + 1000 + 784
-    "k_sparse": Facts("784-1000 relu-784 sigmoid", 785_784, "MSE, Adam 0.001, 30 x 256", SPLIT),
+    "k_sparse": Facts("784-1000 relu-784 sigmoid", 785_784, "MSE, Adam 0.001, 15 x 256", SPLIT),
     "rae": Facts("784-512 relu-16 linear-512 relu-784 sigmoid", 821_024, "MSE, Adam 0.001, 20 x 256", SPLIT),
     "stacked_denoising": Facts(STACK.replace("500", "1000"), 5_573_784, "BCE, Adam 0.001, 61 x 100", SPLIT),
     "stacked_denoising_small": Facts(STACK, 1_787_284, "BCE, Adam 0.001, 16 x 100", SPLIT),

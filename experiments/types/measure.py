@@ -100,7 +100,9 @@ def run(recipe: str, seed: int, words: tuple[str, ...]) -> str:
     from hourglass.tracking import prepare, resolve_uri, search_runs
     from hourglass.train import train
 
-    words = (f"experiment={recipe}", f"seed={seed}", "study=types", "tracking.images=false", *words)
+    probed = str(recipe == "k_sparse").lower()
+    few = ("study=types", "tracking.images=false", f"tracking.usefulness={probed}", "tracking.baseline_samples=null")
+    words = (f"experiment={recipe}", f"seed={seed}", *few, *words)
     config, choices = compose_config(words)
     uri = resolve_uri(config.tracking.uri)
     prepare(uri)
