@@ -54,7 +54,8 @@ def test_a_study_does_what_is_missing_and_grows(tmp_path: Path) -> None:
 
 
 def test_jobs_fail_alone_and_the_end_says_why(tmp_path: Path) -> None:
-    done = sweep(tmp_path, "model.code_size=2,0", "optimizer=sgd", "optimizer.lr=0.1,1e30")
+    linear = ["loss=mse", "bottleneck=linear", "model.output_activation=linear", "optimizer=sgd"]
+    done = sweep(tmp_path, *linear, "model.code_size=2,0", "optimizer.lr=0.1,1e30")
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     # What makes no sense is known before anything starts.

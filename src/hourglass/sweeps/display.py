@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hourglass.sweeps.jobs import Job, Unit
@@ -80,7 +81,8 @@ class Display:
         log.info("%d of %d jobs done in %s; best %s", self.done, self.total, clock(seconds), self._best())
         for job, reason in self.failures:
             log.error("failed   %s: %s", job.label, reason)
-            log.error("         what it printed: %s", os.path.relpath(job.log))
+            if Path(job.log).exists():  # a job that was refused never started
+                log.error("         what it printed: %s", os.path.relpath(job.log))
 
     def _best(self) -> str:
         return f"{SHOWN} {self.best:.5f} ({self.best_label})" if self.best_label else "none"

@@ -84,6 +84,7 @@ def sweep(
                             ends[job.key] = fresh[job.key]
                             display.ended(job, ends[job.key])
             display.close(seconds=time.perf_counter() - began)
+            log.info("study    %s in %s", parent.id, uri)
             failed = sum(end.failure is not None for end in ends.values())
             parent.log_metrics({"study/jobs": len(todo), "study/failed": failed}, step=0)
             if failed:
