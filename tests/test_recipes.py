@@ -32,6 +32,7 @@ DEEP = "18-15 sigmoid-11 sigmoid-11 sigmoid-8 sigmoid-11 sigmoid-11 sigmoid-15 s
 KERAS = "MSE, Adam 0.001, 20 x 256"
 SPLIT, TEST = "mnist", "mnist, val = test"
 PURCHASES = "purchases, val = test"
+ZOO = "BCE, Adam 0.001, 10 x 256"
 STACK = "784-500 sigmoid-500 sigmoid-500 sigmoid-500 sigmoid-500 sigmoid-784 sigmoid"
 
 DOCUMENTS = {
@@ -90,6 +91,18 @@ DOCUMENTS = {
 
 #: Recipes of the types that no document of those states.
 TYPES = {
+    "batch_top_k": Facts("784-256-784 sigmoid", 402_448, ZOO, SPLIT),
+    "binary": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "categorical": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "contractive": Facts("784-256 relu-784 sigmoid", 402_448, ZOO, SPLIT),
+    # a threshold for each of 256 units besides
+    "jump_relu": Facts("784-256-784 sigmoid", 402_704, ZOO, SPLIT),
+    "kl_sparse": Facts("784-256 sigmoid-784 sigmoid", 402_448, ZOO, SPLIT),
+    "linear": Facts("784-32 linear-784 linear", 50_992, "MSE, Adam 0.001, 10 x 256", SPLIT),
+    # 784 32 + 32 + 784
+    "tied": Facts("784-32 relu-784 sigmoid", 25_904, ZOO, SPLIT),
+    "vector_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "winner_take_all": Facts("784-256-784 sigmoid", 402_448, ZOO, SPLIT),
     "aae": Facts(
         "784-512 relu-512 relu-8 linear-512 relu-512 relu-784 sigmoid", 1_338_136, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
@@ -125,7 +138,7 @@ TYPES = {
         "784-512 relu-256 relu-8 linear-256 relu-512 relu-784 sigmoid", 1_071_384, "MSE, Adam 0.001, 20 x 256", SPLIT
     ),
 }
-SUMMED = {"aae", "aae_mixture", "beta_tcvae", "beta_vae", "iwae", "rae", "vae", "vae_2d", "wae_mmd"}
+SUMMED = {"aae", "aae_mixture", "beta_tcvae", "categorical", "beta_vae", "iwae", "rae", "vae", "vae_2d", "wae_mmd"}
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 
 RECIPES = {**DOCUMENTS, **TYPES}
