@@ -64,8 +64,8 @@ def test_jobs_fail_alone_and_the_end_says_why(tmp_path: Path) -> None:
     assert "training diverged" in said
     assert "3 of 4 jobs failed; the same command again runs only these" in done.stderr
     assert "Traceback" not in done.stderr
-    statuses = {run.data.params["optimizer.lr"]: run.info.status for run in runs(tmp_path, "training")}
-    assert statuses == {"0.1": "FINISHED", "1e+30": "FAILED"}
+    statuses = {float(run.data.params["optimizer.lr"]): run.info.status for run in runs(tmp_path, "training")}
+    assert statuses == {0.1: "FINISHED", 1e30: "FAILED"}
     (study,) = runs(tmp_path, "study")
     assert study.info.status == "FAILED"
     assert "3 of 4 jobs failed" in study.data.tags["failure"]
