@@ -32,6 +32,7 @@ def runs(folder: Path, kind: str) -> list[Any]:
     return search_runs(f"sqlite:///{folder}/mlflow.db", None, f"tags.kind = '{kind}'")
 
 
+@pytest.mark.slow
 def test_a_study_does_what_is_missing_and_grows(tmp_path: Path) -> None:
     first = sweep(tmp_path, "model.code_size=2,4", "seed=0,1")
     assert first.returncode == 0, first.stderr
@@ -53,6 +54,7 @@ def test_a_study_does_what_is_missing_and_grows(tmp_path: Path) -> None:
     assert sorted(run.data.params["model.code_size"] for run in fresh) == ["8", "8"]
 
 
+@pytest.mark.slow
 def test_jobs_fail_alone_and_the_end_says_why(tmp_path: Path) -> None:
     linear = ["loss=mse", "bottleneck=linear", "model.output_activation=linear", "optimizer=sgd"]
     done = sweep(tmp_path, *linear, "model.code_size=2,0", "optimizer.lr=0.1,1e30")
@@ -88,6 +90,7 @@ def test_a_mistake_is_one_line(words: list[str], expected: str, tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path) -> None:
     words = ["model.code_size=2,5", "optimizer.lr=0.001,0.01", "training=backprop,layerwise", "training.epochs=8"]
     done = sweep(tmp_path, *words, "sweep.max_stack=8", "sweep.workers=1")
