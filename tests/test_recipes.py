@@ -131,8 +131,10 @@ TYPES = {
     "super_resolution": Facts(
         "784-512 relu-128 relu-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT
     ),
-    # 320 + 18,496 + 12,548 (mean and log variance of two units) | 9,408 + 36,928 + 18,464 + 289
-    "vae": Facts("1-32 relu-64 relu-4-3136 relu-64 relu-32 relu-1 sigmoid", 96_453, "BCE, Adam 0.001, 30 x 128", TEST),
+    # 320 + 18,496 + 50,192 + 68 (mean and log variance of two units) | 9,408 + 36,928 + 18,464 + 289
+    "vae": Facts(
+        "1-32 relu-64 relu-16 relu-4-3136 relu-64 relu-32 relu-1 sigmoid", 134_165, "BCE, Adam 0.001, 30 x 128", TEST
+    ),
     "vae_2d": Facts("784-512 relu-4-512 relu-784 sigmoid", 807_700, "BCE, Adam 0.001, 20 x 128", SPLIT),
     "wae_mmd": Facts(
         "784-512 relu-256 relu-8 linear-256 relu-512 relu-784 sigmoid", 1_071_384, "MSE, Adam 0.001, 20 x 256", SPLIT

@@ -20,6 +20,8 @@ def conv(**changed: Any) -> Conv:
         "depth": 3,
         "widths": [16, 8, 8],
         "decoder_widths": None,
+        "dense_widths": [],
+        "decoder_dense_widths": None,
         "kernel_size": 3,
         "downsampling": "pooling",
         "upsampling": "nearest",
@@ -80,6 +82,10 @@ def test_sizes(changed: dict[str, Any], encoder: list[int], decoder: list[int]) 
         ({"depth": 2, "widths": [32, 32], "upsampling": "transposed"}, 28_353),
         # two dense layers around a code of 10: 128*10 + 10 and 10*128 + 128
         ({"code_size": 10}, 4385 + 1290 + 1408),
+        # 128-16-10 and 10-16-128: 2064 + 170, 176 + 2176
+        ({"code_size": 10, "dense_widths": [16]}, 4385 + 2234 + 2352),
+        # the decoder without
+        ({"code_size": 10, "dense_widths": [16], "decoder_dense_widths": []}, 4385 + 2234 + 1408),
         # 1-1 on each side
         ({"depth": 0, "widths": None}, 20),
     ],
@@ -150,6 +156,7 @@ def test_unit_norm_of_a_dense_code() -> None:
         ({"depth": 0, "widths": None}, [4]),
         ({"depth": 0, "widths": None, "code_size": 3}, [4, 4]),
         ({"depth": 1, "widths": None}, [6]),
+        ({"depth": 2, "widths": [32, 32], "code_size": 10, "dense_widths": [16]}, [6, 4, 8]),
     ],
 )
 def test_stages(changed: dict[str, Any], lengths: list[int]) -> None:
@@ -195,6 +202,8 @@ def test_no_stages(changed: dict[str, Any], message: str) -> None:
         ({"upsampling": "bilinear"}, "upsampling must be one of nearest, transposed, got 'bilinear'"),
         ({"widths": [16]}, r"widths must list one width for each of depth=3 stages or be null, got \[16\]"),
         ({"decoder_widths": [8]}, r"decoder_widths must list one width .*, got \[8\]"),
+        ({"code_size": 10, "dense_widths": [0]}, r"dense_widths must be at least 1, got \[0\]"),
+        ({"dense_widths": [16]}, r"dense_widths need a dense code: set code_size, got null and \[16\]"),
         ({"widths": [16, 8, 0]}, r"widths must be at least 1, got \[16, 8, 0\]"),
         ({"code_size": 129}, "code_size must be from 1 to 128, the values of the last stage's 8x4x4 map, .*, got 129"),
         ({"code_size": 0}, "code_size must be from 1 to 128, .*, got 0"),

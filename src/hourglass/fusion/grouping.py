@@ -35,6 +35,10 @@ FREE = {
 """Keys that members of a stack have of their own without being a tensor, by the node that holds them."""
 
 
+WIDTHS = {"widths", "decoder_widths", "dense_widths", "decoder_dense_widths"}
+"""Keys of a model that list sizes: members differ in the sizes, not in how many there are."""
+
+
 class Group(NamedTuple):
     """Jobs that go together."""
 
@@ -105,9 +109,8 @@ def structure(config: DictConfig) -> str:
     model = whole["model"]
     if model.get("code_size") is not None:
         model["code_size"] = "any"
-    for key in ("widths", "decoder_widths"):
-        if key in model:
-            model[key] = model["depth"] if model[key] is None else len(model[key])
+    for key in WIDTHS & model.keys():
+        model[key] = "as many as it takes" if model[key] is None else len(model[key])
     return json.dumps(_without_tensors(whole), sort_keys=True)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from hourglass.compose import Parts, compose
 from hourglass.config import build
 from hourglass.data import Dataset
-from hourglass.fusion.grouping import structure, why_not
+from hourglass.fusion.grouping import WIDTHS, structure, why_not
 from hourglass.fusion.stack import Stack
 from hourglass.fusion.strand import Strand
 from hourglass.train import Result, train
@@ -164,10 +164,9 @@ def template_of(learners: Sequence[Minibatch], configs: Sequence[DictConfig], da
     config.update(start=None, resume=None)
     if config.model.code_size is not None:
         config.model.code_size = max(learner.model.code_size for learner in learners)
-    for key in ("widths", "decoder_widths"):
-        if key in config.model:
-            sizes = [cast(list[int], getattr(learner.model, key)) for learner in learners]
-            config.model[key] = [max(each) for each in zip(*sizes, strict=True)]
+    for key in WIDTHS & config.model.keys():
+        sizes = [cast(list[int], getattr(learner.model, key)) for learner in learners]
+        config.model[key] = [max(each) for each in zip(*sizes, strict=True)]
     some = next(learners[0].parameters())
     return cast(Minibatch, compose(config, data=data).learner).to(some.device, some.dtype)
 

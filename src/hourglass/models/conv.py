@@ -51,6 +51,8 @@ class Conv(Autoencoder):
         depth: stages of the encoder, at least 0, at most what halving leaves of the image.
         widths: channels of each stage; null: 16 in the first and 8 in each further one.
         decoder_widths: channels of each stage of the decoder; null: the mirror image.
+        dense_widths: dense hidden layers between the encoder's map and a dense code; empty: none.
+        decoder_dense_widths: the same between a dense code and the decoder's map; null: the mirror image.
         kernel_size: side of every kernel in pixels; odd.
         downsampling: `pooling` halves the map by the maxima of 2x2 values; `stride` convolves at every other place
             only, a quarter of the work.
@@ -75,6 +77,8 @@ class Conv(Autoencoder):
         depth: int,
         widths: Sequence[int] | None,
         decoder_widths: Sequence[int] | None,
+        dense_widths: Sequence[int],
+        decoder_dense_widths: Sequence[int] | None,
         kernel_size: int,
         downsampling: Literal["pooling", "stride"],
         upsampling: Literal["nearest", "transposed"],
@@ -109,8 +113,18 @@ class Conv(Autoencoder):
         for key, values in (("widths", stages), ("decoder_widths", mirrored)):
             if len(values) != depth:
                 raise ValueError(f"{key} must list one width for each of depth={depth} stages or be null, got {values}")
+        dense = list(dense_widths)
+        decoder_dense = list(decoder_dense_widths) if decoder_dense_widths is not None else dense[::-1]
+        for key, values in (
+            ("widths", stages),
+            ("decoder_widths", mirrored),
+            ("dense_widths", dense),
+            ("decoder_dense_widths", decoder_dense),
+        ):
             if any(value < 1 for value in values):
                 raise ValueError(f"{key} must be at least 1, got {values}")
+        if code_size is None and (dense or decoder_dense):
+            raise ValueError(f"dense_widths need a dense code: set code_size, got null and {dense or decoder_dense}")
         if len(paddings) != depth + 1 or any(padding not in PADDINGS for padding in paddings):
             raise ValueError(
                 f"decoder_padding must list same or valid for each of the decoder's {depth + 1} convolutions or"
@@ -155,13 +169,15 @@ class Conv(Autoencoder):
                     f"code_size null gives the bottleneck {features} values, but it needs {neck.inputs}: set code_size"
                 )
         else:
-            encoder += [nn.Flatten(), nn.Linear(features, neck.inputs)]
-            dense = nn.Linear(code_size, features)
-            decoder += [
-                UnitNormLinear(dense) if unit_norm else dense,
-                build_activation(activation),
-                nn.Unflatten(1, code_shape),
-            ]
+            encoder.append(nn.Flatten())
+            for before, after in pairwise([features, *dense]):
+                encoder += [nn.Linear(before, after), build_activation(activation)]
+            encoder.append(nn.Linear(dense[-1] if dense else features, neck.inputs))
+            for before, after in pairwise([code_size, *decoder_dense, features]):
+                decoder += [nn.Linear(before, after), build_activation(activation)]
+            if unit_norm:
+                decoder[0] = UnitNormLinear(decoder[0])
+            decoder.append(nn.Unflatten(1, code_shape))
 
         exact = all(padding == "same" for padding in paddings)
         channels_before, size = code_shape[0], sizes[-1]
@@ -200,6 +216,7 @@ class Conv(Autoencoder):
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
         self.depth, self.strided, self.dense = depth, strided, code_size is not None
+        self.dense_widths, self.decoder_dense_widths = dense, decoder_dense
         self.widths, self.decoder_widths, self.decoder_padding = stages, mirrored, paddings
 
     def stages(self) -> list[Stage]:
@@ -221,8 +238,9 @@ class Conv(Autoencoder):
         encoder = [2 if self.strided else 3] * self.depth or [2]
         decoder = [1] * len(encoder)
         decoder[-1] += 1 if self.depth else 0  # the last convolution
-        if self.dense:  # flatten, linear; linear, activation, unflatten
-            return self._cut([*encoder, 2], [3, *decoder])
+        if self.dense:  # flatten, (linear, activation)..., linear; (linear, activation)..., unflatten
+            down, up = 2 + 2 * len(self.dense_widths), 3 + 2 * len(self.decoder_dense_widths)
+            return self._cut([*encoder, down], [up, *decoder])
         decoder[0] += 1  # unflatten
         return self._cut(encoder, decoder)
 
