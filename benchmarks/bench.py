@@ -57,8 +57,8 @@ def install(name: str) -> None:
         return
     print(f"installing {name} into {folder.relative_to(HERE.parent)}", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    if name == "pythae":
-        # Our torch, NumPy and scikit-learn stand behind its own packages: the same build, and no second 6 GB.
+    if name != "keras":
+        # Our own packages stand behind the peer's: the same torch, and no second 6 GB.
         paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
         Path(paths["purelib"], "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
     pip: list[str | Path] = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
