@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run test test-slow dashboard bench figures zoo types exact-vs-fast lint clean
+.PHONY: help run sweep test test-slow dashboard bench figures zoo types exact-vs-fast lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -20,6 +20,9 @@ $(READY): constraints.txt pyproject.toml
 
 run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 	@$(BIN)/hourglass train experiment=quickstart
+
+sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (10 minutes); writes experiments/code_size_by_depth/
+	@$(BIN)/python experiments/code_size_by_depth/measure.py
 
 test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)
 	@$(BIN)/pytest

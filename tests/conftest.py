@@ -2,7 +2,12 @@
 
 import os
 import signal
+import subprocess
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 # Each of pytest's workers has one core: a second thread would only wait for it. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,3 +16,15 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 # A job that a shell starts in the background ignores Ctrl-C, and so would every process that a test interrupts.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB, to be filled."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True)
+    if mount.returncode:
+        pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

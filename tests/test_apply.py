@@ -1,4 +1,4 @@
-"""Trained models applied: loaded, measured anew, and used on arrays in files."""
+"""Trained models applied: loaded, and used on arrays in files."""
 
 from pathlib import Path
 
@@ -9,11 +9,10 @@ import torch
 import hourglass
 from hourglass import apply
 from hourglass.cli import main
-from hourglass.compose import compose
 from hourglass.config import compose_config
 from hourglass.errors import HourglassError
-from hourglass.tracking import Run
 from hourglass.train import Result, train
+from hourglass.trained import Trained
 
 
 def trained_in(folder: Path, *overrides: str) -> Result:
@@ -62,8 +61,8 @@ def uri_of(result: Result) -> str:
     return result.run.uri
 
 
-def trained(result: Result) -> apply.Trained:
-    return apply.Trained.of(result.run.id, uri=uri_of(result))
+def trained(result: Result) -> Trained:
+    return Trained.of(result.run.id, uri=uri_of(result))
 
 
 # -- loading ---------------------------------------------------------------------------------------------------------
@@ -104,99 +103,6 @@ def test_load_does_not_disturb_the_random_numbers_of_the_caller(images: Result) 
     torch.manual_seed(3)
     hourglass.load("images", uri=uri_of(images))
     assert torch.equal(torch.rand(3), expected)
-
-
-# -- measuring anew --------------------------------------------------------------------------------------------------
-
-
-def test_evaluation_on_the_same_data_and_noise_gives_the_same_numbers(images: Result) -> None:
-    run, metrics = apply.evaluate("images", [], uri=uri_of(images))
-    measured = ("test/", "baseline/")
-    before = {key: value for key, value in images.run.metrics.items() if key.startswith(measured)}
-    assert before.keys() >= {"test/mse", "test/bce", "test/psnr_gain", "test/knn_accuracy", "test/mse_over_pca"}
-    assert metrics == before
-    assert run.status == "FINISHED"
-
-
-def test_an_evaluation_is_a_child_of_its_run_and_says_what_was_changed(images: Result) -> None:
-    run, metrics = apply.evaluate("images", ["noise=gaussian", "noise.gaussian.sigma=0.25"], uri=uri_of(images))
-    found = Run.find(run.id, uri_of(images))
-    assert found.tags["mlflow.parentRunId"] == images.run.id
-    assert found.tags["evaluation_of"] == images.run.id
-    assert found.tags["kind"] == "evaluation"
-    assert found.tags["noise"] == "gaussian"
-    assert found.tags["data"] == "digits"
-    assert found.params["noise.gaussian.sigma"] == "0.25"
-    assert not any(key.startswith("noise.masking") for key in found.params)
-    assert found.metrics == metrics
-    assert not any(key.startswith(("train/", "val/")) for key in metrics)
-    # and the run that was measured is what it was
-    assert images.run.tags["noise"] == "masking"
-    assert images.run.status == "FINISHED"
-
-
-def test_an_evaluation_measures_under_the_noise_it_is_given(images: Result) -> None:
-    data = images.parts.data
-    x = data.scaled(data.test.x)
-    model = hourglass.load("images", uri=uri_of(images))
-
-    _, clean = apply.evaluate("images", ["noise=none"], uri=uri_of(images))
-    assert clean["test/mse"] == pytest.approx((model(x).reconstruction - x).square().mean().item(), rel=1e-5)
-    assert "test/psnr_input" not in clean
-
-    # Every pixel masked: the model sees black only.
-    _, black = apply.evaluate("images", ["noise.masking.share=1.0"], uri=uri_of(images))
-    expected = (model(torch.zeros_like(x)).reconstruction - x).square().mean().item()
-    assert black["test/mse"] == pytest.approx(expected, rel=1e-5)
-    assert black["test/psnr_input"] == pytest.approx(-10 * np.log10(x.square().mean().item()), rel=1e-5)
-
-
-def test_an_evaluation_on_other_data(images: Result, home: Path) -> None:
-    x = np.random.default_rng(0).integers(0, 256, size=(50, 8, 8), dtype=np.uint8)
-    np.savez(home / "other.npz", x=x)
-    given = ["data=npz", f"data.path={home}/other.npz", "data.test_share=0.5", "noise=none"]
-    run, metrics = apply.evaluate("images", given, uri=uri_of(images))
-    assert run.tags["data"] == "npz"
-    assert "test/knn_accuracy" not in metrics  # no labels
-    tested = compose(compose_config(given)[0]).data.test.x
-    model = hourglass.load("images", uri=uri_of(images))
-    expected = (model(tested / 255).reconstruction - tested / 255).square().mean().item()
-    assert metrics["test/mse"] == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_values_of_the_runs_own_data_can_be_changed(images: Result) -> None:
-    run, _ = apply.evaluate("images", ["data.test_size=20", "noise.seed=1"], uri=uri_of(images))
-    assert run.params["data.test_size"] == "20"
-    assert run.params["noise.seed"] == "1"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["model=conv"], r"^model=conv: evaluate takes data=\.\.\., noise=\.\.\. and their values"),
-        (["training.epochs=3"], r"^training\.epochs=3: evaluate takes"),
-        (["noise"], r"^noise: evaluate takes"),
-        (["noise.masking.shre=0.1"], r"^noise\.masking\.shre: no such key .*; nearest: noise\.masking\.share"),
-        (["noise.masking.share=1.5"], r"^noise\.masking\.share must be from 0 to 1, got 1\.5"),
-        (["noise=maskin"], r"^noise=maskin: no such choice; nearest: masking"),
-        (
-            ["data=purchases", "data.rows=300"],
-            r"^data=purchases has samples of shape \(18,\), the model .* \(1, 8, 8\)",
-        ),
-    ],
-    ids=str,
-)
-def test_evaluations_that_are_refused_leave_no_run(images: Result, overrides: list[str], message: str) -> None:
-    def count() -> int:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(uri_of(images))
-        return len(client.search_runs([each.experiment_id for each in client.search_experiments()]))
-
-    before = count()
-    with pytest.raises(HourglassError, match=message):
-        apply.evaluate("images", overrides, uri=uri_of(images))
-    assert count() == before
 
 
 # -- arrays in files -------------------------------------------------------------------------------------------------
@@ -294,6 +200,7 @@ def scaled(home: Path, images: Result) -> Result:  # noqa: ARG001
         "optimizer.lr=0.05",
         "name=scaled",
         "tracking.usefulness=false",
+        "tracking.log_model=true",
     )
 
 
@@ -342,6 +249,19 @@ def test_rows_go_in_and_out_of_files_in_the_units_of_the_table(
     for kind in (np.int64, np.uint8):
         np.save(here / "whole.npy", np.full((1, 2), 2, dtype=kind))
         assert apply.read_samples("whole.npy", trained(scaled)).tolist() == [[2.0, 2.0]]
+
+
+def test_the_mlflow_model_of_a_table_works_in_its_units_too(
+    scaled: Result, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri_of(scaled))
+    (kept,) = mlflow.MlflowClient(uri_of(scaled)).get_run(scaled.run.id).outputs.model_outputs
+    served = mlflow.pyfunc.load_model(f"models:/{kept.model_id}")
+    rows = np.loadtxt(home / "people.csv", delimiter=";", skiprows=1)[:5, :2]  # metres and grams
+    expected = hourglass.load("scaled", uri=uri_of(scaled))(torch.from_numpy(rows)).reconstruction
+    np.testing.assert_allclose(served.predict(rows), expected.detach().numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

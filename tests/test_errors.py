@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-HEAVY = ["hourglass.hydra_application", "hourglass.train", "hourglass.apply", "hourglass.tracking.dashboard"]
+HEAVY = ["hourglass.hydra_application", "hourglass.train", "hourglass.evaluation", "hourglass.tracking.dashboard"]
 HEAVY += ["mlflow", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "sklearn.neighbors", "pytest"]
 
 

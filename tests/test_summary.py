@@ -14,6 +14,13 @@ def test_a_table_shows_what_was_measured_in_its_unit() -> None:
     assert shown == "  mean squared error  0.01235\n  PSNR                19.09 dB"
 
 
+def test_infinity_is_shown_as_such() -> None:
+    kept = sys.float_info.max  # what MLflow's databases make of it
+    assert table({"test/psnr": kept}, stage="test") == "  PSNR  inf dB"
+    assert table({"test/psnr": -kept}, stage="test") == "  PSNR  -inf dB"
+    assert table({"test/psnr": float("inf")}, stage="test") == "  PSNR  inf dB"
+
+
 def test_the_dashboard_command_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass import apply, usefulness
+from hourglass import usefulness
 from hourglass.config import compose_config
 from hourglass.data import digits, mnist
+from hourglass.evaluation import evaluate
 from hourglass.pca import fit
 from hourglass.train import train
 from hourglass.usefulness import (
@@ -234,10 +235,10 @@ def test_what_a_run_logs(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "noise.npz", x=rng.integers(0, 256, size=(60, 8, 8), dtype=np.uint8))
     given = ["data=npz", f"data.path={tmp_path}/noise.npz", "data.test_share=0.5", "noise=none"]
-    _, other = apply.evaluate("digits", given, uri=uri)
+    _, other = evaluate("digits", given, uri=uri)
     assert other["test/anomaly_auroc"] > 0.95
     # Its own data are no anomalies, however they are asked for.
-    _, same = apply.evaluate("digits", ["data=digits"], uri=uri)
+    _, same = evaluate("digits", ["data=digits"], uri=uri)
     assert "test/anomaly_auroc" not in same
     assert same["test/log_likelihood"] == metrics["test/log_likelihood"]
 

@@ -2,11 +2,13 @@
 
 model = hourglass.load(run_id)
 code = model.encode(x)
+classes = hourglass.load_classifier(run_id)(x).argmax(1)
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hourglass.classifier import Classifier
     from hourglass.models import Autoencoder
     from hourglass.table_model import TableModel
 
@@ -25,6 +27,24 @@ def load(run_id: str, *, uri: str | None = None) -> "Autoencoder | TableModel":
         ValueError: no such run, or one without weights.
     """
     # Here, so that importing the package stays instant.
-    from hourglass.apply import Trained
+    from hourglass.trained import Trained
 
     return Trained.of(run_id, uri=uri).in_own_units
+
+
+def load_classifier(run_id: str, *, uri: str | None = None) -> "Classifier":
+    """The classifier that a run of `training=finetune` trained, in evaluation mode on the CPU.
+
+    It takes what the model of `load` takes: `classifier(x)` gives logits (B, classes), `classifier.probabilities(x)`
+    their softmax. `load` gives the autoencoder of the same run, whose encoder it is.
+
+    Args:
+        run_id, uri: see `load`.
+
+    Raises:
+        ValueError: no such run, or one that trained no classifier.
+    """
+    from hourglass.classifier import Classifier
+    from hourglass.trained import Trained
+
+    return Classifier.of(Trained.of(run_id, uri=uri))

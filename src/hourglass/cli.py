@@ -76,10 +76,10 @@ def _evaluate(words: list[str]) -> int:
     parser.add_argument("run")
     parser.add_argument("overrides", nargs="*", help="data=..., noise=..., and their values")
     arguments = parser.parse_args(words)
-    from hourglass import apply
+    from hourglass.evaluation import evaluate
 
     process.speak()
-    run, metrics = apply.evaluate(arguments.run, arguments.overrides, uri=None)
+    run, metrics = evaluate(arguments.run, arguments.overrides, uri=None)
     from hourglass.summary import table
 
     print(table(metrics, stage="test"))
@@ -95,8 +95,9 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         parser.add_argument("target", metavar="OUT.npy", help=target)
         arguments = parser.parse_args(words)
         from hourglass import apply
+        from hourglass.trained import Trained
 
-        trained = apply.Trained.of(arguments.run, uri=None)
+        trained = Trained.of(arguments.run, uri=None)
         read = apply.read_codes if command == "decode" else apply.read_samples
         result = getattr(apply, command)(trained, read(arguments.source, trained))
         apply.write(arguments.target, result, columns=None if command == "encode" else trained.columns)

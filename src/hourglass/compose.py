@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import OmegaConf
 
-from hourglass.apply import Trained
 from hourglass.config import build
 from hourglass.data import Dataset
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
 from hourglass.tracking import flatten
+from hourglass.trained import Trained
 from hourglass.training import Learner
 
 

@@ -1,21 +1,19 @@
 """Configuration: where the yaml files are, what they offer, and how an object is built from them.
 
-The constructors are the schema: `build` checks the values against their type hints before it calls them, so that
-a mistake is one line that names the full key.
+The constructors are the schema: `build` checks the values against their type hints before it calls them (`schema`),
+so that a mistake is one line that names the full key.
 """
 
 import difflib
 import hashlib
-import inspect
 import json
 import re
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hourglass.errors import HourglassError
+from hourglass.schema import MissingKey, check, full_key
 
 HIDDEN_GROUPS = ("hydra",)
 
@@ -67,11 +65,11 @@ def build(config: Any, **arguments: Any) -> Any:
     from hydra.errors import InstantiationException
     from omegaconf import OmegaConf
 
-    key = _full_key(config)
+    key = full_key(config)
     for missing in sorted(OmegaConf.missing_keys(config)):
         full = missing if missing.startswith(f"{key}.") else f"{key}.{missing}"
-        raise HourglassError(f"{full} must be given, got nothing: add {full}=...")
-    _check(config, set(arguments))
+        raise MissingKey(full)
+    check(config, set(arguments))
     mistake: BaseException
     try:
         return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
@@ -114,95 +112,25 @@ def _path(config: Any, word: str) -> str | None:
     return next((f"{key}.{path}" for key, path in below if path is not None), None)
 
 
-def _full_key(config: Any) -> str:
-    return str(config._get_full_key(None))
-
-
-def _check(config: Any, given: set[str]) -> None:
-    """Compare every value below `config` with the type hints of the object that it is an argument of."""
-    from hydra.utils import get_object
-    from omegaconf import DictConfig
-
-    for node in config.values() if isinstance(config, DictConfig) else ():
-        if isinstance(node, DictConfig):
-            _check(node, set())
-    if not isinstance(config, DictConfig) or not config.get("_target_"):
-        return
-    target = config._target_
-    # Only our own constructors are annotated as a schema; a library's checks its arguments itself.
-    if not str(target).startswith("hourglass."):
-        return
-    function = get_object(target)
-    signature = inspect.signature(function)
-    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
-    allowed = [name for name in signature.parameters if name not in given]
-    where = _full_key(config)
-    for key, value in config.items():
-        if str(key).startswith("_"):
-            continue
-        if key not in signature.parameters:
-            if takes_any:
-                # As left behind by a recipe that sets a value of a choice which the command line then replaced.
-                if isinstance(value, DictConfig) and not value.get("_target_"):
-                    raise HourglassError(
-                        f"{where}.{key!s} has values but was not chosen: add it, {where}=[...,{key!s}], or take"
-                        f" them away, ~{where}.{key!s}"
-                    )
-                continue
-            raise HourglassError(f"{where}.{key!s}: no such key; {where} takes {', '.join(allowed)}")
-        if key in hints and not _fits(value, hints[key]):
-            raise HourglassError(f"{where}.{key!s} must be {_words(hints[key])}, got {value!r}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a configured value suits a type hint. Hints other than scalars, lists and literals are left alone."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in typing.get_args(hint))
-    if origin is typing.Literal:
-        return value in typing.get_args(hint)
-    if hint is type(None):
-        return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    if hint is Path:
-        return isinstance(value, str | Path)
-    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
-        part = typing.get_args(hint)[0]
-        return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
-    return True
-
-
-def _words(hint: Any) -> str:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_words(part) for part in typing.get_args(hint))
-    if origin is typing.Literal:
-        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
-    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
-        return f"a list, each {_words(typing.get_args(hint)[0])}"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
 def nearest(word: str, known: list[str]) -> str:
     """`; nearest: a, b` for the known words like `word`, or nothing."""
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     return f"; nearest: {', '.join(close)}" if close else ""
 
 
+def check_seed(seed: Any) -> None:
+    """HourglassError unless it is one that every generator of random numbers takes."""
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise HourglassError(f"seed must be a whole number from 0 to {2**32 - 1}, got {seed!r}")
+
+
+UNNAMED = ("tracking", "name", "resume", "study", "sweep")
+"""Keys at the top of a configuration that say nothing of what is computed, but how and where it is recorded."""
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """A name for what was computed: 16 hex digits over the resolved configuration, without where it is recorded."""
-    relevant = {
-        key: value for key, value in config.items() if key not in ("tracking", "name", "resume", "study", "sweep")
-    }
+    relevant = {key: value for key, value in config.items() if key not in UNNAMED}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -1,5 +1,7 @@
 """Errors that a person reads: one line that names the key, the value and what is allowed."""
 
+import traceback
+
 
 class HourglassError(ValueError):
     """Something the person can mend. The command line prints its one line and exits with `exit_code`."""
@@ -15,3 +17,9 @@ class Diverged(HourglassError):  # noqa: N818 - says what happened
             f"{name} became {value} at step {step}: training diverged; lower optimizer.lr or the weight of a"
             " regularizer, or set training.gradient_clip"
         )
+
+
+def reason(error: BaseException) -> str:
+    """What happened, in one line: an error's message, with its class where it isn't one of ours."""
+    said = str(error) if isinstance(error, HourglassError) else traceback.format_exception_only(error)[-1]
+    return (said.strip().splitlines() or [type(error).__name__])[0]

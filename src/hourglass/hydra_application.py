@@ -10,6 +10,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,8 +33,12 @@ def run(words: list[str]) -> int:
         except (HourglassError, OmegaConfBaseException) as error:
             if wants_traceback:
                 raise
-            # Kept for later, so that the other jobs of a sweep still run.
-            failures.append(error if isinstance(error, HourglassError) else HourglassError(explain(error)))
+            failure = error if isinstance(error, HourglassError) else HourglassError(explain(error))
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                # This may be another process, so it is raised; and said here, as Hydra tells of the first one only.
+                log.error("failed   %s: %s", " ".join(HydraConfig.get().overrides.task), failure)
+                raise JobFailed(str(failure)) from error
+            failures.append(failure)  # raised, Hydra would say it too
 
     sys.argv = ["hourglass train", *words]
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
@@ -45,19 +50,20 @@ def run(words: list[str]) -> int:
         raise HourglassError(explain(error)) from error
     finally:
         os.environ["HYDRA_FULL_ERROR"] = "1" if wants_traceback else "0"
-    if len(failures) == 1 and not _is_sweep(words):
+    if failures:
         raise failures[0]
-    for failure in failures:
-        print(f"hourglass: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return 0
 
 
-def _is_sweep(words: list[str]) -> bool:
-    return any(word in ("-m", "--multirun") for word in words)
+class JobFailed(HourglassError):  # noqa: N818 - says what happened
+    """A job failed of a sweep with another launcher than ours; the others ran."""
+
+    exit_code = 1
 
 
 def _job(config: DictConfig) -> None:
     """One training: compose, fit, test, record, and say where to look."""
+    register_resolvers()  # another launcher may have sent it to a process that doesn't know them
     context = HydraConfig.get()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from hourglass.summary import summary
@@ -67,8 +73,6 @@ def _job(config: DictConfig) -> None:
     if config.resume:
         # Those of the composition at hand say nothing of the run, whose tags hold its own.
         config, choices = resumed(config, list(context.overrides.task)), {}
-    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
-        raise HourglassError(f"seed must be a whole number from 0 to {2**32 - 1}, got {config.seed!r}")
     result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 

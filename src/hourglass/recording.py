@@ -13,6 +13,7 @@ from hourglass.callbacks import Baselines, Checkpoints, Pictures, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
+from hourglass.table_model import in_own_units
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
 from hourglass.training.learner import EVAL_BATCH
 
@@ -97,10 +98,10 @@ class Recorder:
             tags["study"] = config.study
         if config.resume:
             run = Run.resume(config.resume, uri=uri)
-            run.set_tags(tags)
         else:
-            prepare(uri)
-            reap(uri, self.experiment)
+            if parent is None:  # else the sweep has seen to it
+                prepare(uri)
+                reap(uri, self.experiment)
             run = Run.start(
                 uri=uri,
                 experiment=self.experiment,
@@ -109,8 +110,15 @@ class Recorder:
                 params=flatten(resolved),
                 parent_id=parent,
             )
-            run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
-        run.log_text(yaml.safe_dump(resolved, sort_keys=False), "config.yaml")
+        try:
+            if config.resume:
+                run.set_tags(tags)
+            else:
+                run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
+            run.log_text(yaml.safe_dump(resolved, sort_keys=False), "config.yaml")
+        except BaseException as error:
+            run.give_up(error)
+            raise
         return run
 
     def close(self, run: Run, parts: Parts) -> None:
@@ -129,7 +137,9 @@ class Recorder:
         for name, companion in learner.companions().items():
             run.log_weights(companion.state_dict(), f"{name}.safetensors")
         if self.log_model:
-            log_model(run, model.cpu(), data.scaled(data.test.x[:2]))
+            samples = data.scaled(data.test.x[:2])
+            example = samples if data.scaling is None else data.scaling.undo(samples)
+            log_model(run, in_own_units(model.cpu(), data.scaling), example)
 
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""

@@ -1,5 +1,6 @@
 """What a command prints at its end: a short table, and where to look."""
 
+import math
 import os
 import shutil
 import sys
@@ -38,12 +39,17 @@ SHOWN = {
 def table(metrics: Mapping[str, float], *, stage: str) -> str:
     """The metrics of one stage that a reader wants first, a line each."""
     rows = [
-        (label, form.format(metrics[f"{stage}/{name}"]))
+        (label, form.format(_told(metrics[f"{stage}/{name}"])))
         for name, (label, form) in SHOWN.items()
         if f"{stage}/{name}" in metrics
     ]
     width = max((len(label) for label, _ in rows), default=0)
     return "\n".join(f"  {label:<{width}}  {value}" for label, value in rows)
+
+
+def _told(value: float) -> float:
+    """MLflow keeps infinity, as the PSNR of a perfect reconstruction, as the largest number there is."""
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
 
 
 def summary(result: "Result", *, folder: Path) -> str:

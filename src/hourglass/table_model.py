@@ -41,3 +41,8 @@ class TableModel(nn.Module):
         """Rows (B, D) in the table's units to an `Output` whose reconstruction is in them, float64."""
         output: Output = self.model(self.scaling.apply(x))
         return output._replace(reconstruction=self.scaling.undo(output.reconstruction))
+
+
+def in_own_units(model: Autoencoder, scaling: Scaling | None) -> Autoencoder | TableModel:
+    """The model as it is used: in the units of its table, where that was scaled; as it is elsewhere."""
+    return model if scaling is None else TableModel(model=model, scaling=scaling)

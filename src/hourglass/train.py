@@ -1,6 +1,6 @@
 """The composition root: a resolved configuration in, a tracked and tested model out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from hourglass import process
 from hourglass.callbacks import CHECKPOINT, Progress
 from hourglass.compose import Parts, compose
-from hourglass.config import build
+from hourglass.config import build, check_seed
 from hourglass.recording import Recorder
 from hourglass.tracking import Run, RunLogger
 
@@ -31,6 +31,7 @@ def train(
     folder: Path,
     parent: str | None = None,
     composed: Callable[[DictConfig], Parts] = compose,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> Result:
     """Compose, train, test and record one autoencoder.
 
@@ -40,16 +41,18 @@ def train(
         folder: where files of this run go.
         parent: id of the run that this one is a part of; None: it stands alone.
         composed: makes the parts of a configuration; one that trains in a stack needs its own (`hourglass.fusion`).
+        callbacks: what else watches the training.
 
     Raises:
         HourglassError: a mistake in the configuration, before a run is opened; or a loss that became NaN.
     """
+    check_seed(config.seed)
     process.before_training()
     process.quieten()
     pl.seed_everything(config.seed, verbose=False)
     recorder: Recorder = build(config.tracking)
     parts = composed(config)
-    trainer: pl.Trainer = build(config.trainer, callbacks=[Progress()], logger=False)
+    trainer: pl.Trainer = build(config.trainer, callbacks=[Progress(), *callbacks], logger=False)
     with recorder.open(config, choices=choices, parts=parts, parent=parent) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]

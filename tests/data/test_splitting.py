@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from hourglass.data import Dataset, Split, Splitting
+from hourglass.data import Dataset, Scaling, Split, Splitting
 from hourglass.data.splitting import fit_scaling
 
 DEFAULTS: dict[str, Any] = {
@@ -114,6 +114,21 @@ def test_large_numbers_survive_scaling() -> None:
     assert len(data.train.x.unique()) == 8  # in float32 all ten would be 1.7e9
     undone = torch.cat([data.unscaled(split.x) for split in (data.train, data.validation, data.test)])
     assert sorted((undone - 1.7e9).round().flatten().tolist()) == list(range(10))
+
+
+def test_rows_in_the_scaling_of_another_table() -> None:
+    data = made(scaling="standard", validation="test")
+    scaling = Scaling(offset=torch.tensor([50.0]).double(), scale=torch.tensor([100.0]).double())
+    other = data.rescaled(scaling)
+    for mine, theirs in ((data.train, other.train), (data.test, other.test)):
+        torch.testing.assert_close(theirs.x, (mine.y.float().unsqueeze(1) - 50) / 100)  # row i holds i
+        assert theirs.y is mine.y
+    assert other.validation is other.test
+    assert other.range == (other.train.x.min().item(), other.train.x.max().item())
+    assert other.digest != data.digest
+    torch.testing.assert_close(data.rescaled(None).train.x, made(validation="test").train.x)
+    assert data.scaling is not None
+    assert data.rescaled(Scaling.from_json(data.scaling.to_json())) is data  # nothing rounded, nothing copied
 
 
 def test_grey_levels() -> None:

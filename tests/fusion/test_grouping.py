@@ -71,6 +71,27 @@ def test_a_large_group_is_cut_with_models_of_like_size_together() -> None:
 
 
 @pytest.mark.parametrize(
+    ("largest", "places", "expected"),
+    [
+        (None, 1, [[2, 4, 8, 16, 32]]),
+        (None, 2, [[8, 16, 32], [2, 4]]),  # none idles, and the slow one starts first
+        (2, 2, [[16, 32], [8], [4], [2]]),  # three would do, but then one place has nothing at the end
+        (None, 9, [[32], [16], [8], [4], [2]]),
+    ],
+)
+def test_a_group_is_cut_so_that_no_place_idles(largest: int | None, places: int, expected: list[list[int]]) -> None:
+    sizes = (32, 2, 16, 4, 8)
+    groups = fusable([config(f"model.code_size={size}") for size in sizes], largest=largest, places=places)
+    assert [[sizes[number] for number in group.jobs] for group in groups] == expected
+    assert {group.reason for group in groups} == {None}
+
+
+def test_several_groups_are_not_cut_into_single_jobs() -> None:
+    configs = [config("seed=0"), config("seed=1"), config("model.depth=1"), config("model.depth=1", "seed=1")]
+    assert sorted(group.jobs for group in fusable(configs, places=4)) == [(0, 1), (2, 3)]
+
+
+@pytest.mark.parametrize(
     ("overrides", "reason"),
     [
         (("training=recirculation",), "Recirculation makes steps of its own"),

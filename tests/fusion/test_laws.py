@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import Any, get_type_hints
 
 import pytest
@@ -40,6 +41,9 @@ SMALL = (
     "training.epochs=20",
     "trainer.accelerator=cpu",
 )
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+LENGTHS = [pytest.param((10, 5), id="short"), pytest.param((100, 20), id="whole", marks=pytest.mark.slow)]
+"""Steps in float64 and in float32, for the laws with many cases: the whole of them with `make test-slow`."""
 STEPS = 5
 """In a chunk: the whole of the training set."""
 
@@ -80,11 +84,13 @@ def with_choice(model: str, group: str, name: str) -> DictConfig:
     return whole
 
 
-def make(configs: Sequence[DictConfig], dtype: torch.dtype, data: Dataset | None = None) -> list[Minibatch]:
+def make(
+    configs: Sequence[DictConfig], dtype: torch.dtype, data: Dataset | None = None, *, device: str = "cpu"
+) -> list[Minibatch]:
     learners = []
     for each in configs:
         torch.manual_seed(each.seed)
-        learner = compose(each, data=data or digits()).learner.to(dtype)
+        learner = compose(each, data=data or digits()).learner.to(device, dtype)
         learner.configure_optimizers()
         learners.append(learner)
     return learners
@@ -98,11 +104,13 @@ def chunks(members: Sequence[Minibatch]) -> list[Chunk]:
     """The training set for each member, frozen noise included."""
     found = []
     for member in members:
-        dtype = next(member.parameters()).dtype
-        chunk = next(iter(member.train_dataloader()))
-        x = member.data.scaled(chunk.x).to(dtype)
-        x = torch.cat([x[:60], x[60:]])  # the same batches again and again
-        found.append(Chunk(x, None if chunk.corrupted is None else chunk.corrupted.to(dtype), chunk.y))
+        some = next(member.parameters())
+        chunk = next(iter(member.train_dataloader()))  # the same batches again and again
+        x, corrupted = (
+            None if part is None else part.to(some.device, some.dtype)
+            for part in (member.data.scaled(chunk.x), chunk.corrupted)
+        )
+        found.append(Chunk(x, corrupted, None if chunk.y is None else chunk.y.to(some.device)))
     return found
 
 
@@ -143,11 +151,13 @@ def assert_law(
     double: int = 100,
     single: int = 20,
 ) -> None:
-    """Fused and alone the members become the same, and report the same losses."""
+    """Fused and alone the members become the same, and report the same losses, on every device that is there."""
     assert len({structure(each) for each in configs}) == 1
     assert all(why_not(each) is None for each in configs)
-    learners = make(configs, torch.float64, data)
-    for dtype, steps, tolerance in ((torch.float64, double, 1e-8), (torch.float32, single, 1e-5)):
+    for device, (dtype, steps, tolerance) in product(
+        DEVICES, ((torch.float64, double, 1e-8), (torch.float32, single, 1e-5))
+    ):
+        learners = make(configs, torch.float64, data, device=device)
         single_runs, members = ([each.to(dtype) for each in deepcopy(learners)] for _ in range(2))
         stack = stacked(members, configs, data)
         for each in (*single_runs, *members, stack.terms):
@@ -158,7 +168,7 @@ def assert_law(
             assert differs(run.model, member.model) < tolerance
             assert history.keys() == mine.keys()
             for name, values in history.items():
-                torch.testing.assert_close(mine[name], values.detach(), rtol=10 * tolerance, atol=10 * tolerance)
+                torch.testing.assert_close(mine[name], values.detach().cpu(), rtol=10 * tolerance, atol=10 * tolerance)
 
 
 def held_as_tensors(node: DictConfig, path: str) -> dict[str, Any]:
@@ -230,11 +240,12 @@ def test_every_model_becomes_what_it_would_alone(name: str) -> None:
 # -- bottlenecks, noises, regularizers -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("name", names("bottleneck"))
-def test_every_bottleneck_becomes_what_it_would_alone(name: str) -> None:
+def test_every_bottleneck_becomes_what_it_would_alone(name: str, length: tuple[int, int]) -> None:
     """One that draws its code is compared outside training, where it doesn't."""
     configs = members_of(with_choice("vanilla", "bottleneck", name), PAIR)
-    assert_law(configs, training=not draws(configs[0]), double=40, single=10)
+    assert_law(configs, training=not draws(configs[0]), double=length[0], single=length[1])
 
 
 def draws(whole: DictConfig, *, training: bool = True) -> bool:
@@ -258,22 +269,24 @@ def coloured() -> Dataset:
     return replace(data, shape=(3, 8, 8), **splits)
 
 
+@pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("name", names("noise"))
-def test_every_noise_that_is_frozen_makes_what_it_would_alone(name: str) -> None:
+def test_every_noise_that_is_frozen_makes_what_it_would_alone(name: str, length: tuple[int, int]) -> None:
     configs = members_of(with_choice("vanilla", "noise", name), PAIR)
     for each in configs:
         each.noise.frozen = True
-    assert_law(configs, data=coloured(), double=10, single=10)
+    assert_law(configs, data=coloured(), double=length[0], single=length[1])
 
 
+@pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("model", ["vanilla", "multilayer"])
 @pytest.mark.parametrize("name", names("regularizer"))
-def test_every_regularizer_does_what_it_would_alone(name: str, model: str) -> None:
+def test_every_regularizer_does_what_it_would_alone(name: str, model: str, length: tuple[int, int]) -> None:
     """Those that draw are compared outside training, and if they draw there too, by what they draw (see below)."""
     configs = suited(name, model)
     training = not draws(configs[0])
     if training or not draws(configs[0], training=False):
-        assert_law(configs, training=training, double=10, single=5)
+        assert_law(configs, training=training, double=length[0], single=length[1])
 
 
 def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
@@ -300,8 +313,9 @@ RANDOM = [
 ]
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("component", RANDOM)
-def test_what_is_drawn_has_the_same_distribution(component: str) -> None:
+def test_what_is_drawn_has_the_same_distribution(component: str, device: str) -> None:
     """With weights that stand still, the loss of a batch is a draw; its mean is that of the draws alone."""
     group, _, name = component.partition("=")
     if name == "importance_weighted":
@@ -313,12 +327,12 @@ def test_what_is_drawn_has_the_same_distribution(component: str) -> None:
     for each in configs:
         each.optimizer.lr = 0.0
     configs.append(configs[1].copy())  # twins
-    single_runs, members = (make(configs, torch.float32, coloured()) for _ in range(2))
+    single_runs, members = (make(configs, torch.float32, coloured(), device=device) for _ in range(2))
     torch.manual_seed(0)
     stack = stacked(members, configs, coloured())
     expected, got = alone(single_runs, chunks(single_runs), 60), together(stack, chunks(members), 60)
     for history, mine in zip(expected, got, strict=True):
-        one, other = (each["loss"].double().view(-1, STEPS) for each in (history, mine))  # (rounds, batches)
+        one, other = (each["loss"].cpu().double().view(-1, STEPS) for each in (history, mine))  # (rounds, batches)
         error = ((one.var(dim=0) + other.var(dim=0)) / len(one)).sqrt()
         assert ((one.mean(dim=0) - other.mean(dim=0)).abs() <= 5 * error + 1e-6).all()
     if component not in ("noise=none", "noise=blur", "noise=downsample", "noise=grayscale"):
@@ -349,11 +363,12 @@ def test_every_optimizer_makes_the_steps_that_it_would_alone(name: str) -> None:
     assert_law(configs)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", names("optimizer"))
-def test_a_stack_can_be_left_and_entered_at_any_time(name: str) -> None:
+def test_a_stack_can_be_left_and_entered_at_any_time(name: str, device: str) -> None:
     """The members' own optimizers remember what the stack's did."""
     configs = members_of(with_choice("vanilla", "optimizer", name), CODES)
-    single_runs, members = (make(configs, torch.float64) for _ in range(2))
+    single_runs, members = (make(configs, torch.float64, device=device) for _ in range(2))
     given = chunks(members)
     alone(single_runs, given, 60)
     together(stacked(members, configs), given, 20)
@@ -373,9 +388,10 @@ def test_a_stack_can_be_left_and_entered_at_any_time(name: str) -> None:
 # -- members ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_order_of_members_does_not_matter() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_order_of_members_does_not_matter(device: str) -> None:
     configs = members_of(with_choice("multilayer", "regularizer", "l1"), CODES)
-    first, second = (make(configs, torch.float64) for _ in range(2))
+    first, second = (make(configs, torch.float64, device=device) for _ in range(2))
     given = chunks(first)
     one = together(stacked(first, configs), given, 20)
     other = together(stacked(second[::-1], configs[::-1]), given, 20)[::-1]
@@ -384,9 +400,10 @@ def test_the_order_of_members_does_not_matter() -> None:
         assert differs(first[number].model, second[number].model) < 1e-12
 
 
-def test_numbers_that_are_none_stay_with_their_member() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_numbers_that_are_none_stay_with_their_member(device: str) -> None:
     configs = members_of(composed("loss=mse", "model.output_activation=linear"), CODES)
-    single_runs, members = (make(configs, torch.float64) for _ in range(2))
+    single_runs, members = (make(configs, torch.float64, device=device) for _ in range(2))
     with torch.no_grad():
         next(members[1].parameters())[0, 0] = torch.nan
     given = chunks(members)

@@ -1,10 +1,12 @@
 """Slots: real processes, really killed."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -51,6 +53,20 @@ def test_every_job_has_a_process_and_the_threads_it_was_given() -> None:
 def test_no_slot_is_refused() -> None:
     with pytest.raises(ValueError, match="slots must hold at least one place, got none"):
         next(execute(square, [1], slots=[]))
+
+
+def test_many_jobs_leave_nothing_behind() -> None:
+    list(execute(facts, [0, 1], slots=slots(2)))  # starts the fork server
+    gc.collect()  # of what other tests left
+    descriptors, server = psutil.Process().num_fds(), psutil.Process(forkserver._forkserver._forkserver_pid)
+    open_there = server.num_fds()
+    for _ in execute(facts, range(100), slots=slots(4)):
+        # At any time: four jobs, each with its own pipes, and no more.
+        assert psutil.Process().num_fds() <= descriptors + 20
+        assert len(server.children()) <= 4
+    assert psutil.Process().num_fds() <= descriptors
+    assert server.num_fds() <= open_there
+    assert server.children() == []
 
 
 PARENT = """

@@ -7,13 +7,14 @@ import threading
 import time
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from hourglass.tracking import Run, reap
-from hourglass.tracking.processes import identity, is_alive
+from hourglass.tracking import Run, reap, search_runs
+from hourglass.tracking.processes import _mark, identity, is_alive
 
 POINTS = 1200
 
@@ -33,6 +34,7 @@ def _write(uri: str, name: str) -> None:
 
 
 def _hold(uri: str, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a sweep's fork server passes on that it is ignored
     with Run.start(uri=uri, experiment="hourglass", name="held", tags={}, params={}) as run:
         run.log_metrics({"loss": 0.5}, 7)
         pipe.send(run.id)
@@ -46,13 +48,19 @@ def _held(context: Any, uri: str) -> tuple[Any, str]:
     return process, mine.recv()
 
 
-def test_eight_processes_write_to_one_new_file_and_nothing_is_lost(context: Any, uri: str) -> None:
+@pytest.mark.parametrize("ready", [True, False], ids=["prepared by one", "prepared by all at once"])
+def test_eight_processes_write_to_one_new_file_and_nothing_is_lost(
+    context: Any, uri: str, tmp_path: Path, ready: bool
+) -> None:
+    if not ready:
+        uri = f"sqlite:///{tmp_path}/new/mlflow.db"
     workers = [context.Process(target=_write, args=(uri, f"worker-{index}")) for index in range(8)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 8
+    assert len(search_runs(uri, "crowd", "")) == 8
     for index in range(8):
         run = Run.find(f"worker-{index}", uri)
         assert run.status == "FINISHED"
@@ -83,6 +91,15 @@ def test_ctrl_c_leaves_the_points_and_a_true_status(context: Any, uri: str) -> N
     assert run.status == "KILLED"
     assert run.tags["failure"] == "interrupted by KeyboardInterrupt"
     assert run.history("loss") == [(7, 0.5)]
+
+
+def test_a_run_that_ended_well_after_the_search_is_not_marked(context: Any, uri: str) -> None:
+    process, number = _held(context, uri)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    Run.find(number, uri).finish()  # what a search a moment ago did not see
+    assert _mark([number], uri) == []
+    assert Run.find(number, uri).status == "FINISHED"
 
 
 def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None:

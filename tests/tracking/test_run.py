@@ -1,4 +1,8 @@
 import math
+import re
+import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -168,10 +172,11 @@ def test_an_end_already_recorded_stands(run: Run) -> None:
     assert run.status == "KILLED"
 
 
-def test_points_that_cannot_be_written_fail_the_run(run: Run) -> None:
-    with pytest.warns(UserWarning, match="last points"), pytest.raises(Exception, match="Invalid"), run:
+def test_points_that_cannot_be_written_fail_the_run(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Exception, match="Invalid"), run:
         run.log_metrics({"é|": 1.0}, 0)
     assert run.status == "FAILED"
+    assert "the last points of run first" in caplog.text
 
 
 def test_a_resumed_run_continues(run: Run, uri: str) -> None:
@@ -190,3 +195,44 @@ def test_a_resumed_run_continues(run: Run, uri: str) -> None:
 
 def test_unavailable_is_a_value_error() -> None:
     assert issubclass(TrackingUnavailable, ValueError)
+
+
+def test_the_names_and_marks_of_pictures_are_those_of_mlflow(run: Run) -> None:
+    pixels = np.zeros((300, 100), dtype=np.uint8)
+    run.log_image(pixels, "a/b", 3)
+    theirs = Run.start(uri=run.uri, experiment="hourglass", name="theirs", tags={}, params={})
+    theirs._client.log_image(theirs.id, pixels, key="a/b", step=3, synchronous=True)
+
+    def names(of: Run) -> list[str]:
+        files = [file.path for file in of._client.list_artifacts(of.id, "images")]
+        return sorted(re.sub(r"\d{13}|[0-9a-f-]{36}", "*", file) for file in files)
+
+    assert (
+        names(run)
+        == names(theirs)
+        == ["images/a~b+step+3+timestamp+*+*+compressed.webp", "images/a~b+step+3+timestamp+*+*.png"]
+    )
+    assert run.tags["mlflow.loggedImages"] == theirs.tags["mlflow.loggedImages"] == "True"
+    small = next(file.path for file in run._client.list_artifacts(run.id, "images") if file.path.endswith("webp"))
+    assert Image.open(run.artifact(small)).size == (85, 256)
+    with pytest.raises(ValueError, match="key must be of letters"):
+        run.log_image(pixels, "a:b", 0)
+
+
+def test_a_full_disk_that_gets_room_again_loses_nothing(blank: Path, small_disk: Path) -> None:
+    uri = f"sqlite:///{small_disk}/mlflow.db"
+    shutil.copy(blank, small_disk / "mlflow.db")
+    run = Run.start(uri=uri, experiment="hourglass", name="squeezed", tags={}, params={})
+    with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    room = threading.Timer(3.0, (small_disk / "filler").unlink)
+    room.start()
+    for step in range(3000):
+        run.log_metrics({"loss": float(step)}, step)
+    run.log_weights({"w": torch.ones(1000)})
+    run.finish()
+    room.join()
+    assert run.history("loss") == [(step, float(step)) for step in range(3000)]
+    assert torch.equal(run.load_weights()["w"], torch.ones(1000))
+    assert run.status == "FINISHED"

@@ -1,17 +1,23 @@
+import errno
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+import requests
 
 from hourglass.tracking import Run, TrackingUnavailable, prepare, reap, resolve_uri
-from hourglass.tracking.patience import patiently
-from hourglass.tracking.store import experiment_id, open_client
+from hourglass.tracking.patience import at_most, is_transient, patience, patiently
+
+
+def _answer(status: int) -> requests.Response:
+    answer = requests.Response()
+    answer.status_code = status
+    return answer
 
 
 def test_importing_the_package_leaves_mlflow_and_lightning_alone() -> None:
@@ -63,22 +69,6 @@ def test_prepare_migrates_an_older_store(uri: str) -> None:
         assert database.execute("SELECT version_num FROM alembic_version").fetchone() == (
             _get_latest_schema_revision(),
         )
-
-
-def _prepare(uri: str) -> None:
-    prepare(uri)
-    open_client(uri).search_experiments()
-
-
-def test_processes_that_prepare_at_once_all_get_the_same_whole_store(tmp_path: Path) -> None:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["hourglass.tracking.run", "mlflow.store.tracking.sqlalchemy_store"])
-    workers = [context.Process(target=_prepare, args=(f"sqlite:///{tmp_path}/new/mlflow.db",)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
@@ -164,17 +154,48 @@ def test_waiting_ends_and_passes_other_errors_on() -> None:
     def wrong() -> None:
         raise KeyError("wrong")
 
-    with pytest.raises(TrackingUnavailable, match=r"^tracking.uri=http://x does not answer: gone$"):
-        patiently(away, "http://x", patience=0.2)
+    with (
+        pytest.raises(TrackingUnavailable, match=r"^tracking.uri=http://me:\*\*\*@x cannot be used: gone$"),
+        at_most(0.2),
+    ):
+        patiently(away, "http://me:secret@x")
     with pytest.raises(KeyError, match="wrong"):
         patiently(wrong, "http://x")
 
 
-def test_an_experiment_is_made_once_beside_the_database_and_a_deleted_one_is_refused(uri: str, tmp_path: Path) -> None:
-    client = open_client(uri)
-    first = experiment_id(client, uri, "my/study")
-    assert experiment_id(client, uri, "my/study") == first
-    assert client.get_experiment(first).artifact_location == f"file://{tmp_path}/mlartifacts/my~study"
-    client.delete_experiment(first)
-    with pytest.raises(ValueError, match=r"tracking\.experiment=my/study was deleted"):
-        experiment_id(client, uri, "my/study")
+def test_patience_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert patience() == 120.0
+    monkeypatch.setenv("HOURGLASS_PATIENCE", "7.5")
+    assert patience() == 7.5
+    monkeypatch.setenv("HOURGLASS_PATIENCE", "a while")
+    with pytest.raises(ValueError, match="HOURGLASS_PATIENCE must be a number of seconds, 0 or more, got 'a while'"):
+        patience()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (sqlite3.OperationalError("database or disk is full"), True),
+        (sqlite3.OperationalError("database is locked"), True),
+        (sqlite3.OperationalError("no such table: runs"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (requests.HTTPError("500 Server Error", response=_answer(500)), True),
+        (requests.HTTPError("404 Client Error", response=_answer(404)), False),
+        (ValueError("anything else"), False),
+    ],
+    ids=str,
+)
+def test_what_can_pass_is_waited_for(error: Exception, expected: bool) -> None:
+    assert is_transient(error) is expected
+
+
+def test_a_database_that_refuses_is_named_without_its_password() -> None:
+    with socket.socket() as taken:  # bound but not listening: nothing answers there
+        taken.bind(("127.0.0.1", 0))
+        uri = f"postgresql+psycopg2://me:secret@127.0.0.1:{taken.getsockname()[1]}/runs"
+        with pytest.raises(TrackingUnavailable, match=r"//me:\*\*\*@.* cannot be used: .*refused") as caught:
+            prepare(uri)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(TrackingUnavailable, match="install its driver and name it"):
+        prepare("mysql://me@127.0.0.1/runs")

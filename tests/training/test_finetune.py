@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hourglass import apply
 from hourglass.compose import Parts, compose
 from hourglass.config import build, compose_config
 from hourglass.errors import HourglassError
+from hourglass.evaluation import evaluate
 from hourglass.hydra_application import resumed
 from hourglass.tracking import Run
 from hourglass.train import train
-from hourglass.training import Classifier
+from hourglass.training import Head
 
 SMALL = (
     "data=digits",
@@ -60,8 +60,8 @@ def pretrained(uri: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
 # -- the mathematics -------------------------------------------------------------------------------------------------
 
 
-def test_a_classifier_by_hand() -> None:
-    head = Classifier(sizes=[2, 1, 2])
+def test_a_head_by_hand() -> None:
+    head = Head(sizes=[2, 1, 2])
     with torch.no_grad():
         for weight, value in zip(head.parameters(), ([[1.0, -1.0]], [0.5], [[2.0], [-1.0]], [0.0, 1.0]), strict=True):
             weight.copy_(torch.tensor(value))
@@ -129,7 +129,7 @@ def test_a_start_gives_the_weights_of_its_run(uri: str, pretrained: tuple[Run, P
 
     # What the run keeps: the classifier, which any measurement of the run uses.
     assert run.load_weights("classifier.safetensors").keys() == parts.learner.classifier.state_dict().keys()
-    _, measured = apply.evaluate(run.id, [], uri=uri)
+    _, measured = evaluate(run.id, [], uri=uri)
     for key in ("accuracy", "classification", "mse"):
         assert measured[f"test/{key}"] == pytest.approx(run.metrics[f"test/{key}"])
 

@@ -39,7 +39,7 @@ class VectorQuantized(Bottleneck):
     codebook: Tensor
     counts: Tensor
     sums: Tensor
-    weight: Tensor
+    commitment: Tensor
 
     def __init__(
         self, *, code_size: int, entries: int, dimension: int, commitment: float, decay: float, revive_below: float
@@ -58,7 +58,7 @@ class VectorQuantized(Bottleneck):
         self.dimension = dimension
         self.decay = decay
         self.revive_below = revive_below
-        self.register_buffer("weight", torch.tensor(commitment))
+        self.register_buffer("commitment", torch.tensor(commitment))
         self.register_buffer("codebook", torch.randn(entries, dimension))
         self.register_buffer("sums", self.codebook.clone())
         self.register_buffer("counts", torch.ones(entries))
@@ -75,8 +75,7 @@ class VectorQuantized(Bottleneck):
         if self.training:
             self._follow(a.detach().reshape(-1, self.dimension).to(self.codebook.dtype), chosen.flatten())
         distance = ((a - code) * self.active).square().sum() / (len(a) * self.active.sum())
-        commitment = self.weight * distance
-        return Bottled((a + (code - a).detach()) * self.active, {"commitment": commitment})
+        return Bottled((a + (code - a).detach()) * self.active, {"commitment": self.commitment * distance})
 
     @torch.no_grad()
     def _follow(self, groups: Tensor, chosen: Tensor) -> None:

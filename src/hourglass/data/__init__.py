@@ -15,7 +15,7 @@ from hourglass.data.handwriting import fashion_mnist, mnist
 from hourglass.data.image_folder import image_folder
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
-from hourglass.data.splitting import Splitting
+from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
 
 __all__ = [
     "DataCorruptError",
@@ -23,6 +23,8 @@ __all__ = [
     "Dataset",
     "Scaling",
     "Split",
+    "Splits",
+    "SplitsAndTest",
     "Splitting",
     "breast_cancer",
     "cache_dir",

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import SCALINGS, Splitting, check_choice, check_count
+from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, check_choice, check_count
 
 
-def digits(
-    *,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def digits(**splits: Unpack[SplitsAndTest]) -> Dataset:
     """1,797 handwritten digits, (1, 8, 8) uint8, labels 0 to 9 (Alpaydin and Kaynak, UCI, 1998).
 
     The original has 17 levels, 0 to 16; they become grey levels by round(v * 255 / 16), so 8 becomes 128.
     Arguments: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -47,65 +28,25 @@ def digits(
     return splitting.dataset(name="digits", samples=samples, test=None)
 
 
-def breast_cancer(
-    *,
-    scaling: str,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def breast_cancer(*, scaling: str, **splits: Unpack[SplitsAndTest]) -> Dataset:
     """569 tumours, 30 measurements of cell nuclei each, (30,) float32; y: 0 malignant, 1 benign.
 
     Reference: Nuclear feature extraction for breast tumor diagnosis (Street, Wolberg and Mangasarian, 1993).
     scaling: "none", "minmax" or "standard", fitted on train. The other arguments: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     from sklearn.datasets import load_breast_cancer
 
     return _table("breast_cancer", load_breast_cancer(), splitting, scaling)
 
 
-def wine(
-    *,
-    scaling: str,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def wine(*, scaling: str, **splits: Unpack[SplitsAndTest]) -> Dataset:
     """178 wines of three cultivars, 13 chemical measurements each, (13,) float32; y: cultivar 0 to 2.
 
     Reference: Wine recognition data (Forina et al., 1991), UCI. scaling: "none", "minmax" or "standard", fitted on
     train. The other arguments: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     from sklearn.datasets import load_wine
 
     return _table("wine", load_wine(), splitting, scaling)
@@ -120,21 +61,7 @@ def _table(name: str, bunch: Any, splitting: Splitting, scaling: str) -> Dataset
     return splitting.dataset(name=name, samples=samples, test=None, columns=columns, scaling=scaling)
 
 
-def patches(
-    *,
-    size: int,
-    count: int,
-    colour: bool,
-    seed: int,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def patches(*, size: int, count: int, colour: bool, seed: int, **splits: Unpack[SplitsAndTest]) -> Dataset:
     """Square patches of the two photographs that scikit-learn brings along, uint8, (1 or 3, size, size).
 
     y says which photograph: 0 the temple (`china.jpg`), 1 the flower (`flower.jpg`). Train and test patches come from
@@ -143,16 +70,7 @@ def patches(
     size: side of a patch in pixels, 4 to 256. count: number of patches. colour: three channels, or one, the luma
     0.299 R + 0.587 G + 0.114 B. seed: of their places. The other arguments: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     check_count("size", size, low=4, high=256)
     check_count("count", count, low=3)
     check_count("seed", seed, low=0, high=2**32 - 1)

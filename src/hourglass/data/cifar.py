@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import pickle
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 from hourglass.data.carriers import from_archive
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import Collection, DataCorruptError, load
-from hourglass.data.splitting import Splitting
+from hourglass.data.splitting import Splits, Splitting
 
 TRAIN_FILES = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST_FILES = ("test_batch",)
@@ -55,17 +55,7 @@ CIFAR10 = Collection(
 )
 
 
-def cifar10(
-    *,
-    root: str | None,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def cifar10(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
     """Photographs of things, (3, 32, 32) uint8.
 
     Reference: Learning multiple layers of features from tiny images (Krizhevsky, 2009).
@@ -74,16 +64,7 @@ def cifar10(
     root: a torchvision root that holds cifar-10-batches-py; None is the data folder, filled by fetching when need be.
     The others: `Splitting`. Raises ValueError, and what `fetch.load` raises.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=None,
-    )
+    splitting = Splitting(test_share=None, **splits)
     return photographs("cifar10", CIFAR10, root, splitting)
 
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 
 from hourglass.data.dataset import Dataset, Split, digest
 from hourglass.data.handwriting import mnist
-from hourglass.data.splitting import check_count
+from hourglass.data.splitting import Splits, check_count
 from hourglass.noise import Corruption, Process
 
 
@@ -49,28 +50,7 @@ def corrupted(*, source: Dataset, noise: Mapping[str, Process], seed: int) -> Da
     )
 
 
-def mnist_corrupted(
-    *,
-    noise: Mapping[str, Process],
-    seed: int,
-    root: str | None,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def mnist_corrupted(*, noise: Mapping[str, Process], seed: int, root: str | None, **splits: Unpack[Splits]) -> Dataset:
     """`mnist`, `corrupted`: (1, 28, 28) float32, labels 0 to 9. noise, seed: `corrupted`; the others: `mnist`."""
-    source = mnist(
-        root=root,
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-    )
+    source = mnist(root=root, **splits)
     return corrupted(source=source, noise=noise, seed=seed)

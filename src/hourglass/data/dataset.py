@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -48,6 +48,9 @@ class Scaling:
     def undo(self, x: Tensor) -> Tensor:
         """(N, D) scaled -> (N, D) in the table's own units, float64."""
         return x.double() * self.scale.to(x.device) + self.offset.to(x.device)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scaling) and self.to_json() == other.to_json()
 
     def to_json(self) -> str:
         """As text, to the last bit."""
@@ -113,6 +116,26 @@ class Dataset:
         if self.columns is not None:
             known["columns"] = json.dumps(self.columns)
         return known
+
+    def rescaled(self, scaling: Scaling | None) -> Self:
+        """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
+        if scaling == self.scaling:
+            return self
+        done: dict[int, Split] = {}  # where validation is the test set it stays so
+        for split in (self.train, self.validation, self.test):
+            if id(split) not in done:
+                raw = split.x if self.scaling is None else self.scaling.undo(split.x)
+                done[id(split)] = Split(x=raw.float() if scaling is None else scaling.apply(raw), y=split.y)
+        train, validation, test = (done[id(split)] for split in (self.train, self.validation, self.test))
+        return replace(
+            self,
+            train=train,
+            validation=validation,
+            test=test,
+            range=(train.x.min().item(), train.x.max().item()),
+            digest=digest(train, validation, test),
+            scaling=scaling,
+        )
 
     def scaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""

@@ -13,11 +13,13 @@ about noise^2, and hardly beyond; a linear one needs a larger code.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 import torch
 
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import Splitting, check_count
+from hourglass.data.splitting import Splits, SplitsAndTest, Splitting, check_count
 
 #: Column -> (intercept b, loadings w on the factors budget, frequency and novelty), made up to be plausible. Each
 #: column is a share, or an amount as a share of the largest.
@@ -45,35 +47,14 @@ PURCHASES = {
 PURCHASES_NOISE = 0.02
 
 
-def purchases(
-    *,
-    rows: int,
-    seed: int,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def purchases(*, rows: int, seed: int, **splits: Unpack[SplitsAndTest]) -> Dataset:
     """What customers bought, the 18 columns of `PURCHASES` in [0, 1], which three factors explain. No labels.
 
     A multiple-factor model (Thurstone, 1931) behind a sigmoid.
 
     rows: number of customers, at least 10. seed: of the factors and the noise. The others: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     check_count("rows", rows, low=10)
     check_count("seed", seed, low=0, high=2**32 - 1)
     random = np.random.RandomState(seed)
@@ -91,14 +72,7 @@ def synthetic_manifold(
     intrinsic_dimension: int,
     noise: float,
     seed: int,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
+    **splits: Unpack[SplitsAndTest],
 ) -> Dataset:
     """A curved sheet of `intrinsic_dimension` d in `dimensions` D columns, in [0, 1]. No labels.
 
@@ -108,16 +82,7 @@ def synthetic_manifold(
     itself (Whitney, 1936). noise: standard deviation of e, 0 to 0.1. seed: of the sheet, the points and the
     noise. The others: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     check_count("rows", rows, low=10)
     check_count("intrinsic_dimension", intrinsic_dimension)
     check_count("dimensions", dimensions)
@@ -137,18 +102,7 @@ def synthetic_manifold(
     return splitting.dataset(name="synthetic_manifold", samples=samples, test=None)
 
 
-def one_hot(
-    *,
-    size: int,
-    repeat: int,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def one_hot(*, size: int, repeat: int, **splits: Unpack[Splits]) -> Dataset:
     """The encoder problem: `size` rows, each one 1 among zeros, (size,) float32; y: where the 1 stands.
 
     Reference: A learning algorithm for Boltzmann machines (Ackley, Hinton and Sejnowski, 1985), with a code of
@@ -157,16 +111,7 @@ def one_hot(
     size: number of patterns, at least 2. repeat: copies of each in train, so that an epoch has several steps, and
     validation="split" has some to take; the test set has every pattern once. The others: `Splitting`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=None,
-    )
+    splitting = Splitting(test_share=None, **splits)
     check_count("size", size, low=2)
     check_count("repeat", repeat)
     patterns, labels = torch.eye(size), torch.arange(size)

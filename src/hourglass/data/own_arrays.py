@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ import torch
 
 from hourglass.data import idx_format
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import Splitting, existing_file
+from hourglass.data.splitting import SplitsAndTest, Splitting, existing_file
 
 #: The names under which an npz file may hold each array; the second are those of Keras' mnist.npz.
 NPZ_KEYS = {
@@ -32,18 +32,7 @@ NPZ_KEYS = {
 }
 
 
-def npz(
-    *,
-    path: str,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
-) -> Dataset:
+def npz(*, path: str, **splits: Unpack[SplitsAndTest]) -> Dataset:
     """The arrays of a file written by `numpy.savez`.
 
     path: the file, with the samples `x` and, where there are any, the labels `y` (N,) and the test set
@@ -53,16 +42,7 @@ def npz(
     test_share: of the samples, where the file has no `x_test`.
     The other arguments: `Splitting`. Raises ValueError that names the array.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     file = existing_file("path", path)
     if not zipfile.is_zipfile(file):
         raise ValueError(f"path must be an npz file of plain arrays, got {file}")
@@ -88,14 +68,7 @@ def idx(
     labels: str | None,
     test_path: str | None,
     test_labels: str | None,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
+    **splits: Unpack[SplitsAndTest],
 ) -> Dataset:
     """The arrays of idx files, the format of MNIST (LeCun, Cortes and Burges, 1998), each plain or gzipped.
 
@@ -105,16 +78,7 @@ def idx(
     test_path, test_labels: the same for a test set; None: `test_share` of the samples are set apart.
     The other arguments: `Splitting`. Raises ValueError that names the file.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     if test_path is None and test_labels is not None:
         raise ValueError(f"test_labels must come with test_path, got {test_labels} alone")
     samples = _idx_split("path", path, "labels", labels)

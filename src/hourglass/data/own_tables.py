@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv as csv_reader
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import SCALINGS, Splitting, check_choice, existing_file
+from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, check_choice, existing_file
 
 HEADERS = ("auto", "present", "absent")
 
@@ -43,14 +43,7 @@ def csv(
     header: str,
     label_column: str | int | None,
     scaling: str,
-    test_share: float,
-    validation_size: int | float,
-    validation: str,
-    split_seed: int,
-    train_size: int | None,
-    test_size: int | None,
-    order_seed: int,
-    resident: str,
+    **splits: Unpack[SplitsAndTest],
 ) -> Dataset:
     """The rows of a table of numbers, (D,) float32.
 
@@ -63,16 +56,7 @@ def csv(
         over train); `Dataset.unscaled` undoes it.
     The other arguments: `Splitting`. Raises ValueError that names the line and the column.
     """
-    splitting = Splitting(
-        validation_size=validation_size,
-        validation=validation,
-        split_seed=split_seed,
-        train_size=train_size,
-        test_size=test_size,
-        order_seed=order_seed,
-        resident=resident,
-        test_share=test_share,
-    )
+    splitting = Splitting(**splits)
     check_choice("header", header, HEADERS)
     check_choice("scaling", scaling, SCALINGS)
     if type(delimiter) is not str or len(delimiter) != 1:

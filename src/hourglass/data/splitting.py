@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -26,6 +27,24 @@ from hourglass.data.dataset import Dataset, Scaling, Split, digest
 VALIDATIONS = ("split", "test")
 RESIDENTS = ("auto", "always", "never")
 SCALINGS = ("none", "minmax", "standard")
+
+
+class Splits(TypedDict):
+    """The choices that every source takes, as `**splits: Unpack[Splits]`; see `Splitting`."""
+
+    validation_size: int | float
+    validation: str
+    split_seed: int
+    train_size: int | None
+    test_size: int | None
+    order_seed: int
+    resident: str
+
+
+class SplitsAndTest(Splits):
+    """The same for a source that brings no test set of its own."""
+
+    test_share: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,16 +48,19 @@ class Group(NamedTuple):
     """Why a single job goes alone, in one line; None for a stack."""
 
 
-def fusable(configs: Sequence[DictConfig], *, largest: int | None = None) -> list[Group]:
-    """Sort jobs into stacks.
+def fusable(configs: Sequence[DictConfig], *, largest: int | None = None, places: int = 1) -> list[Group]:
+    """Sort jobs into stacks, larger models first, so that the last to end are small.
 
     Args:
         configs: whole configurations.
         largest: the most jobs of a stack, at least 1; None: no limit. A larger group is cut into stacks of about equal
             size, with models of like size together, so that little is padded.
+        places: stacks that train at a time, at least 1; a group is cut into as many or a multiple, so that none idles.
     """
     if largest is not None and largest < 1:
         raise ValueError(f"largest must be at least 1, got {largest}")
+    if places < 1:
+        raise ValueError(f"places must be at least 1, got {places}")
     alone: list[Group] = []
     alike: dict[str, list[int]] = {}
     for number, config in enumerate(configs):
@@ -68,13 +71,22 @@ def fusable(configs: Sequence[DictConfig], *, largest: int | None = None) -> lis
             alike.setdefault(structure(config), []).append(number)
     groups: list[Group] = []
     for members in alike.values():
-        members.sort(key=lambda number: configs[number].model.get("code_size") or 0)
-        count = -(-len(members) // (largest or len(members)))
+        members.sort(key=lambda number: _size(configs[number]))
+        single = "no other job has its structure" if len(members) == 1 else None
+        fewest = -(-len(members) // (largest or len(members)))
+        count = min(places * -(-fewest // places), len(members))
+        if len(alike) > 1:  # other groups are there for the other places: no stacks of one for their sake
+            count = max(fewest, min(count, len(members) // 2))
         cuts = [len(members) * each // count for each in range(count + 1)]
-        for begin, end in pairwise(cuts):
-            single = "no other job has its structure" if end - begin == 1 else None
-            groups.append(Group(tuple(members[begin:end]), single))
-    return sorted([*groups, *alone], key=lambda group: min(group.jobs))
+        groups += [Group(tuple(members[begin:end]), single) for begin, end in pairwise(cuts)]
+    stacks = sorted(groups, key=lambda group: _size(configs[group.jobs[-1]]), reverse=True)
+    return [*stacks, *alone]
+
+
+def _size(config: DictConfig) -> tuple[int, int]:
+    """By which models are put in order: code size, then units of hidden layers."""
+    model = config.model
+    return model.get("code_size") or 0, sum(sum(model.get(key) or ()) for key in WIDTHS)
 
 
 def why_not(config: DictConfig) -> str | None:

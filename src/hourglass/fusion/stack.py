@@ -70,8 +70,8 @@ class Stack:
             x = first.data.scaled(chunk.x[rows])
             corrupted = torch.stack([each.corrupted[rows] for each in chunks]) if frozen else None  # type: ignore[index]
             history.append(self._step(x, corrupted, None if chunk.y is None else chunk.y[rows], rate))
-        self._give_back()
         columns = {name: torch.stack([terms[name] for terms in history]).cpu() for name in history[0]}
+        self._give_back()
         return [{name: column[:, row] for name, column in columns.items()} for row in range(len(self.members))]
 
     def _step(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None, rate: Tensor) -> dict[str, Tensor]:
@@ -90,9 +90,9 @@ class Stack:
         return {name: term.detach() for name, term in terms.items()}
 
     def _give_back(self) -> None:
+        self.update.give_back()
         for name, stacked in {**self.weights, **self.others}.items():
             unpack(stacked, *self._home[name])
-        self.update.give_back()
 
 
 class _Terms(nn.Module):

@@ -16,14 +16,17 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, cast
 
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from hourglass import process
 from hourglass.compose import Parts, compose
 from hourglass.config import build
 from hourglass.data import Dataset
 from hourglass.fusion.grouping import WIDTHS, structure, why_not
+from hourglass.fusion.memory import is_lack
 from hourglass.fusion.stack import Stack
 from hourglass.fusion.strand import Strand
 from hourglass.train import Result, train
@@ -40,6 +43,7 @@ class Job(NamedTuple):
     choices: Mapping[str, str]
     folder: Path
     parent: str | None = None
+    callbacks: Sequence[pl.Callback] = ()
 
 
 class Ended(NamedTuple):
@@ -74,6 +78,7 @@ def train_fused(jobs: Sequence[Job]) -> list[Ended]:
             raise ValueError(f"jobs must be fusable, got one that isn't: {reason}")
     if len({structure(job.config) for job in jobs}) != 1:
         raise ValueError("jobs must have one structure, see hourglass.fusion.fusable")
+    process.before_strands()
     data: Dataset = build(jobs[0].config.data)
     strands = [_strand(number, job, data=data, size=len(jobs)) for number, job in enumerate(jobs)]
     with _sigterm_raises():
@@ -99,7 +104,14 @@ def _strand(number: int, job: Job, *, data: Dataset, size: int) -> Strand[Result
             return parts
 
         choices = {**job.choices, "fused": str(size)}
-        return train(job.config, choices=choices, folder=job.folder, parent=job.parent, composed=composed)
+        return train(
+            job.config,
+            choices=choices,
+            folder=job.folder,
+            parent=job.parent,
+            composed=composed,
+            callbacks=job.callbacks,
+        )
 
     return Strand(body, name=f"training {number}")
 
@@ -137,17 +149,16 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Job], data: Datas
                 built[key] = Stack(members=learners, template=template_of(learners, configs, data))
             with arrived[0].learner.trainer.precision_plugin.train_step_context():
                 terms = built[key].advance([each.chunk for each in arrived])
-        except torch.OutOfMemoryError:
-            built.pop(key, None)
-            torch.cuda.empty_cache()
-            half = len(members) // 2
-            log.info("%d models don't fit the memory at once: going on with two stacks", len(members))
-            stacks = [members[:half], members[half:], *stacks]
-            continue
         except Exception as error:
+            built.pop(key, None)  # its members hold the weights that they came with
+            if is_lack(error):
+                torch.cuda.empty_cache()  # does nothing where CUDA was never started
+                half = len(members) // 2
+                log.info("%d models don't fit the memory at once: going on with two stacks", len(members))
+                stacks = [members[:half], members[half:], *stacks]
+                continue
             # Some operations refuse numbers that are none: whose those are shows when each makes these steps alone.
             log.warning("the stack stopped at %s: %d models make these steps one by one", error, len(members))
-            built.pop(key, None)
             for number in members:
                 strands[number].resume((0.0, None))
             stacks.append(members)

@@ -108,13 +108,17 @@ class Update:
                     self.optimizer.state[step][key] = pack(step[0], [s[key] for s in states], self.at[number])
 
     def give_back(self) -> None:
-        """Let the members' own optimizers remember what this one does."""
+        """Let the members' own optimizers remember what this one does; all of them, or none if memory lacks."""
+        found: list[tuple[dict[str, Any], str, Any]] = []
         for number, step in enumerate(self.steps):
             for key, value in self.optimizer.state.get(step, {}).items():
                 for row, (member, place) in enumerate(zip(self.members, self.at[number], strict=True)):
                     whole = value is None or value.shape != step.shape
                     mine = value if whole else value[row][place]
-                    member.optimizer.state[_weights(member)[number]][key] = mine if mine is None else mine.clone()
+                    own = member.optimizer.state[_weights(member)[number]]
+                    found.append((own, key, mine if mine is None else mine.clone()))
+        for own, key, mine in found:
+            own[key] = mine
 
 
 def _group(member: Minibatch) -> dict[str, Any]:

@@ -173,10 +173,9 @@ class Conv(Autoencoder):
             for before, after in pairwise([features, *dense]):
                 encoder += [nn.Linear(before, after), build_activation(activation)]
             encoder.append(nn.Linear(dense[-1] if dense else features, neck.inputs))
-            for before, after in pairwise([code_size, *decoder_dense, features]):
-                decoder += [nn.Linear(before, after), build_activation(activation)]
-            if unit_norm:
-                decoder[0] = UnitNormLinear(decoder[0])
+            first, *further = [nn.Linear(*sizes) for sizes in pairwise([code_size, *decoder_dense, features])]
+            for layer in (UnitNormLinear(first) if unit_norm else first, *further):
+                decoder += [layer, build_activation(activation)]
             decoder.append(nn.Unflatten(1, code_shape))
 
         exact = all(padding == "same" for padding in paddings)

@@ -1,7 +1,7 @@
 """From a batch of Hydra overrides to jobs, and from their ends to what Hydra wants to hear."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,17 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     words = [list(filter_overrides(each)) for each in job_overrides]
     varied = axes(words)
-    composed = [_composed(context, config, overrides, first + at) for at, overrides in enumerate(job_overrides)]
-    jobs = [_job(each, varied) for each in composed]
+    composed = [compose_job(context, config, overrides, first + at) for at, overrides in enumerate(job_overrides)]
+    jobs = [make_job(each, varied) for each in composed]
     shared = [word for word in job_overrides[0] if word.partition("=")[0].lstrip("+~") not in varied]
-    base = _without_hydra(context.config_loader.load_sweep_config(config, shared))
+    base = without_hydra(context.config_loader.load_sweep_config(config, shared))
     settings = build(composed[0].sweep)
     ends = sweep(
         jobs,
         settings,
         varied=varied,
         identity=config_hash({**OmegaConf.to_container(base, resolve=False), "axes": sorted(varied)}),  # type: ignore[dict-item]
-        name=base.study or _study_name(composed[0], varied),
+        name=base.study or study_name(composed[0], varied),
     )
     returns = []
     for job, each in zip(jobs, composed, strict=True):
@@ -46,7 +46,7 @@ def launch(
         returns.append(
             JobReturn(
                 overrides=list(each.hydra.overrides.task),
-                cfg=_without_hydra(each),
+                cfg=without_hydra(each),
                 hydra_cfg=OmegaConf.create({"hydra": each.hydra}),
                 working_dir=job.folder,
                 task_name=each.hydra.job.name,
@@ -60,7 +60,7 @@ def launch(
     return returns
 
 
-def _composed(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:
+def compose_job(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:
     """The configuration of one job, Hydra's own part included."""
     whole = context.config_loader.load_sweep_config(config, list(overrides))
     with read_write(whole.hydra.runtime), open_dict(whole):
@@ -70,9 +70,10 @@ def _composed(context: HydraContext, config: DictConfig, overrides: Sequence[str
     return whole
 
 
-def _job(composed: DictConfig, varied: dict[str, list[str]]) -> Job:
+def make_job(composed: DictConfig, varied: Collection[str]) -> Job:
+    """The job of such a configuration, told apart from others by its overrides of the keys that vary."""
     words = [word for word in composed.hydra.overrides.task if word.partition("=")[0].lstrip("+~") in varied]
-    plain = _without_hydra(composed)
+    plain = without_hydra(composed)
     return Job(
         number=composed.hydra.job.num,
         overrides=tuple(words),
@@ -82,14 +83,15 @@ def _job(composed: DictConfig, varied: dict[str, list[str]]) -> Job:
     )
 
 
-def _without_hydra(composed: DictConfig) -> DictConfig:
+def without_hydra(composed: DictConfig) -> DictConfig:
+    """A configuration without Hydra's own part."""
     plain = composed.copy()
     with open_dict(plain):
         del plain["hydra"]
     return plain
 
 
-def _study_name(composed: DictConfig, varied: dict[str, list[str]]) -> str:
+def study_name(composed: DictConfig, varied: Collection[str]) -> str:
     """What a person would call it: `vanilla mnist: code_size, seed`."""
     choices = chosen(composed, composed.hydra.runtime.choices)
     what = " ".join(choices[group] for group in ("model", "data") if group not in varied)

@@ -3,14 +3,20 @@
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hourglass.config import config_hash
-from hourglass.errors import HourglassError
+from hourglass.config import UNNAMED, config_hash
+from hourglass.errors import HourglassError, reason
+
+if TYPE_CHECKING:
+    from hourglass.search.pruning import Pruning, Watch
 
 
-class Job(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Job:
     """One training of a sweep; it can be sent to another process."""
 
     number: int
@@ -23,8 +29,10 @@ class Job(NamedTuple):
     """The choice made in every group."""
     folder: str
     """Where its files go."""
+    watch: "Watch | None" = None
+    """How it reports to a search that may stop it early; None: it doesn't."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The hash of its configuration: a job with the same key is the same job."""
         return config_hash(self.config)
@@ -45,6 +53,8 @@ class Trained(NamedTuple):
 
     run_id: str
     metrics: dict[str, float]
+    pruned: bool = False
+    """Whether a search stopped it early."""
 
 
 class End(NamedTuple):
@@ -112,25 +122,38 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
         (job,) = jobs
         try:
             config = OmegaConf.create(job.config)
-            result = train(config, choices=job.choices, folder=Path(job.folder), parent=parent)
+            callbacks = _callbacks(job)
+            result = train(config, choices=job.choices, folder=Path(job.folder), parent=parent, callbacks=callbacks)
         except Exception as error:
             traceback.print_exc()
-            return {job.key: End(None, _reason(error))}
-        return {job.key: End(Trained(result.run.id, result.metrics), None)}
-    members = [fusion.Job(OmegaConf.create(job.config), job.choices, Path(job.folder), parent) for job in jobs]
+            return {job.key: End(None, reason(error))}
+        return {job.key: End(Trained(result.run.id, result.metrics, _pruned(callbacks)), None)}
+    watching = [_callbacks(job) for job in jobs]
+    members = [
+        fusion.Job(OmegaConf.create(job.config), job.choices, Path(job.folder), parent, callbacks)
+        for job, callbacks in zip(jobs, watching, strict=True)
+    ]
     ends: dict[str, End] = {}
-    for job, ended in zip(jobs, fusion.train_fused(members), strict=True):
+    for job, callbacks, ended in zip(jobs, watching, fusion.train_fused(members), strict=True):
         if ended.result is None:
             assert ended.error is not None
             traceback.print_exception(ended.error)
-            ends[job.key] = End(None, _reason(ended.error))
+            ends[job.key] = End(None, reason(ended.error))
         else:
-            ends[job.key] = End(Trained(ended.result.run.id, ended.result.metrics), None)
+            ends[job.key] = End(Trained(ended.result.run.id, ended.result.metrics, _pruned(callbacks)), None)
     return ends
 
 
-def _reason(error: Exception) -> str:
-    return traceback.format_exception_only(error)[-1].strip()
+def _callbacks(job: Job) -> "list[Pruning]":
+    if job.watch is None:
+        return []
+    from hourglass.search.pruning import Pruning
+
+    return [Pruning(watch=job.watch)]
+
+
+def _pruned(callbacks: "Sequence[Pruning]") -> bool:
+    return any(callback.pruned for callback in callbacks)
 
 
 class Unit(NamedTuple):
@@ -141,18 +164,18 @@ class Unit(NamedTuple):
     """Why a single one trains alone, in one line; None for a stack."""
 
 
-def units(request: tuple[Sequence[Job], int]) -> list[Unit]:
-    """Sort jobs into stacks of at most so many."""
+def units(request: tuple[Sequence[Job], int | None, int]) -> list[Unit]:
+    """Sort jobs into stacks of at most so many, to train so many at a time."""
     from omegaconf import OmegaConf
 
     from hourglass.fusion import fusable, not_worth
 
-    jobs, largest = request
+    jobs, largest, places = request
     configs = [OmegaConf.create(job.config) for job in jobs]
     slow = [not_worth(config) for config in configs]
     alone = [Unit((job,), reason) for job, reason in zip(jobs, slow, strict=True) if reason is not None]
     rest = [number for number, reason in enumerate(slow) if reason is None]
-    groups = fusable([configs[number] for number in rest], largest=largest)
+    groups = fusable([configs[number] for number in rest], largest=largest, places=places)
     return [Unit(tuple(jobs[rest[at]] for at in group.jobs), group.reason) for group in groups] + alone
 
 
@@ -167,7 +190,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
 
     from hourglass import process
     from hourglass.compose import compose
-    from hourglass.config import build
+    from hourglass.config import build, check_seed
 
     process.quieten()
     data: dict[str, Any] = {}
@@ -178,6 +201,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
             which = json.dumps(job.config["data"], sort_keys=True)
             if which not in data:
                 data = {which: build(config.data)}  # one at a time: a sweep over data sets need not hold them all
+            check_seed(config.seed)
             compose(config, data=data[which])
             build(config.trainer, logger=False)
         except HourglassError as error:
@@ -186,11 +210,20 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def axes(overrides: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """What a sweep varies: the keys whose values differ between its jobs, with their values in order."""
-    values: dict[str, list[str]] = {}
+    """What a sweep varies: the keys whose values differ between its jobs, with their values in order.
+
+    Raises:
+        HourglassError: an axis without a value; one along which every job is the same.
+    """
+    values: dict[str, dict[str, None]] = {}
     for words in overrides:
         for word in words:
-            key, _, value = word.partition("=")
-            if value not in values.setdefault(key.lstrip("+~"), []):
-                values[key.lstrip("+~")].append(value)
-    return {key: found for key, found in values.items() if len(found) > 1}
+            key, given, value = word.partition("=")
+            if given and not value:
+                raise HourglassError(f"{key} must have at least one value, got none: add {key}=VALUE,VALUE (or null)")
+            values.setdefault(key.lstrip("+~"), {})[value] = None
+    varied = {key: list(found) for key, found in values.items() if len(found) > 1}
+    for key, found in varied.items():
+        if key.partition(".")[0] in UNNAMED:
+            raise HourglassError(f"{key} must have one value, because it makes no other job, got {', '.join(found)}")
+    return varied

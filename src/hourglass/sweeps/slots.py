@@ -10,15 +10,32 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from hourglass.sweeps.settings import Slot
+from hourglass.errors import HourglassError, reason
+from hourglass.sweeps.settings import Slot, visible_gpus
 
-PRELOAD = ("hourglass.train", "hourglass.tracking.run", "hourglass.tracking.model", "mlflow", "sklearn.linear_model")
+PRELOAD = (
+    *("hourglass.train", "hourglass.sweeps.jobs", "hourglass.sweeps.study", "hourglass.fusion"),
+    *("hourglass.tracking.run", "hourglass.tracking.model", "mlflow"),
+    # What MLflow, scikit-learn and others import only when first used: seconds, in every job.
+    *("mlflow.store.tracking.sqlalchemy_workspace_store", "mlflow.store.model_registry.sqlalchemy_workspace_store"),
+    *(
+        "alembic.command",
+        "sqlalchemy.dialects.sqlite",
+        "requests",
+        "safetensors.torch",
+        "matplotlib.backends.backend_agg",
+    ),
+    *("sklearn.linear_model", "sklearn.datasets", "sklearn.neighbors", "sklearn.neural_network", "sklearn.cluster"),
+)
 _PATIENCE = 20.0  # seconds that a process has to record its end before it is killed
 
 
@@ -33,6 +50,34 @@ class Outcome(NamedTuple):
     """Why it failed, in one line; None if it didn't."""
     trace: str
     """The traceback of an exception; empty otherwise."""
+
+
+def check_gpus(accelerator: str) -> None:
+    """Every GPU that is asked for must be there: a job that finds none would quietly train on a CPU.
+
+    Args:
+        accelerator: the jobs' `trainer.accelerator`.
+
+    Raises:
+        HourglassError: a GPU is asked for where there is none; CUDA_VISIBLE_DEVICES names one that isn't there.
+    """
+    if accelerator == "cpu":
+        return
+    named = visible_gpus()
+    if not named and accelerator in ("gpu", "cuda"):
+        raise HourglassError(
+            f"trainer.accelerator={accelerator} needs a CUDA device, and there is none here;"
+            " set trainer.accelerator=cpu or auto"
+        )
+    if named and "CUDA_VISIBLE_DEVICES" in os.environ:
+        import torch
+
+        found = torch.cuda.device_count()
+        if found < len(named):
+            raise HourglassError(
+                f"CUDA_VISIBLE_DEVICES must name GPUs of this machine, got {','.join(named)}, of which CUDA finds"
+                f" {found}; or set trainer.accelerator=cpu"
+            )
 
 
 def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Sequence[Slot]) -> Iterator[Outcome]:
@@ -51,6 +96,7 @@ def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Se
     free = list(slots)[::-1]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
+    _start_server()
     waiting = list(enumerate(arguments))[::-1]
     running: dict[Connection, tuple[int, BaseProcess, Slot]] = {}
     # A child reads from this pipe until its writing end, which only this process holds, closes.
@@ -72,26 +118,43 @@ def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Se
                 yield outcome
     finally:
         _end([process for _, process, _ in running.values()])
+        for receiver in running:
+            receiver.close()
+        alive.close()
         held.close()
 
 
+def _start_server() -> None:
+    """Start the fork server, to which Ctrl-C means nothing even while it imports: the parent passes it on."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may say what a signal means
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _outcome(index: int, process: BaseProcess, receiver: Connection) -> Outcome:
+    value, failure, trace = None, None, ""
     try:
         value, failure, trace = receiver.recv()
-    except EOFError:  # it ended without a word
+        process.join()
+    except (EOFError, OSError):  # it ended without a word, or in the middle of it
         process.join()
         code = process.exitcode or 0
-        reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return Outcome(index, None, reason, "")
-    process.join()
+        failure = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    receiver.close()
+    process.close()
     return Outcome(index, value, failure, trace)
 
 
 def _end(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         process.terminate()
+    deadline = time.monotonic() + _PATIENCE
     for process in processes:
-        process.join(_PATIENCE)
+        process.join(max(0.0, deadline - time.monotonic()))
         if process.is_alive():
             process.kill()
             process.join()
@@ -109,8 +172,8 @@ def _child(sender: Connection, alive: Connection, slot: Slot, function: Callable
     try:
         sender.send((function(argument), None, ""))
     except BaseException as error:
-        reason = traceback.format_exception_only(error)[-1].strip()
-        sender.send((None, reason, traceback.format_exc()))
+        with suppress(OSError):  # a parent that was killed hears no more
+            sender.send((None, reason(error), traceback.format_exc()))
 
 
 def _die_with_parent(alive: Connection) -> None:

@@ -1,15 +1,15 @@
 """A study: the run that is the parent of a sweep's runs, and what it has finished already."""
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Collection, Mapping, Sequence
 
+from hourglass.sweeps.claims import claim
 from hourglass.sweeps.jobs import Trained
 from hourglass.tracking import Run, search_runs
 
 
-def open_study(
-    *, uri: str, experiment: str, name: str, identity: str, axes: Mapping[str, Sequence[str]]
-) -> tuple[Run, dict[str, Trained]]:
-    """The run of a study, new or taken up again, and the jobs it has finished, by key.
+def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Mapping[str, Sequence[str]]) -> Run:
+    """The run of a study, new or taken up again.
 
     Args:
         uri: the resolved tracking URI.
@@ -20,14 +20,14 @@ def open_study(
     """
     tags = {"kind": "study", "study": name, "study_id": identity}
     tags |= {f"axis.{key}": ", ".join(values) for key, values in axes.items()}
-    known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")
-    if known:
-        run = Run.join(known[0].info.run_id, uri=uri)
-        earlier = {key: known[0].data.tags.get(f"axis.{key}", "") for key in axes}
-        run.set_tags({**tags, **{f"axis.{key}": _joined(earlier[key], values) for key, values in axes.items()}})
-        return run, finished(run.id, uri=uri)
-    run = Run.start(uri=uri, experiment=experiment, name=name, tags=tags, params={})
-    return run, {}
+    with claim(identity, place=uri, wait=True):  # two terminals that begin at the same time make one study
+        known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")
+        if known:
+            run = Run.join(known[0].info.run_id, uri=uri)
+            earlier = {key: known[0].data.tags.get(f"axis.{key}", "") for key in axes}
+            run.set_tags({**tags, **{f"axis.{key}": _joined(earlier[key], values) for key, values in axes.items()}})
+            return run
+        return Run.start(uri=uri, experiment=experiment, name=name, tags=tags, params={})
 
 
 def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, Trained]:
@@ -43,10 +43,25 @@ def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, Trai
         condition += f" AND tags.config_hash = '{key}'"
     children = search_runs(uri, None, condition)
     return {
-        run.data.tags["config_hash"]: Trained(run.info.run_id, dict(run.data.metrics))
+        run.data.tags["config_hash"]: Trained(run.info.run_id, dict(run.data.metrics), "pruned" in run.data.tags)
         for run in sorted(children, key=lambda each: each.info.start_time)
         if "config_hash" in run.data.tags
     }
+
+
+def end_lost(parent: str, keys: Collection[str], *, uri: str, reason: str) -> None:
+    """End as KILLED the runs of jobs whose process on another machine ended without a word: `reap` sees its own only.
+
+    Args:
+        parent: id of the study's run.
+        keys: the jobs'.
+        uri: the resolved tracking URI.
+        reason: what is known, in one line.
+    """
+    elsewhere = f"attributes.status = 'RUNNING' AND tags.host != '{socket.gethostname()}'"
+    for run in search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{parent}' AND {elsewhere}"):
+        if run.data.tags.get("config_hash") in keys:
+            Run.find(run.info.run_id, uri).kill(reason)
 
 
 def _joined(before: str, values: Sequence[str]) -> str:

@@ -5,16 +5,20 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from hourglass.errors import HourglassError
+from hourglass.glance import Artist
 from hourglass.sweeps.display import Display
-from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run, units
-from hourglass.sweeps.settings import Settings, Slot
-from hourglass.sweeps.slots import execute
-from hourglass.sweeps.study import open_study
-from hourglass.tracking import prepare, reap, resolve_uri
+from hourglass.sweeps.engine import Engine, open_engine
+from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run
+from hourglass.sweeps.planning import plan
+from hourglass.sweeps.settings import Settings
+from hourglass.sweeps.study import end_lost, finished, open_study
+from hourglass.tracking import Run, prepare, reap, resolve_uri
+from hourglass.tracking.patience import shown
 
 log = logging.getLogger("hourglass")
 
@@ -40,65 +44,119 @@ def sweep(
     Returns:
         how each job ended, by its key; failures are logged here already.
     """
-    tracking = jobs[0].config["tracking"]
-    uri, experiment = resolve_uri(tracking["uri"]), tracking["experiment"]
-    prepare(uri)  # by one process, before several meet the empty file
-    reap(uri, experiment)
-    todo = {job.key: job for job in jobs}
-    slots = settings.slots(accelerator=jobs[0].config["trainer"]["accelerator"], jobs=len(todo))
-    ends: dict[str, End] = {}
-    with _sigterm_raises():
-        parent, done = open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied)
-        with parent:
-            if not settings.rerun:
-                ends |= {key: End(value, None) for key, value in done.items() if key in todo}
-            display = Display(name=name, total=len(todo), slots=len(slots), done=ends)
-            waiting = [job for key, job in todo.items() if key not in ends]
-            checked = [waiting[at :: len(slots)] for at in range(len(slots)) if waiting[at :: len(slots)]]
-            for outcome in execute(refusals, checked, slots=slots):
-                if outcome.failure:
-                    raise HourglassError(f"the jobs could not be checked: {outcome.failure}\n{outcome.trace}")
-                for key, reason in outcome.value.items():
-                    ends[key] = End(None, reason)
-                    display.refused(todo[key], reason)
-            display.start(len(todo) - len(ends))
-            began = time.perf_counter()
-            largest = settings.largest_stack(slots)
-            for wait in (False, True):
-                # The second time, one by one, what another terminal ran and what a stack took down with it.
-                waiting = [job for key, job in todo.items() if key not in ends]
-                together = [Unit((job,), None) for job in waiting]
-                if largest > 1 and len(waiting) > 1 and not wait:
-                    together = _planned(waiting, largest, slots)
-                    display.planned(together)
-                tasks = [Task(unit.jobs, parent.id, uri, settings.rerun, wait) for unit in together]
-                for outcome in execute(run, tasks, slots=slots):
-                    unit = together[outcome.job]
-                    if outcome.failure:
-                        reap(uri, experiment)  # a killed process could not say that it ended
-                    fresh: dict[str, End] = outcome.value or {}
-                    if outcome.failure and len(unit.jobs) == 1:
-                        fresh = {unit.jobs[0].key: End(None, outcome.failure)}
-                    for job in unit.jobs:
-                        if job.key in fresh:
-                            ends[job.key] = fresh[job.key]
-                            display.ended(job, ends[job.key])
-            display.close(seconds=time.perf_counter() - began)
-            log.info("study    %s in %s", parent.id, uri)
-            failed = sum(end.failure is not None for end in ends.values())
-            parent.log_metrics({"study/jobs": len(todo), "study/failed": failed}, step=0)
-            if failed:
-                parent.fail(SweepFailed(f"{failed} of {len(todo)} jobs failed; the same command again runs only these"))
+    count = len({job.key for job in jobs})
+    with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as (
+        parent,
+        engine,
+    ):
+        ends = train_all(jobs, settings, parent=parent, engine=engine, name=name)
+        log.info("study    %s in %s", parent.id, shown(parent.uri))
+        failed = sum(end.failure is not None for end in ends.values())
+        parent.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
+        if failed:
+            parent.fail(SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these"))
     return ends
 
 
-def _planned(jobs: Sequence[Job], largest: int, slots: Sequence[Slot]) -> list[Unit]:
-    """The jobs in stacks; asked of a process that has imported what knows."""
-    (outcome,) = execute(units, [(jobs, largest)], slots=slots)
-    if outcome.failure:
-        raise HourglassError(f"the jobs could not be sorted into stacks: {outcome.failure}\n{outcome.trace}")
-    found: list[Unit] = outcome.value
-    return found
+@contextmanager
+def studying(
+    config: Mapping[str, Any],
+    settings: Settings,
+    *,
+    jobs: int,
+    varied: Mapping[str, Sequence[str]],
+    identity: str,
+    name: str,
+) -> Iterator[tuple[Run, Engine]]:
+    """Within, the study's run is open, new or taken up again, and so is what runs its jobs; SIGTERM ends both truly.
+
+    The run shows the jobs at a glance (`hourglass.glance`), at the end and now and then before.
+
+    Args:
+        config: of one of its jobs.
+        settings, varied, identity, name: as `sweep` takes them.
+        jobs: how many there are; no more places than that.
+    """
+    uri, experiment = resolve_uri(config["tracking"]["uri"]), config["tracking"]["experiment"]
+    if not experiment:
+        raise HourglassError("tracking.experiment must be a name, got ''")
+    if not isinstance(config["study"], str | int | None):
+        raise HourglassError(f"study must be text or null, got {config['study']!r}")
+    with (
+        _sigterm_raises(),
+        open_engine(settings, accelerator=config["trainer"]["accelerator"], jobs=jobs, uri=uri) as engine,
+    ):
+        prepare(uri)  # by one process, before several meet the empty file
+        reap(uri, experiment)
+        with (
+            _reaping(uri, experiment),
+            open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied) as parent,
+            Artist(run=parent, pictures=config["tracking"]["images"]) as artist,
+        ):
+            yield parent, artist.watch(engine)
+
+
+def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: Engine, name: str) -> dict[str, End]:
+    """Run the jobs that an open study has not finished yet; a search does so batch after batch.
+
+    Returns:
+        how each job ended, by its key.
+    """
+    uri, experiment = parent.uri, parent.experiment
+    todo = {job.key: job for job in jobs}
+    ends: dict[str, End] = {}
+    if not settings.rerun:
+        ends |= {key: End(value, None) for key, value in finished(parent.id, uri=uri).items() if key in todo}
+    display = Display(name=name, total=len(todo), slots=engine.places, done=ends)
+    waiting = [job for key, job in todo.items() if key not in ends]
+    # By the engine: what a job may use (a GPU, a data set) is what there is where it will run.
+    checked = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
+    for outcome in engine.execute(refusals, checked):
+        if outcome.failure:
+            raise HourglassError(f"the jobs could not be checked: {outcome.failure}\n{outcome.trace}")
+        for key, reason in outcome.value.items():
+            ends[key] = End(None, reason)
+            display.refused(todo[key], reason)
+    display.start(len(todo) - len(ends))
+    began = time.perf_counter()
+    for wait in (False, True):
+        # The second time, one by one, what another terminal ran and what a stack took down with it.
+        waiting = [job for key, job in todo.items() if key not in ends]
+        together = [Unit((job,), None) for job in waiting]
+        if not wait:
+            together, engine = plan(waiting, settings, engine)
+            display.slots = engine.places
+            display.planned(together)
+        tasks = [Task(unit.jobs, parent.id, uri, settings.rerun, wait) for unit in together]
+        for outcome in engine.execute(run, tasks):
+            unit = together[outcome.job]
+            if outcome.failure:
+                reap(uri, experiment)  # a killed process could not say that it ended
+                end_lost(parent.id, {job.key for job in unit.jobs}, uri=uri, reason=outcome.failure)
+            fresh: dict[str, End] = outcome.value or {}
+            if outcome.failure and len(unit.jobs) == 1:
+                fresh = {unit.jobs[0].key: End(None, outcome.failure)}
+            for job in unit.jobs:
+                if job.key in fresh:
+                    ends[job.key] = fresh[job.key]
+                    display.ended(job, ends[job.key])
+            if any(end.failure for end in fresh.values()):
+                # Written at once: where this can't be, no other job could be recorded, and the sweep ends.
+                parent.log_metrics({"study/failed": sum(end.failure is not None for end in ends.values())}, step=0)
+                parent.flush()
+    display.close(seconds=time.perf_counter() - began)
+    return ends
+
+
+@contextmanager
+def _reaping(uri: str, experiment: str) -> Iterator[None]:
+    """At an end before time, the runs of jobs that could not say that they ended are marked."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # what ended the sweep is what to hear of
+            reap(uri, experiment)
+        raise
 
 
 @contextmanager

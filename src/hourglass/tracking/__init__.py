@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from hourglass.tracking.patience import TrackingUnavailable
     from hourglass.tracking.processes import reap
     from hourglass.tracking.run import Run
-    from hourglass.tracking.store import prepare, resolve_uri, search_runs
+    from hourglass.tracking.search import search_runs
+    from hourglass.tracking.store import prepare, resolve_uri
 
 _HOME = {
     "Run": "run",
@@ -26,7 +27,7 @@ _HOME = {
     "prepare": "store",
     "reap": "processes",
     "resolve_uri": "store",
-    "search_runs": "store",
+    "search_runs": "search",
     "serve": "dashboard",
 }
 

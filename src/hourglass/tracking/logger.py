@@ -44,9 +44,8 @@ class RunLogger(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: the run recorded the whole configuration when it started."""
 
-    @rank_zero_only
     def save(self) -> None:
-        self.run.flush()
+        """Nothing, though Lightning asks for it with every point: points are written together (see ``points``)."""
 
     @rank_zero_only
     def finalize(self, status: str) -> None:  # noqa: ARG002 - Lightning's signature

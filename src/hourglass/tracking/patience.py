@@ -1,57 +1,166 @@
-"""Waiting for a store that is locked or out of reach, without losing anything and not for ever."""
+"""Waiting for a store that is locked, full or out of reach, without losing anything and not for ever.
 
+Every call to a store goes through ``PatientClient`` and so waits up to ``HOURGLASS_PATIENCE`` seconds (120 if that
+is not set) for the store to come back; ``at_most`` shortens that for what must not take long.
+"""
+
+import errno
+import logging
+import math
+import os
+import re
+import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from hourglass.errors import HourglassError
 
 T = TypeVar("T")
 
-PATIENCE = 120.0  # seconds that a store may be away before a run gives up on it
+log = logging.getLogger("hourglass")
+
+_LONGEST_PAUSE = 5.0  # seconds between two tries
+_deadline = ContextVar("deadline", default=math.inf)
 
 
 class TrackingUnavailable(HourglassError):  # noqa: N818 - says what is wrong
-    """The tracking store cannot be used: not reachable, not a database, locked for too long."""
+    """The tracking store cannot be used: not reachable, not a database, locked or full for too long."""
 
 
-def patiently(call: Callable[[], T], uri: str, patience: float = PATIENCE) -> T:
-    """``call()``, tried again with growing pauses while the store is locked or out of reach.
+class PatientClient:
+    """An ``MlflowClient`` each of whose calls waits while the store is away.
 
-    Args:
-        patience: seconds after which it gives up; 0 tries once.
+    A call whose answer was lost is made again. That is harmless where MLflow keeps the same thing once, as points,
+    params and tags; a run is made by ``search.create_run``, which sees to it.
+
+    Arguments:
+        once: the ``MlflowClient``, whose calls are tried once.
+        uri: of its store, for error messages.
+    """
+
+    def __init__(self, once: Any, uri: str) -> None:
+        self.once = once
+        self._uri = uri
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.once, name)
+        return lambda *arguments, **keywords: patiently(partial(call, *arguments, **keywords), self._uri)
+
+
+@cache
+def import_mlflow() -> Any:
+    """MLflow, told to leave the waiting to us, and to send no reports to its makers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Single, short attempts: a stalled call would stall the training with it.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    import mlflow
+
+    # What it logs on a failed call is said again, in one line, by our own errors.
+    for name in ("mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return mlflow
+
+
+def patience() -> float:
+    """Seconds that a store may be away before a run gives up on it.
 
     Raises:
-        TrackingUnavailable: still failing after ``patience`` seconds. Any other error passes through at once.
+        HourglassError: HOURGLASS_PATIENCE is no number of seconds.
     """
-    deadline, pause = time.monotonic() + patience, 0.1
+    text = os.environ.get("HOURGLASS_PATIENCE", "120")
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise HourglassError(f"HOURGLASS_PATIENCE must be a number of seconds, 0 or more, got {text!r}")
+    return float(text)
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Within, all waiting together ends after so many seconds; each call is tried at least once."""
+    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def patiently(call: Callable[[], T], uri: str) -> T:
+    """``call()``, tried again with growing pauses while the store is locked, full or out of reach.
+
+    Raises:
+        TrackingUnavailable: still failing after ``patience()`` seconds. Any other error passes through at once.
+    """
+    began, pause = time.monotonic(), 0.1
+    deadline = min(began + patience(), _deadline.get())
+    told = False
     while True:
         try:
-            return call()
+            result = call()
         except Exception as error:
             if not is_transient(error):
                 raise
-            if time.monotonic() + pause > deadline:
-                raise TrackingUnavailable(f"tracking.uri={uri} does not answer: {one_line(error)}") from error
+            left = deadline - time.monotonic()
+            if pause > left:
+                raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+            if not told and pause >= 1.0:
+                log.warning("tracking.uri=%s: %s; waiting %.0f s at most", shown(uri), one_line(error), left)
+                told = True
+        else:
+            if told:
+                log.warning("tracking.uri=%s is back after %.0f s", shown(uri), time.monotonic() - began)
+            return result
         time.sleep(pause)
-        pause = min(2 * pause, 5.0)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again can help: a locked database, a lost connection, an overloaded server."""
+    """Whether trying again can help: a locked database, a full disk, a lost connection, an overloaded server."""
     from requests.exceptions import ConnectionError as Lost
     from requests.exceptions import Timeout
 
     text = str(error)  # MLflow reports a lost connection as an internal error, so only its text tells
+    if "no such table" in text or "no such column" in text:  # a broken database, which MLflow calls "temporary" too
+        return False
+    answer = getattr(error, "response", None)
     return (
-        isinstance(error, (ConnectionError, TimeoutError, Lost, Timeout))
+        isinstance(error, (ConnectionError, TimeoutError, Lost, Timeout, *_database_errors()))
+        or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
         or getattr(error, "error_code", None) in ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
-        or "database is locked" in text
-        or "failed with exception" in text
-        or "failed with error code 50" in text
+        or getattr(answer, "status_code", None) in (429, 500, 502, 503, 504)
+        or any(sign in text for sign in _SIGNS)
     )
 
 
+def _database_errors() -> tuple[type[Exception], ...]:
+    """A database's own trouble, where one is in use: SQLAlchemy is slow to import, and needless with a server."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return () if loaded is None else (loaded.OperationalError,)
+
+
+_SIGNS = (
+    "database is locked",
+    "database or disk is full",
+    "disk I/O error",  # what SQLite says where a full disk keeps it from its shared memory
+    "No space left on device",
+    "failed: datasets.",  # two jobs record the same data for the first time: SQLite, PostgreSQL, MySQL
+    'unique constraint "dataset',
+    "for key 'datasets.",
+    "failed with exception",
+    "failed with error code 50",
+)
+
+
+def shown(uri: str) -> str:
+    """The URI without the password in it."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+
+
 def one_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an error's message, without the class that SQLAlchemy puts before it; or the error's class."""
+    return re.sub(r"^\(\w+\.\w+\) ", "", (str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hourglass.tracking.patience import PATIENCE, TrackingUnavailable, patiently
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most, patience
 
 POINTS_PER_WRITE = 500
 SECONDS_PER_WRITE = 5.0
@@ -21,24 +21,22 @@ class Points:
     """A buffer in front of one run's metrics.
 
     Arguments:
-        client: an ``MlflowClient``.
-        uri: of its store, for error messages.
+        client: of the store.
         run_id: whose points they are.
     """
 
-    def __init__(self, *, client: Any, uri: str, run_id: str) -> None:
+    def __init__(self, *, client: PatientClient, run_id: str) -> None:
         self._client = client
-        self._uri = uri
         self._run_id = run_id
         self._waiting: list[Any] = []
         self._tried_at = time.monotonic()
         self._away_since: float | None = None
 
     def add(self, values: Mapping[str, float], step: int) -> None:
-        """Adds one point per metric; writes all when 500 wait or 2 s have passed.
+        """Adds one point per metric; writes all when 500 wait or 5 s have passed.
 
         Raises:
-            TrackingUnavailable: the store has been away for longer than ``PATIENCE``.
+            TrackingUnavailable: the store has been away for longer than ``patience()``.
         """
         from mlflow.entities import Metric
 
@@ -52,8 +50,8 @@ class Points:
         if due:
             self._write_or_wait()
 
-    def write(self, patience: float = PATIENCE) -> None:
-        """Writes all points, waiting up to ``patience`` seconds for the store.
+    def write(self) -> None:
+        """Writes all points, waiting for the store.
 
         Raises:
             TrackingUnavailable: the store stayed away; the points are kept.
@@ -61,7 +59,7 @@ class Points:
         try:
             while self._waiting:
                 batch = self._waiting[:_METRICS_PER_BATCH]
-                patiently(lambda points=batch: self._send(points), self._uri, patience)  # type: ignore[misc]
+                self._client.log_batch(self._run_id, metrics=batch)
                 del self._waiting[: len(batch)]
             self._away_since = None
         finally:
@@ -69,11 +67,9 @@ class Points:
 
     def _write_or_wait(self) -> None:
         try:
-            self.write(patience=0.0)
+            with at_most(0.0):
+                self.write()
         except TrackingUnavailable:
             self._away_since = self._away_since or time.monotonic()
-            if time.monotonic() - self._away_since > PATIENCE:
+            if time.monotonic() - self._away_since > patience():
                 raise
-
-    def _send(self, points: list[Any]) -> None:
-        self._client.log_batch(self._run_id, metrics=points)

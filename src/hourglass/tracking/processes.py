@@ -8,6 +8,7 @@ import socket
 
 import psutil
 
+from hourglass.tracking.search import search_runs
 from hourglass.tracking.store import open_client, sqlite_path
 
 _START_TOLERANCE = 2.0  # seconds; the system clock may be corrected between two readings of a start time
@@ -40,14 +41,19 @@ def reap(uri: str, experiment: str) -> list[str]:
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         return []
-    client = open_client(uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        return []
     here = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
-    dead = [run for run in client.search_runs([found.experiment_id], here) if not is_alive(run.data.tags)]
-    for run in dead:
-        reason = f"process {run.data.tags.get('pid')} ended without a word"
-        client.set_tag(run.info.run_id, "failure", reason)
-        client.set_terminated(run.info.run_id, "KILLED")
-    return [run.info.run_id for run in dead]
+    dead = [run.info.run_id for run in search_runs(uri, experiment, here) if not is_alive(run.data.tags)]
+    return _mark(dead, uri) if dead else []
+
+
+def _mark(dead: list[str], uri: str) -> list[str]:
+    client = open_client(uri)
+    marked = []
+    for run_id in dead:
+        # Asked again now that its process is gone: it may have ended well, or been taken up, since the search.
+        run = client.get_run(run_id)
+        if run.info.status == "RUNNING" and not is_alive(run.data.tags):
+            client.set_tag(run_id, "failure", f"process {run.data.tags.get('pid')} ended without a word")
+            client.set_terminated(run_id, "KILLED")
+            marked.append(run_id)
+    return marked

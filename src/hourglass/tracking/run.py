@@ -7,28 +7,32 @@ Its status is what happened: FINISHED, FAILED (with traceback and reason) or KIL
 """
 
 import json
+import logging
+import math
 import tempfile
 import traceback
-import warnings
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import yaml
+from torch import Tensor
 
 from hourglass.errors import HourglassError
-from hourglass.tracking.patience import PATIENCE, patiently
+from hourglass.tracking import pictures, weights
+from hourglass.tracking.downloads import download
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
-from hourglass.tracking.store import experiment_id, open_client, prepare, resolve_uri
+from hourglass.tracking.search import create_run, experiment_id, find_run
+from hourglass.tracking.store import open_client, prepare, resolve_uri
 
-if TYPE_CHECKING:
-    from torch import Tensor
+log = logging.getLogger("hourglass")
 
 _ENTRIES_PER_BATCH = 100  # the most params or tags that MLflow takes in one call
 _WEIGHTS = "weights.safetensors"
 _DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest
+_BRIEFLY = 10.0  # seconds that a run which must end waits for its store
 
 
 class Run:
@@ -41,13 +45,14 @@ class Run:
         uri: the resolved tracking URI.
     """
 
-    def __init__(self, *, client: Any, uri: str, entity: Any, experiment: str) -> None:
+    def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
         self.id: str = entity.info.run_id
         self.name: str = entity.info.run_name
         self.experiment = experiment
         self.uri = uri
         self._client = client
-        self._points = Points(client=client, uri=uri, run_id=self.id)
+        self._points = Points(client=client, run_id=self.id)
+        self._pictured = False
         self._ended = False
 
     @classmethod
@@ -67,18 +72,19 @@ class Run:
             TrackingUnavailable: the store cannot be used (see ``prepare``).
         """
         uri = resolve_uri(uri)
-        prepare(uri)
+        if parent_id is None:  # where there is a parent, the store is ready
+            prepare(uri)
         client = open_client(uri)
         every = {**tags, **identity(), "mlflow.source.name": "hourglass", "mlflow.source.type": "LOCAL"}
         if parent_id is not None:
             every["mlflow.parentRunId"] = parent_id
         place = experiment_id(client, uri, experiment)
-        entity = patiently(lambda: client.create_run(place, tags=every, run_name=name), uri)
+        entity = create_run(client, uri, place, name, every)
         run = cls(client=client, uri=uri, entity=entity, experiment=experiment)
         try:
             run.log_params(params)
         except BaseException as error:
-            run._give_up(error)
+            run.give_up(error)
             raise
         return run
 
@@ -108,10 +114,10 @@ class Run:
         return run
 
     def _reopen(self, tags: dict[str, str]) -> None:
-        self._send(self._client.update_run, self.id, status="RUNNING")
-        self.set_tags(identity())
+        self.set_tags(identity())  # first: RUNNING under a process that has ended is what `reap` looks for
+        self._client.update_run(self.id, status="RUNNING")
         if "failure" in tags:
-            self._send(self._client.delete_tag, self.id, "failure")
+            self._client.delete_tag(self.id, "failure")
 
     @classmethod
     def find(cls, reference: str, uri: str | None) -> Self:
@@ -122,20 +128,11 @@ class Run:
             TrackingUnavailable: the store cannot be used.
         """
         uri = resolve_uri(uri)
+        if not uri.startswith("sqlite:"):  # looking for a run makes no file
+            prepare(uri)
         client = open_client(uri)
-        names = {each.experiment_id: each.name for each in client.search_experiments()}
-        quote = '"' if "'" in reference else "'"
-        filters = [] if quote in reference else [f"attributes.run_name = {quote}{reference}{quote}"]
-        if len(reference) >= 6 and set(reference) <= set("0123456789abcdef"):
-            filters.append(f"attributes.run_id LIKE '{reference}%'")
-        found = {run.info.run_id: run for text in filters for run in client.search_runs(list(names), text)}
-        if not found:
-            raise HourglassError(f"run {reference!r} is not in {uri}: give an id, its first 6 digits or a run name")
-        if len(found) > 1:
-            some = [f"{number} ({run.info.run_name})" for number, run in list(found.items())[:5]]
-            raise HourglassError(f"run {reference!r} may be any of {len(found)} runs: {', '.join(some)}")
-        (entity,) = found.values()
-        return cls(client=client, uri=uri, entity=entity, experiment=names[entity.info.experiment_id])
+        entity, experiment = find_run(client, uri, reference)
+        return cls(client=client, uri=uri, entity=entity, experiment=experiment)
 
     # What is recorded; points still waiting to be written are not seen
 
@@ -170,7 +167,7 @@ class Run:
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(self._client.download_artifacts(self.id, path, _downloads(self.id).name))
+            return download(self._client, self.id, path)
         except (OSError, MlflowException) as error:
             held = ", ".join(file.path for file in self._client.list_artifacts(self.id)) or "nothing"
             raise HourglassError(f"run {self.name} ({self.id}) holds no {path!r}, it holds {held}") from error
@@ -179,11 +176,9 @@ class Run:
         """The whole resolved configuration, from the artifact ``config.yaml``."""
         return dict(yaml.safe_load(self.artifact("config.yaml").read_text(encoding="utf-8")))
 
-    def load_weights(self, name: str = _WEIGHTS) -> "dict[str, Tensor]":
+    def load_weights(self, name: str = _WEIGHTS) -> dict[str, Tensor]:
         """The state dict that ``log_weights`` stored, on the CPU."""
-        from safetensors.torch import load_file
-
-        return dict(load_file(self.artifact(name)))
+        return weights.read(self.artifact(name))
 
     # Recording
 
@@ -191,9 +186,9 @@ class Run:
         """Adds one point per metric; points are written in batches (see ``points``) and by ``flush``."""
         self._points.add(values, step)
 
-    def flush(self, patience: float = PATIENCE) -> None:
-        """Writes all waiting points; raises TrackingUnavailable if the store stays away for ``patience`` s."""
-        self._points.write(patience)
+    def flush(self) -> None:
+        """Writes all waiting points; raises TrackingUnavailable if the store stays away."""
+        self._points.write()
 
     def log_params(self, params: Mapping[str, str]) -> None:
         """Records settings, up to the 6000 characters each that MLflow keeps. They can't be changed later."""
@@ -209,15 +204,20 @@ class Run:
 
     def log_image(self, image: Any, key: str, step: int) -> None:
         """Records a picture: a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4)."""
-        self._send(self._client.log_image, self.id, image, key=key, step=step, synchronous=True)
+        with tempfile.TemporaryDirectory() as folder:
+            pictures.write(image, key, step, Path(folder))
+            self._client.log_artifacts(self.id, folder, pictures.FOLDER)
+        if not self._pictured:
+            self.set_tags(pictures.MARK)
+            self._pictured = True
 
     def log_file(self, path: Path | str, artifact_path: str | None = None) -> None:
         """Copies a file into the run, into the folder ``artifact_path`` if given."""
-        self._send(self._client.log_artifact, self.id, str(path), artifact_path)
+        self._client.log_artifact(self.id, str(path), artifact_path)
 
     def log_text(self, text: str, name: str) -> None:
         """Writes ``text`` as the run's file ``name``."""
-        self._send(self._client.log_text, self.id, text, name)
+        self._client.log_text(self.id, text, name)
 
     def log_dataset(self, name: str, digest: str, sizes: Mapping[str, int]) -> None:
         """Records the data: name, digest (its first 36 characters), samples per split, ``{"train": 55000}``."""
@@ -226,19 +226,15 @@ class Run:
         source = json.dumps({"name": name})
         data = Dataset(name, digest[:_DIGEST_LENGTH], "hourglass", source, profile=json.dumps(dict(sizes)))
         entry = DatasetInput(data, [InputTag("mlflow.data.context", ", ".join(sizes))])
-        self._send(self._client.log_inputs, self.id, [entry])
+        self._client.log_inputs(self.id, [entry])
 
     def log_weights(
-        self, state_dict: "Mapping[str, Tensor]", name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
+        self, state_dict: Mapping[str, Tensor], name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
     ) -> None:
-        """Stores a state dict bit for bit, as safetensors, which holds numbers only and executes nothing."""
-        from safetensors.torch import save
-
-        # Safetensors takes no two names for one memory (tied weights) and no strides: each name gets a copy.
-        whole = {key: value.detach().cpu().clone().contiguous() for key, value in state_dict.items()}
+        """Stores a state dict bit for bit, with words about it (see ``weights``)."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
-            path.write_bytes(save(whole, dict(metadata or {})))
+            weights.write(state_dict, path, metadata)
             self.log_file(path)
 
     # Ending
@@ -246,21 +242,17 @@ class Run:
     def finish(self) -> None:
         """Everything went well: FINISHED."""
         self.flush()
-        self._end("FINISHED")
+        self._client.set_terminated(self.id, "FINISHED")
+        self._ended = True
 
     def fail(self, error: BaseException) -> None:
         """Ends as FAILED, with ``traceback.txt`` and the reason in one line as the tag ``failure``."""
-        self._flush_or_warn(PATIENCE)
-        self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
-        reason = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
-        self.set_tags({"failure": reason[:500]})
-        self._end("FAILED")
+        self._end("FAILED", traceback.format_exception_only(error)[-1].strip().splitlines()[0][:500], error)
 
     def kill(self, reason: str) -> None:
         """Ends as KILLED, with ``reason`` as the tag ``failure``; waits 10 s at most for a store that is away."""
-        self._flush_or_warn(10.0)
-        self.set_tags({"failure": reason})
-        self._end("KILLED")
+        with at_most(_BRIEFLY):
+            self._end("KILLED", reason)
 
     def __enter__(self) -> Self:
         return self
@@ -268,40 +260,38 @@ class Run:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
             if error is not None and not self._ended:
-                self._give_up(error)
+                self.give_up(error)
             elif not self._ended:
                 self.finish()
         except BaseException as late:
-            self._give_up(late)
+            self.give_up(late)
             raise
 
-    def _give_up(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
+        """Ends as KILLED after an interrupt, else as FAILED; raises nothing, because ``error`` is the one to see."""
         try:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Lightning's SIGTERMException is a SystemExit
                 self.kill(f"interrupted by {type(error).__name__}")
-            else:
-                self.fail(error)
-        except Exception as another:  # the first error is the one to see
-            warnings.warn(f"the end of run {self.name} ({self.id}) was not recorded: {another}", stacklevel=3)
+            else:  # a store that is away has been waited for
+                with at_most(_BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
+                    self.fail(error)
+        except Exception as another:
+            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, another)
 
-    def _flush_or_warn(self, patience: float) -> None:
-        try:
-            self.flush(patience)
-        except Exception as error:  # the true status matters more than the last points
-            warnings.warn(f"the last points of run {self.name} were not written: {error}", stacklevel=4)
-
-    def _end(self, status: str) -> None:
-        self._send(self._client.set_terminated, self.id, status)
-        self._ended = True
+    def _end(self, status: str, reason: str, error: BaseException | None = None) -> None:
+        self._ended = True  # also where it can't be recorded: that is not waited for twice
+        steps: dict[str, Callable[[], None]] = {"the last points": self.flush}
+        if error is not None:
+            trace = "".join(traceback.format_exception(error))
+            steps["the traceback"] = lambda: self.log_text(trace, "traceback.txt")
+        steps["the reason"] = lambda: self.set_tags({"failure": reason})
+        for what, record in steps.items():
+            try:
+                record()
+            except Exception as another:  # the true status matters more
+                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, another)
+        self._client.set_terminated(self.id, status)
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:
         for start in range(0, len(entries), _ENTRIES_PER_BATCH):
-            self._send(self._client.log_batch, self.id, **{kind: entries[start : start + _ENTRIES_PER_BATCH]})
-
-    def _send(self, call: Any, *arguments: Any, **keywords: Any) -> None:
-        patiently(lambda: call(*arguments, **keywords), self.uri)
-
-
-@cache  # which also keeps the folder until Python ends and removes it
-def _downloads(run_id: str) -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix=f"hourglass-{run_id[:8]}-")
+            self._client.log_batch(self.id, **{kind: entries[start : start + _ENTRIES_PER_BATCH]})

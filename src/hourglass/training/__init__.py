@@ -3,23 +3,25 @@
 from hourglass.training.adversarial import Adversarial
 from hourglass.training.backprop import Backprop
 from hourglass.training.closed_form import ClosedForm
-from hourglass.training.finetune import Classifier, Finetune
+from hourglass.training.finetune import Finetune
+from hourglass.training.head import Head
 from hourglass.training.importance_weighted import ImportanceWeighted
 from hourglass.training.layerwise import Layerwise
 from hourglass.training.learner import Learner
-from hourglass.training.minibatch import MakeOptimizer, Minibatch
+from hourglass.training.minibatch import MakeOptimizer, Minibatch, Shared
 from hourglass.training.recirculation import Recirculation
 
 __all__ = [
     "Adversarial",
     "Backprop",
-    "Classifier",
     "ClosedForm",
     "Finetune",
+    "Head",
     "ImportanceWeighted",
     "Layerwise",
     "Learner",
     "MakeOptimizer",
     "Minibatch",
     "Recirculation",
+    "Shared",
 ]

@@ -11,19 +11,15 @@ drawn from the prior decodes to a sample.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hourglass.data import Dataset
-from hourglass.losses import Loss
-from hourglass.models import Autoencoder, Output
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
-from hourglass.training.minibatch import MakeOptimizer, Minibatch, total
+from hourglass.models import Output
+from hourglass.training.head import Head
+from hourglass.training.minibatch import Minibatch, Shared, total
 
 PRIORS = ("gaussian", "mixture")
 
@@ -62,12 +58,6 @@ class Adversarial(Minibatch):
     def __init__(
         self,
         *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
-        optimizer: MakeOptimizer,
-        data: Dataset,
         prior: Literal["gaussian", "mixture"],
         components: int,
         radius: float,
@@ -75,35 +65,9 @@ class Adversarial(Minibatch):
         weight: float,
         discriminator_widths: Sequence[int],
         discriminator_lr: float,
-        epochs: int,
-        max_steps: int | None,
-        batch_size: int,
-        schedule: Literal["constant", "cosine"],
-        warmup_steps: int,
-        gradient_clip: float | None,
-        code_threshold: float,
-        log_every_n_steps: int,
-        keep: Literal["best", "last"],
-        patience: int | None,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            optimizer=optimizer,
-            data=data,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            gradient_clip=gradient_clip,
-            code_threshold=code_threshold,
-            log_every_n_steps=log_every_n_steps,
-            keep=keep,
-            patience=patience,
-        )
+        super().__init__(**shared)
         if prior not in PRIORS:
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
         if components < 1:
@@ -115,6 +79,7 @@ class Adversarial(Minibatch):
                 raise ValueError(f"{key} must be at least 0 and finite, got {value}")
         if any(width < 1 for width in discriminator_widths):
             raise ValueError(f"discriminator_widths must be at least 1, got {list(discriminator_widths)}")
+        model = self.model
         low, high = model.bottleneck.code_range
         if (low, high) != (-math.inf, math.inf):
             raise ValueError(
@@ -135,8 +100,10 @@ class Adversarial(Minibatch):
         self.register_buffer("radius", torch.tensor(radius), persistent=False)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
-        self.discriminator = _discriminator([model.code_size, *discriminator_widths, 1])
-        self.discriminator_optimizer = optimizer(params=list(self.discriminator.parameters()), lr=discriminator_lr)
+        self.discriminator = Head(sizes=[model.code_size, *discriminator_widths, 1])
+        self.discriminator_optimizer = self.make_optimizer(
+            params=list(self.discriminator.parameters()), lr=discriminator_lr
+        )
 
     def prior(self, count: int) -> Tensor:
         """Draws (count, code_size) of the prior; zero in inactive units."""
@@ -181,11 +148,3 @@ class Adversarial(Minibatch):
         """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""
         logit: Tensor = self.discriminator(code).squeeze(1)
         return logit.to(torch.promote_types(logit.dtype, torch.float32))
-
-
-def _discriminator(sizes: Sequence[int]) -> nn.Sequential:
-    """Linear layers through `sizes`, with rectifiers between them but not at the end."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])

@@ -8,32 +8,14 @@ the code has lost.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Literal
+from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hourglass.data import Dataset
-from hourglass.losses import Loss
-from hourglass.models import Autoencoder, Output
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
-from hourglass.training.minibatch import MakeOptimizer, Minibatch
-
-
-class Classifier(nn.Sequential):
-    """Linear layers with rectifiers between them: codes (B, code_size) to logits (B, classes).
-
-    Args:
-        sizes: code size, then the units of each hidden layer, then the number of classes.
-    """
-
-    def __init__(self, *, sizes: Sequence[int]) -> None:
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-        super().__init__(*layers[:-1])
+from hourglass.models import Output
+from hourglass.training.head import Head
+from hourglass.training.minibatch import Minibatch, Shared
 
 
 class Finetune(Minibatch):
@@ -57,53 +39,16 @@ class Finetune(Minibatch):
     labelled = True
     fuses = True
 
-    def __init__(
-        self,
-        *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
-        optimizer: MakeOptimizer,
-        data: Dataset,
-        epochs: int,
-        head_widths: Sequence[int],
-        frozen: bool,
-        max_steps: int | None,
-        batch_size: int,
-        schedule: Literal["constant", "cosine"],
-        warmup_steps: int,
-        gradient_clip: float | None,
-        code_threshold: float,
-        log_every_n_steps: int,
-        keep: Literal["best", "last"],
-        patience: int | None,
-    ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            optimizer=optimizer,
-            data=data,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            gradient_clip=gradient_clip,
-            code_threshold=code_threshold,
-            log_every_n_steps=log_every_n_steps,
-            keep=keep,
-            patience=patience,
-        )
+    def __init__(self, *, head_widths: Sequence[int], frozen: bool, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         if any(width < 1 for width in head_widths):
             raise ValueError(f"head_widths must be at least 1, got {list(head_widths)}")
+        model, data = self.model, self.data
         labels = [split.y for split in (data.train, data.validation, data.test)]
         if any(y is None for y in labels):
             raise ValueError(f"a classifier needs labels, and data={data.name} has none")
         classes = 1 + max(int(y.max()) for y in labels if y is not None)
-        self.classifier = Classifier(sizes=[model.code_size, *head_widths, classes])
+        self.classifier = Head(sizes=[model.code_size, *head_widths, classes])
         self.frozen = frozen
         encoder = [*model.encoder.parameters(), *model.bottleneck.parameters()]
         if frozen:

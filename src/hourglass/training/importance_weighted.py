@@ -9,17 +9,13 @@ One draw gives the evidence lower bound of the variational autoencoder; with mor
 """
 
 import math
-from typing import Literal
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from hourglass.data import Dataset
-from hourglass.losses import Loss
-from hourglass.models import Autoencoder, Output
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
-from hourglass.training.minibatch import MakeOptimizer, Minibatch
+from hourglass.models import Output
+from hourglass.training.minibatch import Minibatch, Shared
 
 
 class ImportanceWeighted(Minibatch):
@@ -44,55 +40,19 @@ class ImportanceWeighted(Minibatch):
     fuses = True
     chosen_by = "loss"  # the bound: the reconstruction alone goes on falling where the bound gets worse
 
-    def __init__(
-        self,
-        *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
-        optimizer: MakeOptimizer,
-        data: Dataset,
-        draws: int,
-        epochs: int,
-        max_steps: int | None,
-        batch_size: int,
-        schedule: Literal["constant", "cosine"],
-        warmup_steps: int,
-        gradient_clip: float | None,
-        code_threshold: float,
-        log_every_n_steps: int,
-        keep: Literal["best", "last"],
-        patience: int | None,
-    ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            optimizer=optimizer,
-            data=data,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            gradient_clip=gradient_clip,
-            code_threshold=code_threshold,
-            log_every_n_steps=log_every_n_steps,
-            keep=keep,
-            patience=patience,
-        )
+    def __init__(self, *, draws: int, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         if draws < 1:
             raise ValueError(f"draws must be at least 1, got {draws}")
+        bottleneck, reduction = self.model.bottleneck, self.loss.reduction
         # No rows: to ask costs no random numbers.
-        if model.bottleneck.draws(torch.zeros(0, model.bottleneck.inputs), 1) is None:
+        if bottleneck.draws(torch.zeros(0, bottleneck.inputs), 1) is None:
             raise ValueError("importance weights need a code with a density; set bottleneck=gaussian")
-        if loss.reduction != "sum":
-            raise ValueError(f"the bound is in nats per sample: set loss.reduction=sum, got {loss.reduction}")
+        if reduction != "sum":
+            raise ValueError(f"the bound is in nats per sample: set loss.reduction=sum, got {reduction}")
         # In log w the divergence has weight 1; any other would be passed over in silence.
         for key, neutral in (("beta", 1), ("warmup_steps", 0)):
-            given = float(getattr(model.bottleneck, key, neutral))
+            given = float(getattr(bottleneck, key, neutral))
             if given != neutral:
                 raise ValueError(f"the bound has no weights: set model.bottleneck.{key}={neutral}, got {given:g}")
         self.draws = draws

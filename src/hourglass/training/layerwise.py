@@ -9,18 +9,14 @@ activations; loss_1 is the configured loss, further ones are squared errors. Wha
 the whole model.
 """
 
-from typing import Literal
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from hourglass.data import Dataset
-from hourglass.losses import MSE, Loss
-from hourglass.models import Autoencoder
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
+from hourglass.losses import MSE
 from hourglass.training.keep_best import KeepBest
-from hourglass.training.minibatch import MakeOptimizer, Minibatch
+from hourglass.training.minibatch import Minibatch, Shared
 
 
 class Layerwise(Minibatch):
@@ -46,60 +42,23 @@ class Layerwise(Minibatch):
             activations, or is frozen; and what `Minibatch` refuses.
     """
 
-    def __init__(
-        self,
-        *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
-        optimizer: MakeOptimizer,
-        data: Dataset,
-        epochs: int,
-        pretrain_epochs: int,
-        max_steps: int | None,
-        batch_size: int,
-        schedule: Literal["constant", "cosine"],
-        warmup_steps: int,
-        gradient_clip: float | None,
-        code_threshold: float,
-        log_every_n_steps: int,
-        keep: Literal["best", "last"],
-        patience: int | None,
-    ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            optimizer=optimizer,
-            data=data,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            gradient_clip=gradient_clip,
-            code_threshold=code_threshold,
-            log_every_n_steps=log_every_n_steps,
-            keep=keep,
-            patience=patience,
-        )
+    def __init__(self, *, pretrain_epochs: int, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         if pretrain_epochs < 0:
             raise ValueError(f"pretrain_epochs must be at least 0, got {pretrain_epochs}")
-        self.stages = model.stages()
+        self.stages = self.model.stages()
         pretraining = pretrain_epochs * len(self.stages)
-        if epochs <= pretraining:
+        if shared["epochs"] <= pretraining:
             raise ValueError(
                 f"epochs must exceed pretrain_epochs x stages, {pretrain_epochs} x {len(self.stages)} = {pretraining},"
-                f" got {epochs}"
+                f" got {shared['epochs']}"
             )
-        if noise.frozen:
+        if self.noise.frozen:
             raise ValueError("hidden activations change while they are learned from: set noise.frozen=false")
         self.pretrain_epochs = pretrain_epochs
-        self.keep_best = KeepBest(keep=keep, patience=patience, first=pretraining)
+        self.keep_best = KeepBest(keep=shared["keep"], patience=shared["patience"], first=pretraining)
         self.stage_optimizers = [self.make_optimizer(params=list(stage.parameters)) for stage in self.stages]
-        self.hidden_loss = MSE(reduction=loss.reduction)
+        self.hidden_loss = MSE(reduction=self.loss.reduction)
         self._check_noise()
 
     def _check_noise(self) -> None:

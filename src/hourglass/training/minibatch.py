@@ -7,7 +7,7 @@ count optimizer steps. What a step is, the subclass says.
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import pytorch_lightning as pl
 import torch
@@ -25,6 +25,27 @@ from hourglass.training.learner import EVAL_BATCH, Learner
 
 MakeOptimizer = Callable[..., torch.optim.Optimizer]
 """The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
+
+
+class Shared(TypedDict):
+    """The arguments of `Minibatch`, which a procedure with more of its own takes as `**shared: Unpack[Shared]`."""
+
+    model: Autoencoder
+    noise: Corruption
+    penalties: Penalties
+    loss: Loss
+    optimizer: MakeOptimizer
+    data: Dataset
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    schedule: Literal["constant", "cosine"]
+    warmup_steps: int
+    gradient_clip: float | None
+    code_threshold: float
+    log_every_n_steps: int
+    keep: Literal["best", "last"]
+    patience: int | None
 
 
 class Minibatch(Learner):

@@ -11,17 +11,12 @@ Each weight changes by what the two units that it joins know. Where W is near V^
 gradient of the squared error: h_1 - h_3 is then, to first order, the code's derivative that backpropagation computes.
 """
 
-from typing import Literal
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from hourglass.data import Dataset
-from hourglass.losses import Loss
-from hourglass.models import Autoencoder
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
-from hourglass.training.minibatch import MakeOptimizer, Minibatch
+from hourglass.training.minibatch import Minibatch, Shared
 
 
 class Recirculation(Minibatch):
@@ -41,54 +36,18 @@ class Recirculation(Minibatch):
             a code that is not an activation unit by unit; penalties; and what `Minibatch` refuses.
     """
 
-    def __init__(
-        self,
-        *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
-        optimizer: MakeOptimizer,
-        data: Dataset,
-        epochs: int,
-        regression: float,
-        max_steps: int | None,
-        batch_size: int,
-        schedule: Literal["constant", "cosine"],
-        warmup_steps: int,
-        gradient_clip: float | None,
-        code_threshold: float,
-        log_every_n_steps: int,
-        keep: Literal["best", "last"],
-        patience: int | None,
-    ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            optimizer=optimizer,
-            data=data,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            gradient_clip=gradient_clip,
-            code_threshold=code_threshold,
-            log_every_n_steps=log_every_n_steps,
-            keep=keep,
-            patience=patience,
-        )
+    def __init__(self, *, regression: float, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         if not 0 <= regression < 1:
             raise ValueError(f"regression must be from 0 to below 1, got {regression}")
-        if len(penalties.regularizers):
+        if len(self.penalties.regularizers):
             raise ValueError("recirculation computes no gradients, which penalties need: set regularizer=none")
-        if model.bottleneck.slope(torch.zeros(1, model.bottleneck.inputs)) is None:
+        bottleneck = self.model.bottleneck
+        if bottleneck.slope(torch.zeros(1, bottleneck.inputs)) is None:
             raise ValueError(
                 "recirculation needs a code that is an activation, unit by unit: set bottleneck=deterministic"
             )
-        stages = model.stages()
+        stages = self.model.stages()
         if len(stages) != 1:
             raise ValueError(
                 f"recirculation trains one layer on each side, got {len(stages)}: set model=vanilla, or model.depth=0"

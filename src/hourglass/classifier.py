@@ -1,0 +1,53 @@
+"""A classifier that was trained on the code by `training=finetune`, ready for use.
+
+With the encoder f and the head that stands on its code,
+
+    logits = head(f(x)),    P(class | x) = softmax(logits)
+"""
+
+from torch import Tensor, nn
+
+from hourglass.errors import HourglassError
+from hourglass.models import Autoencoder
+from hourglass.table_model import TableModel
+from hourglass.trained import Trained
+from hourglass.training.head import Head
+
+HEAD = "classifier.safetensors"
+
+
+class Classifier(nn.Module):
+    """Encoder and head: samples to classes.
+
+    Args:
+        autoencoder: whose code is classified; one of a scaled table takes rows in the table's own units.
+        head: codes (B, code_size) to logits (B, classes).
+    """
+
+    def __init__(self, *, autoencoder: Autoencoder | TableModel, head: Head) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.head = head
+
+    @classmethod
+    def of(cls, trained: Trained) -> "Classifier":
+        """The classifier of a run, in evaluation mode.
+
+        Raises:
+            HourglassError: the run trained none.
+        """
+        run, training = trained.run, trained.config.training._target_
+        if training != "hourglass.training.Finetune":
+            raise HourglassError(
+                f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
+            )
+        return cls(autoencoder=trained.in_own_units, head=Head.of(run.load_weights(HEAD))).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) to logits (B, classes)."""
+        logits: Tensor = self.head(self.autoencoder.encode(x))
+        return logits
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """(B, *shape) to the probability of each class, (B, classes), rows of sum 1."""
+        return self.forward(x).softmax(dim=1)

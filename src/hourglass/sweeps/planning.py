@@ -1,0 +1,155 @@
+"""Planning: which jobs train as a stack, and how many train at a time, by what was measured just before.
+
+`sweep.max_stack=auto` tries, in the places where the jobs will train and in all of them at once, one by one against
+stacks; on a CPU also one job at a time with all threads, unless `sweep.workers` says otherwise. With p places at a time
+that make r model-steps per second together, n jobs of equal length take a time in proportion to
+
+    ceil(n / p) p / r
+
+The most numerous jobs that could share a stack speak for all. It takes about ten seconds, so a sweep that would end
+in a minute does without.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hourglass.errors import HourglassError
+from hourglass.sweeps.engine import Engine, Local
+from hourglass.sweeps.jobs import Job, Unit, units
+from hourglass.sweeps.settings import Settings, Slot
+
+if TYPE_CHECKING:
+    from hourglass.fusion.probe import Length
+
+log = logging.getLogger("hourglass")
+
+WORTH_MEASURING = 60.0
+"""Seconds that a sweep takes, one by one, from which on it is measured how it could take less."""
+SECONDS = 0.5
+"""That each way is measured for."""
+LARGEST = 64
+"""The most members of a stack that is tried: more gain nothing on a CPU, and share every failure."""
+SMALL = 8
+"""Members of a stack whose activations stay in a core's cache longer than those of a large one: tried too."""
+
+
+WORTH = 1.1
+"""How many times as fast stacks must be: their members share a process, and with it whatever kills that."""
+
+
+class Way(NamedTuple):
+    """How jobs may train."""
+
+    places: int
+    """Processes at a time."""
+    stack: int
+    """Members of each one's stack; 1: one by one."""
+
+
+class Plan(NamedTuple):
+    """What `sweep` goes by."""
+
+    units: list[Unit]
+    engine: Engine
+
+
+def plan(jobs: Sequence[Job], settings: Settings, engine: Engine) -> Plan:
+    """Jobs in stacks, and where they train.
+
+    Raises:
+        HourglassError: the process that was asked to sort or to measure failed.
+    """
+    default = settings.largest_stack(gpu=engine.gpu)
+    alone = [Unit((job,), None) for job in jobs]
+    if len(jobs) < 2 or settings.max_stack == 1:
+        return Plan(alone, engine)
+    largest = default
+    if settings.max_stack == "auto":
+        (whole,) = _ask(engine, units, [(jobs, None, 1)])
+        common: Unit = max(whole, key=lambda unit: len(unit.jobs))
+        if len(common.jobs) > 1:
+            engine, largest = _measured(common.jobs, len(jobs), settings, engine, default)
+    if largest == 1:
+        return Plan(alone, engine)
+    (found,) = _ask(engine, units, [(jobs, largest, engine.places)])
+    return Plan(found, engine)
+
+
+def choose(rates: Mapping[Way, float], *, jobs: int) -> Way:
+    """The way that takes the least time, but one by one unless a stack is `WORTH` times as fast.
+
+    Args:
+        rates: model-steps per second of all places together; one of the ways at least is one by one.
+        jobs: how many there are, at least 1.
+    """
+    seconds = {way: -(-jobs // way.places) * way.places / rate for way, rate in rates.items()}
+    alone = min((way for way in seconds if way.stack == 1), key=seconds.__getitem__)
+    best = min(seconds, key=seconds.__getitem__)
+    return best if seconds[best] * WORTH <= seconds[alone] else alone
+
+
+def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engine, default: int) -> tuple[Engine, int]:
+    """Where jobs that could share a stack train, and the most of one."""
+    places = engine.places
+    configs = [job.config for job in jobs]
+    (each,) = _ask(engine, _length, [(configs, settings.slots_per_gpu if engine.gpu else places)])
+    if each.seconds * total / places < WORTH_MEASURING:
+        return engine, min(default, each.fits)
+    largest = min(each.fits, LARGEST, -(-len(jobs) // places))
+    sizes = sorted({1, min(SMALL, largest), largest})
+    parts = [configs[len(jobs) * at // places : len(jobs) * (at + 1) // places] or configs for at in range(places)]
+    rates: dict[Way, float] = {}
+    for measured in _ask(engine, _measure, [(part, sizes) for part in parts]):
+        for size, rate in measured.items():
+            rates[Way(places, size)] = rates.get(Way(places, size), 0.0) + rate
+    threaded = Local(slots=[Slot(gpu=None, threads=len(os.sched_getaffinity(0)))])
+    if settings.engine == "local" and not engine.gpu and settings.workers is None and places > 1:
+        (measured,) = _ask(threaded, _measure, [(configs, [1])])
+        rates[Way(1, 1)] = measured[1]
+    way = choose(rates, jobs=len(jobs))
+    log.info("%s", _sentence(way, rates))
+    return (engine if way.places == places else threaded), way.stack
+
+
+def _sentence(way: Way, rates: Mapping[Way, float]) -> str:
+    """`stacks of 12, 2 at a time: measured 1.31 times as fast as single jobs, 2 at a time; ...`."""
+    others = [f"{rates[way] / rate:.2f} times as fast as {_words(each)}" for each, rate in rates.items() if each != way]
+    return f"{_words(way)}: measured {'; '.join(others)}"
+
+
+def _words(way: Way) -> str:
+    return f"{f'stacks of {way.stack}' if way.stack > 1 else 'single jobs'}, {way.places} at a time"
+
+
+def _length(request: tuple[Sequence[Mapping[str, Any]], int]) -> "Length":
+    """`hourglass.fusion.probe.length`, in a process that may import it."""
+    from hourglass import process
+    from hourglass.fusion import probe
+
+    process.before_training()
+    process.quieten()
+    configs, sharing = request
+    return probe.length(configs, sharing=sharing)
+
+
+def _measure(request: tuple[Sequence[Mapping[str, Any]], Sequence[int]]) -> dict[int, float]:
+    """`hourglass.fusion.probe.measure`, likewise."""
+    from hourglass import process
+    from hourglass.fusion import probe
+
+    process.before_training()
+    process.quieten()
+    configs, sizes = request
+    return probe.measure(configs, sizes=sizes, seconds=SECONDS)
+
+
+def _ask(engine: Engine, function: Any, requests: Sequence[Any]) -> list[Any]:
+    """The answers of processes that have imported what knows."""
+    answers = {}
+    for outcome in engine.execute(function, requests):
+        if outcome.failure:
+            raise HourglassError(f"the sweep could not be planned: {outcome.failure}\n{outcome.trace}")
+        answers[outcome.job] = outcome.value
+    return [answers[number] for number in range(len(requests))]

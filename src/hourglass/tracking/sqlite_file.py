@@ -1,0 +1,121 @@
+"""A store in a file: made whole before anything opens it, and kept in write-ahead-log mode.
+
+A new file is built under a temporary name and renamed when whole: processes that meet an empty database each try to
+create its tables, and the file stays broken for good. In write-ahead-log mode readers never block the writer; writers
+queue, and wait instead of failing.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hourglass.tracking.patience import TrackingUnavailable, import_mlflow, one_line, patiently
+
+
+class State(NamedTuple):
+    """What the file says of itself."""
+
+    version: str
+    """Of MLflow's tables."""
+    mode: str
+    """How it keeps its journal."""
+
+
+def make_ready(path: Path) -> None:
+    """Creates the file if missing and migrates one that an older MLflow wrote; one process at a time (file lock).
+
+    Raises:
+        TrackingUnavailable: a file that is no MLflow database, a folder that can't be written.
+    """
+    import_mlflow()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with _locked(path):
+            if not path.exists() or path.stat().st_size == 0:
+                _create(path)
+            _migrate(path)
+    except (OSError, MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} cannot be used: {one_line(error)}") from error
+
+
+def read_state(path: Path) -> State:
+    """Looks into the file, because MLflow itself would retry on a broken one for minutes.
+
+    Raises:
+        TrackingUnavailable: the file is missing, broken or something else.
+    """
+    if not path.is_file():
+        raise TrackingUnavailable(f"tracking.uri=sqlite:///{path}: there is no such database")
+    try:
+        return patiently(partial(_state, path), f"sqlite:///{path}")
+    except sqlite3.Error as error:
+        raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} cannot be read: {one_line(error)}") from error
+
+
+def _state(path: Path) -> State:
+    with closing(sqlite3.connect(path, timeout=20)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if not {"alembic_version", "experiments", "runs", "metrics"} <= tables:
+            raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} is not a whole MLflow database")
+        (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        (mode,) = database.execute("PRAGMA journal_mode").fetchone()
+    return State(str(version), str(mode))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _create(path: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import Engine, event
+
+    def without_syncing(connection: sqlite3.Connection, _record: Any) -> None:
+        # A draft need not survive a power cut, and the disk is the slow part of creating some hundred tables.
+        connection.execute("PRAGMA synchronous = OFF")
+
+    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
+    event.listen(Engine, "connect", without_syncing)
+    try:
+        SqlAlchemyStore(f"sqlite:///{draft}", str(path.parent / "mlartifacts")).engine.dispose()
+        with closing(sqlite3.connect(draft)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        event.remove(Engine, "connect", without_syncing)
+        for leftover in path.parent.glob(f"{draft.name}*"):
+            leftover.unlink()
+
+
+def _migrate(path: Path) -> None:
+    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
+
+    state = read_state(path)
+    if state.version != _latest_version():
+        engine = create_sqlalchemy_engine(f"sqlite:///{path}")
+        _upgrade_db(engine)
+        engine.dispose()
+    if state.mode != "wal":
+        with closing(sqlite3.connect(path, timeout=20)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+
+
+@cache  # it reads every migration that MLflow ever had
+def _latest_version() -> str:
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    return str(_get_latest_schema_revision())

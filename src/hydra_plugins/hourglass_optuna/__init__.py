@@ -1,0 +1,1 @@
+"""The sweeper that searches, where Hydra looks for it."""
