@@ -111,6 +111,7 @@ TYPES = {
     ),
     "beta_tcvae": Facts("784-512 relu-20-512 relu-784 sigmoid", 820_004, "BCE, Adam 0.001, 20 x 256", SPLIT),
     "beta_vae": Facts("784-512 relu-20-512 relu-784 sigmoid", 820_004, "BCE, Adam 0.001, 20 x 256", SPLIT),
+    "code_size_by_depth": Facts(VANILLA, 101_200, "BCE, Adam 0.001, 8 x 256", SPLIT),
     "code_dropout": Facts(VANILLA, 101_200, "BCE, Adam 0.001, 20 x 256", SPLIT),
     "colourisation": Facts("3-32 relu-32 relu-3 sigmoid", 11_011, "MSE, Adam 0.001, 10 x 128", "patches"),
     "denoising_table": Facts(

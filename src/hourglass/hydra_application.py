@@ -22,6 +22,8 @@ log = logging.getLogger("hourglass")
 
 def run(words: list[str]) -> int:
     """Run `hourglass train` with these words; returns the exit code."""
+    if {"-m", "--multirun"} & set(words) and {"-c", "--cfg"} & set(words):
+        raise HourglassError("--cfg shows the configuration of one training: leave out -m")
     register_resolvers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.data import Dataset, cache_dir
+from hourglass.cache import cache_dir
+from hourglass.data import Dataset
 
 log = logging.getLogger("hourglass")
 

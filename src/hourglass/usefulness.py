@@ -28,7 +28,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hourglass.data import Dataset, cache_dir
+from hourglass.cache import cache_dir
+from hourglass.data import Dataset
 from hourglass.pca import LARGEST, pca_for
 
 log = logging.getLogger("hourglass")

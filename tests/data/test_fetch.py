@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.data import DataCorruptError, DataUnavailableError, cache_dir
+from hourglass.cache import cache_dir
+from hourglass.data import DataCorruptError, DataUnavailableError
 from hourglass.data.carriers import (
     FAILURES,
     _from_tar,

@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
-from hourglass.data import DataCorruptError, Dataset, DataUnavailableError, cache_dir
+from hourglass.cache import cache_dir
+from hourglass.data import DataCorruptError, Dataset, DataUnavailableError
 from hourglass.data import idx_format as idx
 from hourglass.data.cifar import CIFAR10
 from hourglass.data.fetch import Collection, load

@@ -18,9 +18,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from hourglass.config import build, compose_config, config_hash
+from hourglass.sweeps import Slot, execute
 from hourglass.sweeps.jobs import End, Job
 from hourglass.sweeps.sweep import sweep
-from hourglass.tracking import search_runs
+from hourglass.tracking import Run, prepare, search_runs
 
 SMALL = (
     *("data=digits", "data.train_size=200", "training.epochs=1", "trainer.accelerator=cpu"),
@@ -186,6 +187,52 @@ def test_a_killed_sweep_leaves_nothing_behind_and_goes_on(place: Place, undistur
     assert errors(place.sweep(6)) == undisturbed
     assert place.statuses() == {"FINISHED": 6, "KILLED": 2}
     assert [run.info.status for run in place.runs("study")] == ["FINISHED"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("at_work", [False, True], ids=["starting", "at work"])
+def test_a_signal_to_the_command_says_so_in_one_line(
+    number: signal.Signals, code: int, at_work: bool, place: Place
+) -> None:
+    place.trap("hang-0")
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "hourglass", "train", "-m", *place.words("seed=0,1,2")]
+    with subprocess.Popen(
+        command,
+        cwd=place.folder,
+        env={**os.environ, "PYTHONPATH": here},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            until(lambda: bool(place.statuses() == {"RUNNING": 2} if at_work else place.runs("study")))
+            below = psutil.Process(process.pid).children(recursive=True)
+            os.killpg(process.pid, number)  # as a terminal does: to the jobs and the fork server as well
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    _, left = psutil.wait_procs(below, timeout=PATIENCE)
+    assert not left
+    assert place.statuses() == ({"KILLED": 2} if at_work else {})
+    assert [run.info.status for run in place.runs("study")] == ["KILLED"]
+
+
+def record(uri: str) -> None:
+    """Twenty data sets, most of them new to the store."""
+    with Run.start(uri=uri, experiment="e", name="n", tags={}, params={}) as run:
+        for number in range(20):
+            run.log_dataset("digits", f"digest-{number}", {"train": 1})
+
+
+def test_jobs_that_record_the_same_data_at_once_all_do(place: Place) -> None:
+    prepare(place.uri)
+    outcomes = list(execute(record, [place.uri] * 4, slots=[Slot(gpu=None, threads=1)] * 4))
+    assert [outcome.failure for outcome in outcomes] == [None] * 4
 
 
 def until(condition: Callable[[], bool]) -> None:

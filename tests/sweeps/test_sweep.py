@@ -102,7 +102,7 @@ def test_jobs_fail_alone_and_the_end_says_why(tmp_path: Path, sweep: Sweep) -> N
         (["study=[a,b]", "seed=0,1"], "study must be text or null, got ['a', 'b']"),
         (["tracking.experiment=''", "seed=0,1"], "tracking.experiment must be a name, got ''"),
     ],
-    ids=" ".join,
+    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_line(words: list[str], expected: str, tmp_path: Path, sweep: Sweep) -> None:
     code, said = sweep(*words)

@@ -9,7 +9,7 @@ from hourglass.data.bundled import breast_cancer, digits, patches, wine
 from hourglass.data.cifar import cifar10
 from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
-from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
+from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.generated import one_hot, purchases, synthetic_manifold
 from hourglass.data.handwriting import fashion_mnist, mnist
 from hourglass.data.image_folder import image_folder
@@ -27,7 +27,6 @@ __all__ = [
     "SplitsAndTest",
     "Splitting",
     "breast_cancer",
-    "cache_dir",
     "cifar10",
     "corrupted",
     "csv",

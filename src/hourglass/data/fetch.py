@@ -25,6 +25,7 @@ from typing import Literal
 
 from filelock import FileLock
 
+from hourglass.cache import cache_dir
 from hourglass.data.carriers import FAILURES, from_folder
 
 log = logging.getLogger("hourglass")
@@ -57,11 +58,6 @@ class Collection:
     subfolder: str = "raw"
     algorithm: Literal["sha256", "md5"] = "sha256"
     instead: str = "data=digits"
-
-
-def cache_dir() -> Path:
-    """The data folder: `$HOURGLASS_CACHE`, by default `~/.cache/hourglass`."""
-    return Path(os.environ.get("HOURGLASS_CACHE") or "~/.cache/hourglass").expanduser()
 
 
 def load(collection: Collection, *, root: str | None) -> dict[str, bytes]:

@@ -35,8 +35,9 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
+from hourglass.cache import cache_dir
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.fetch import DataCorruptError, DataUnavailableError, cache_dir
+from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.splitting import SplitsAndTest, Splitting, check_count
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

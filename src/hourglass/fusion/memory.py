@@ -2,12 +2,12 @@
 
 A member of a stack takes, with w bytes of weights and a bytes that one step keeps for its gradient, at most about
 
-    13 w + 3 a
+    16 w + 5 a
 
 bytes: w for the stack's weights, their gradient, update and two moments, for the member's own, its two moments and
-its best checkpoint, and for what comes and goes in the optimizer; a for what is kept, and twice that for what comes and
-goes on the way back. Every member is padded to the largest, so w and a are the largest member's. The factors are
-measured, on a CPU, with dense models: see tests/fusion/test_memory.py.
+its best checkpoint, and for what comes and goes in the optimizer; a for what is kept, and for what comes and goes on
+the way back. Every member is padded to the largest, so w and a are the largest member's. The factors are measured, on a
+CPU, with dense models, and generous: see tests/fusion/test_memory.py.
 """
 
 import psutil
@@ -46,7 +46,7 @@ def member_bytes(learner: Minibatch, chunk: Chunk) -> int:
     for weight in learner.parameters():
         weight.grad = None
     weights = sum(tensor.nbytes for tensor in tensors(learner).values())
-    return 13 * weights + 3 * sum(kept.values())
+    return 16 * weights + 5 * sum(kept.values())
 
 
 def free_bytes(device: torch.device) -> int:

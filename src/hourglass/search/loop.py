@@ -18,7 +18,7 @@ from hourglass.search.report import say, show, track
 from hourglass.search.settings import Settings
 from hourglass.search.space import Space, parse
 from hourglass.search.trials import Trials
-from hourglass.sweeps.hydra_jobs import compose_job, make_job, study_name, without_hydra
+from hourglass.sweeps.composing import Composer, make_job, study_name
 from hourglass.sweeps.jobs import End, Job
 from hourglass.sweeps.sweep import SweepFailed, studying, train_all
 from hourglass.tracking import flatten
@@ -53,10 +53,11 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     settings.check(space)
     # One job, to know that every key is one, and what all of them have in common.
     some = {key: dimension.some for key, dimension in space.dimensions.items()}
-    whole = compose_job(context, config, space.overrides(some), 0)
+    composer = Composer(context, config)
+    whole = composer.compose(space.overrides(some), 0)
     example = make_job(whole, list(space.dimensions))
     _check_objectives(settings, example.config)
-    common = without_hydra(context.config_loader.load_sweep_config(config, space.fixed))
+    common = composer.common(space.fixed)
     identity = _identity(settings, space, OmegaConf.to_container(common, resolve=False))  # type: ignore[arg-type]
     sweeping = build(whole.sweep)
     folder = Path(settings.folder) / identity
@@ -74,7 +75,7 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
         log.info("%s: %d trials by %s, %d done before", name, trials.total, settings.sampler, len(trials.ended))
         size = settings.batch(places=engine.places, stack=sweeping.largest_stack(gpu=engine.gpu))
         while asked := trials.ask(size):
-            jobs = [_job(context, config, trials, trial) for trial in asked]
+            jobs = [_job(composer, trials, trial) for trial in asked]
             what = f"trials {asked[0].number} to {asked[-1].number}" if len(asked) > 1 else f"trial {asked[0].number}"
             ends = train_all(jobs, sweeping, parent=parent, engine=engine, name=what)
             _check_measured(settings, ends)
@@ -97,8 +98,8 @@ def _identity(settings: Settings, space: Space, common: Mapping[str, Any]) -> st
     return config_hash({**common, "search": same, "space": searched})
 
 
-def _job(context: HydraContext, config: DictConfig, trials: Trials, trial: Trial) -> Job:
-    composed = compose_job(context, config, trials.space.overrides(trial.params), trial.number)
+def _job(composer: Composer, trials: Trials, trial: Trial) -> Job:
+    composed = composer.compose(trials.space.overrides(trial.params), trial.number)
     job = make_job(composed, list(trials.space.dimensions))
     return replace(job, choices={**job.choices, "trial": str(trial.number)}, watch=trials.watch(trial))
 

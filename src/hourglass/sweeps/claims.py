@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hourglass.data import cache_dir
+from hourglass.cache import cache_dir
 
 
 @contextmanager

@@ -100,17 +100,28 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
     largest = min(each.fits, LARGEST, -(-len(jobs) // places))
     sizes = sorted({1, min(SMALL, largest), largest})
     parts = [configs[len(jobs) * at // places : len(jobs) * (at + 1) // places] or configs for at in range(places)]
+    rates = _rates(engine, parts, sizes)
+    way = choose(rates, jobs=len(jobs))
+    threaded = Local(slots=[Slot(gpu=None, threads=len(os.sched_getaffinity(0)))])
+    if settings.engine == "local" and not engine.gpu and settings.workers is None and places > 1:
+        rates |= _rates(threaded, [configs], [1])
+        way = choose(rates, jobs=len(jobs))
+        if way.places == 1:
+            # The machine may have been busy while there were several, and not when there was one: they try again.
+            rates |= {each: max(rate, rates[each]) for each, rate in _rates(engine, parts, sizes).items()}
+            way = choose(rates, jobs=len(jobs))
+    log.info("%s", _sentence(way, rates))
+    return (engine if way.places == places else threaded), way.stack
+
+
+def _rates(engine: Engine, parts: Sequence[Sequence[Mapping[str, Any]]], sizes: Sequence[int]) -> dict[Way, float]:
+    """Model-steps per second of all places together, for stacks of several sizes; each place has its part of the jobs."""
     rates: dict[Way, float] = {}
     for measured in _ask(engine, _measure, [(part, sizes) for part in parts]):
         for size, rate in measured.items():
-            rates[Way(places, size)] = rates.get(Way(places, size), 0.0) + rate
-    threaded = Local(slots=[Slot(gpu=None, threads=len(os.sched_getaffinity(0)))])
-    if settings.engine == "local" and not engine.gpu and settings.workers is None and places > 1:
-        (measured,) = _ask(threaded, _measure, [(configs, [1])])
-        rates[Way(1, 1)] = measured[1]
-    way = choose(rates, jobs=len(jobs))
-    log.info("%s", _sentence(way, rates))
-    return (engine if way.places == places else threaded), way.stack
+            way = Way(len(parts), size)
+            rates[way] = rates.get(way, 0.0) + rate
+    return rates
 
 
 def _sentence(way: Way, rates: Mapping[Way, float]) -> str:

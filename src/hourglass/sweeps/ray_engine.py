@@ -10,7 +10,6 @@ Ray: A distributed framework for emerging AI applications (Moritz et al., OSDI 2
 
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -105,7 +104,7 @@ def _outcome(index: int, future: "Future[Outcome]") -> Outcome:
     except RayTaskError as error:
         return Outcome(index, None, f"its Ray task failed: {error.cause!r}", str(error))
     except RayError as error:
-        return Outcome(index, None, f"its Ray worker ended: {str(error).partition(chr(10))[0]}", str(error))
+        return Outcome(index, None, f"its Ray worker ended: {_first_line(error)}", str(error))
 
 
 @contextmanager
@@ -123,10 +122,6 @@ def open_ray(settings: Settings, *, accelerator: str, jobs: int, uri: str) -> It
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice; a slot fixes its own GPU
-    if settings.address is None and "ray" not in sys.modules:
-        # Ray listens on every interface, and runs what it is told to: only who has this token may tell it. It is read
-        # when Ray is imported; a program that has done so before has chosen.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -157,7 +152,10 @@ def _connect(settings: Settings, accelerator: str) -> None:
             "object_store_memory": _OBJECTS,
             "include_dashboard": False,
         }
-        ray.init("local", **local, **quiet)
+        try:
+            ray.init("local", **local, **quiet)
+        except Exception as error:  # Ray raises no narrower one when a part of it takes more than 30 s to start
+            raise HourglassError(f"sweep.engine=ray: Ray did not start here: {_first_line(error)}") from error
         return
     if settings.address != "auto":
         host, _, port = settings.address.rpartition(":")
@@ -168,8 +166,13 @@ def _connect(settings: Settings, accelerator: str) -> None:
     try:
         ray.init(settings.address, **quiet)
     except (ConnectionError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise HourglassError(f"sweep.address={settings.address}: {reason} (`ray start --head` starts one)") from error
+        where = f"sweep.address={settings.address}"
+        hint = "`ray start --head` starts one; where it asks for a token, set RAY_AUTH_MODE=token"
+        raise HourglassError(f"{where}: {_first_line(error)} ({hint})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _check_reach(uri: str, hosts: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """How a sweep runs, as configured by the group `sweep`."""
 
+import ctypes
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -89,6 +90,10 @@ def visible_gpus() -> list[str]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name.strip() not in ("", "-1")]
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:  # no driver: known without the seconds that torch takes to import
+        return []
     import torch
 
     # NVML, or a forked process: neither starts CUDA here.

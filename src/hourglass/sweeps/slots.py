@@ -95,8 +95,7 @@ def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Se
         raise ValueError("slots must hold at least one place, got none")
     free = list(slots)[::-1]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOAD))
-    _start_server()
+    start_server()
     waiting = list(enumerate(arguments))[::-1]
     running: dict[Connection, tuple[int, BaseProcess, Slot]] = {}
     # A child reads from this pipe until its writing end, which only this process holds, closes.
@@ -124,8 +123,12 @@ def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Se
         held.close()
 
 
-def _start_server() -> None:
-    """Start the fork server, to which Ctrl-C means nothing even while it imports: the parent passes it on."""
+def start_server() -> None:
+    """Start the fork server unless it runs, without waiting for what it imports.
+
+    Ctrl-C means nothing to it, even while it imports: the parent passes it on.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may say what a signal means
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

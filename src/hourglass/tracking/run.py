@@ -13,10 +13,9 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
-from torch import Tensor
 
 from hourglass.errors import HourglassError
 from hourglass.tracking import pictures, weights
@@ -26,6 +25,9 @@ from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.search import create_run, experiment_id, find_run
 from hourglass.tracking.store import open_client, prepare, resolve_uri
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger("hourglass")
 
@@ -176,7 +178,7 @@ class Run:
         """The whole resolved configuration, from the artifact ``config.yaml``."""
         return dict(yaml.safe_load(self.artifact("config.yaml").read_text(encoding="utf-8")))
 
-    def load_weights(self, name: str = _WEIGHTS) -> dict[str, Tensor]:
+    def load_weights(self, name: str = _WEIGHTS) -> "dict[str, Tensor]":
         """The state dict that ``log_weights`` stored, on the CPU."""
         return weights.read(self.artifact(name))
 
@@ -229,7 +231,7 @@ class Run:
         self._client.log_inputs(self.id, [entry])
 
     def log_weights(
-        self, state_dict: Mapping[str, Tensor], name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
+        self, state_dict: "Mapping[str, Tensor]", name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
     ) -> None:
         """Stores a state dict bit for bit, with words about it (see ``weights``)."""
         with tempfile.TemporaryDirectory() as folder:
