@@ -115,7 +115,7 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
 
 
 def _rates(engine: Engine, parts: Sequence[Sequence[Mapping[str, Any]]], sizes: Sequence[int]) -> dict[Way, float]:
-    """Model-steps per second of all places together, for stacks of several sizes; each place has its part of the jobs."""
+    """Model-steps per second of all places together by size of stack; each place has its part of the jobs."""
     rates: dict[Way, float] = {}
     for measured in _ask(engine, _measure, [(part, sizes) for part in parts]):
         for size, rate in measured.items():
