@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.trial import Trial, TrialState
-from tests.search.test_settings import settings
 
 from hourglass.errors import HourglassError
 from hourglass.search.report import table
 from hourglass.search.space import parse
 from hourglass.search.trials import Trials
+
+from .test_settings import settings
 
 SQUARE = ("x=interval(-4,4)", "y=range(0,9)")
 
