@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow dashboard bench figures zoo types exact-vs-fast lint clean
+.PHONY: help run sweep test test-slow dashboard bench bench-sweeps figures zoo types exact-vs-fast lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +35,10 @@ dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 
 bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (half an hour or more)
 	@$(BIN)/python benchmarks/bench.py
+
+bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmarks/SWEEPS.md and MANY_JOBS.md (an hour)
+	@$(BIN)/python benchmarks/sweep.py
+	@$(BIN)/python benchmarks/many_jobs.py
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py

@@ -259,6 +259,7 @@ def test_apply(shell: Shell, trained: Path, words: str) -> None:
 
 
 OTHER = {
+    "train -m seed=0,1 --cfg job": ["--cfg shows the configuration of one training: leave out -m"],
     "trian": ["'trian' is no command", "nearest: train", "hourglass --help"],
     "list modles": ["'modles' is no group", "nearest: model"],
     "ui port=abc": ["port must be from 1 to 65535, got 'abc'"],

@@ -1,6 +1,7 @@
 """Planning: the fastest way by hand, and by measuring real jobs in real processes."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 from omegaconf import OmegaConf
@@ -60,3 +61,12 @@ def test_a_long_sweep_is_measured_and_a_short_one_is_not(caplog: pytest.LogCaptu
     assert measured.engine is engine  # because `workers` is given
     fixed = plan(long, settings(2), engine)
     assert [[job.config["model"]["code_size"] for job in unit.jobs] for unit in fixed.units] == [[8, 16], [4], [3], [2]]
+
+
+def test_what_can_not_be_measured_trains_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Local(slots=[Slot(gpu=None, threads=1)] * 2)
+    broken = [replace(job, config={**job.config, "data": {**job.config["data"], "train_size": -1}}) for job in jobs(1)]
+    planned = plan(broken, settings("auto"), engine)
+    assert [unit.jobs for unit in planned.units] == [(job,) for job in broken]
+    assert "one by one, because it could not be measured what is faster" in caplog.text
+    assert "train_size" in caplog.text

@@ -59,7 +59,7 @@ def plan(jobs: Sequence[Job], settings: Settings, engine: Engine) -> Plan:
     """Jobs in stacks, and where they train.
 
     Raises:
-        HourglassError: the process that was asked to sort or to measure failed.
+        HourglassError: the process that was asked to sort failed.
     """
     default = settings.largest_stack(gpu=engine.gpu)
     alone = [Unit((job,), None) for job in jobs]
@@ -70,7 +70,11 @@ def plan(jobs: Sequence[Job], settings: Settings, engine: Engine) -> Plan:
         (whole,) = _ask(engine, units, [(jobs, None, 1)])
         common: Unit = max(whole, key=lambda unit: len(unit.jobs))
         if len(common.jobs) > 1:
-            engine, largest = _measured(common.jobs, len(jobs), settings, engine, default)
+            try:
+                engine, largest = _measured(common.jobs, len(jobs), settings, engine, default)
+            except HourglassError as error:  # one bad job must not end the others: it fails again, but alone
+                log.warning("one by one, because it could not be measured what is faster: %s", _first_line(error))
+                return Plan(alone, engine)
     if largest == 1:
         return Plan(alone, engine)
     (found,) = _ask(engine, units, [(jobs, largest, engine.places)])
@@ -161,6 +165,10 @@ def _ask(engine: Engine, function: Any, requests: Sequence[Any]) -> list[Any]:
     answers = {}
     for outcome in engine.execute(function, requests):
         if outcome.failure:
-            raise HourglassError(f"the sweep could not be planned: {outcome.failure}\n{outcome.trace}")
+            raise HourglassError(f"the jobs could not be planned: {outcome.failure}\n{outcome.trace}")
         answers[outcome.job] = outcome.value
     return [answers[number] for number in range(len(requests))]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
