@@ -58,6 +58,7 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.slow
 def test_a_stack_too_large_for_the_memory_is_split_and_its_members_become_what_they_would(tmp_path: Path) -> None:
     ended = run(SCRIPT.format(here=HERE, folder=str(tmp_path)))
     assert ended.returncode == 0, ended.stderr

@@ -47,6 +47,7 @@ def settings(max_stack: int | str, workers: int | None = None) -> Settings:
     return Settings(**{**values, "workers": workers})
 
 
+@pytest.mark.slow
 def test_a_long_sweep_is_measured_and_a_short_one_is_not(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "hourglass")
     engine = Local(slots=[Slot(gpu=None, threads=1)] * 2)

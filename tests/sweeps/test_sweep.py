@@ -1,7 +1,6 @@
 """Sweeps through the command line: real Hydra, real processes, real MLflow on real sqlite."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 
 from hourglass.cli import main
 from hourglass.errors import HourglassError
-from hourglass.sweeps import Settings
 from hourglass.sweeps.jobs import axes
 from hourglass.tracking import search_runs
 
@@ -143,7 +141,7 @@ def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, swe
     words = ["model.code_size=2,5", "training=backprop,layerwise", "training.epochs=6"]
     code, said = sweep(*words, "sweep.max_stack=8", "sweep.workers=1")
     assert code == 0, said
-    assert "2 jobs in 1 stacks of 2 to 2" in said
+    assert "2 jobs in 1 stack of 2" in said
     assert "2 alone: Layerwise makes steps of its own" in said
     children = runs(tmp_path, "training")
     assert {run.info.status for run in children} == {"FINISHED"}
@@ -164,37 +162,3 @@ def test_an_axis_has_a_value(word: str) -> None:
 def test_an_axis_makes_other_jobs() -> None:
     with pytest.raises(HourglassError, match=r"tracking\.images must have one value.*got true, false"):
         axes([["tracking.images=true"], ["tracking.images=false"]])
-
-
-def test_cores_are_shared_out() -> None:
-    cores = len(os.sched_getaffinity(0))
-    settings = Settings(
-        engine="local",
-        workers=None,
-        slots_per_gpu=1,
-        address=None,
-        cpus_per_job=None,
-        gpus_per_job=None,
-        max_stack="auto",
-        rerun=False,
-    )
-    assert [slot.threads for slot in settings.slots(accelerator="cpu", jobs=100)] == [1] * cores
-    (alone,) = settings.slots(accelerator="cpu", jobs=1)
-    assert alone.threads == cores
-
-
-def test_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5")
-    settings = Settings(
-        engine="local",
-        workers=None,
-        slots_per_gpu=2,
-        address=None,
-        cpus_per_job=None,
-        gpus_per_job=None,
-        max_stack="auto",
-        rerun=False,
-    )
-    assert [slot.gpu for slot in settings.slots(accelerator="auto", jobs=3)] == ["2", "GPU-5", "2"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert {slot.gpu for slot in settings.slots(accelerator="auto", jobs=3)} == {None}

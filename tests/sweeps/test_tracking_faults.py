@@ -220,12 +220,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_for_twenty_seconds(server: Server) -> None:
     assert server.code == 0  # type: ignore[attr-defined]
     assert_whole(server.uri, jobs=3)
     assert not list(server.folder.glob("mlflow.db*"))
 
 
+@pytest.mark.slow
 def test_a_study_on_a_server_grows_and_its_runs_can_be_used(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What all figures share: colours, mosaics of images, and the way to a file."""
+"""What all figures share: colours, checks, and the way to a file."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
-Array = npt.NDArray[Any]
+from hourglass.figures.picture import Array, Picture, gap
 
 DPI = 100
 # Ten colours that colour-blind readers can tell apart: the "muted" scheme of Paul Tol (2021), and black.
@@ -22,13 +23,15 @@ COLOURS = (
 )
 
 
-def to_png(figure: Figure, path: Path) -> None:
+def to_png(figure: Figure | Picture, path: Path) -> None:
     """Writes the figure at its own size, 100 dots per inch."""
-    FigureCanvasAgg(figure).print_png(path)
+    Image.fromarray(to_array(figure)).save(path)
 
 
-def to_array(figure: Figure) -> npt.NDArray[np.uint8]:
+def to_array(figure: Figure | Picture) -> npt.NDArray[np.uint8]:
     """The figure as pixels (height, width, 3), what a tracker's `log_image` takes."""
+    if isinstance(figure, Picture):
+        return figure.pixels()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -65,11 +68,6 @@ def show_mosaic(
     colour = ((canvas - low) / (high - low)).clip(0, 1)
     colour[..., 3] = np.isfinite(colour[..., :3]).all(-1)  # nothing is drawn where a value is NaN
     return axes.imshow(np.nan_to_num(colour), interpolation="nearest")
-
-
-def gap(width: int) -> int:
-    """Pixels between images of this width."""
-    return max(1, width // 14)
 
 
 def check_channels(name: str, shape: Sequence[int]) -> None:

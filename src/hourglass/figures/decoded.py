@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from hourglass.figures.canvas import check_channels, show_mosaic, to_numpy
-from hourglass.figures.grid import Sheet, labels_of, sample_grid
+from hourglass.figures.canvas import check_channels, to_numpy
+from hourglass.figures.chart import Chart
+from hourglass.figures.grid import labels_of, sample_grid
+from hourglass.figures.picture import Array, Picture
 
 
-def samples(images: Tensor, *, value_range: tuple[float, float], caption: str) -> Figure:
+def samples(images: Tensor, *, value_range: tuple[float, float], caption: str) -> Picture:
     """Decoded draws from the prior of the code, in rows of eight; of a table, one row each.
 
     Args:
@@ -33,7 +34,7 @@ def samples(images: Tensor, *, value_range: tuple[float, float], caption: str) -
 
 def traversal(
     images: Tensor, values: Tensor, *, units: Sequence[int], value_range: tuple[float, float], caption: str
-) -> Figure:
+) -> Picture:
     """One row for each code unit: what is decoded while that unit alone goes from its lowest value to its highest.
 
     Values that all units share stand above the columns, others below each image.
@@ -65,7 +66,7 @@ def traversal(
     )
 
 
-def interpolation(first: Tensor, decoded: Tensor, last: Tensor, *, value_range: tuple[float, float]) -> Figure:
+def interpolation(first: Tensor, decoded: Tensor, last: Tensor, *, value_range: tuple[float, float]) -> Picture:
     """Rows of decoded codes on the line between the codes of two inputs, the inputs themselves at both ends.
 
         (1 - t) f(a) + t f(b),  t = 0 .. 1
@@ -97,7 +98,7 @@ def interpolation(first: Tensor, decoded: Tensor, last: Tensor, *, value_range: 
 
 def manifold(
     images: Tensor, horizontal: Tensor, vertical: Tensor, *, value_range: tuple[float, float], caption: str
-) -> Figure:
+) -> Picture:
     """The plane of a 2-D code, decoded on a grid: unit 1 grows to the right, unit 2 upwards.
 
     Reference: Auto-encoding variational Bayes (Kingma & Welling, 2014), figure 4.
@@ -123,16 +124,17 @@ def manifold(
     rows, columns, _, height, width = images.shape
     zoom = max(1, round(800 / (columns * width)))
     wide, high = columns * width * zoom, rows * height * zoom
-    sheet = Sheet(width=wide + 106, height=high + 56, title=caption)
-    axes = sheet.axes(86, 4, wide, high)
-    show_mosaic(axes, to_numpy(images.flip(0).flatten(0, 1)), columns=columns, value_range=value_range, space=0)
-    axes.set_axis_on()
-    for axis, values, name, side in (
-        (axes.xaxis, to_numpy(horizontal), "unit 1", width),
-        (axes.yaxis, to_numpy(vertical)[::-1], "unit 2", height),
-    ):
-        labels = labels_of(values)
-        places = np.unique(np.linspace(0, len(values) - 1, 7).round().astype(int))
-        axis.set_ticks((places + 0.5) * side - 0.5, [labels[place] for place in places], fontsize=9)
-        axis.set_label_text(name, fontsize=10)
-    return sheet.figure
+    picture = Picture(width=wide + 106, height=high + 56, title=caption)
+    across, upwards = _labelled(to_numpy(horizontal)), _labelled(to_numpy(vertical))
+    frame = (86, 4, wide, high)
+    Chart(picture, frame, x=(0, columns), y=(0, rows), x_ticks=across, y_ticks=upwards, names=("unit 1", "unit 2"))
+    drawn = to_numpy(images.flip(0).flatten(0, 1))
+    picture.mosaic(86, 4, drawn, columns=columns, value_range=value_range, zoom=zoom, space=0)
+    return picture
+
+
+def _labelled(values: Array) -> list[tuple[float, str]]:
+    """The middles of about seven of the images along an axis, the first and the last among them, and their values."""
+    labels = labels_of(values)
+    places = np.unique(np.linspace(0, len(values) - 1, 7).round().astype(int))
+    return [(place + 0.5, labels[place]) for place in places]

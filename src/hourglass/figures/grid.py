@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from hourglass.figures.canvas import DPI, Array, check_channels, gap, show_mosaic
+from hourglass.figures.canvas import DPI, check_channels
+from hourglass.figures.picture import Array, Panel, Picture, gap
 
 _CELL = 56  # pixels across an image: 2 for each of 28
 _TALL, _WIDE = 760, 1300  # a grid that is taller is folded into blocks side by side, as far as they fit
@@ -64,7 +65,7 @@ def sample_grid(
     rows: Sequence[str],
     columns: Sequence[str] = (),
     below: Sequence[Sequence[str]] = (),
-) -> Figure:
+) -> Picture:
     """Samples (n, m, *shape) in n labelled rows of m.
 
     Images stand side by side. Of a table each labelled row is a small heat map: a line for each of its m samples,
@@ -95,7 +96,7 @@ def _images(
     rows: Sequence[str],
     columns: Sequence[str],
     below: Sequence[Sequence[str]],
-) -> Figure:
+) -> Picture:
     check_channels("samples", cells.shape[1:])
     n, m, _, height, width = cells.shape
     zoom = zoom_of(width)
@@ -103,18 +104,18 @@ def _images(
     left, top = _room(rows), _LINE * bool(columns)
     step = high + (_LINE + 3 if below else gap(width) * zoom)
     blocks, per_block = _fold(n, step, left + wide + 10)
-    sheet = Sheet(width=blocks * (left + wide + 10) + 6, height=top + per_block * step + 4, title=title)
+    picture = Picture(width=blocks * (left + wide + 10) + 6, height=top + per_block * step + 4, title=title)
     for row in range(n):
         x, y = left + row // per_block * (left + wide + 10), top + row % per_block * step
-        show_mosaic(sheet.axes(x, y, wide, high), cells[row], columns=m, value_range=value_range)
-        sheet.text(x - 8, y + high / 2, rows[row], ha="right")
+        picture.mosaic(x, y, cells[row], columns=m, value_range=value_range, zoom=zoom)
+        picture.text(x - 8, y + high / 2, rows[row], ha="right")
         centres = x + np.arange(m) * pitch + width * zoom / 2
         if row % per_block == 0:
             for centre, label in zip(centres, columns, strict=bool(columns)):
-                sheet.text(centre, y - _LINE / 2, label, ha="center")
+                picture.text(centre, y - _LINE / 2, label, ha="center")
         for centre, label in zip(centres, below[row] if below else (), strict=bool(below)):
-            sheet.text(centre, y + high + 1, label, ha="center", va="top", size=8)
-    return sheet.figure
+            picture.text(centre, y + high + 1, label, ha="center", va="top", size=8)
+    return picture
 
 
 def _tables(
@@ -125,28 +126,26 @@ def _tables(
     rows: Sequence[str],
     columns: Sequence[str],
     below: Sequence[Sequence[str]],
-) -> Figure:
+) -> Picture:
     n, m, features = cells.shape
     labels = below or [columns or [""] * m] * n
     left = _room([label for line in labels for label in line])
     wide, high = min(420, max(280, 14 * features)), m * _ROW
     step = high + 10 + _LINE * any(rows)
     blocks, per_block = _fold(n, step, left + wide + 12)
-    sheet = Sheet(width=blocks * (left + wide + 12) + 70, height=per_block * step + 26, title=title)
+    picture = Picture(width=blocks * (left + wide + 12) + 70, height=per_block * step + 26, title=title)
     for row in range(n):
         x, y = left + row // per_block * (left + wide + 12), row % per_block * step + _LINE * any(rows)
-        axes = sheet.axes(x, y, wide, high)
-        low, top = value_range
-        shown = axes.imshow(cells[row], vmin=low, vmax=top, cmap="viridis", aspect="auto", interpolation="nearest")
-        axes.set_axis_off()
-        sheet.text(x, y - _LINE / 2, rows[row])
+        panel = Panel(cells[row], value_range, "viridis", picture.top + y)
+        picture.show(panel, x, wide, high)
+        picture.text(x, y - _LINE / 2, rows[row])
         for line, label in enumerate(labels[row]):
-            sheet.text(x - 6, y + (line + 0.5) * _ROW, label, ha="right", size=8)
+            picture.text(x - 6, y + (line + 0.5) * _ROW, label, ha="right", size=8)
         if row % per_block == per_block - 1 or row == n - 1:
-            sheet.text(x, y + high + 2, f"feature 1 to {features}", va="top", size=8)
+            picture.text(x, y + high + 2, f"feature 1 to {features}", va="top", size=8)
         if row == 0:
-            sheet.bar(shown, blocks * (left + wide + 12), y, min(high, 120))
-    return sheet.figure
+            picture.bar(panel, blocks * (left + wide + 12), y, min(high, 120))
+    return picture
 
 
 def labels_of(values: Array) -> list[str]:
@@ -157,9 +156,9 @@ def labels_of(values: Array) -> list[str]:
     return [f"{value:.{decimals}f}" for value in values + 0.0]
 
 
-def zoom_of(width: int) -> float:
-    """Screen pixels per image pixel: a whole number, except for images too wide for one."""
-    return max(1, round(_CELL / width)) if width <= 2 * _CELL else 2 * _CELL / width
+def zoom_of(width: int, *, cell: int = _CELL) -> float:
+    """Screen pixels per image pixel, for about `cell` in all: a whole number, except for images too wide for one."""
+    return max(1, round(cell / width)) if width <= 2 * cell else 2 * cell / width
 
 
 def _room(labels: Sequence[str]) -> float:

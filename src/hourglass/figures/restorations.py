@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from hourglass.figures.canvas import to_numpy
 from hourglass.figures.grid import sample_grid
+from hourglass.figures.picture import Picture
 
 
 def restorations(
     rows: Mapping[str, Tensor], *, psnr: Mapping[str, float], value_range: tuple[float, float], caption: str
-) -> Figure:
+) -> Picture:
     """Rows of the same samples: original, corrupted, and what each method made of them.
 
     Args:

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from hourglass.figures.canvas import check_channels, show_mosaic, to_numpy
-from hourglass.figures.grid import Sheet, labels_of, sample_grid, zoom_of
+from hourglass.figures.canvas import check_channels, to_numpy
+from hourglass.figures.grid import labels_of, sample_grid, zoom_of
+from hourglass.figures.picture import Picture
 
 _CHANNELS = 12
 _UNITS = 16
 
 
-def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> Figure:
+def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> Picture:
     """A few inputs, and what each stage of a convolutional encoder makes of them: one block for each stage, a row
     for each input, a column for each of the first 12 channels, one colour scale for the block.
 
@@ -42,7 +42,7 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
     title = (
         f"Feature maps of {n} test samples, the first {shown_channels} channels at most, after pooling and activation"
     )
-    sheet = Sheet(width=right + 70, height=len(maps) * block + 4, title=title)
+    picture = Picture(width=right + 70, height=len(maps) * block + 4, title=title)
     for index, (name, activations) in enumerate(maps.items()):
         values = to_numpy(activations)
         channels, height, width = values.shape[1:]
@@ -52,23 +52,24 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
         limits = (low, top if top > low else low + 1)
         start = index * block
         of = f"{drawn} of {channels} channels" if drawn < channels else f"{channels} channels"
-        sheet.text(left, start + 11, f"{name}: {of} of {height} x {width}")
-        sheet.text(8, start + 11, "input")
+        picture.text(left, start + 11, f"{name}: {of} of {height} x {width}")
+        picture.text(8, start + 11, "input")
         # Each map is drawn as large as the input, so that places can be compared from stage to stage.
         down, across = np.arange(high) * height // high, np.arange(side) * width // side
         for row in range(n):
             y = start + 22 + row * (high + space)
-            show_mosaic(sheet.axes(8, y, side, high), to_numpy(x[row : row + 1]), columns=1, value_range=value_range)
-            axes = sheet.axes(left, y, drawn * (side + space) - space, high)
+            picture.mosaic(8, y, to_numpy(x[row : row + 1]), columns=1, value_range=value_range, zoom=zoom)
             large = values[row, :drawn, None][..., down[:, None], across]
-            image = show_mosaic(axes, large, columns=drawn, value_range=limits, cmap="viridis", space=space)
-        sheet.bar(image, right + 8, start + 22, n * (high + space) - space)
-    return sheet.figure
+            panel = picture.mosaic(
+                left, y, large, columns=drawn, value_range=limits, zoom=1, cmap="viridis", space=space
+            )
+        picture.bar(panel, right + 8, start + 22, n * (high + space) - space)
+    return picture
 
 
 def most_activating(
     x: Tensor, code: Tensor, *, count: int, threshold: float, value_range: tuple[float, float]
-) -> Figure:
+) -> Picture:
     """For each of the most active code units, the inputs that activate it most, with their activation h.
 
     Units are ordered by their mean |h|; at most 16 are drawn, and none that is dead: never above the threshold.

@@ -1,20 +1,21 @@
 """What the first layer looks at."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from hourglass.figures.canvas import DPI, check_channels, show_mosaic, to_numpy
+from hourglass.figures.canvas import check_channels, to_numpy
+from hourglass.figures.chart import Chart, ticks
+from hourglass.figures.grid import zoom_of
+from hourglass.figures.picture import Panel, Picture, gap
 
 _FILTERS = 100
+_SIDE = 560  # pixels across, about
 
 
-def filters(weights: Tensor, shape: Sequence[int]) -> Figure:
+def filters(weights: Tensor, shape: Sequence[int]) -> Picture:
     """First-layer weights, at most the first 100 units.
 
     Args:
@@ -34,25 +35,36 @@ def filters(weights: Tensor, shape: Sequence[int]) -> Figure:
     limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     of = f"{len(drawn)} of {len(weights)}" if len(drawn) < len(weights) else f"{len(drawn)}"
     title = f"First-layer weights of {of} units" if weights.ndim == 2 else f"First-layer kernels of {of} channels"
-
-    figure = Figure(figsize=(8, 7), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
+    cmap, limits = "RdBu_r", (-limit, limit)
     if drawn.ndim == 2:
-        extent = (0.5, drawn.shape[1] + 0.5, len(drawn) + 0.5, 0.5)
-        image = axes.imshow(
-            drawn, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest", extent=extent
+        wide, high = _SIDE, min(_SIDE, 24 * len(drawn))
+        picture = Picture(width=wide + 150, height=high + 54, title=title)
+        features, units = (0.5, drawn.shape[1] + 0.5), (len(drawn) + 0.5, 0.5)  # the first unit on top
+        Chart(
+            picture,
+            (70, 6, wide, high),
+            x=features,
+            y=units,
+            x_ticks=ticks(*features, whole=True),
+            y_ticks=ticks(*units[::-1], whole=True),
+            names=("feature", "unit"),
         )
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("feature", fontsize=11)
-        axes.set_ylabel("unit", fontsize=11)
-    else:
-        check_channels("weights", drawn.shape)
-        columns = math.ceil(math.sqrt(len(drawn) * drawn.shape[-2] / drawn.shape[-1]))
-        image = show_mosaic(axes, drawn, columns=columns, value_range=(-limit, limit), cmap="RdBu_r", between="#BBBBBB")
-        if drawn.shape[1] == 3:
-            title += f": mid-grey is 0, black {-limit:.2g}, white {limit:+.2g} in each colour"
-    if drawn.ndim == 2 or drawn.shape[1] == 1:
-        figure.colorbar(image, ax=axes, shrink=0.8).set_label("weight", fontsize=11)
-    axes.set_title(textwrap.fill(title, 80), fontsize=11, loc="left")
-    return figure
+        panel = Panel(drawn, limits, cmap, picture.top + 6)
+        picture.show(panel, 70, wide, high)
+        picture.bar(panel, wide + 86, 10, high - 8, label="weight")
+        return picture
+    check_channels("weights", drawn.shape)
+    count, channels, height, width = drawn.shape
+    columns = math.ceil(math.sqrt(count * height / width))
+    if channels == 3:
+        title += f": mid-grey is 0, black {-limit:.2g}, white {limit:+.2g} in each colour"
+    across = columns * (width + gap(width)) - gap(width)
+    zoom = zoom_of(across, cell=_SIDE)
+    wide, high = across * zoom, (math.ceil(count / columns) * (height + gap(width)) - gap(width)) * zoom
+    picture = Picture(width=wide + 90, height=high + 8, title=title)
+    panel = picture.mosaic(
+        8, 0, drawn, columns=columns, value_range=limits, zoom=zoom, cmap=cmap, between="#BBBBBB"
+    )
+    if channels == 1:
+        picture.bar(panel, wide + 24, 8, high - 16, label="weight")
+    return picture
