@@ -52,7 +52,7 @@ seed 0:
 The net is the source's, layer by layer; the source has 70,000 training digits (16,410 steps), here the test set is
 left out (14,070 steps). Tried without gain, once each: no dense layer of 16 units (`model.dense_widths=[]`: 150.2);
 32 bits instead of bfloat16 for 400 steps from the end (150.72 against 150.77 over the last 200). The code map shows
-that no digit of the test set has a first unit above 1, where the prior has a sixth of its mass.
+that no code of 2,000 test digits has a first unit above 1, where the prior has a sixth of its mass.
 
 ## k-sparse codes under logistic regression
 

@@ -132,7 +132,7 @@ def test_members_of_a_killed_stack_are_tried_again_alone(place: Place, caplog: p
     words = ("sweep.max_stack=4", "sweep.workers=1")
     place.trap("kill_once-0")
     again = errors(place.sweep(4, *words, axis="seed"))
-    assert "4 jobs in 1 stacks of 4 to 4" in caplog.text
+    assert "4 jobs in 1 stack of 4" in caplog.text
     assert place.statuses() == {"KILLED": 4, "FINISHED": 4}
     assert {run.data.tags.get("fused") for run in place.runs() if run.info.status == "FINISHED"} == {None}
     for run in place.runs("study"):
