@@ -16,7 +16,7 @@ def test_the_inputs_that_activate_most_stand_first():
     x = torch.linspace(0, 1, 4)[:, None, None, None].expand(4, 1, 2, 2)  # sample i is i/3 everywhere
     code = torch.tensor([[1.0, 0, -3], [0, 0, 1], [0.5, 0, 2], [math.nan, 0, 2]])
     figure = most_activating(x, code, count=2, threshold=0.1, value_range=(0, 1))
-    third, first = (np.ma.getdata(image.get_array())[0] for image in drawn(figure))
+    third, first = (image.values[0] for image in drawn(figure))
     np.testing.assert_allclose(third[[0, 3]], [2 / 3, 1])  # equal activations keep the samples' order
     np.testing.assert_allclose(first[[0, 3]], [0, 2 / 3])
     words = texts(figure)
@@ -46,7 +46,7 @@ def test_a_dead_code_is_still_drawn(shape, value):
 def test_the_most_activating_rows_of_a_table():
     x, code = torch.rand(9, 13), torch.arange(9.0)[:, None]
     figure = most_activating(x, code, count=3, threshold=0.1, value_range=(0, 1))
-    np.testing.assert_allclose(drawn(figure)[0].get_array(), x[[8, 7, 6]], rtol=1e-6)
+    np.testing.assert_allclose(drawn(figure)[0].values, x[[8, 7, 6]], rtol=1e-6)
     assert {"unit 1", "8.00", "7.00", "6.00"} <= set(texts(figure))
 
 
@@ -56,14 +56,14 @@ def test_a_stage_has_one_scale_and_its_size():
     maps["stage 1"][1, 5] = 7.0
     maps["stage 2"][0, 0, 0, 0] = math.nan
     figure = feature_maps(x, maps, value_range=(0, 1))
-    scales = [image.get_clim() for image in drawn(figure)]
+    scales = [image.limits for image in drawn(figure)]
     low, high = float(maps["stage 2"].nan_to_num().min()), float(maps["stage 2"].nan_to_num().max())
     assert scales.count((0, 1)) == 4  # the two inputs, in each block
     assert scales.count((0, 7)) >= 2
     assert sum(scale == pytest.approx((low, high)) for scale in scales) >= 2
     words = texts(figure)
     assert {"stage 1: 12 of 20 channels of 4 x 4", "stage 2: 3 channels of 2 x 2", "7", f"{low:.2g}"} <= set(words)
-    row = next(image for image in drawn(figure) if image.get_clim() == (0, 7)).get_array()
+    row = next(image for image in drawn(figure) if image.limits == (0, 7)).values
     # Drawn as large as the input's 56 pixels: 14 for each of the map's, and 4 between maps.
     np.testing.assert_allclose(np.ma.getdata(row)[7::14, 67:116:14], maps["stage 1"][0, 1], rtol=1e-6)
 

@@ -7,11 +7,11 @@ the prior where training brings the code to one, else of the test codes, so that
 from typing import Literal, NamedTuple
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from hourglass import figures
 from hourglass.callbacks.encoding import encode
+from hourglass.figures.picture import Picture
 from hourglass.training import Learner
 
 _SAMPLES = 2000
@@ -29,7 +29,7 @@ class _Codes(NamedTuple):
 
 
 @torch.no_grad()
-def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, Figure]:
+def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, Picture]:
     """The pictures of a model by their key, in full precision, the same ones every time; the random numbers of the
     caller stay undisturbed.
 
@@ -44,7 +44,7 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, F
     limits = data.range
     x = data.scaled(data.test.x[:_SAMPLES])
     y = None if data.test.y is None else data.test.y[:_SAMPLES]
-    pictures: dict[str, Figure] = {}
+    pictures: dict[str, Picture] = {}
     with torch.random.fork_rng(), torch.autocast(learner.device.type, enabled=False):
         torch.manual_seed(0)
         draws = learner.prior(_PRIOR_DRAWS if model.code_size <= _LARGEST_CODE else _DRAWN)
@@ -111,7 +111,7 @@ def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
     return {f"stage {number}": maps.float().cpu() for number, maps in enumerate(stages, start=1)}
 
 
-def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Figure:
+def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Picture:
     pairs = min(6 if learner.data.is_image else 4, len(x) // 2)
     first, last = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
     t = torch.linspace(0, 1, _STEPS)[:, None]
@@ -125,7 +125,7 @@ def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
     return torch.nanquantile(reference[:, units], torch.linspace(0.05, 0.95, steps), dim=0).T, name
 
 
-def _traversal(learner: Learner, codes: _Codes) -> Figure:
+def _traversal(learner: Learner, codes: _Codes) -> Picture:
     """The units that vary most over the test codes, each between two percentiles, the others as for a test sample."""
     variance = codes.test.var(dim=0, correction=0).nan_to_num()
     units = variance.argsort(descending=True, stable=True)[:_UNITS]
@@ -145,7 +145,7 @@ def _traversal(learner: Learner, codes: _Codes) -> Figure:
     )
 
 
-def _manifold(learner: Learner, codes: _Codes) -> Figure:
+def _manifold(learner: Learner, codes: _Codes) -> Picture:
     """The plane at evenly spaced quantiles, as in Kingma & Welling (2014)."""
     (horizontal, vertical), name = _quantiles(codes, torch.arange(2), _PLANE)
     grid = torch.stack(torch.meshgrid(horizontal, vertical, indexing="xy"), dim=-1)  # (vertical, horizontal, 2)

@@ -1,7 +1,7 @@
 """What a model makes of samples, and what is inside it, in pictures."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -9,6 +9,7 @@ import torch
 from hourglass import figures
 from hourglass.callbacks.inside import inside
 from hourglass.data import Dataset
+from hourglass.figures.picture import Picture
 from hourglass.tracking import Run
 from hourglass.training import Learner
 
@@ -52,13 +53,13 @@ class Pictures(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
         """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""
-        figure = self._reconstructions(pl_module)
-        figures.to_png(figure, self.folder / "reconstructions.png")
-        self._log(figure, "final/reconstructions", 0)
-        for key, picture in inside(pl_module, code_map=self.code_map).items():
-            self._log(picture, key, pl_module.steps_done)
+        picture = self._reconstructions(pl_module)
+        figures.to_png(picture, self.folder / "reconstructions.png")
+        self._log(picture, "final/reconstructions", 0)
+        for key, found in inside(pl_module, code_map=self.code_map).items():
+            self._log(found, key, pl_module.steps_done)
 
-    def _reconstructions(self, learner: Learner) -> Any:
+    def _reconstructions(self, learner: Learner) -> Picture:
         x = learner.data.scaled(self.data.test.x[: self.count].to(learner.device))
         with torch.no_grad(), learner.noise.fixed():
             corrupted = learner.noise(x)
@@ -71,5 +72,5 @@ class Pictures(pl.Callback):
             caption="",
         )
 
-    def _log(self, figure: Any, key: str, step: int) -> None:
-        self.run.log_image(figures.to_array(figure), key, step)
+    def _log(self, picture: Picture, key: str, step: int) -> None:
+        self.run.log_image(picture.to_image(), key, step)

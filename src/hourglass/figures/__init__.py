@@ -1,4 +1,4 @@
-"""Figures: what goes in, what comes out and what stands between, as matplotlib Figures without pyplot.
+"""Figures: what goes in, what comes out and what stands between, as pictures to look at.
 
     reconstructions   test samples: original, corrupted, output, absolute error, and each one's MSE
     strip             originals over outputs, the classic figure of ten digits
@@ -15,7 +15,7 @@
     interpolation     what is decoded on the line between two codes
 
 A picture states its own scale: panels of one figure share it, and every colour scale has its bar or its numbers.
-Images are drawn as one mosaic per row at a whole number of screen pixels per image pixel.
+Images are drawn as one mosaic per row at a whole number of screen pixels per image pixel, by Pillow (`Picture`).
 """
 
 from hourglass.figures.canvas import to_array, to_png

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from hourglass.figures.picture import Array, Picture, gap
 
+__all__ = ["COLOURS", "DPI", "Array", "check_channels", "gap", "show_mosaic", "to_array", "to_numpy", "to_png"]
+
 DPI = 100
 # Ten colours that colour-blind readers can tell apart: the "muted" scheme of Paul Tol (2021), and black.
 COLOURS = (
@@ -31,7 +33,7 @@ def to_png(figure: Figure | Picture, path: Path) -> None:
 def to_array(figure: Figure | Picture) -> npt.NDArray[np.uint8]:
     """The figure as pixels (height, width, 3), what a tracker's `log_image` takes."""
     if isinstance(figure, Picture):
-        return figure.pixels()
+        return np.array(figure.image)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
@@ -43,18 +44,18 @@ class Chart:
         draw.rectangle((left - 1, above + top - 1, right, above + foot), outline="black")
         widest = 0.0
         for place, label in x_ticks if x_ticks is not None else ticks(*x):
-            across, _ = self.at(place, y[0])
+            across = float(self.at(place, y[0])[0])
             draw.line((across, above + foot, across, above + foot + 4), fill="black")
             picture.text(across, foot + 6, label, ha="center", va="top")
         for place, label in y_ticks if y_ticks is not None else ticks(*y):
-            _, down = self.at(x[0], place)
+            down = float(self.at(x[0], place)[1])
             draw.line((left - 5, above + down, left - 1, above + down), fill="black")
             picture.text(left - 8, down, label, ha="right")
             widest = max(widest, 7.5 * len(label))
         if names[0]:
             picture.text(left + width / 2, foot + 23, names[0], ha="center", va="top", size=10)
         if names[1]:
-            picture.upright(left - 20 - widest, top + height / 2, names[1], size=10)
+            picture.upright(max(12, left - 20 - widest), top + height / 2, names[1], size=10)
 
     def at(self, x: float | Array, y: float | Array) -> tuple[Array, Array]:
         """The pixels, right of and below the picture's corner, where these values stand."""
@@ -72,9 +73,8 @@ class Chart:
         """Bars from the foot to heights (n,), between edges (n + 1,)."""
         across, _ = self.at(edges, self.y[0])
         _, down = self.at(self.x[0], heights.clip(self.y[0], self.y[1]))
-        left, top, width, height = self.box
-        above, foot = self.picture.top, top + height
-        for start, end, y in zip(across.round(), across[1:].round(), down, strict=False):
+        above, foot = self.picture.top, self.box[1] + self.box[3]
+        for (start, end), y in zip(pairwise(across.round()), down, strict=True):
             if y < foot - 1:
                 self.picture.draw.rectangle((start, above + round(y), max(start, end - 1), above + foot - 1), colour)
 
@@ -85,7 +85,7 @@ class Chart:
         draw = ImageDraw.Draw(mask)
         across, down = self.at(x, y)
         places = np.stack([across - left, down - top], axis=1) * _SHARP
-        for start, end in zip(places[:-1], places[1:], strict=True):
+        for start, end in pairwise(places):
             if np.isfinite([start, end]).all():
                 draw.line((*start, *end), 255, round(width * _SHARP))
         for place in places[np.isfinite(places).all(1)] if marked else ():
@@ -93,11 +93,9 @@ class Chart:
         self.picture.image.paste(ImageColor.getrgb(colour), (left, self.picture.top + top), mask.reduce(_SHARP))
 
 
-def discs(
-    picture: Picture, across: Array, down: Array, colours: Array, *, diameter: float, opacity: float
-) -> None:
+def discs(picture: Picture, across: Array, down: Array, colours: Array, *, diameter: float, opacity: float) -> None:
     """Discs in colours (N, 3), 0 to 255, on a picture; those beyond its edge are left out."""
-    pixels = np.array(picture.image, dtype=np.float32)
+    pixels = np.array(picture.image)
     reach = math.ceil(diameter / 2)
     # Each disc is centred on a pixel, of which those on its rim are covered in part.
     x, y = np.rint(across).astype(int), np.rint(down + picture.top).astype(int)
@@ -108,9 +106,9 @@ def discs(
         for below in range(-reach, reach + 1):
             cover = opacity * min(1.0, max(0.0, diameter / 2 + 0.5 - math.hypot(right, below)))
             if cover:
-                under = pixels[y + below, x + right]
+                under = pixels[y + below, x + right].astype(float)
                 pixels[y + below, x + right] = under + cover * (colours - under)
-    picture.image.paste(Image.fromarray(np.rint(pixels).astype(np.uint8)))
+    picture.image.paste(Image.fromarray(pixels))
 
 
 def ticks(low: float, high: float, *, most: int = 8, whole: bool = False) -> list[tuple[float, str]]:
@@ -120,7 +118,7 @@ def ticks(low: float, high: float, *, most: int = 8, whole: bool = False) -> lis
     step = next((power * factor for factor in (1, 2, 5) if power * factor >= raw), power * 10)
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [(place * step, f"{place * step:.4g}") for place in range(first, last + 1)]
+    return [(place * step, f"{place * step:.6g}") for place in range(first, last + 1)]
 
 
 def limits(values: Array, *, margin: float = 0.05) -> tuple[float, float]:

@@ -1,26 +1,29 @@
 """What the code looks like: where the samples lie, and how the units are used."""
 
-import textwrap
-from typing import Any, Literal
+import math
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from PIL import ImageColor
 from torch import Tensor
 
-from hourglass.figures.canvas import COLOURS, DPI, Array, to_numpy
+from hourglass.figures.canvas import COLOURS, to_numpy
+from hourglass.figures.chart import Chart, discs, limits, ticks
+from hourglass.figures.picture import Array, Panel, Picture, colours, levels
 
 _TSNE_POINTS = 2000
-_TRUSTED_POINTS = 1000
+_TRUSTED_POINTS = 500
 _NEIGHBOURS = 5
+_WIDE, _HIGH = 590, 490  # pixels inside the frame of a map
 
 
-def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) -> Figure:
+def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) -> Picture:
     """Codes (N, code_size) as points, coloured by class y (N,).
 
     One unit: its activation against the sample's position. Two: the code itself. More: a projection, by `method`,
     with its trustworthiness: 1 when nobody is a neighbour in the picture who is none in the code, about 0.5 by chance
-    (5 neighbours, at most 1,000 codes). Up to ten classes have a legend and their name at their median; more, a colour
+    (5 neighbours, at most 500 codes). Up to ten classes have a legend and their name at their median; more, a colour
     bar. Codes that are NaN or infinite are left out, and counted in the title.
 
     References: t-SNE (van der Maaten & Hinton, 2008); trustworthiness (Venna & Kaski, 2001).
@@ -58,63 +61,89 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
     if not finite.all():
         where += f"; {int((~finite).sum()):,} NaN or infinite, not drawn"
 
-    figure = Figure(figsize=(7.4, 6), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(textwrap.fill(where, 70), fontsize=11, loc="left")
-    axes.set_xlabel(names[0], fontsize=11)
-    axes.set_ylabel(names[1], fontsize=11)
-    if units > 1:
-        axes.set_aspect("equal", adjustable="datalim")  # distances in the plane mean something
+    picture = Picture(width=740, height=545, title=where)
+    x, y_limits = limits(points[:, 0]), limits(points[:, 1])
+    if units > 1:  # distances in the plane mean something: a value has as many pixels to the right as upwards
+        value = max((x[1] - x[0]) / _WIDE, (y_limits[1] - y_limits[0]) / _HIGH)
+        x, y_limits = _around(x, value * _WIDE), _around(y_limits, value * _HIGH)
+    chart = Chart(picture, (76, 4, _WIDE, _HIGH), x=x, y=y_limits, names=(names[0], names[1]))
     if y is None:
-        axes.scatter(points[:, 0], points[:, 1], s=5, color=COLOURS[1], alpha=0.5, linewidths=0)
-        return figure
-    _scatter_classes(figure, axes, points, to_numpy(y)[shown].astype(int))
-    return figure
+        chart.points(points, np.tile(_rgb(COLOURS[1:2]), (len(points), 1)), diameter=3, opacity=0.5)
+    else:
+        _scatter_classes(chart, points, to_numpy(y)[shown].astype(int))
+    return picture
 
 
-def code_histogram(code: Tensor, *, threshold: float) -> Figure:
+def code_histogram(code: Tensor, *, threshold: float) -> Picture:
     """Activations of codes (N, code_size): their histogram (counts on a logarithmic axis), and for each unit, most
     active first, the share of samples with |h| > threshold. NaN and infinite activations are left out and counted."""
     values = to_numpy(code)
     finite = np.isfinite(values)
     share = np.sort((np.abs(values) > threshold).mean(0))[::-1]
-    figure = Figure(figsize=(10, 4), dpi=DPI, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.hist(values[finite], bins=80, color=COLOURS[1])
-    left.set_yscale("log" if finite.any() else "linear")
     lost = f"; {int((~finite).sum()):,} NaN or infinite" if not finite.all() else ""
-    left.set_title(f"{values.size:,} activations of {len(values):,} samples{lost}", fontsize=11, loc="left")
-    left.set_xlabel("activation h", fontsize=11)
-    left.set_ylabel("count", fontsize=11)
-    right.bar(np.arange(1, len(share) + 1), share, width=1.0, color=COLOURS[6])
+    picture = Picture(width=1000, height=388, title="")
+    counts, edges = np.histogram(values[finite], bins=80)
+    powers = range(max(1, math.ceil(math.log10(max(1, counts.max())))) + 1)
+    left = Chart(
+        picture,
+        (84, 20, 410, 310),
+        x=limits(edges),
+        y=(-0.3, powers[-1] + 0.1),
+        y_ticks=[(power, f"{10**power:,}") for power in powers],
+        names=("activation h", "count"),
+    )
+    with np.errstate(divide="ignore"):
+        left.bars(edges, np.log10(counts), COLOURS[1])
+    picture.text(84, 6, f"{values.size:,} activations of {len(values):,} samples{lost}", size=10)
+    unit = (0.5, len(share) + 0.5)
+    right = Chart(
+        picture,
+        (570, 20, 420, 310),
+        x=unit,
+        y=(0, 1),
+        x_ticks=ticks(*unit, whole=True),
+        names=("unit, most active first", f"share of samples with |h| > {threshold:g}"),
+    )
+    right.bars(np.arange(len(share) + 1) + 0.5, share, COLOURS[6])
     dead = int((share == 0).sum())
-    right.set_title(f"{len(share)} units, {dead} dead, {share.sum():.1f} on per sample", fontsize=11, loc="left")
-    right.set_xlabel("unit, most active first", fontsize=11)
-    right.set_ylabel(f"share of samples with |h| > {threshold:g}", fontsize=11)
-    right.set_ylim(0, 1)
-    right.set_xlim(0.5, len(share) + 0.5)
-    return figure
+    picture.text(570, 6, f"{len(share)} units, {dead} dead, {share.sum():.1f} on per sample", size=10)
+    return picture
 
 
-def _scatter_classes(figure: Any, axes: Any, points: Array, y: Array) -> None:
-    classes = np.unique(y)
+def _around(ends: tuple[float, float], span: float) -> tuple[float, float]:
+    """Ends with the same middle and this distance."""
+    middle = (ends[0] + ends[1]) / 2
+    return middle - span / 2, middle + span / 2
+
+
+def _rgb(colours: Sequence[str]) -> Array:
+    return np.array([ImageColor.getrgb(colour) for colour in colours])
+
+
+def _scatter_classes(chart: Chart, points: Array, y: Array) -> None:
+    picture, classes = chart.picture, np.unique(y)
     # In random order, else the last class would lie on top of all others.
     order = np.random.default_rng(0).permutation(len(points))
     points, y = points[order], y[order]
     if len(classes) > len(COLOURS):
-        shown = axes.scatter(points[:, 0], points[:, 1], s=5, c=y, cmap="viridis", alpha=0.6, linewidths=0)
-        figure.colorbar(shown, ax=axes).set_label("class", fontsize=11)
+        span = (float(classes[0]), float(classes[-1]))
+        panel = Panel(y[None].astype(float), span, "viridis", 0)
+        chart.points(points, colours("viridis")[levels(y, span)], diameter=3, opacity=0.6)
+        picture.bar(panel, 76 + _WIDE + 12, 4, _HIGH, label="class")
         return
-    colours = np.array(COLOURS)[np.searchsorted(classes, y)]
-    axes.scatter(points[:, 0], points[:, 1], s=5, c=colours, alpha=0.6, linewidths=0)
-    handles = [Line2D([], [], linestyle="", marker="o", color=colour) for colour in COLOURS[: len(classes)]]
-    axes.legend(
-        handles, [str(c) for c in classes], title="class", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False
-    )
-    for colour, which in zip(COLOURS, classes, strict=False):
-        middle = np.median(points[y == which], axis=0)
-        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.8}
-        axes.text(*middle, str(which), ha="center", va="center", fontsize=11, bbox=box)
+    inks = _rgb(COLOURS)
+    chart.points(points, inks[np.searchsorted(classes, y)], diameter=3, opacity=0.6)
+    right, top = 76 + _WIDE + 20, 4 + _HIGH / 2 - 11 * len(classes)
+    picture.text(right - 4, top - 18, "class", size=10)
+    down = top + 22 * np.arange(len(classes))
+    across = np.full(len(classes), right)
+    discs(picture, across, down, inks[: len(classes)], diameter=8, opacity=1)
+    for colour, which, y_legend in zip(COLOURS, classes, down, strict=False):
+        picture.text(right + 14, y_legend, str(which), size=10)
+        x, middle = map(float, chart.at(*np.median(points[y == which], axis=0)))
+        half, above = 5 + 4 * len(str(which)), picture.top + middle
+        picture.draw.rounded_rectangle((x - half, above - 10, x + half, above + 9), 3, "white", colour)
+        picture.text(x, middle, str(which), ha="center", size=11)
 
 
 def _principal_plane(points: Array) -> tuple[Array, Array]:
@@ -138,10 +167,27 @@ def _tsne(codes: Array) -> Array:
 
 
 def _trustworthiness(codes: Array, points: Array) -> str:
-    """For the title: `; trustworthiness 0.93`, nothing where there are too few codes to have neighbours."""
-    from sklearn.manifold import trustworthiness
+    """For the title: `; trustworthiness 0.93`, nothing where there are too few codes to have neighbours.
 
+    1 - 2 / (n k (2 n - 3 k - 1)) sum over points i and their k neighbours j in the plane of max(0, rank(i, j) - k),
+    where rank(i, j) counts the codes at most as far from i as j.
+    """
     if len(codes) <= 2 * _NEIGHBOURS:
         return ""
-    value = trustworthiness(codes[:_TRUSTED_POINTS], points[:_TRUSTED_POINTS], n_neighbors=_NEIGHBOURS)
+    codes, points = codes[:_TRUSTED_POINTS], points[:_TRUSTED_POINTS]
+    n, k = len(codes), _NEIGHBOURS
+    apart, seen = _distances(codes), _distances(points)
+    neighbours = np.argpartition(seen, k, axis=1)[:, :k]
+    reach = np.take_along_axis(apart, neighbours, axis=1)  # (n, k)
+    ranks = 1 + np.stack([(apart < reach[:, [j]]).sum(1) for j in range(k)])
+    value = 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * np.maximum(0, ranks - k).sum()
     return f"; trustworthiness {value:.2f}"
+
+
+def _distances(points: Array) -> Array:
+    """Squared distances (n, n) of points (n, d), infinite to themselves."""
+    points = points - points.mean(0)
+    squares = (points**2).sum(1)
+    distances: Array = squares[:, None] + squares - 2 * points @ points.T
+    np.fill_diagonal(distances, np.inf)
+    return distances

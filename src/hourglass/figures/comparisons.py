@@ -1,16 +1,15 @@
 """Samples beside their reconstructions."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from hourglass.figures.canvas import DPI, Array, check_channels, gap, show_mosaic, to_numpy
-from hourglass.figures.grid import labels_of, sample_grid
+from hourglass.figures.canvas import check_channels, to_numpy
+from hourglass.figures.chart import Chart, limits, ticks
+from hourglass.figures.grid import labels_of, sample_grid, zoom_of
+from hourglass.figures.picture import Array, Picture, gap
 
 _CELL = 84  # pixels across an image: 3 for each of 28
 _PANELS = 12
@@ -26,7 +25,7 @@ def reconstructions(
     labels: Sequence[str] | None = None,
     value_range: tuple[float, float],
     caption: str,
-) -> Figure:
+) -> Picture:
     """Samples, what the encoder saw of them and what the decoder made of it.
 
     Images become columns of rows "original", "corrupted", "output", "absolute error" (mean over colour channels;
@@ -55,16 +54,20 @@ def reconstructions(
     return _image_rows(original, seen, output, labels=labels, mse=mse, value_range=value_range, caption=caption)
 
 
-def strip(x: Tensor, reconstruction: Tensor, *, value_range: tuple[float, float]) -> Figure:
+def strip(x: Tensor, reconstruction: Tensor, *, value_range: tuple[float, float]) -> Picture:
     """The first ten images (1000 x 200 pixels): originals above, outputs below, nothing else."""
     _check_samples(x, None, reconstruction)
     if x.ndim != 4:
         raise ValueError(f"x must be images (n, C, H, W), got shape {tuple(x.shape)}")
-    figure = Figure(figsize=(10, 2), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
     both = np.concatenate([to_numpy(x[:10]), to_numpy(reconstruction[:10])])
-    show_mosaic(axes, both, columns=min(10, len(x)), value_range=value_range)
-    return figure
+    columns, (height, width) = min(10, len(x)), x.shape[2:]
+    wide, high = columns * (width + gap(width)) - gap(width), 2 * height + gap(width)
+    scale = min(1000 / wide, 200 / high)
+    zoom = math.floor(scale) or scale
+    picture = Picture(width=1000, height=188, title="")
+    left, top = (1000 - wide * zoom) / 2, (200 - high * zoom) / 2 - picture.top
+    picture.mosaic(left, top, both, columns=columns, value_range=value_range, zoom=zoom)
+    return picture
 
 
 def worst(
@@ -75,7 +78,7 @@ def worst(
     count: int,
     value_range: tuple[float, float],
     caption: str,
-) -> Figure:
+) -> Picture:
     """The worst reconstructions of each class, worst first: the original over the output, the MSE below.
 
     Args:
@@ -94,8 +97,7 @@ def worst(
         raise ValueError(f"count must be at least 1, got {count}")
     if y is not None and len(y) != len(x):
         raise ValueError(f"y must hold one class per sample, {len(x)}, got {len(y)}")
-    original, output = to_numpy(x), to_numpy(reconstruction)
-    mse = ((original - output) ** 2).reshape(len(x), -1).mean(1)
+    mse = to_numpy((x - reconstruction).square().flatten(1).mean(1))
     order = np.argsort(-np.nan_to_num(mse, nan=np.inf), kind="stable")
     if y is None:
         groups = [("", order[start : start + count]) for start in range(0, min(_LINES * count, len(x)), count)]
@@ -114,9 +116,9 @@ def worst(
         for place, sample in enumerate(chosen):
             pair = cells[row, place]
             if images:
-                pair[:, : x.shape[2]], pair[:, -x.shape[2] :] = original[sample], output[sample]
+                pair[:, : x.shape[2]], pair[:, -x.shape[2] :] = to_numpy(x[sample]), to_numpy(reconstruction[sample])
             else:
-                pair[0], pair[1] = original[sample], output[sample]
+                pair[0], pair[1] = to_numpy(x[sample]), to_numpy(reconstruction[sample])
     if not images:
         cells = cells.reshape(len(groups), 2 * count, -1)
         below = [[text for mse_text in line for text in ("original", f"MSE {mse_text}")] for line in below]
@@ -132,7 +134,7 @@ def _image_rows(
     mse: Array,
     value_range: tuple[float, float],
     caption: str,
-) -> Figure:
+) -> Picture:
     """Everything is placed in pixels, so that image pixels keep whole sizes."""
     error = np.abs(x - output).mean(1, keepdims=True)
     finite = error[np.isfinite(error)]
@@ -141,39 +143,34 @@ def _image_rows(
     drawn = [(name, images) for name, images in rows if images is not None]
 
     count, _, height, width = x.shape
-    zoom = max(1, round(_CELL / width)) if width <= 2 * _CELL else 2 * _CELL / width
+    zoom = zoom_of(width, cell=_CELL)
     pitch = (width + gap(width)) * zoom
     wide, high = (count * pitch - gap(width) * zoom), height * zoom
     left, right, bottom, space = 88, 84, 30, 8
-    title = textwrap.wrap(caption, max(30, int((left + wide + right) / 8.5)))
-    top = 14 + 19 * len(title) + 22 * (labels is not None)
-    total_w, total_h = left + wide + right, top + len(drawn) * (high + space) + bottom
-
-    figure = Figure(figsize=(total_w / DPI, total_h / DPI), dpi=DPI)
-    figure.text(10 / total_w, 1 - 8 / total_h, "\n".join(title), fontsize=10, va="top", linespacing=1.3)
+    top = 2 + 22 * (labels is not None)
+    foot = top + len(drawn) * (high + space) + 2
+    picture = Picture(width=left + wide + right, height=foot + bottom - 2, title=caption)
     for row, (name, images) in enumerate(drawn):
-        base = total_h - top - row * (high + space) - high
-        axes = figure.add_axes((left / total_w, base / total_h, wide / total_w, high / total_h))
-        is_error = images is error
-        shown = show_mosaic(
-            axes,
+        y, is_error = top + row * (high + space), images is error
+        panel = picture.mosaic(
+            left,
+            y,
             images,
             columns=count,
             value_range=(0, limit) if is_error else value_range,
+            zoom=zoom,
             cmap="magma" if is_error else "gray",
         )
-        figure.text((left - 8) / total_w, (base + high / 2) / total_h, name, fontsize=10, ha="right", va="center")
+        picture.text(left - 8, y + high / 2, name, ha="right", size=10)
         if is_error:
-            bar = figure.add_axes(((left + wide + 10) / total_w, base / total_h, 10 / total_w, high / total_h))
-            figure.colorbar(shown, cax=bar, ticks=[0, limit]).ax.tick_params(labelsize=9)
-            bar.set_yticklabels(["0", f"{limit:.2g}"])
+            picture.bar(panel, left + wide + 10, y, high)
+    picture.text(left - 8, foot, "MSE", ha="right", va="top")
     for column in range(count):
-        centre = (left + column * pitch + width * zoom / 2) / total_w
-        figure.text(centre, (bottom - 2) / total_h, f"{mse[column]:.3g}", fontsize=9, ha="center", va="top")
+        centre = left + column * pitch + width * zoom / 2
+        picture.text(centre, foot, f"{mse[column]:.3g}", ha="center", va="top")
         if labels is not None:
-            figure.text(centre, 1 - (top - 4) / total_h, labels[column], fontsize=10, ha="center", va="bottom")
-    figure.text((left - 8) / total_w, (bottom - 2) / total_h, "MSE", fontsize=9, ha="right", va="top")
-    return figure
+            picture.text(centre, top - 12, labels[column], ha="center", size=10)
+    return picture
 
 
 def _profiles(
@@ -184,35 +181,39 @@ def _profiles(
     labels: Sequence[str] | None,
     mse: Array,
     caption: str,
-) -> Figure:
+) -> Picture:
     count = min(len(x), _PANELS)
     if count < len(x):
         caption += f" (the first {count} of {len(x)})"
     columns = 2 if count in (2, 4) else min(3, count)
     rows = math.ceil(count / columns)
     features = np.arange(1, x.shape[1] + 1)
-    marker = {"marker": "o", "markersize": 3} if len(features) <= 40 else {}
-    figure = Figure(figsize=(max(6, 4 * columns), 1.1 + 2 * rows), dpi=DPI, layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-    for index, axes in enumerate(panels):
-        if index >= count:
-            axes.set_axis_off()
-            continue
-        axes.plot(features, x[index], color=_ORIGINAL, linewidth=1.5, label="original", **marker)
-        if corrupted is not None:
-            axes.plot(features, corrupted[index], color=_CORRUPTED, linewidth=1, label="corrupted", **marker)
-        axes.plot(features, output[index], color=_OUTPUT, linewidth=1, label="output", **marker)
+    lines = [
+        ("original", x, _ORIGINAL, 1.5),
+        ("corrupted", corrupted, _CORRUPTED, 1.0),
+        ("output", output, _OUTPUT, 1.0),
+    ]
+    shown = [(name, values[:count], colour, 1.4 * width) for name, values, colour, width in lines if values is not None]
+    across, down = (0.5, len(features) + 0.5), limits(np.concatenate([values for _, values, _, _ in shown]))
+    wide, high, left, step = 340, 140, 88, 176
+    picture = Picture(width=left + columns * (wide + 24), height=rows * step + 62, title=caption)
+    for index in range(count):
+        row, column = divmod(index, columns)
+        box = (left + column * (wide + 24), 24 + row * step, wide, high)
+        named = ticks(*across, whole=True) if index + columns >= count else ()  # at the foot, and at the left
+        chart = Chart(picture, box, x=across, y=down, x_ticks=named, y_ticks=None if column == 0 else ())
+        for _, values, colour, width in shown:
+            chart.line(features, values[index], colour, width=width, marked=len(features) <= 40)
         label = f"{labels[index]}, " if labels is not None else ""
-        axes.set_title(f"{label}MSE {mse[index]:.3g}", fontsize=10)
-        axes.set_xlim(0.5, len(features) + 0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.supxlabel("feature", fontsize=10)
-    figure.supylabel("value", fontsize=10)
-    title = textwrap.fill(caption, int(12 * figure.get_figwidth()))
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower right", ncols=3, fontsize=10, frameon=False)
-    return figure
+        picture.text(box[0] + wide / 2, box[1] - 10, f"{label}MSE {mse[index]:.3g}", ha="center", size=10)
+    foot = rows * step + 42
+    picture.text(left + (columns * (wide + 24) - 24) / 2, foot - 12, "feature", ha="center", size=10)
+    picture.upright(16, 24 + (rows * step - 36) / 2, "value", size=10)
+    for place, (name, _, colour, _) in enumerate(shown):
+        start = left + place * 120
+        picture.draw.line((start, picture.top + foot, start + 24, picture.top + foot), colour, 3)
+        picture.text(start + 32, foot, name, size=10)
+    return picture
 
 
 def _check_samples(x: Tensor, corrupted: Tensor | None, reconstruction: Tensor) -> None:

@@ -19,8 +19,9 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 Array = npt.NDArray[Any]
 
 _POINT = 100 / 72  # pixels, at 100 dots per inch
-_HORIZONTAL = {"left": "l", "center": "m", "right": "r"}
-_VERTICAL = {"top": "a", "center": "m", "bottom": "d"}
+_BACK = {"left": 0.0, "center": 0.5, "right": 1.0}  # of a text's width, from its anchor
+_UP = {"top": 0.0, "center": 0.5, "bottom": 1.0}  # of its height
+_LEVELS = 255  # colours of a scale; one index is left for what is not drawn
 
 
 class Panel(NamedTuple):
@@ -61,20 +62,18 @@ class Picture:
         self, left: float, top: float, text: str, *, ha: str = "left", va: str = "center", size: float = 9
     ) -> None:
         """Text of so many points, anchored at this place."""
+        lines = [_written(line, size) for line in text.split("\n")]
+        pitch = lines[0].height + 1
+        y = self.top + top - _UP[va] * (pitch * len(lines) - 1)
+        for number, line in enumerate(lines):
+            self.image.paste("black", (round(left - _BACK[ha] * line.width), round(y + number * pitch)), line)
         if text:
-            anchor = _HORIZONTAL[ha] + _VERTICAL[va]
-            font = _font(size)
-            self.draw.text((left, self.top + top), text, "black", font, anchor, 2 + size / 5, ha)
             self.texts.append(text)
 
     def upright(self, left: float, top: float, text: str, *, size: float = 9) -> None:
         """Text that reads upwards, its centre at this place."""
-        font = _font(size)
-        _, _, width, height = font.getbbox(text)
-        label = Image.new("L", (math.ceil(width) + 2, math.ceil(height) + 2), 255)
-        ImageDraw.Draw(label).text((0, 0), text, 0, font)
-        label = label.transpose(Image.Transpose.ROTATE_90)
-        self.image.paste(label, (round(left - label.width / 2), round(self.top + top - label.height / 2)))
+        line = _written(text, size).transpose(Image.Transpose.ROTATE_90)
+        self.image.paste("black", (round(left - line.width / 2), round(self.top + top - line.height / 2)), line)
         self.texts.append(text)
 
     def mosaic(
@@ -99,10 +98,10 @@ class Picture:
         count, channels, height, width = images.shape
         space = gap(width) if space is None else space
         rows = math.ceil(count / columns)
-        canvas = np.full((rows * (height + space), columns * (width + space), channels), np.nan)
-        for index, image in enumerate(images):
-            down, across = index // columns * (height + space), index % columns * (width + space)
-            canvas[down : down + height, across : across + width] = np.moveaxis(image, 0, -1)
+        cells = np.full((rows * columns, channels, height + space, width + space), np.nan)
+        cells[:count, :, :height, :width] = images
+        canvas = cells.reshape(rows, columns, *cells.shape[1:]).transpose(0, 3, 1, 4, 2)
+        canvas = canvas.reshape(rows * (height + space), columns * (width + space), channels)
         canvas = canvas[: rows * (height + space) - space, : columns * (width + space) - space]
         values = canvas[..., 0] if channels == 1 else ((canvas - low) / (high - low)).clip(0, 1)
         panel = Panel(values, value_range, cmap, self.top + top)
@@ -112,26 +111,25 @@ class Picture:
     def show(self, panel: Panel, left: float, width: float, height: float, *, blank: str = "#FFFFFF") -> None:
         """Draw a panel so large, NaN in the colour `blank`."""
         size = (max(1, round(width)), max(1, round(height)))
-        shown = Image.fromarray(_colours(panel, blank)).resize(size, Image.Resampling.NEAREST)
+        shown = _drawn(panel, blank).resize(size, Image.Resampling.NEAREST)
         self.image.paste(shown, (round(left), round(panel.top)))
         self.panels.append(panel)
 
     def bar(self, panel: Panel, left: float, top: float, height: float, *, label: str = "") -> None:
         """The colour scale of a panel, with its two ends as numbers."""
         low, high = panel.limits
-        scale = _table(panel.cmap)[::-1, None]
-        self.image.paste(
-            Image.fromarray(scale).resize((10, round(height)), Image.Resampling.NEAREST),
-            (round(left), round(self.top + top)),
-        )
+        scale = Image.fromarray(colours(panel.cmap)[::-1, None])
+        scale = scale.resize((10, round(height)), Image.Resampling.NEAREST)
+        self.image.paste(scale, (round(left), round(self.top + top)))
         self.text(left + 15, top + 1, f"{high:.2g}")
         self.text(left + 15, top + height - 1, f"{low:.2g}")
         if label:
             self.upright(left + 22, top + height / 2, label)
 
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """(height, width, 3)."""
-        return np.array(self.image)
+    def to_image(self) -> Image.Image:
+        """Grey if there is no colour in it, which halves the time of writing it."""
+        red, green, blue = self.image.split()
+        return red if red.tobytes() == green.tobytes() == blue.tobytes() else self.image
 
 
 def gap(width: int) -> int:
@@ -139,26 +137,52 @@ def gap(width: int) -> int:
     return max(1, width // 14)
 
 
-def _colours(panel: Panel, blank: str) -> npt.NDArray[np.uint8]:
-    """The pixels (h, w, 3) of a panel."""
-    values, (low, high) = panel.values, panel.limits
-    if values.ndim == 2:
-        with np.errstate(invalid="ignore", over="ignore"):
-            scaled = ((values - low) / ((high - low) or 1.0) * 256).clip(0, 255)
-        lost = np.isnan(scaled)
-        pixels = _table(panel.cmap)[np.where(lost, 0, scaled).astype(np.uint8)]
-    else:
-        lost = np.isnan(values).any(-1)
-        pixels = (np.nan_to_num(values) * 255 + 0.5).astype(np.uint8)
-    pixels[lost] = ImageColor.getrgb(blank)
-    return pixels
+def levels(values: Array, limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Places on a scale of 255 colours; 255 where a value is NaN."""
+    low, high = limits
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = ((values - low) / ((high - low) or 1.0) * _LEVELS).clip(0, _LEVELS - 1)
+    places: npt.NDArray[np.uint8] = np.nan_to_num(scaled, copy=False, nan=_LEVELS).astype(np.uint8)
+    return places
 
 
 @cache
-def _table(cmap: str) -> npt.NDArray[np.uint8]:
-    """A colour map as (256, 3)."""
-    table: npt.NDArray[np.uint8] = matplotlib.colormaps[cmap](np.arange(256), bytes=True)[:, :3]
+def colours(cmap: str) -> npt.NDArray[np.uint8]:
+    """The 255 colours of a matplotlib scale, (255, 3)."""
+    table: npt.NDArray[np.uint8] = matplotlib.colormaps[cmap](np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
     return table
+
+
+def _drawn(panel: Panel, blank: str) -> Image.Image:
+    """A panel with a pixel for each of its values."""
+    if panel.values.ndim == 2:
+        image = Image.fromarray(levels(panel.values, panel.limits))
+        image.putpalette(colours(panel.cmap).tobytes() + bytes(ImageColor.getrgb(blank)))
+        return image
+    pixels = (np.nan_to_num(panel.values) * 255 + 0.5).astype(np.uint8)
+    pixels[np.isnan(panel.values).any(-1)] = ImageColor.getrgb(blank)
+    return Image.fromarray(pixels)
+
+
+def _written(line: str, size: float) -> Image.Image:
+    """A line of text as a mask; of glyphs that are kept, since FreeType takes most of a picture's time to make them."""
+    glyphs = [_glyph(character, size) for character in line or " "]
+    mask = Image.new("L", (sum(advance for _, advance in glyphs) + 2, glyphs[0][0].height))
+    left = 0
+    for glyph, advance in glyphs:
+        mask.paste(255, (left, 0), glyph)
+        left += advance
+    return mask
+
+
+@cache
+def _glyph(character: str, size: float) -> tuple[Image.Image, int]:
+    """A character as a mask, with a pixel of room on both sides, and the way to the next."""
+    font = _font(size)
+    advance = round(font.getlength(character))
+    mask = Image.new("L", (advance + 2, sum(font.getmetrics())))
+    ImageDraw.Draw(mask).text((1, 0), character, 255, font)
+    return mask, advance
 
 
 @cache

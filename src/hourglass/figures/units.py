@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from hourglass.figures.canvas import check_channels, to_numpy
@@ -96,7 +97,7 @@ def most_activating(
     best = np.argsort(np.where(finite, -h, np.inf)[:, units], axis=0, kind="stable")[:count].T  # (units, count)
     drawn = f"the {len(units)} most active" if len(units) < len(alive) else f"{len(units)}"
     return sample_grid(
-        to_numpy(x)[best],
+        to_numpy(x[torch.from_numpy(best)]),
         title=(
             f"The {count} of {len(x):,} test samples that activate each unit most, and the activation h: {drawn} of"
             f" {h.shape[1]} units, {h.shape[1] - len(alive)} dead"

@@ -62,9 +62,7 @@ def filters(weights: Tensor, shape: Sequence[int]) -> Picture:
     zoom = zoom_of(across, cell=_SIDE)
     wide, high = across * zoom, (math.ceil(count / columns) * (height + gap(width)) - gap(width)) * zoom
     picture = Picture(width=wide + 90, height=high + 8, title=title)
-    panel = picture.mosaic(
-        8, 0, drawn, columns=columns, value_range=limits, zoom=zoom, cmap=cmap, between="#BBBBBB"
-    )
+    panel = picture.mosaic(8, 0, drawn, columns=columns, value_range=limits, zoom=zoom, cmap=cmap, between="#BBBBBB")
     if channels == 1:
         picture.bar(panel, wide + 24, 8, high - 16, label="weight")
     return picture

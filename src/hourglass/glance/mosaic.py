@@ -128,7 +128,7 @@ def draw(
     space = gap(width) * zoom
     wide, high = (count * (width + gap(width)) - gap(width)) * zoom, height * zoom
     left = 24 + 7.4 * max(map(len, [*downward.values(), *above]))
-    head, number = 22 * any(blocks.values()), 62  # room for the labels above, and for an error
+    head, number = 22 * any(blocks.values()), 74  # room for the labels above, and for an error
     block, step = wide + number, high + space
     total = len(above) + len(downward)
     sheet = Sheet(width=left + len(blocks) * block, height=head + total * step + 16, title=title)

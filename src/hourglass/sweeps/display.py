@@ -54,9 +54,9 @@ class Display:
         """The jobs are sorted into stacks: how many, and why others train alone."""
         sizes = [len(unit.jobs) for unit in units if len(unit.jobs) > 1]
         if sizes:
-            count = "1 stack" if len(sizes) == 1 else f"{len(sizes)} stacks"
+            stacks = "1 stack" if len(sizes) == 1 else f"{len(sizes)} stacks"
             extent = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
-            self._say(f"{sum(sizes)} jobs in {count} of {extent}")
+            self._say(f"{sum(sizes)} jobs in {stacks} of {extent}")
         reasons = Counter(unit.reason for unit in units if unit.reason)
         for reason, count in reasons.items():
             self._say(f"{count} alone: {reason}")
