@@ -21,7 +21,7 @@ $(READY): constraints.txt pyproject.toml
 run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 	@$(BIN)/hourglass train experiment=quickstart
 
-sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (10 minutes); writes experiments/code_size_by_depth/
+sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes on 2 cores); writes experiments/code_size_by_depth/
 	@$(BIN)/python experiments/code_size_by_depth/measure.py
 
 test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)

@@ -23,3 +23,8 @@ def reason(error: BaseException) -> str:
     """What happened, in one line: an error's message, with its class where it isn't one of ours."""
     said = str(error) if isinstance(error, HourglassError) else traceback.format_exception_only(error)[-1]
     return (said.strip().splitlines() or [type(error).__name__])[0]
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says first, without the class's name."""
+    return str(error).strip().partition("\n")[0]

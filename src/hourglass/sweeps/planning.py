@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hourglass.errors import HourglassError
+from hourglass.errors import HourglassError, first_line
 from hourglass.sweeps.engine import Engine, Local
 from hourglass.sweeps.jobs import Job, Unit, units
 from hourglass.sweeps.settings import Settings, Slot
@@ -73,7 +73,7 @@ def plan(jobs: Sequence[Job], settings: Settings, engine: Engine) -> Plan:
             try:
                 engine, largest = _measured(common.jobs, len(jobs), settings, engine, default)
             except HourglassError as error:  # one bad job must not end the others: it fails again, but alone
-                log.warning("one by one, because it could not be measured what is faster: %s", _first_line(error))
+                log.warning("one by one, because it could not be measured what is faster: %s", first_line(error))
                 return Plan(alone, engine)
     if largest == 1:
         return Plan(alone, engine)
@@ -168,7 +168,3 @@ def _ask(engine: Engine, function: Any, requests: Sequence[Any]) -> list[Any]:
             raise HourglassError(f"the jobs could not be planned: {outcome.failure}\n{outcome.trace}")
         answers[outcome.job] = outcome.value
     return [answers[number] for number in range(len(requests))]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hourglass.errors import HourglassError
+from hourglass.errors import HourglassError, first_line
 from hourglass.sweeps.settings import Settings, Slot, visible_gpus
 from hourglass.sweeps.slots import Outcome, check_gpus, execute
 
@@ -104,7 +104,7 @@ def _outcome(index: int, future: "Future[Outcome]") -> Outcome:
     except RayTaskError as error:
         return Outcome(index, None, f"its Ray task failed: {error.cause!r}", str(error))
     except RayError as error:
-        return Outcome(index, None, f"its Ray worker ended: {_first_line(error)}", str(error))
+        return Outcome(index, None, f"its Ray worker ended: {first_line(error)}", str(error))
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def _connect(settings: Settings, accelerator: str) -> None:
         try:
             ray.init("local", **local, **quiet)
         except Exception as error:  # Ray raises no narrower one when a part of it takes more than 30 s to start
-            raise HourglassError(f"sweep.engine=ray: Ray did not start here: {_first_line(error)}") from error
+            raise HourglassError(f"sweep.engine=ray: Ray did not start here: {first_line(error)}") from error
         return
     if settings.address != "auto":
         host, _, port = settings.address.rpartition(":")
@@ -168,11 +168,7 @@ def _connect(settings: Settings, accelerator: str) -> None:
     except (ConnectionError, RuntimeError) as error:
         where = f"sweep.address={settings.address}"
         hint = "`ray start --head` starts one; where it asks for a token, set RAY_AUTH_MODE=token"
-        raise HourglassError(f"{where}: {_first_line(error)} ({hint})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise HourglassError(f"{where}: {first_line(error)} ({hint})") from error
 
 
 def _check_reach(uri: str, hosts: Sequence[str]) -> None:
