@@ -114,9 +114,9 @@ def test_a_mosaic_leaves_a_gap_where_there_is_no_model() -> None:
         value_range=(0, 1),
         title="Made up",
     )
-    said = [text.get_text() for text in figure.texts]
+    said = figure.texts
     assert said.count("no finished job") == 2
     assert {"original", "code 2", "depth 1", "0.500", "0.250", "MSE"} <= set(said)
-    assert len(figure.axes) == 4  # two originals, two reconstructions
+    assert len(figure.panels) == 4  # two originals, two reconstructions
     # 3 images of 28 pixels at double size with 2 between them, twice, and room for labels
     assert to_array(figure).shape[1] > 2 * (3 * 56 + 2 * 4)

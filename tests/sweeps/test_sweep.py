@@ -72,6 +72,17 @@ def test_a_study_does_what_is_missing_and_grows(tmp_path: Path, sweep: Sweep) ->
     assert sorted(run.data.params["model.code_size"] for run in fresh) == ["8", "8"]
 
 
+def test_what_is_said_beside_a_recipe_counts_instead_of_its_axis(tmp_path: Path, sweep: Sweep) -> None:
+    code, said = sweep("experiment=code_size_by_depth", "seed=1", "model.code_size=2", "model.depth=0,1")
+    assert code == 0, said
+    assert "2 of 2 jobs done" in said
+    (study,) = runs(tmp_path, "study")
+    assert [(key, value) for key, value in study.data.tags.items() if key.startswith("axis.")] == [
+        ("axis.model.depth", "0, 1")
+    ]
+    assert {run.data.params["seed"] for run in runs(tmp_path, "training")} == {"1"}
+
+
 def test_jobs_fail_alone_and_the_end_says_why(tmp_path: Path, sweep: Sweep) -> None:
     linear = ["loss=mse", "bottleneck=linear", "model.output_activation=linear", "optimizer=sgd"]
     code, said = sweep(*linear, "model.code_size=2,0", "optimizer.lr=0.1,1e30")

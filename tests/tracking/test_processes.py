@@ -134,3 +134,21 @@ def test_a_database_that_someone_else_locks_loses_nothing(run: Run, uri: str) ->
     other.close()
     assert run.history("loss") == [(1, 0.25)]
     assert run.status == "FINISHED"
+
+
+def _read(uri: str, number: str, pipe: Connection) -> None:
+    pipe.send(Run.find(number, uri).artifact("name.txt"))
+    pipe.recv()
+
+
+def test_what_a_process_has_fetched_goes_with_it(context: Any, uri: str) -> None:
+    with Run.start(uri=uri, experiment="hourglass", name="fetched", tags={}, params={}) as run:
+        run.log_text("here", "name.txt")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_read, args=(uri, run.id, theirs))
+    process.start()
+    path = mine.recv()
+    assert path.read_text() == "here"
+    mine.send(None)
+    process.join()
+    assert not path.parent.exists()

@@ -4,57 +4,17 @@ Everything is placed in screen pixels, so that image pixels keep whole sizes and
 """
 
 import math
-import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from hourglass.figures.canvas import DPI, check_channels
+from hourglass.figures.canvas import check_channels
 from hourglass.figures.picture import Array, Panel, Picture, gap
 
 _CELL = 56  # pixels across an image: 2 for each of 28
 _TALL, _WIDE = 760, 1300  # a grid that is taller is folded into blocks side by side, as far as they fit
 _LINE, _ROW = 15, 13  # pixels of a line of text, and of a row of a table
 _CHARACTER = 7.2  # pixels of a character of size 9, generously
-
-
-class Sheet:
-    """A figure laid out in pixels from the top left corner below its title.
-
-    Args:
-        width: of the whole figure.
-        height: of what stands below the title.
-        title: broken into lines where it doesn't fit.
-    """
-
-    def __init__(self, *, width: float, height: float, title: str) -> None:
-        width = max(width, 440.0)  # else a title would have more lines than words
-        lines = textwrap.wrap(title, max(30, int(width / 8.3)))
-        self.top = 12 + 19 * len(lines)
-        self.width, self.height = width, self.top + height
-        self.figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
-        self.figure.text(8 / self.width, 1 - 7 / self.height, "\n".join(lines), fontsize=10, va="top", linespacing=1.3)
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Any:
-        """Axes over this rectangle."""
-        bottom = self.height - self.top - top - height
-        return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
-
-    def text(self, left: float, top: float, text: str, *, ha: str = "left", va: str = "center", size: int = 9) -> None:
-        """Text anchored at this point."""
-        self.figure.text(
-            left / self.width, 1 - (self.top + top) / self.height, text, fontsize=size, ha=ha, va=va, linespacing=1.2
-        )
-
-    def bar(self, shown: Any, left: float, top: float, height: float, *, label: str = "") -> None:
-        """The colour scale of a drawn image, with its two ends as numbers."""
-        low, high = shown.get_clim()
-        axes = self.axes(left, top, 10, height)
-        scale = self.figure.colorbar(shown, cax=axes, ticks=[low, high])
-        axes.set_yticklabels([f"{low:.2g}", f"{high:.2g}"], fontsize=9)
-        scale.set_label(label, fontsize=9, labelpad=-10)
 
 
 def sample_grid(

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
-from hourglass.figures.canvas import Array, gap, show_mosaic, to_numpy
-from hourglass.figures.grid import Sheet, zoom_of
+from hourglass.figures.canvas import to_numpy
+from hourglass.figures.grid import zoom_of
+from hourglass.figures.picture import Array, Picture, gap
 from hourglass.glance.charts import digits
 from hourglass.glance.table import ERROR, Row, Table, at, is_seed
 
@@ -45,7 +45,7 @@ def chosen(table: Table) -> tuple[list[str], list[str], dict[Place, Row]]:
     return downward, blocks, picked
 
 
-def mosaic(table: Table, *, uri: str) -> Figure | str:
+def mosaic(table: Table, *, uri: str) -> Picture | str:
     """One row of images for each value of the first axis, one block for each value of the second; or why there is none.
 
     Each model sees the images as in its test: with its own noise, drawn with its own seed.
@@ -112,7 +112,7 @@ def draw(
     blocks: Mapping[str, str],
     value_range: tuple[float, float],
     title: str,
-) -> Figure:
+) -> Picture:
     """Blocks of images side by side.
 
     Args:
@@ -131,26 +131,26 @@ def draw(
     head, number = 22 * any(blocks.values()), 74  # room for the labels above, and for an error
     block, step = wide + number, high + space
     total = len(above) + len(downward)
-    sheet = Sheet(width=left + len(blocks) * block, height=head + total * step + 16, title=title)
+    picture = Picture(width=left + len(blocks) * block, height=head + total * step + 16, title=title)
     for line, label in enumerate([*above, *downward.values()]):
-        sheet.text(left - 10, head + line * step + 8 * (line >= len(above)) + high / 2, label, ha="right", size=10)
+        picture.text(left - 10, head + line * step + 8 * (line >= len(above)) + high / 2, label, ha="right", size=10)
     for place, (value, label) in enumerate(blocks.items()):
         x = left + place * block
-        sheet.text(x + wide / 2, head / 2 - 2, label, ha="center", size=11)
-        sheet.text(x + wide + 6, head + high / 2, "MSE", size=10)
+        picture.text(x + wide / 2, head / 2 - 2, label, ha="center", size=11)
+        picture.text(x + wide + 6, head + high / 2, "MSE", size=10)
         for line, shown in enumerate(above.values()):
             if value in shown:
-                axes = sheet.axes(x, head + line * step, wide, high)
-                show_mosaic(axes, shown[value], columns=count, value_range=value_range)
+                y = head + line * step
+                picture.mosaic(x, y, shown[value], columns=count, value_range=value_range, zoom=zoom)
         for line, row in enumerate(downward, start=len(above)):
             y = head + line * step + 8
             cell = cells.get((row, value))
             if cell is None:
-                sheet.text(x + wide / 2, y + high / 2, "no finished job", ha="center", size=10)
+                picture.text(x + wide / 2, y + high / 2, "no finished job", ha="center", size=10)
                 continue
-            show_mosaic(sheet.axes(x, y, wide, high), cell.images, columns=count, value_range=value_range)
-            sheet.text(x + wide + 6, y + high / 2, digits(cell.error), size=10)
-    return sheet.figure
+            picture.mosaic(x, y, cell.images, columns=count, value_range=value_range, zoom=zoom)
+            picture.text(x + wide + 6, y + high / 2, digits(cell.error), size=10)
+    return picture
 
 
 def _some(values: Sequence[str], most: int) -> list[str]:

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.figures.canvas import COLOURS, Array, to_array
+from hourglass.figures.canvas import COLOURS, to_array
+from hourglass.figures.picture import Array
 
 _GREY = "#999999"
 

@@ -24,6 +24,7 @@ def launch(
     """Run a batch of jobs; raises SweepFailed at the end if one of them failed."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    job_overrides = [_said_last(each) for each in job_overrides]
     words = [list(filter_overrides(each)) for each in job_overrides]
     varied = axes(words)
     composer = Composer(context, config)
@@ -58,3 +59,8 @@ def launch(
     if failed:
         raise SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these")
     return returns
+
+
+def _said_last(words: Sequence[str]) -> list[str]:
+    """One word for each key, the last: with `seed=0` beside a recipe that sweeps over seeds, only 0 is meant."""
+    return list({word.partition("=")[0].lstrip("+"): word for word in words}.values())
