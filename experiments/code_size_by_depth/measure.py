@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from hourglass import figures
 from hourglass.glance.charts import curves, heat_map
 from hourglass.glance.mosaic import mosaic
@@ -89,8 +87,9 @@ def main(into: Path, words: Sequence[str]) -> int:
 
 def write(table: Table, *, uri: str, into: Path, words: str, setting: str, took: str) -> None:
     """The page and its figures."""
+    into.mkdir(parents=True, exist_ok=True)
     for name, figure in (("heat_map", heat_map(table)), ("curves", curves(table)), ("mosaic", mosaic(table, uri=uri))):
-        if not isinstance(figure, Figure):
+        if isinstance(figure, str):
             raise SystemExit(f"no {name}: {figure}")
         figures.to_png(figure, into / f"{name}.png")
     depths = table.values[DEPTH]
