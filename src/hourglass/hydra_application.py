@@ -96,7 +96,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
             )
     _follow(stored, OmegaConf.to_container(config))
     update(stored, given)
-    stored.resume = run.id
+    stored.resume, stored.tracking.uri = run.id, config.tracking.uri  # where it was found
     return stored
 
 

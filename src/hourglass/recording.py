@@ -15,6 +15,7 @@ from hourglass.config import config_hash
 from hourglass.data import Dataset
 from hourglass.table_model import in_own_units
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
+from hourglass.tracking.patience import shown
 from hourglass.training.learner import EVAL_BATCH
 
 
@@ -93,6 +94,8 @@ class Recorder:
         """Start the run of a configuration, or go on with the one that `resume` names; `parent` is a study's run."""
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        if self.uri:
+            resolved["tracking"]["uri"] = shown(self.uri)
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
         if config.study:
             tags["study"] = config.study

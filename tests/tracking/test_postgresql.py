@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -93,3 +94,18 @@ def test_eight_processes_write_through_a_restart_and_nothing_is_lost(
         assert run.status == "FINISHED"
         assert run.history("loss") == [(step, float(step)) for step in range(POINTS)]
         assert run.artifact("name.txt").read_text() == run.name
+
+
+def test_a_run_is_recorded_without_the_password(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["data=digits", "data.train_size=64", "training.epochs=1", "tracking.images=false"]
+    command = [sys.executable, "-m", "hourglass", "train", *small, f"tracking.uri={database.uri}"]
+    subprocess.run(command, check=True)
+    (found,) = search_runs(database.uri, None, "tags.kind = 'training'")
+    assert "secret" not in f"{found.data.params} {found.data.tags}"
+    run = Run.find(found.info.run_id, database.uri)
+    assert "secret" not in run.artifact("config.yaml").read_text()
+    subprocess.run([*command[:4], f"resume={run.id}", "training.epochs=2", command[-1]], check=True)
+    assert len(Run.find(run.id, database.uri).history("val/loss")) == 2
