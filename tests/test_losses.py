@@ -124,3 +124,21 @@ def test_bfloat16_autocast_leaves_the_loss_alone_on_a_gpu(loss: type[Loss]) -> N
 
 def test_nan_stays_nan() -> None:
     assert math.isnan(MSE(reduction="mean")(torch.tensor([[math.nan]]), torch.tensor([[0.0]])).item())
+
+
+@pytest.mark.parametrize("loss", [MSE, BCE])
+@pytest.mark.parametrize("targets", ["one", "each"])
+def test_of_many_models_it_is_the_loss_of_each(loss: type[Loss], targets: str) -> None:
+    torch.manual_seed(0)
+    r = torch.rand(3, 4, 1, 2, 5, dtype=torch.float64).requires_grad_()
+    x = torch.rand(*((3,) if targets == "each" else ()), 4, 1, 2, 5, dtype=torch.float64)
+    alone, together = loss(reduction="sum"), loss(reduction="sum")
+    together.stacked = True
+    weights = torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64)
+    values = torch.func.vmap(together, in_dims=(0, 0 if targets == "each" else None))(r, x)
+    expected = torch.stack([alone(r[at], x[at] if targets == "each" else x) for at in range(3)])
+    torch.testing.assert_close(values, expected)
+    ours, theirs = (torch.autograd.grad((each * weights).sum(), r, create_graph=True)[0] for each in (values, expected))
+    torch.testing.assert_close(ours, theirs)
+    second, wanted = (torch.autograd.grad(each.square().sum(), r)[0] for each in (ours, theirs))
+    torch.testing.assert_close(second, wanted)

@@ -13,7 +13,7 @@ Each loss is, up to a constant, the negative logarithm of a density p(x | r) of 
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,8 @@ class Loss(nn.Module):
     """A reconstruction loss; `allowed` is the range that reconstruction and target must keep to."""
 
     allowed = (float("-inf"), float("inf"))
+    stacked = False
+    """Whether it is called under `torch.func.vmap`, for many models at once: then other ways are the fast ones."""
 
     def __init__(self, *, reduction: Reduction) -> None:
         super().__init__()
@@ -56,7 +58,10 @@ class MSE(Loss):
 
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """See `Loss.mean`."""
-        return F.mse_loss(reconstruction, target)
+        if not self.stacked:
+            return F.mse_loss(reconstruction, target)
+        value: Tensor = _SquaredError.apply(reconstruction, target, 0)[0]
+        return value
 
     def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """-|x - r|^2 - d/2 log pi: see `Loss.log_density`."""
@@ -87,6 +92,45 @@ class BCE(Loss):
         """
         with torch.autocast(target.device.type, enabled=False):
             return -F.binary_cross_entropy(reconstruction, target, reduction="none").flatten(1).sum(1)
+
+
+class _SquaredError(torch.autograd.Function):
+    """`F.mse_loss`, the mean, and the difference d = r - x, which keeps the derivative 2 d / n.
+
+    Under vmap PyTorch's own makes four passes more over the reconstructions of all models: with it a stack of twelve
+    small nets takes 1.3 times as long. For one model it is the faster one.
+    """
+
+    # `lead`: as in `_CrossEntropy`.
+
+    @staticmethod
+    def forward(r: Tensor, x: Tensor, lead: int) -> tuple[Tensor, Tensor]:
+        difference = r - x
+        # By samples first: one sum over a whole batch would lose digits.
+        lengths = torch.linalg.vector_norm(difference.flatten(lead + 1), dim=lead + 1)
+        return lengths.square_().mean(lead) / math.prod(difference.shape[lead + 1 :]), difference
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor, int], output: tuple[Tensor, Tensor]) -> None:  # type: ignore[no-untyped-def]
+        ctx.lead = inputs[2]
+        ctx.save_for_backward(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, of_value: Tensor | None, of_difference: Tensor | None) -> tuple[Tensor | None, None, None]:  # type: ignore[no-untyped-def]
+        (difference,) = ctx.saved_tensors
+        if of_value is None:
+            return of_difference, None, None
+        share = of_value * (2 / difference.shape[ctx.lead :].numel())
+        gradient = difference * share.view(*share.shape, *[1] * (difference.ndim - ctx.lead))
+        # That of the difference is there in second derivatives only.
+        return gradient if of_difference is None else gradient + of_difference, None, None
+
+    @staticmethod
+    def vmap(info, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int) -> tuple[Any, Any]:  # type: ignore[no-untyped-def]
+        r_dim, x_dim, _ = in_dims
+        r = r.expand(info.batch_size, *r.shape) if r_dim is None else r.movedim(r_dim, 0)
+        return _SquaredError.apply(r, x if x_dim is None else x.movedim(x_dim, 0), lead + 1), (0, 0)
 
 
 class _CrossEntropy(torch.autograd.Function):

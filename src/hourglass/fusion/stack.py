@@ -31,6 +31,7 @@ class Stack:
 
     def __init__(self, *, members: Sequence[Minibatch], template: Minibatch) -> None:
         self.members = members
+        template.loss.stacked = True
         self.terms = _Terms(template.train())
         like = tensors(template)
         held = [tensors(member) for member in members]

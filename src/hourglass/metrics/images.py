@@ -53,9 +53,10 @@ def laplacian_variance(x: Tensor) -> Tensor:
 
     In squared units of the intensities: large where edges are sharp (Pech-Pacheco et al., 2000).
     """
-    laplacian = -4 * x[..., 1:-1, 1:-1]
-    for neighbour in (x[..., :-2, 1:-1], x[..., 2:, 1:-1], x[..., 1:-1, :-2], x[..., 1:-1, 2:]):
+    laplacian = x[..., :-2, 1:-1] + x[..., 2:, 1:-1]
+    for neighbour in (x[..., 1:-1, :-2], x[..., 1:-1, 2:]):
         laplacian += neighbour  # in place: three times as fast as one sum
-    values = laplacian.flatten(1)
-    variance: Tensor = (values - values.mean(1, keepdim=True)).square().mean(1)
+    values = laplacian.sub_(x[..., 1:-1, 1:-1], alpha=4).flatten(1)
+    values -= values.mean(1, keepdim=True)
+    variance: Tensor = torch.linalg.vector_norm(values, dim=1).square() / values.shape[1]
     return variance
