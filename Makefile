@@ -46,7 +46,7 @@ figures: $(READY) ## the published figures, 3 seeds each; writes experiments/pub
 zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md (half an hour)
 	@$(BIN)/python experiments/zoo/measure.py
 
-types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (half an hour)
+types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (an hour)
 	@$(BIN)/python experiments/types/measure.py
 
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md

@@ -10,6 +10,8 @@ The first call installs the peers under .bench-peers/, each in its own environme
 """
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -131,6 +133,9 @@ def sitting(net: str, *, rounds: int, seconds: float, root: Path) -> list[Round]
     return done
 
 
+_PR_SET_CHILD_SUBREAPER = 36  # of <linux/prctl.h>
+
+
 class Usage:
     """How busy the cores are with other things than the benchmark.
 
@@ -142,6 +147,9 @@ class Usage:
 
     def __init__(self, cores: list[int]) -> None:
         self.names = {f"cpu{core}" for core in cores}
+        # What outlives the command that started it, as a sweep's fork server does by a moment, becomes a child of this
+        # process: its time, with that of the jobs that it has seen end, counts as the contenders'.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.before = self._seconds()
 
     def _seconds(self) -> tuple[float, float, float]:
@@ -159,6 +167,11 @@ class Usage:
 
     def by_others(self) -> float:
         """The share of the cores' time that went elsewhere since this object was made, from 0 to 1."""
+        until = time.monotonic() + 10
+        with contextlib.suppress(ChildProcessError):  # there is none any more
+            while time.monotonic() < until:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.1)
         busy, total, contenders = (now - then for now, then in zip(self._seconds(), self.before, strict=True))
         return max(0.0, busy - contenders) / total
 

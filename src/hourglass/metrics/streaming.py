@@ -12,7 +12,7 @@ BCE_EPS = 1e-7
 """Reconstructions are clamped to [BCE_EPS, 1 - BCE_EPS] before the logarithm, as Keras does: one totally
 wrong element costs 16.1 nats, not infinity."""
 
-_BLOCK_ELEMENTS = 200_000  # a block and its temporaries stay in the processor's cache
+_BLOCK_ELEMENTS = 100_000  # a block and its temporaries stay in the processor's cache
 
 
 class Metrics:
