@@ -127,6 +127,9 @@ def check_seed(seed: Any) -> None:
 UNNAMED = ("tracking", "name", "resume", "study", "sweep")
 """Keys at the top of a configuration that say nothing of what is computed, but how and where it is recorded."""
 
+NAMED = ("model", "model.code_size", "data", "noise", "regularizer")
+"""Keys whose value the name of every run says: see `hourglass.recording.run_name`."""
+
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """A name for what was computed: 16 hex digits over the resolved configuration, without where it is recorded."""

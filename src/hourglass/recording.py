@@ -90,8 +90,13 @@ class Recorder:
         self.checkpoint_every = checkpoint_every
         self.log_model = log_model
 
-    def open(self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts, parent: str | None) -> Run:
-        """Start the run of a configuration, or go on with the one that `resume` names; `parent` is a study's run."""
+    def open(
+        self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts, parent: str | None, point: str
+    ) -> Run:
+        """Start the run of a configuration, or go on with the one that `resume` names.
+
+        `parent` is a study's run, and `point` what tells this one from the study's others.
+        """
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if self.uri:
@@ -108,7 +113,7 @@ class Recorder:
             run = Run.start(
                 uri=uri,
                 experiment=self.experiment,
-                name=config.name or run_name(choices, parts),
+                name=f"{config.name or run_name(choices, parts)} {point}".strip(),
                 tags=tags,
                 params=flatten(resolved),
                 parent_id=parent,

@@ -30,6 +30,7 @@ def train(
     choices: Mapping[str, str],
     folder: Path,
     parent: str | None = None,
+    point: str = "",
     composed: Callable[[DictConfig], Parts] = compose,
     callbacks: Sequence[pl.Callback] = (),
 ) -> Result:
@@ -40,6 +41,7 @@ def train(
         choices: the choice made in every group, for the run's tags.
         folder: where files of this run go.
         parent: id of the run that this one is a part of; None: it stands alone.
+        point: what tells it from its siblings, for its name: `depth=2 seed=1`.
         composed: makes the parts of a configuration; one that trains in a stack needs its own (`hourglass.fusion`).
         callbacks: what else watches the training.
 
@@ -53,7 +55,7 @@ def train(
     recorder: Recorder = build(config.tracking)
     parts = composed(config)
     trainer: pl.Trainer = build(config.trainer, callbacks=[Progress(), *callbacks], logger=False)
-    with recorder.open(config, choices=choices, parts=parts, parent=parent) as run:
+    with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
         fit(trainer, parts, checkpoint=run.artifact(CHECKPOINT) if config.resume else None)

@@ -43,6 +43,7 @@ class Job(NamedTuple):
     choices: Mapping[str, str]
     folder: Path
     parent: str | None = None
+    point: str = ""
     callbacks: Sequence[pl.Callback] = ()
 
 
@@ -109,6 +110,7 @@ def _strand(number: int, job: Job, *, data: Dataset, size: int) -> Strand[Result
             choices=choices,
             folder=job.folder,
             parent=job.parent,
+            point=job.point,
             composed=composed,
             callbacks=job.callbacks,
         )

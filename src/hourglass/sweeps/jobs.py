@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hourglass.config import UNNAMED, config_hash
+from hourglass.config import NAMED, UNNAMED, config_hash
 from hourglass.errors import HourglassError, reason
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class Job:
     def label(self) -> str:
         """Its overrides in one line."""
         return " ".join(self.overrides) or "as configured"
+
+    @property
+    def point(self) -> str:
+        """The same without what the name of every run says, and shorter: `depth=2 seed=1`."""
+        words = (word.lstrip("+").partition("=") for word in self.overrides)
+        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in words if key not in NAMED)
 
 
 class Trained(NamedTuple):
@@ -123,14 +129,21 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
         try:
             config = OmegaConf.create(job.config)
             callbacks = _callbacks(job)
-            result = train(config, choices=job.choices, folder=Path(job.folder), parent=parent, callbacks=callbacks)
+            result = train(
+                config,
+                choices=job.choices,
+                folder=Path(job.folder),
+                parent=parent,
+                point=job.point,
+                callbacks=callbacks,
+            )
         except Exception as error:
             traceback.print_exc()
             return {job.key: End(None, reason(error))}
         return {job.key: End(Trained(result.run.id, result.metrics, _pruned(callbacks)), None)}
     watching = [_callbacks(job) for job in jobs]
     members = [
-        fusion.Job(OmegaConf.create(job.config), job.choices, Path(job.folder), parent, callbacks)
+        fusion.Job(OmegaConf.create(job.config), job.choices, Path(job.folder), parent, job.point, callbacks)
         for job, callbacks in zip(jobs, watching, strict=True)
     ]
     ends: dict[str, End] = {}
