@@ -62,7 +62,8 @@ def install(name: str) -> None:
     if name != "keras":
         # Our own packages stand behind the peer's: the same torch, and no second 6 GB.
         paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
-        Path(paths["purelib"], "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        ours = (sysconfig.get_path("purelib"), str(HERE.parent / "src"))
+        Path(paths["purelib"], "project.pth").write_text("".join(f"{path}\n" for path in ours))
     pip: list[str | Path] = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", requirements], check=True)
     stamp.write_text(wanted)
