@@ -248,6 +248,7 @@ def test_train_leaves_a_run_a_picture_and_pointers_to_both(tmp_path: Path) -> No
     assert "step 12 of 12" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_multirun_records_every_job(tmp_path: Path) -> None:
     done = hourglass(
         "train",

@@ -60,6 +60,20 @@ def job(request: tuple[str, str]) -> tuple[int, str, str]:
     return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"], os.environ["MLFLOW_TRACKING_URI"]
 
 
+def name_of(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:  # it has ended since it was listed
+        return ""
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_for(condition: Any, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -86,7 +100,7 @@ def test_a_job_or_a_worker_that_is_killed_fails_alone(tmp_path: Path, monkeypatc
         assert outcomes[0].value[0] != outcomes[3].value[0]  # a process of its own, in the same worker
         wait_for((tmp_path / "told").exists)
         processes = set(psutil.Process().children(recursive=True)) - others
-        assert any("raylet" in process.name() for process in processes)
+        assert any("raylet" in name_of(process) for process in processes)
     _, left = psutil.wait_procs(processes, timeout=120)
     assert not left
 
@@ -215,7 +229,7 @@ def test_no_job_outlives_the_sweep(how: signal.Signals, code: int, tmp_path: Pat
         os.killpg(parent.pid, how) if how == signal.SIGINT else parent.send_signal(how)  # as a terminal's Ctrl-C
         assert parent.wait(120) == code, (tmp_path / "said").read_text()
     assert "Traceback" not in (tmp_path / "said").read_text()
-    wait_for(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes))
+    wait_for(lambda: not any(is_alive(each) for each in processes))
     wait_for(lambda: not children(tmp_path, "RUNNING"))
     assert children(tmp_path, "KILLED")
     assert not children(tmp_path, "FINISHED")

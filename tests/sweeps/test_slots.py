@@ -55,6 +55,7 @@ def test_no_slot_is_refused() -> None:
         next(execute(square, [1], slots=[]))
 
 
+@pytest.mark.slow
 def test_many_jobs_leave_nothing_behind() -> None:
     list(execute(facts, [0, 1], slots=slots(2)))  # starts the fork server
     gc.collect()  # of what other tests left
@@ -92,6 +93,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=str)
 def test_no_job_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
