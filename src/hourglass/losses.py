@@ -111,13 +111,13 @@ class _SquaredError(torch.autograd.Function):
         return lengths.square_().mean(lead) / math.prod(difference.shape[lead + 1 :]), difference
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor, int], output: tuple[Tensor, Tensor]) -> None:  # type: ignore[no-untyped-def]
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: tuple[Tensor, Tensor]) -> None:
         ctx.lead = inputs[2]
         ctx.save_for_backward(output[1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, of_value: Tensor | None, of_difference: Tensor | None) -> tuple[Tensor | None, None, None]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, of_value: Tensor | None, of_difference: Tensor | None) -> tuple[Tensor | None, None, None]:
         (difference,) = ctx.saved_tensors
         if of_value is None:
             return of_difference, None, None
@@ -127,7 +127,9 @@ class _SquaredError(torch.autograd.Function):
         return gradient if of_difference is None else gradient + of_difference, None, None
 
     @staticmethod
-    def vmap(info, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int) -> tuple[Any, Any]:  # type: ignore[no-untyped-def]
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int
+    ) -> tuple[Any, Any]:
         r_dim, x_dim, _ = in_dims
         r = r.expand(info.batch_size, *r.shape) if r_dim is None else r.movedim(r_dim, 0)
         return _SquaredError.apply(r, x if x_dim is None else x.movedim(x_dim, 0), lead + 1), (0, 0)
@@ -148,19 +150,21 @@ class _CrossEntropy(torch.autograd.Function):
         return off.lerp_(on, x).flatten(lead).mean(dim=lead).neg_()
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG004
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:  # noqa: ARG004
         r, x, ctx.lead = inputs
         ctx.save_for_backward(r, x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         r, x = ctx.saved_tensors
         share = gradient / r.shape[ctx.lead :].numel()
         variance = torch.addcmul(r, r, r, value=-1).clamp_(min=1e-12)
         return (r - x).div_(variance).mul_(share.view(*share.shape, *[1] * (r.ndim - ctx.lead))), None, None
 
     @staticmethod
-    def vmap(info, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int) -> tuple[Tensor, int]:  # type: ignore[no-untyped-def]
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int
+    ) -> tuple[Tensor, int]:
         r_dim, x_dim, _ = in_dims
         r = r.expand(info.batch_size, *r.shape) if r_dim is None else r.movedim(r_dim, 0)
         value: Tensor = _CrossEntropy.apply(r, x if x_dim is None else x.movedim(x_dim, 0), lead + 1)

@@ -61,4 +61,4 @@ class Baselines(pl.Callback):
             value_range=self.data.range,
             caption=f"The first test samples; PSNR in dB over {len(x)}",
         )
-        self.run.log_image(figures.to_array(picture), "baselines", pl_module.steps_done)
+        self.run.log_image(picture.to_image(), "baselines", pl_module.steps_done)

@@ -167,27 +167,10 @@ def _tsne(codes: Array) -> Array:
 
 
 def _trustworthiness(codes: Array, points: Array) -> str:
-    """For the title: `; trustworthiness 0.93`, nothing where there are too few codes to have neighbours.
+    """For the title: `; trustworthiness 0.93`, nothing where there are too few codes to have neighbours."""
+    from sklearn.manifold import trustworthiness
 
-    1 - 2 / (n k (2 n - 3 k - 1)) sum over points i and their k neighbours j in the plane of max(0, rank(i, j) - k),
-    where rank(i, j) counts the codes at most as far from i as j.
-    """
     if len(codes) <= 2 * _NEIGHBOURS:
         return ""
-    codes, points = codes[:_TRUSTED_POINTS], points[:_TRUSTED_POINTS]
-    n, k = len(codes), _NEIGHBOURS
-    apart, seen = _distances(codes), _distances(points)
-    neighbours = np.argpartition(seen, k, axis=1)[:, :k]
-    reach = np.take_along_axis(apart, neighbours, axis=1)  # (n, k)
-    ranks = 1 + np.stack([(apart < reach[:, [j]]).sum(1) for j in range(k)])
-    value = 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * np.maximum(0, ranks - k).sum()
+    value = trustworthiness(codes[:_TRUSTED_POINTS], points[:_TRUSTED_POINTS], n_neighbors=_NEIGHBOURS)
     return f"; trustworthiness {value:.2f}"
-
-
-def _distances(points: Array) -> Array:
-    """Squared distances (n, n) of points (n, d), infinite to themselves."""
-    points = points - points.mean(0)
-    squares = (points**2).sum(1)
-    distances: Array = squares[:, None] + squares - 2 * points @ points.T
-    np.fill_diagonal(distances, np.inf)
-    return distances

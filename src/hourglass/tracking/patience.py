@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from hourglass.errors import HourglassError
+from hourglass.errors import HourglassError, first_line
 
 T = TypeVar("T")
 
@@ -163,4 +163,4 @@ def shown(uri: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, without the class that SQLAlchemy puts before it; or the error's class."""
-    return re.sub(r"^\(\w+\.\w+\) ", "", (str(error).strip().splitlines() or [type(error).__name__])[0])
+    return re.sub(r"^\(\w+\.\w+\) ", "", first_line(error) or type(error).__name__)
