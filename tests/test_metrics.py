@@ -218,6 +218,26 @@ def test_batches_do_not_matter():
         assert other == pytest.approx(results[0], rel=1e-5)
 
 
+def test_sums_of_a_known_clean_set_are_taken_as_they_are():
+    generator = torch.Generator().manual_seed(1)
+    x, reconstruction = torch.rand(2, 300, 1, 28, 28, generator=generator)
+
+    def pass_over(part, clean):
+        metrics = Metrics(shape=(1, 28, 28), data_range=(0.0, 1.0), threshold=1e-3, active=torch.ones(1), clean=clean)
+        for rows in part.split(130):
+            metrics.update(x[rows], None, reconstruction[rows], torch.ones(len(rows), 1))
+        return metrics
+
+    every = torch.arange(300)
+    first = pass_over(every, None)
+    clean = first.clean
+    again = pass_over(every, clean)
+    assert again.compute() == first.compute()
+    assert again.clean is clean
+    with pytest.raises(ValueError, match="clean must be of the same samples, 200, got one of 300"):
+        pass_over(every[:200], clean).compute()
+
+
 def test_agrees_with_float64():
     generator = np.random.default_rng(0)
     x, r = generator.random((2, 3000, 50))

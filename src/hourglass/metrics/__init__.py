@@ -28,6 +28,6 @@ how the samples were cut into batches moves a sum by rounding only (about 1e-7 r
 """
 
 from hourglass.metrics.images import laplacian_variance, ssim
-from hourglass.metrics.streaming import BCE_EPS, Metrics
+from hourglass.metrics.streaming import BCE_EPS, Clean, Metrics
 
-__all__ = ["BCE_EPS", "Metrics", "laplacian_variance", "ssim"]
+__all__ = ["BCE_EPS", "Clean", "Metrics", "laplacian_variance", "ssim"]

@@ -1,7 +1,8 @@
 """The metrics of `hourglass.metrics`, accumulated batch by batch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,13 @@ wrong element costs 16.1 nats, not infinity."""
 _BLOCK_ELEMENTS = 100_000  # a block and its temporaries stay in the processor's cache
 
 
+class Clean(NamedTuple):
+    """What was summed over clean samples alone: the same in every pass over them, whatever the model."""
+
+    samples: int
+    sums: Mapping[str, Tensor]
+
+
 class Metrics:
     """Accumulates the metrics of the package docstring over batches.
 
@@ -25,13 +33,20 @@ class Metrics:
         threshold: absolute value above which a code unit counts as on; for codes that are never exactly
             zero (sigmoid). At least 0.
         active: (code_size,) mask, 1 for units in use; the code metrics look at these units only.
+        clean: of an earlier pass over the very same samples, in the same range, which saves its sums here.
 
     Raises:
         ValueError: an empty shape, a range that is not (low < high), a negative threshold, no active unit.
     """
 
     def __init__(
-        self, *, shape: Sequence[int], data_range: tuple[float, float], threshold: float, active: Tensor
+        self,
+        *,
+        shape: Sequence[int],
+        data_range: tuple[float, float],
+        threshold: float,
+        active: Tensor,
+        clean: Clean | None = None,
     ) -> None:
         if not shape or min(shape) < 1:
             raise ValueError(f"shape must hold sizes of at least 1, got {tuple(shape)}")
@@ -46,10 +61,14 @@ class Metrics:
         self.data_range = (float(low), float(high))
         self.threshold = threshold
         self.code_size = len(active)
+        self._in_unit_range = low >= 0 and high <= 1
+        self._has_edges = len(self.shape) == 3 and min(self.shape[1:]) >= LEAST_SIDE
         self._columns = (active != 0).nonzero().flatten().cpu()
         self._units = len(self._columns)
         self._count = 0
         self._sums: dict[str, Tensor] = {}
+        self._known = clean
+        self._clean: dict[str, Tensor] = {}
         self._origin: Tensor  # the first sample: deviations from it keep E|x - E x|^2 free of cancellation
 
     @torch.no_grad()
@@ -94,33 +113,47 @@ class Metrics:
         for start in range(0, size, rows):
             block = slice(start, start + rows)
             target = x[block].float()
+            if self._known is None:
+                self._add_clean(target)
             self._add_reconstruction(target, reconstruction[block].float())
             self._add_code(code[block].float())
             if corrupted is not None and corrupted is not x:
                 self._add("input_error", (target - corrupted[block].float()).square().sum())
 
-    def _add(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
+    @property
+    def clean(self) -> Clean:
+        """For a later pass over the same samples."""
+        return self._known or Clean(self._count, self._clean)
 
-    def _add_reconstruction(self, x: Tensor, reconstruction: Tensor) -> None:
-        low, high = self.data_range
-        self._add("error", (x - reconstruction).square().sum())
+    def _add(self, name: str, value: Tensor) -> None:
+        _accumulate(self._sums, name, value)
+
+    def _add_clean(self, x: Tensor) -> None:
+        sums = self._clean
         deviation = x - self._origin
-        self._add("deviation", deviation.sum(0))  # (*shape)
-        self._add("deviation_squared", deviation.square().sum())
-        if low >= 0 and high <= 1:
-            r = reconstruction.clamp(BCE_EPS, 1 - BCE_EPS)
-            log_not_r = (1 - r).log()
-            self._add("bce", -(x * (r.log() - log_not_r) + log_not_r).sum())
+        _accumulate(sums, "deviation", deviation.sum(0))  # (*shape)
+        _accumulate(sums, "deviation_squared", deviation.square_().sum())
+        if self._in_unit_range:
             # p ln p -> 0 for p -> 0: the logarithm must be finite there, whatever its value.
             tiny = torch.finfo(torch.float32).tiny
             not_x = 1 - x
-            self._add("entropy", -(x * x.clamp(min=tiny).log() + not_x * not_x.clamp(min=tiny).log()).sum())
+            entropy = x.clamp(min=tiny).log_().mul_(x).add_(not_x.clamp(min=tiny).log_().mul_(not_x))
+            _accumulate(sums, "entropy", -entropy.sum())
+        if self._has_edges:
+            _accumulate(sums, "edges", laplacian_variance(x).sum())
+
+    def _add_reconstruction(self, x: Tensor, reconstruction: Tensor) -> None:
+        low, high = self.data_range
+        self._add("error", (x - reconstruction).square_().sum())
+        if self._in_unit_range:
+            r = reconstruction.clamp(BCE_EPS, 1 - BCE_EPS)
+            log_not_r = (1 - r).log_()
+            self._add("bce", -r.log_().sub_(log_not_r).mul_(x).add_(log_not_r).sum())
         if len(self.shape) == 3:
-            self._add("ssim", ssim(x - low, reconstruction - low, peak=high - low).sum())
-            if min(self.shape[1:]) >= LEAST_SIDE:
-                self._add("edges", laplacian_variance(x).sum())
-                self._add("edges_kept", laplacian_variance(reconstruction).sum())
+            shifted = (x, reconstruction) if low == 0 else (x - low, reconstruction - low)
+            self._add("ssim", ssim(*shifted, peak=high - low).sum())
+        if self._has_edges:
+            self._add("edges_kept", laplacian_variance(reconstruction).sum())
 
     def _add_code(self, code: Tensor) -> None:
         if self._units < self.code_size:
@@ -142,14 +175,16 @@ class Metrics:
         an infinite PSNR.
 
         Raises:
-            ValueError: before the first sample.
+            ValueError: before the first sample; after more or fewer samples than the clean sums are of.
         """
         if not self._count:
             raise ValueError("compute needs at least 1 sample, got 0: call update first")
+        if self.clean.samples != self._count:
+            raise ValueError(f"clean must be of the same samples, {self._count}, got one of {self.clean.samples}")
         count, elements = self._count, math.prod(self.shape)
-        total = {name: value.sum().item() for name, value in self._sums.items()}
+        total = {name: value.sum().item() for name, value in {**self._sums, **self.clean.sums}.items()}
         error = total["error"]
-        spread = total["deviation_squared"] - self._sums["deviation"].square().sum().item() / count
+        spread = total["deviation_squared"] - self.clean.sums["deviation"].square().sum().item() / count
         mse = error / count / elements
         result = {
             "mse": mse,
@@ -190,6 +225,11 @@ class Metrics:
         if mse == 0:
             return math.inf
         return 10 * math.log10((high - low) ** 2 / mse) if math.isfinite(mse) else math.nan
+
+
+def _accumulate(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
+    """Blocks are summed in float64."""
+    sums[name] = sums[name] + value if name in sums else value.double()
 
 
 def _symbol_metrics(counts: Tensor) -> dict[str, float]:

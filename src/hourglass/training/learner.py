@@ -9,6 +9,7 @@ so that numbers of different runs can be compared.
 
 import math
 import time
+from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from hourglass.data import Dataset, Split
 from hourglass.errors import Diverged
 from hourglass.losses import Loss
-from hourglass.metrics import Metrics
+from hourglass.metrics import Clean, Metrics
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
@@ -25,6 +26,9 @@ from hourglass.training.batches import Batches, Chunk
 
 EVAL_BATCH = 1000
 """Samples of a batch in validation and test; part of what makes their noise the same in every run."""
+
+_CLEAN: WeakKeyDictionary[Split, dict[tuple[float, float], Clean]] = WeakKeyDictionary()
+"""Sums over the clean samples of a split by the range of its data: all epochs and all members of a stack share them."""
 
 
 class Learner(pl.LightningModule):
@@ -99,13 +103,14 @@ class Learner(pl.LightningModule):
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
-    def _start_measuring(self) -> None:
+    def _start_measuring(self, split: Split) -> None:
         self._sums = {}
         self._measure = Metrics(
             shape=self.data.shape,
             data_range=self.data.range,
             threshold=self.code_threshold,
             active=self.model.bottleneck.active,
+            clean=_CLEAN.get(split, {}).get(self.data.range),
         )
 
     def _measure_batch(self, batch: Chunk, index: int) -> None:
@@ -121,12 +126,14 @@ class Learner(pl.LightningModule):
         for name, term in {"loss": total, **terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
-    def _log_measured(self, stage: str, samples: int) -> None:
-        means = {name: value / samples for name, value in self._sums.items()}
+    def _log_measured(self, stage: str, split: Split) -> None:
+        means = {name: value / len(split) for name, value in self._sums.items()}
         for name, value in means.items():
             if not math.isfinite(value):
                 raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
         values = {f"{stage}/{name}": value for name, value in {**means, **self._measure.compute()}.items()}
+        if self._measure.clean.samples == len(split):  # Lightning can be told to stop before
+            _CLEAN.setdefault(split, {})[self.data.range] = self._measure.clean
         self.log_dict(values, logger=False)
         if self.logger is not None:
             self.logger.log_metrics(values, step=self.steps_done)
@@ -134,7 +141,7 @@ class Learner(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Stop the clock and start a measurement."""
         self._stop_clock()
-        self._start_measuring()
+        self._start_measuring(self.data.validation)
 
     def validation_step(self, batch: Chunk, batch_idx: int) -> None:
         """Measure one batch of the validation set."""
@@ -142,11 +149,11 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/...`."""
-        self._log_measured("val", len(self.data.validation.x))
+        self._log_measured("val", self.data.validation)
 
     def on_test_epoch_start(self) -> None:
         """Start a measurement."""
-        self._start_measuring()
+        self._start_measuring(self.data.test)
 
     def test_step(self, batch: Chunk, batch_idx: int) -> None:
         """Measure one batch of the test set."""
@@ -154,7 +161,7 @@ class Learner(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log `test/...`."""
-        self._log_measured("test", len(self.data.test.x))
+        self._log_measured("test", self.data.test)
 
     # -- the clock -----------------------------------------------------------------------------------------------
 
