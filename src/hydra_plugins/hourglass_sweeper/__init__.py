@@ -1,0 +1,1 @@
+"""The sweeper of multiruns, where Hydra looks for it."""
