@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hourglass.fusion.linear import StackedLinear
 from hourglass.fusion.padding import empty, pack, places, tensors, unpack
 from hourglass.fusion.update import Update
 from hourglass.training.batches import Chunk
@@ -84,7 +85,8 @@ class Stack:
             randomness="different",
         )
         held = {f"learner.{name}": tensor for name, tensor in {**self.weights, **self.others}.items()}
-        terms: dict[str, Tensor] = together(held, corrupted)
+        with StackedLinear():
+            terms: dict[str, Tensor] = together(held, corrupted)
         torch.autograd.backward(terms["loss"].sum())
         self.update(rate)
         torch.clear_autocast_cache()  # see `Minibatch.update`
