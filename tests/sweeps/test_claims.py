@@ -1,9 +1,11 @@
 """Claims: two terminals with the same sweep."""
 
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,7 @@ def test_waiting_lasts_until_the_other_lets_go() -> None:
 
     def second() -> None:
         with claim("job", place="here", wait=True) as mine:
-            order.append(f"second {mine}")
+            order.append(f"second {bool(mine)}")
 
     with claim("job", place="here", wait=True):
         thread = threading.Thread(target=second)
@@ -48,6 +50,17 @@ def test_waiting_lasts_until_the_other_lets_go() -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second True"]
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_a_claim_says_when_it_was_let_go_of_before() -> None:
+    began = time.time()
+    with claim("job", place="here", wait=False) as first:
+        assert first.before == -math.inf
+        time.sleep(0.05)
+        held = time.time()
+    with claim("job", place="here", wait=False) as second:
+        assert began < held - 0.04 < second.before
 
 
 def begin(uri: str) -> None:

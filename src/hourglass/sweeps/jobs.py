@@ -54,6 +54,9 @@ class Job:
         return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in words if key not in NAMED)
 
 
+_CLOCKS = 60.0  # seconds by which those of processes and file systems may differ
+
+
 class Trained(NamedTuple):
     """What a finished job leaves."""
 
@@ -82,6 +85,9 @@ class Task(NamedTuple):
     """Whether they run though the study has finished them."""
     wait: bool
     """Whether to wait for another process that runs the same job."""
+    asked: float | None
+    """When the study was asked for the jobs that it has finished, in seconds since the epoch; None: ask again for each,
+    because another process had it until now, or may have where no claim is seen."""
 
 
 def run(task: Task) -> dict[str, End]:
@@ -95,11 +101,13 @@ def run(task: Task) -> dict[str, End]:
 
     with ExitStack() as claims:
         place = f"{task.uri} {task.parent}"
-        mine = [job for job in task.jobs if claims.enter_context(claim(job.key, place=place, wait=task.wait))]
+        claimed = {job.key: claims.enter_context(claim(job.key, place=place, wait=task.wait)) for job in task.jobs}
+        mine = [job for job in task.jobs if claimed[job.key]]
         ends: dict[str, End] = {}
         if not task.rerun:
-            # Between the sweep's start and now another terminal may have finished some.
-            known = (finished(task.parent, uri=task.uri, key=job.key) for job in mine)
+            # Since the study was asked another terminal may have finished some: those that it had claimed.
+            doubtful = [job for job in mine if task.asked is None or claimed[job.key].before > task.asked - _CLOCKS]
+            known = (finished(task.parent, uri=task.uri, key=job.key) for job in doubtful)
             ends = {key: End(value, None) for each in known for key, value in each.items()}
         left = [job for job in mine if job.key not in ends]
         return ends | (_train(left, task.parent) if left else {})

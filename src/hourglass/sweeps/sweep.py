@@ -105,6 +105,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
     uri, experiment = parent.uri, parent.experiment
     todo = {job.key: job for job in jobs}
     ends: dict[str, End] = {}
+    asked = time.time() if settings.engine == "local" else None  # claims are seen on their own machine
     if not settings.rerun:
         ends |= {key: End(value, None) for key, value in finished(parent.id, uri=uri).items() if key in todo}
     display = Display(name=name, total=len(todo), slots=engine.places, done=ends)
@@ -127,7 +128,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
             together, engine = plan(waiting, settings, engine)
             display.slots = engine.places
             display.planned(together)
-        tasks = [Task(unit.jobs, parent.id, uri, settings.rerun, wait) for unit in together]
+        tasks = [Task(unit.jobs, parent.id, uri, settings.rerun, wait, None if wait else asked) for unit in together]
         for outcome in engine.execute(run, tasks):
             unit = together[outcome.job]
             if outcome.failure:

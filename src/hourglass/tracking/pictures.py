@@ -40,5 +40,5 @@ def write(image: Any, key: str, step: int, folder: Path) -> None:
     name = f"{key.replace('/', '~')}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid.uuid4()}"
     image.save(folder / f"{name}.png", compress_level=_PNG_LEVEL)
     scale = _OVERVIEW / max(image.size)
-    small = image.resize([max(1, int(side * scale)) for side in image.size])
+    small = image.resize([max(1, int(side * scale)) for side in image.size], Image.Resampling.BOX)
     small.save(folder / f"{name}+compressed.webp", method=_WEBP_METHOD)
