@@ -3,7 +3,7 @@
 A sweep of tiny jobs (one epoch of 64 digits, tracking and pictures on), watched from outside: when each job ends, and
 how much memory the sweep's own process and its fork server hold.
 
-    python benchmarks/many_jobs.py [--jobs 1000] [--workers 2] [--output MANY_JOBS.md]
+    python benchmarks/many_jobs.py [--jobs 1000] [--workers 2] [--max-stack auto] [--output MANY_JOBS.md]
 """
 
 import argparse
@@ -43,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--max-stack", default="auto", help="1: each job in a process of its own")
     parser.add_argument("--output", type=Path, default=HERE / "MANY_JOBS.md")
     options = parser.parse_args()
     if options.jobs < 40:
@@ -50,7 +51,7 @@ def main() -> None:
     command = [
         *(sys.executable, "-m", "hourglass", "train", "-m", f"seed=range({options.jobs})"),
         *("data=digits", "data.train_size=64", "training.epochs=1", "trainer.accelerator=cpu"),
-        *("tracking.usefulness=false", f"sweep.workers={options.workers}", "sweep.max_stack=1"),
+        *("tracking.usefulness=false", f"sweep.workers={options.workers}", f"sweep.max_stack={options.max_stack}"),
     ]
     used = Usage(sorted(os.sched_getaffinity(0)))
     ends: list[float] = []
@@ -81,7 +82,7 @@ def main() -> None:
 {options.jobs} jobs of one epoch over 64 digits, with tracking and pictures, {options.workers} at a time: the
 training takes milliseconds, what is measured is the rest.
 
-- command: `python benchmarks/many_jobs.py --jobs {options.jobs} --workers {options.workers}`
+- command: `python benchmarks/many_jobs.py --jobs {options.jobs} --workers {options.workers} --max-stack {options.max_stack}`
 - date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}
 - machine: {processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}, Python {platform.python_version()}
 - other processes used {used.by_others():.0%} of these cores meanwhile

@@ -7,7 +7,8 @@ that make r model-steps per second together, n jobs of equal length take a time 
     ceil(n / p) p / r
 
 The most numerous jobs that could share a stack speak for all. It takes about ten seconds, so a sweep that would end
-in a minute does without.
+in a minute does without: its jobs go in small stacks, which share one process and its start, half a second of a core
+for each (benchmarks/MANY_JOBS.md).
 """
 
 import logging
@@ -32,7 +33,8 @@ SECONDS = 0.5
 LARGEST = 64
 """The most members of a stack that is tried: more gain nothing on a CPU, and share every failure."""
 SMALL = 8
-"""Members of a stack whose activations stay in a core's cache longer than those of a large one: tried too."""
+"""Members of a stack whose activations stay in a core's cache longer than those of a large one: tried too, and taken
+untried for a short sweep."""
 
 
 WORTH = 1.1
@@ -100,7 +102,7 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
     configs = [job.config for job in jobs]
     (each,) = _ask(engine, _length, [(configs, settings.slots_per_gpu if engine.gpu else places)])
     if each.seconds * total / places < WORTH_MEASURING:
-        return engine, min(default, each.fits)
+        return engine, min(max(default, SMALL), each.fits)
     largest = min(each.fits, LARGEST, -(-len(jobs) // places))
     sizes = sorted({1, min(SMALL, largest), largest})
     parts = [configs[len(jobs) * at // places : len(jobs) * (at + 1) // places] or configs for at in range(places)]

@@ -21,7 +21,7 @@ class Settings:
         gpus_per_job: GPUs that a job takes of the Ray cluster: 0, a part of one, or a whole number; null: what
             `slots_per_gpu` says where there are GPUs, else 0.
         max_stack: the most jobs that train as one stack, at least 1 (none do); `auto`: what memory holds, if that is
-            the fastest; a long sweep measures it, a short one takes 1 on a CPU and 64 on a GPU.
+            the fastest; a long sweep measures it, a short one takes 8 on a CPU and 64 on a GPU.
         rerun: whether jobs that the study has finished already run again.
     """
 
@@ -53,7 +53,7 @@ class Settings:
                 raise ValueError(f"{key} must be null without sweep.engine=ray, got {getattr(self, key)!r}")
 
     def largest_stack(self, *, gpu: bool) -> int:
-        """The most jobs of a stack on a GPU, or on a CPU, where it is not measured."""
+        """The most jobs of a stack where nothing of them is known."""
         if self.max_stack == "auto":
             return 64 if gpu else 1
         return self.max_stack
