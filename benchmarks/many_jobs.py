@@ -76,13 +76,14 @@ def main() -> None:
     tenth = options.jobs // 10
     pace = [(ends[at + tenth - 1] - ends[at]) / (tenth - 1) for at in range(0, options.jobs - tenth + 1, tenth)]
     held = [median(size for done, size in memory if at <= done < at + tenth) for at in (tenth, options.jobs - tenth)]
+    words = f"--jobs {options.jobs} --workers {options.workers} --max-stack {options.max_stack}"
     text = f"""\
 # Many jobs
 
 {options.jobs} jobs of one epoch over 64 digits, with tracking and pictures, {options.workers} at a time: the
 training takes milliseconds, what is measured is the rest.
 
-- command: `python benchmarks/many_jobs.py --jobs {options.jobs} --workers {options.workers} --max-stack {options.max_stack}`
+- command: `python benchmarks/many_jobs.py {words}`
 - date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}
 - machine: {processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}, Python {platform.python_version()}
 - other processes used {used.by_others():.0%} of these cores meanwhile

@@ -11,12 +11,17 @@ loss, optimizer and training procedure, but for
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple, get_type_hints
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+
+Config = DictConfig | Mapping[str, Any]
+"""The configuration of a job, as Hydra composes it or plain and resolved."""
 
 FREE = {
     "": ("seed", "name", "study", "start", "resume", "tracking", "sweep"),
@@ -48,11 +53,11 @@ class Group(NamedTuple):
     """Why a single job goes alone, in one line; None for a stack."""
 
 
-def fusable(configs: Sequence[DictConfig], *, largest: int | None = None, places: int = 1) -> list[Group]:
+def fusable(configs: Sequence[Config], *, largest: int | None = None, places: int = 1) -> list[Group]:
     """Sort jobs into stacks, larger models first, so that the last to end are small.
 
     Args:
-        configs: whole configurations.
+        configs: whole configurations; plain ones, resolved, are sorted ten times as fast.
         largest: the most jobs of a stack, at least 1; None: no limit. A larger group is cut into stacks of about equal
             size, with models of like size together, so that little is padded.
         places: stacks that train at a time, at least 1; a group is cut into as many or a multiple, so that none idles.
@@ -83,37 +88,38 @@ def fusable(configs: Sequence[DictConfig], *, largest: int | None = None, places
     return [*stacks, *alone]
 
 
-def _size(config: DictConfig) -> tuple[int, int]:
+def _size(config: Config) -> tuple[int, int]:
     """By which models are put in order: code size, then units of hidden layers."""
-    model = config.model
+    model = config["model"]
     return model.get("code_size") or 0, sum(sum(model.get(key) or ()) for key in WIDTHS)
 
 
-def why_not(config: DictConfig) -> str | None:
+def why_not(config: Config) -> str | None:
     """Why a job can't be part of any stack, in one line; None if it can."""
-    procedure = config.training._target_
+    procedure = config["training"]["_target_"]
     if not getattr(get_object(procedure), "fuses", False):
         return f"{procedure.rpartition('.')[2]} makes steps of its own, a stack goes down one gradient"
-    if config.resume:
+    if config["resume"]:
         return "it goes on with a run from where that was cut off"
-    if config.trainer.devices != 1:
-        return f"it takes trainer.devices={config.trainer.devices}, a stack one"
+    if (devices := config["trainer"]["devices"]) != 1:
+        return f"it takes trainer.devices={devices}, a stack one"
     return None
 
 
-def not_worth(config: DictConfig) -> str | None:
+def not_worth(config: Config) -> str | None:
     """Why a job that could be part of a stack is faster alone on this machine, in one line; None if it isn't."""
     import torch
 
-    on_cpu = config.trainer.accelerator == "cpu" or not torch.cuda.is_available()
-    if on_cpu and "kernel_size" in config.model:
+    on_cpu = config["trainer"]["accelerator"] == "cpu" or not torch.cuda.is_available()
+    if on_cpu and "kernel_size" in config["model"]:
         return "on a CPU the convolutions of a stack are grouped convolutions, which are slower than one by one"
     return None
 
 
-def structure(config: DictConfig) -> str:
+def structure(config: Config) -> str:
     """What jobs of a stack have in common, as text: the resolved configuration less what each has of its own."""
-    whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain: Any = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    whole: dict[str, Any] = deepcopy(plain)
     for node, keys in FREE.items():
         held = whole[node] if node else whole
         for key in keys:
@@ -130,11 +136,15 @@ def _without_tensors(node: Any) -> Any:
     """A node of the configuration, with its shape instead of each value that the node's class holds as a tensor."""
     if not isinstance(node, Mapping):
         return node
-    target = str(node.get("_target_", ""))
-    hints = get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
+    tensors = _tensors(str(node.get("_target_", "")))
     return {
-        key: f"tensor {len(value) if isinstance(value, list) else ''}"
-        if hints.get(key) is Tensor
-        else _without_tensors(value)
+        key: f"tensor {len(value) if isinstance(value, list) else ''}" if key in tensors else _without_tensors(value)
         for key, value in node.items()
     }
+
+
+@cache
+def _tensors(target: str) -> frozenset[str]:
+    """What one of our own classes holds as tensors."""
+    hints = get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
+    return frozenset(key for key, hint in hints.items() if hint is Tensor)

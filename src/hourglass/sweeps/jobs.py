@@ -187,12 +187,10 @@ class Unit(NamedTuple):
 
 def units(request: tuple[Sequence[Job], int | None, int]) -> list[Unit]:
     """Sort jobs into stacks of at most so many, to train so many at a time."""
-    from omegaconf import OmegaConf
-
     from hourglass.fusion import fusable, not_worth
 
     jobs, largest, places = request
-    configs = [OmegaConf.create(job.config) for job in jobs]
+    configs = [job.config for job in jobs]
     slow = [not_worth(config) for config in configs]
     alone = [Unit((job,), reason) for job, reason in zip(jobs, slow, strict=True) if reason is not None]
     rest = [number for number, reason in enumerate(slow) if reason is None]

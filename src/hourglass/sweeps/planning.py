@@ -14,15 +14,12 @@ for each (benchmarks/MANY_JOBS.md).
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hourglass.errors import HourglassError, first_line
 from hourglass.sweeps.engine import Engine, Local
 from hourglass.sweeps.jobs import Job, Unit, units
 from hourglass.sweeps.settings import Settings, Slot
-
-if TYPE_CHECKING:
-    from hourglass.fusion.probe import Length
 
 log = logging.getLogger("hourglass")
 
@@ -100,10 +97,10 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
     """Where jobs that could share a stack train, and the most of one."""
     places = engine.places
     configs = [job.config for job in jobs]
-    (each,) = _ask(engine, _length, [(configs, settings.slots_per_gpu if engine.gpu else places)])
-    if each.seconds * total / places < WORTH_MEASURING:
-        return engine, min(max(default, SMALL), each.fits)
-    largest = min(each.fits, LARGEST, -(-len(jobs) // places))
+    ((seconds, fits),) = _ask(engine, _length, [(configs, settings.slots_per_gpu if engine.gpu else places)])
+    if seconds * total / places < WORTH_MEASURING:
+        return engine, min(max(default, SMALL), fits)
+    largest = min(fits, LARGEST, -(-len(jobs) // places))
     sizes = sorted({1, min(SMALL, largest), largest})
     parts = [configs[len(jobs) * at // places : len(jobs) * (at + 1) // places] or configs for at in range(places)]
     rates = _rates(engine, parts, sizes)
@@ -140,15 +137,17 @@ def _words(way: Way) -> str:
     return f"{f'stacks of {way.stack}' if way.stack > 1 else 'single jobs'}, {way.places} at a time"
 
 
-def _length(request: tuple[Sequence[Mapping[str, Any]], int]) -> "Length":
-    """`hourglass.fusion.probe.length`, in a process that may import it."""
+def _length(request: tuple[Sequence[Mapping[str, Any]], int]) -> tuple[float, int]:
+    """`hourglass.fusion.probe.length`, in a process that may import it; as a plain tuple, which the parent, that needs
+    neither torch nor Lightning, can read without."""
     from hourglass import process
     from hourglass.fusion import probe
 
     process.before_training()
     process.quieten()
     configs, sharing = request
-    return probe.length(configs, sharing=sharing)
+    found = probe.length(configs, sharing=sharing)
+    return found.seconds, found.fits
 
 
 def _measure(request: tuple[Sequence[Mapping[str, Any]], Sequence[int]]) -> dict[int, float]:
