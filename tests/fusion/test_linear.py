@@ -13,8 +13,8 @@ MEMBERS, BATCH, INPUTS, OUTPUTS = 3, 7, 5, 4
 def layers(*, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
     torch.manual_seed(0)
     x = torch.randn(BATCH, INPUTS) if shared else torch.randn(MEMBERS, BATCH, INPUTS)
-    tensors = (x, torch.randn(MEMBERS, OUTPUTS, INPUTS), torch.randn(MEMBERS, OUTPUTS))
-    return tuple(each.double().requires_grad_() for each in tensors)  # type: ignore[return-value]
+    weight, bias = torch.randn(MEMBERS, OUTPUTS, INPUTS), torch.randn(MEMBERS, OUTPUTS)
+    return x.double().requires_grad_(), weight.double().requires_grad_(), bias.double().requires_grad_()
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -34,7 +34,9 @@ def test_it_can_be_differentiated_in_every_way_that_penalties_do(shared: bool) -
     x, weight, bias = layers(shared=shared)
 
     def penalty(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        layer = lambda row: F.linear(row.unsqueeze(0), weight, bias).sigmoid().squeeze(0)  # noqa: E731
+        def layer(row: Tensor) -> Tensor:
+            return F.linear(row.unsqueeze(0), weight, bias).sigmoid().squeeze(0)
+
         jacobians = torch.func.vmap(torch.func.jacrev(layer))(x)
         tangent = torch.func.jvp(lambda x, b: F.linear(x, weight, b).sigmoid(), (x, bias), (x.sin(), bias.cos()))[1]
         return jacobians.square().sum() + tangent.square().sum()

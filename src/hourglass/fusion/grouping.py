@@ -57,7 +57,7 @@ def fusable(configs: Sequence[Config], *, largest: int | None = None, places: in
     """Sort jobs into stacks, larger models first, so that the last to end are small.
 
     Args:
-        configs: whole configurations; plain ones, resolved, are sorted ten times as fast.
+        configs: whole configurations; plain ones, resolved, spare the work of resolving them.
         largest: the most jobs of a stack, at least 1; None: no limit. A larger group is cut into stacks of about equal
             size, with models of like size together, so that little is padded.
         places: stacks that train at a time, at least 1; a group is cut into as many or a multiple, so that none idles.

@@ -8,7 +8,7 @@ that make r model-steps per second together, n jobs of equal length take a time 
 
 The most numerous jobs that could share a stack speak for all. It takes about ten seconds, so a sweep that would end
 in a minute does without: its jobs go in small stacks, which share one process and its start, half a second of a core
-for each (benchmarks/MANY_JOBS.md).
+for each (benchmarks/README.md).
 """
 
 import logging
