@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from hourglass.data import Dataset
 from hourglass.table_model import in_own_units
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
 from hourglass.tracking.patience import shown
+from hourglass.tracking.pictures import MARK
 from hourglass.training.learner import EVAL_BATCH
 
 
@@ -104,6 +106,8 @@ class Recorder:
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
         if config.study:
             tags["study"] = config.study
+        if self._pictured(parts.data):
+            tags |= MARK
         if config.resume:
             run = Run.resume(config.resume, uri=uri)
         else:
@@ -152,7 +156,7 @@ class Recorder:
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
         chosen: list[Any] = [Checkpoints(run=run, every=self.checkpoint_every)]
-        pictured = self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture
+        pictured = self._pictured(data)
         if pictured:
             chosen.append(
                 Pictures(
@@ -179,6 +183,9 @@ class Recorder:
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
         return chosen
 
+    def _pictured(self, data: Dataset) -> bool:
+        return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture
+
 
 def run_name(choices: Mapping[str, str], parts: Parts) -> str:
     """A name that a person can tell apart: `conv-128 mnist masking`."""
@@ -187,12 +194,19 @@ def run_name(choices: Mapping[str, str], parts: Parts) -> str:
     return " ".join(words)
 
 
+@cache
 def code_version() -> dict[str, str]:
-    """Tags that say which code ran: the commit, and whether the files differed from it."""
+    """Tags that say which code ran: the commit, and whether the files differed from it.
+
+    Asked once in a process, and by a sweep's fork server for all of its jobs: what has been imported stays as it is.
+    """
     source = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
-        result = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
+        try:
+            result = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:  # a machine without git
+            return ""
         return result.stdout.strip() if result.returncode == 0 else ""
 
     tags = {"hourglass_version": version("hourglass")}

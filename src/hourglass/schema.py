@@ -11,6 +11,7 @@ import inspect
 import types
 import typing
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ class Arguments(NamedTuple):
     """Whether it takes arguments of any other name too."""
 
 
+@cache
 def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
     """Read them from the signature."""
     hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)

@@ -35,7 +35,7 @@ PRELOAD = (
         "matplotlib.backends.backend_agg",
     ),
     *("sklearn.linear_model", "sklearn.datasets", "sklearn.neighbors", "sklearn.neural_network", "sklearn.cluster"),
-    "sklearn.manifold",
+    *("sklearn.manifold", "hourglass.sweeps.warm"),
 )
 _PATIENCE = 20.0  # seconds that a process has to record its end before it is killed
 

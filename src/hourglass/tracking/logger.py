@@ -46,7 +46,3 @@ class RunLogger(Logger):
 
     def save(self) -> None:
         """Nothing, though Lightning asks for it with every point: points are written together (see ``points``)."""
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:  # noqa: ARG002 - Lightning's signature
-        self.run.flush()

@@ -54,7 +54,7 @@ class Run:
         self.uri = uri
         self._client = client
         self._points = Points(client=client, run_id=self.id)
-        self._pictured = False
+        self._pictured = pictures.MARK.items() <= entity.data.tags.items()
         self._ended = False
 
     @classmethod
@@ -136,7 +136,7 @@ class Run:
         entity, experiment = find_run(client, uri, reference)
         return cls(client=client, uri=uri, entity=entity, experiment=experiment)
 
-    # What is recorded; points still waiting to be written are not seen
+    # What is recorded; reading a metric writes the points that wait
 
     @property
     def status(self) -> str:
@@ -154,10 +154,12 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The last value of every metric."""
+        self.flush()
         return dict(self._client.get_run(self.id).data.metrics)
 
     def history(self, key: str) -> list[tuple[int, float]]:
         """All points (step, value) of one metric, by step."""
+        self.flush()
         return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
 
     def artifact(self, path: str) -> Path:
