@@ -227,6 +227,23 @@ def test_a_sample_does_not_depend_on_the_others_of_its_batch(name: str) -> None:
     torch.testing.assert_close(together, alone)
 
 
+@pytest.mark.parametrize("bottleneck", names("bottleneck"))
+def test_in_bfloat16_a_bottleneck_still_works_with_32_bits(bottleneck: str) -> None:
+    model, x = (
+        make_model("multilayer", (1, 8, 8), f"bottleneck={bottleneck}", "model.code_size=16"),
+        torch.rand(6, 1, 8, 8),
+    )
+    same = deepcopy(model.bottleneck)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(x)
+    torch.manual_seed(1)
+    expected = same(output.encoded)
+    assert output.code.dtype == output.reconstruction.dtype == torch.float32
+    torch.testing.assert_close(output.code, expected.code, rtol=0, atol=0)
+    torch.testing.assert_close(output.losses, expected.losses, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 def test_save_and_load_are_exact(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
     model, other = (make_model(name, (1, 9, 7), *options, seed=seed) for seed in (0, 1))

@@ -1,6 +1,7 @@
 """Sweeps through the command line: real Hydra, real processes, real MLflow on real sqlite."""
 
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -160,6 +161,16 @@ def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, swe
     children = runs(tmp_path, "training")
     assert {run.info.status for run in children} == {"FINISHED"}
     assert sorted(run.data.tags.get("fused", "") for run in children) == ["", "", "2", "2"]
+
+
+def test_the_process_of_a_sweep_imports_no_torch(tmp_path: Path) -> None:
+    code = "import sys; from hourglass.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    words = [sys.executable, "-c", code, "train", "-m", *SMALL, "model.code_size=2,4"]
+    ended = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "2 of 2 jobs done" in ended.stdout + ended.stderr
+    imported = set(ended.stdout.splitlines()[-1].split())
+    assert "hourglass.sweeps.sweep" in imported
+    assert not imported & {"torch", "pytorch_lightning", "sklearn"}
 
 
 def test_axes_are_what_differs() -> None:

@@ -66,14 +66,14 @@ class VectorQuantized(Bottleneck):
     def choices(self, a: Tensor) -> Tensor:
         """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
         groups = a.reshape(len(a), -1, self.dimension)
-        return torch.cdist(groups.to(self.codebook.dtype), self.codebook).argmin(dim=2)
+        return torch.cdist(groups, self.codebook).argmin(dim=2)
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; the loss term is `commitment`."""
         chosen = self.choices(a)
-        code = self.codebook[chosen].view_as(a).to(a.dtype)
+        code = self.codebook[chosen].view_as(a)
         if self.training:
-            self._follow(a.detach().reshape(-1, self.dimension).to(self.codebook.dtype), chosen.flatten())
+            self._follow(a.detach().reshape(-1, self.dimension), chosen.flatten())
         distance = ((a - code) * self.active).square().sum() / (len(a) * self.active.sum())
         return Bottled((a + (code - a).detach()) * self.active, {"commitment": self.commitment * distance})
 
@@ -82,8 +82,7 @@ class VectorQuantized(Bottleneck):
         used = self._used().repeat(len(groups) * self.dimension // self.code_size)  # (B groups,)
         picked = F.one_hot(chosen, len(self.codebook)).to(groups.dtype) * used.unsqueeze(1)  # (B groups, K)
         self.counts.lerp_(picked.sum(dim=0), 1 - self.decay)
-        with torch.autocast(groups.device.type, enabled=False):  # running sums, with 32 bits
-            self.sums.lerp_(picked.T @ groups, 1 - self.decay)
+        self.sums.lerp_(picked.T @ groups, 1 - self.decay)
         self.codebook.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
         dead = self.counts < self.revive_below
         places = groups[torch.multinomial(used, len(self.codebook), replacement=True)]

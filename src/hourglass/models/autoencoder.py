@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation, activation_range
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottled, Bottleneck
 
 
 class Output(NamedTuple):
@@ -86,24 +86,29 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Inputs (B, *shape) to codes (B, code_size)."""
-        code: Tensor = self.bottleneck(self.encoder(x)).code
-        return code
+        return self._bottle(_wide(self.encoder(x))).code
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to reconstructions (B, *shape)."""
         return self._finish(self.decoder(code))
 
+    # Under autocast layers answer in bfloat16, with three digits: too few for a draw around the mean of a code or for
+    # a distance, and its sigmoid knows no value between 0.996 and 1. So the bottleneck, the output's activation and
+    # the loss are always computed with 32 bits or more.
+
+    def _bottle(self, encoded: Tensor) -> Bottled:
+        with torch.autocast(encoded.device.type, enabled=False):
+            bottled: Bottled = self.bottleneck(encoded)
+        return bottled
+
     def _finish(self, preactivation: Tensor) -> Tensor:
-        # Under autocast the last layer answers in bfloat16, whose sigmoid knows no value between 0.996
-        # and 1: the activation and the loss are always computed with 32 bits or more.
-        wide = torch.promote_types(preactivation.dtype, torch.float32)
-        reconstruction: Tensor = self.output_activation(preactivation.to(wide))
+        reconstruction: Tensor = self.output_activation(_wide(preactivation))
         return reconstruction
 
     def forward(self, x: Tensor) -> Output:
         """Inputs (B, *shape) to their `Output`."""
-        encoded = self.encoder(x)
-        code, losses = self.bottleneck(encoded)
+        encoded = _wide(self.encoder(x))
+        code, losses = self._bottle(encoded)
         return Output(self.decode(code), code, losses, encoded)
 
     def stages(self) -> list[Stage]:
@@ -124,7 +129,7 @@ class Autoencoder(nn.Module):
         outer, inner = decoders[0], encoders[-1]
         stages[0] = stages[0]._replace(decode=lambda h: self._finish(outer(h)))
         stages[-1] = stages[-1]._replace(
-            encode=lambda a: self.bottleneck(inner(a)).code,
+            encode=lambda a: self._bottle(_wide(inner(a))).code,
             parameters=[*stages[-1].parameters, *self.bottleneck.parameters()],
         )
         return stages
@@ -161,6 +166,10 @@ def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Ten
     group = max(1, 64_000_000 // (code_size * x[0].numel()))
     result: Tensor = torch.func.vmap(norm, chunk_size=group)(x)
     return result
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _parts(modules: nn.Module, lengths: Sequence[int]) -> Iterator[nn.Sequential]:
