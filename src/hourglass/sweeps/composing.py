@@ -5,7 +5,7 @@ in values only, as most of a sweep do, share what their choices make: it is comp
 set on a copy of it.
 """
 
-import copy
+import pickle
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Composer:
         self._loader = context.config_loader
         self._master = config
         self._parser = OverridesParser.create(config_loader=self._loader)
-        self._known: dict[tuple[str, ...], DictConfig] = {}
+        self._known: dict[tuple[str, ...], bytes] = {}
         self._choices: dict[str, bool] = {}
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -47,8 +47,9 @@ class Composer:
         values = [each for each in parsed if not self._is_choice(each)]
         lines = tuple(str(each.input_line) for each in parsed if self._is_choice(each))
         if lines not in self._known:
-            self._known = {lines: self._loader.load_sweep_config(self._master, list(lines))}  # the last one will do
-        whole = copy.deepcopy(self._known[lines])
+            # The last one will do; pickled, since reading that takes a tenth of the time of `copy.deepcopy`.
+            self._known = {lines: pickle.dumps(self._loader.load_sweep_config(self._master, list(lines)))}
+        whole: DictConfig = pickle.loads(self._known[lines])
         OmegaConf.copy_cache(from_config=self._master, to_config=whole)
         ConfigLoaderImpl._apply_overrides_to_config(values, whole)
         whole.hydra.overrides.task = [str(each.input_line) for each in parsed]
