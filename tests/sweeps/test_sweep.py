@@ -4,15 +4,19 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+import hourglass.compose
 from hourglass.cli import main
+from hourglass.config import compose_config
 from hourglass.errors import HourglassError
-from hourglass.sweeps.jobs import axes
+from hourglass.sweeps.jobs import Job, axes, refusals
 from hourglass.tracking import search_runs
 
 SMALL = [
@@ -161,6 +165,28 @@ def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, swe
     children = runs(tmp_path, "training")
     assert {run.info.status for run in children} == {"FINISHED"}
     assert sorted(run.data.tags.get("fused", "") for run in children) == ["", "", "2", "2"]
+
+
+def test_what_makes_no_sense_is_found_once_for_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    real = hourglass.compose.compose
+    monkeypatch.setattr(
+        hourglass.compose,
+        "compose",
+        lambda config, **rest: (built.append(config.model.code_size), real(config, **rest)),
+    )
+    jobs = {}
+    for size, seed in product((2, 0, 3), (0, 1, -1)):
+        config, choices = compose_config(["data=digits", f"model.code_size={size}", f"seed={seed}"])
+        plain = OmegaConf.to_container(config, resolve=True)
+        jobs[size, seed] = Job(number=len(jobs), overrides=(), config=plain, choices=choices, folder="")
+    reasons = refusals(list(jobs.values()))
+    assert built == [2, 0, 3]
+    assert {at: reasons.get(job.key, "").partition(", got")[0] for at, job in jobs.items()} == {
+        **dict.fromkeys(jobs, ""),
+        **{(0, seed): "model.code_size must be at least 1" for seed in (0, 1)},
+        **{(size, -1): f"seed must be a whole number from 0 to {2**32 - 1}" for size in (2, 0, 3)},
+    }
 
 
 def test_the_process_of_a_sweep_imports_no_torch(tmp_path: Path) -> None:

@@ -201,7 +201,8 @@ def units(request: tuple[Sequence[Job], int | None, int]) -> list[Unit]:
 def refusals(jobs: Sequence[Job]) -> dict[str, str]:
     """The jobs whose configuration makes no sense: their keys, each with the reason in one line.
 
-    Every part of each is built, and nothing trained; a data set that several jobs use is loaded once.
+    Every part of each is built, and nothing trained; of jobs that differ only in the seed, those of the first. A data
+    set that several jobs use is loaded once.
     """
     import json
 
@@ -213,18 +214,33 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
 
     process.quieten()
     data: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
-    for job in jobs:
+
+    def refusal(job: Job) -> str | None:
+        nonlocal data
         config = OmegaConf.create(job.config)
         try:
             which = json.dumps(job.config["data"], sort_keys=True)
             if which not in data:
                 data = {which: build(config.data)}  # one at a time: a sweep over data sets need not hold them all
-            check_seed(config.seed)
             compose(config, data=data[which])
             build(config.trainer, logger=False)
         except HourglassError as error:
+            return str(error)
+        return None
+
+    found: dict[str, str | None] = {}
+    reasons: dict[str, str] = {}
+    for job in jobs:
+        try:
+            check_seed(job.config["seed"])
+        except HourglassError as error:
             reasons[job.key] = str(error)
+            continue
+        alike = json.dumps({**job.config, "seed": None}, sort_keys=True)
+        if alike not in found:
+            found[alike] = refusal(job)
+        if (reason := found[alike]) is not None:
+            reasons[job.key] = reason
     return reasons
 
 
