@@ -200,7 +200,7 @@ def children(folder: Path, status: str) -> list[Any]:
 
 @pytest.mark.slow
 def test_a_killed_job_of_a_sweep_fails_alone_and_the_next_start_completes_it(tmp_path: Path) -> None:
-    long = command("sweep.engine=ray", "training.epochs=300", "tracking.checkpoint_every=300")
+    long = command("sweep.engine=ray", "sweep.max_stack=1", "training.epochs=300", "tracking.checkpoint_every=300")
     with (tmp_path / "said").open("w") as said:
         parent = subprocess.Popen(long, cwd=tmp_path, stdout=said, stderr=said)
         wait_for(lambda: parent.poll() is not None or children(tmp_path, "RUNNING"))
