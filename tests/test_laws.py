@@ -229,10 +229,8 @@ def test_a_sample_does_not_depend_on_the_others_of_its_batch(name: str) -> None:
 
 @pytest.mark.parametrize("bottleneck", names("bottleneck"))
 def test_in_bfloat16_a_bottleneck_still_works_with_32_bits(bottleneck: str) -> None:
-    model, x = (
-        make_model("multilayer", (1, 8, 8), f"bottleneck={bottleneck}", "model.code_size=16"),
-        torch.rand(6, 1, 8, 8),
-    )
+    model = make_model("multilayer", (1, 8, 8), f"bottleneck={bottleneck}", "model.code_size=16")
+    x = torch.rand(6, 1, 8, 8)
     same = deepcopy(model.bottleneck)
     torch.manual_seed(1)
     with torch.autocast("cpu", torch.bfloat16):

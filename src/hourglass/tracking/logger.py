@@ -46,3 +46,7 @@ class RunLogger(Logger):
 
     def save(self) -> None:
         """Nothing, though Lightning asks for it with every point: points are written together (see ``points``)."""
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:  # noqa: ARG002 - Lightning's signature
+        self.run.flush()

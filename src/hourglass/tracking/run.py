@@ -136,7 +136,7 @@ class Run:
         entity, experiment = find_run(client, uri, reference)
         return cls(client=client, uri=uri, entity=entity, experiment=experiment)
 
-    # What is recorded; reading a metric writes the points that wait
+    # What is recorded; points still waiting to be written are not seen
 
     @property
     def status(self) -> str:
@@ -154,12 +154,10 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The last value of every metric."""
-        self.flush()
         return dict(self._client.get_run(self.id).data.metrics)
 
     def history(self, key: str) -> list[tuple[int, float]]:
         """All points (step, value) of one metric, by step."""
-        self.flush()
         return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
 
     def artifact(self, path: str) -> Path:
