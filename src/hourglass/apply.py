@@ -101,7 +101,7 @@ def write(path: str, values: Tensor, columns: Sequence[str] | None = None) -> No
 def _read(path: str) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise HourglassError(f"{path} can't be read as a .npy file: {error}") from error
     if not isinstance(array, np.ndarray):
         raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")

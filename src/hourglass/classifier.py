@@ -5,6 +5,7 @@ With the encoder f and the head that stands on its code,
     logits = head(f(x)),    P(class | x) = softmax(logits)
 """
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from hourglass.errors import HourglassError
@@ -41,7 +42,13 @@ class Classifier(nn.Module):
             raise HourglassError(
                 f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
             )
-        return cls(autoencoder=trained.in_own_units, head=Head.of(run.load_weights(HEAD))).eval()
+        try:
+            head = Head.of(run.load_weights(HEAD))
+            if (units := next(head.parameters()).shape[1]) != trained.model.code_size:
+                raise ValueError(f"it takes codes of {units} units, the model's have {trained.model.code_size}")
+        except (SafetensorError, KeyError, IndexError, ValueError, RuntimeError) as error:
+            raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {HEAD}: {error}") from error
+        return cls(autoencoder=trained.in_own_units, head=head).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *shape) to logits (B, classes)."""

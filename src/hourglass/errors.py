@@ -4,9 +4,17 @@ import traceback
 
 
 class HourglassError(ValueError):
-    """Something the person can mend. The command line prints its one line and exits with `exit_code`."""
+    """Something the person can mend. The command line prints its one line and exits with `exit_code`.
+
+    Args:
+        message: what is wrong. A name in it, a run's or a column's, may be a stranger's text: it stays one line.
+        trace: of an error that is not the person's, printed below.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, trace: str = "") -> None:
+        super().__init__(f"{printable(message)}\n{trace}" if trace else printable(message))
 
 
 class Diverged(HourglassError):  # noqa: N818 - says what happened
@@ -17,6 +25,14 @@ class Diverged(HourglassError):  # noqa: N818 - says what happened
             f"{name} became {value} at step {step}: training diverged; lower optimizer.lr or the weight of a"
             " regularizer, or set training.gradient_clip"
         )
+
+
+def printable(text: str) -> str:
+    """Text as it can be printed: line ends become blanks; what would steer a terminal or can't be seen, `\\x1b`."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in " ".join(text.splitlines())
+    )
 
 
 def reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Recording: what a run keeps besides its losses and metrics, as configured by the group `tracking`."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -19,6 +20,7 @@ from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_u
 from hourglass.tracking.patience import shown
 from hourglass.tracking.pictures import MARK
 from hourglass.training.learner import EVAL_BATCH
+from hourglass.trust import check_recordable
 
 
 class Recorder:
@@ -76,8 +78,9 @@ class Recorder:
             raise ValueError(f"baseline_samples must be at most {EVAL_BATCH}, one test batch, got {baseline_samples}")
         if code_map not in ("pca", "tsne"):
             raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
-        if not experiment:
-            raise ValueError("experiment must be a name, got ''")
+        if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
+            # A folder is called by it.
+            raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
         self.uri = uri
         self.experiment = experiment
         self.images = images
@@ -103,6 +106,7 @@ class Recorder:
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if self.uri:
             resolved["tracking"]["uri"] = shown(self.uri)
+        check_recordable(resolved)
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
         if config.study:
             tags["study"] = config.study
@@ -200,13 +204,12 @@ def code_version() -> dict[str, str]:
 
     Asked once in a process, and by a sweep's fork server for all of its jobs: what has been imported stays as it is.
     """
-    source = Path(__file__).resolve().parent
+    source, program = Path(__file__).resolve().parent, shutil.which("git")
 
     def git(*words: str) -> str:
-        try:
-            result = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
-        except FileNotFoundError:  # a machine without git
+        if program is None:
             return ""
+        result = subprocess.run([program, "-C", str(source), *words], capture_output=True, text=True, check=False)
         return result.stdout.strip() if result.returncode == 0 else ""
 
     tags = {"hourglass_version": version("hourglass")}

@@ -58,8 +58,14 @@ class Scaling:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` wrote."""
-        return cls(**{key: torch.tensor(values, dtype=torch.float64) for key, values in json.loads(text).items()})
+        """What `to_json` wrote; ValueError for anything else."""
+        held = json.loads(text)
+        if not isinstance(held, dict) or set(held) != {"offset", "scale"}:
+            raise ValueError("scaling must be offset and scale of every column")
+        scaling = cls(**{key: torch.tensor(values, dtype=torch.float64) for key, values in held.items()})
+        if not bool(scaling.offset.isfinite().all() and scaling.scale.isfinite().all() and (scaling.scale != 0).all()):
+            raise ValueError("scaling must be of finite numbers, and no scale of 0")
+        return scaling
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

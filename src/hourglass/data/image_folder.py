@@ -41,6 +41,8 @@ from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.splitting import SplitsAndTest, Splitting, check_count
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: What such a file may hold, whatever its name says: Pillow would start other programs for some formats (EPS).
+FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 #: Images decoded ahead of the writer.
 BLOCK = 256
 #: Part of every key: raise it when pixels come to be decoded otherwise.
@@ -193,7 +195,7 @@ def _decode(file: Path, *, size: int, mode: str) -> bytes:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as opened:
+        with Image.open(file, formats=FORMATS) as opened:
             opened.draft(
                 None, (2 * size, 2 * size)
             )  # a large JPEG needn't be decoded to its last pixel: no less than this

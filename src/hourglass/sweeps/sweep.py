@@ -114,7 +114,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
     checked = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
     for outcome in engine.execute(refusals, checked):
         if outcome.failure:
-            raise HourglassError(f"the jobs could not be checked: {outcome.failure}\n{outcome.trace}")
+            raise HourglassError(f"the jobs could not be checked: {outcome.failure}", trace=outcome.trace)
         for key, reason in outcome.value.items():
             ends[key] = End(None, reason)
             display.refused(todo[key], reason)

@@ -16,6 +16,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hourglass.errors import HourglassError
 from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
@@ -100,7 +101,7 @@ def application(uri: str, experiment: str) -> Any:
 
     def start_page(_request: Any) -> HTMLResponse:
         found = client.get_experiment_by_name(experiment)
-        target = "" if found is None else f"#/experiments/{found.experiment_id}/runs"
+        target = "" if found is None else f"#/experiments/{quote(str(found.experiment_id), safe='')}/runs"
         # The page names files that change with the version of MLflow, so the browser may not keep it.
         return HTMLResponse(with_first_choices(index, target), headers={"Cache-Control": "no-cache"})
 

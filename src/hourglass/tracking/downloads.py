@@ -1,5 +1,6 @@
 """Copies of runs' files, in temporary folders that last as long as this process."""
 
+import re
 import tempfile
 from functools import cache
 from multiprocessing.util import Finalize
@@ -9,13 +10,22 @@ from hourglass.tracking.patience import PatientClient
 
 
 def download(client: PatientClient, run_id: str, path: str) -> Path:
-    """A copy of the file ``path`` of a run."""
-    return Path(client.download_artifacts(run_id, path, _folder(run_id)))
+    """A copy of the file ``path`` of a run.
+
+    Raises:
+        OSError: the store brought no such file, but a folder, a link, or something in another place.
+    """
+    folder = _folder(run_id)
+    found = Path(client.download_artifacts(run_id, path, folder))
+    if found.is_symlink() or not found.is_file() or not found.resolve().is_relative_to(Path(folder).resolve()):
+        raise OSError(f"{path} is no file")
+    return found
 
 
 @cache
 def _folder(run_id: str) -> str:
-    folder = tempfile.TemporaryDirectory(prefix=f"hourglass-{run_id[:8]}-")
+    begin = re.sub(r"\W", "", run_id[:8])  # the store's word
+    folder = tempfile.TemporaryDirectory(prefix=f"hourglass-{begin}-")
     # A child of multiprocessing ends without what `atexit` and `weakref` would run: this removes it there as well.
     Finalize(None, folder.cleanup, exitpriority=0)
     return folder.name

@@ -29,7 +29,7 @@ def is_alive(tags: dict[str, str]) -> bool:
         process = psutil.Process(int(tags["pid"]))
         same = abs(process.create_time() - float(tags["process_start"])) < _START_TOLERANCE
         return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError):
+    except (psutil.NoSuchProcess, KeyError, ValueError, OverflowError):  # also where the tags are no numbers
         return False
 
 

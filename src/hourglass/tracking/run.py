@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
-
-from hourglass.errors import HourglassError
+from hourglass.errors import HourglassError, printable
+from hourglass.plain_yaml import read_mapping
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.downloads import download
 from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most
@@ -49,7 +48,7 @@ class Run:
 
     def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
         self.id: str = entity.info.run_id
-        self.name: str = entity.info.run_name
+        self.name = printable(str(entity.info.run_name))
         self.experiment = experiment
         self.uri = uri
         self._client = client
@@ -175,8 +174,9 @@ class Run:
             raise HourglassError(f"run {self.name} ({self.id}) holds no {path!r}, it holds {held}") from error
 
     def read_config(self) -> dict[str, Any]:
-        """The whole resolved configuration, from the artifact ``config.yaml``."""
-        return dict(yaml.safe_load(self.artifact("config.yaml").read_text(encoding="utf-8")))
+        """What the artifact ``config.yaml`` holds: anybody's text, see ``hourglass.trust``."""
+        what = f"config.yaml of run {self.name} ({self.id})"
+        return read_mapping(self.artifact("config.yaml").read_bytes(), what=what)
 
     def load_weights(self, name: str = _WEIGHTS) -> "dict[str, Tensor]":
         """The state dict that ``log_weights`` stored, on the CPU."""
