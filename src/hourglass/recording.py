@@ -78,6 +78,8 @@ class Recorder:
             raise ValueError(f"baseline_samples must be at most {EVAL_BATCH}, one test batch, got {baseline_samples}")
         if code_map not in ("pca", "tsne"):
             raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
+        if not experiment:
+            raise ValueError("experiment must be a name, got ''")
         if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
             # A folder is called by it.
             raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
