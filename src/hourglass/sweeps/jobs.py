@@ -1,5 +1,6 @@
 """A job of a sweep: one resolved configuration, named by its hash."""
 
+import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hourglass.config import NAMED, UNNAMED, config_hash
 from hourglass.errors import HourglassError, reason
+from hourglass.passwords import shown, without_passwords
 
 if TYPE_CHECKING:
     from hourglass.search.pruning import Pruning, Watch
@@ -100,7 +102,7 @@ def run(task: Task) -> dict[str, End]:
     from hourglass.sweeps.study import finished
 
     with ExitStack() as claims:
-        place = f"{task.uri} {task.parent}"
+        place = f"{shown(task.uri)} {task.parent}"
         claimed = {job.key: claims.enter_context(claim(job.key, place=place, wait=task.wait)) for job in task.jobs}
         mine = [job for job in task.jobs if claimed[job.key]]
         ends: dict[str, End] = {}
@@ -146,7 +148,7 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
                 callbacks=callbacks,
             )
         except Exception as error:
-            traceback.print_exc()
+            _print_trace(error)
             return {job.key: End(None, reason(error))}
         return {job.key: End(Trained(result.run.id, result.metrics, _pruned(callbacks)), None)}
     watching = [_callbacks(job) for job in jobs]
@@ -158,11 +160,15 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
     for job, callbacks, ended in zip(jobs, watching, fusion.train_fused(members), strict=True):
         if ended.result is None:
             assert ended.error is not None
-            traceback.print_exception(ended.error)
+            _print_trace(ended.error)
             ends[job.key] = End(None, reason(ended.error))
         else:
             ends[job.key] = End(Trained(ended.result.run.id, ended.result.metrics, _pruned(callbacks)), None)
     return ends
+
+
+def _print_trace(error: BaseException) -> None:
+    print(without_passwords("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _callbacks(job: Job) -> "list[Pruning]":

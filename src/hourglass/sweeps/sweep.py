@@ -11,6 +11,7 @@ from typing import Any
 
 from hourglass.errors import HourglassError
 from hourglass.glance import Artist
+from hourglass.passwords import shown
 from hourglass.sweeps.display import Display
 from hourglass.sweeps.engine import Engine, open_engine
 from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run
@@ -18,7 +19,6 @@ from hourglass.sweeps.planning import plan
 from hourglass.sweeps.settings import Settings
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.tracking import Run, prepare, reap, resolve_uri
-from hourglass.tracking.patience import shown
 
 log = logging.getLogger("hourglass")
 

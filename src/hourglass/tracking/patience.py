@@ -18,6 +18,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 from hourglass.errors import HourglassError, first_line
+from hourglass.passwords import shown
 
 T = TypeVar("T")
 
@@ -103,6 +104,8 @@ def patiently(call: Callable[[], T], uri: str) -> T:
         try:
             result = call()
         except Exception as error:
+            if refuses(error):
+                raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
             if not is_transient(error):
                 raise
             left = deadline - time.monotonic()
@@ -117,6 +120,11 @@ def patiently(call: Callable[[], T], uri: str) -> T:
             return result
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether a server wants another name or password."""
+    return "failed with error code 401" in str(error) or "failed with error code 403" in str(error)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -154,11 +162,6 @@ _SIGNS = (
     "failed with exception",
     "failed with error code 50",
 )
-
-
-def shown(uri: str) -> str:
-    """The URI without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
 
 
 def one_line(error: BaseException) -> str:

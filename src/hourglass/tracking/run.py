@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from hourglass.errors import HourglassError
+from hourglass.passwords import without_passwords
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.downloads import download
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.search import create_run, experiment_id, find_run
@@ -249,7 +250,8 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """Ends as FAILED, with ``traceback.txt`` and the reason in one line as the tag ``failure``."""
-        self._end("FAILED", traceback.format_exception_only(error)[-1].strip().splitlines()[0][:500], error)
+        said = without_passwords(traceback.format_exception_only(error)[-1])
+        self._end("FAILED", said.strip().splitlines()[0][:500], error)
 
     def kill(self, reason: str) -> None:
         """Ends as KILLED, with ``reason`` as the tag ``failure``; waits 10 s at most for a store that is away."""
@@ -278,20 +280,20 @@ class Run:
                 with at_most(_BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
                     self.fail(error)
         except Exception as another:
-            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, another)
+            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, one_line(another))
 
     def _end(self, status: str, reason: str, error: BaseException | None = None) -> None:
         self._ended = True  # also where it can't be recorded: that is not waited for twice
         steps: dict[str, Callable[[], None]] = {"the last points": self.flush}
         if error is not None:
-            trace = "".join(traceback.format_exception(error))
+            trace = without_passwords("".join(traceback.format_exception(error)))
             steps["the traceback"] = lambda: self.log_text(trace, "traceback.txt")
         steps["the reason"] = lambda: self.set_tags({"failure": reason})
         for what, record in steps.items():
             try:
                 record()
             except Exception as another:  # the true status matters more
-                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, another)
+                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, one_line(another))
         self._client.set_terminated(self.id, status)
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hourglass.errors import HourglassError
-from hourglass.tracking.patience import PatientClient, patiently, shown
+from hourglass.passwords import shown
+from hourglass.tracking.patience import PatientClient, patiently
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000

@@ -11,7 +11,9 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently, shown
+from hourglass import passwords
+from hourglass.passwords import shown
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
 from hourglass.tracking.sqlite_file import make_ready, read_state
 
 _SERVERS = ("http://", "https://")
@@ -27,16 +29,22 @@ def resolve_uri(uri: str | None) -> str:
     A relative sqlite path is made absolute, because a job of a sweep may run in another directory.
 
     Raises:
-        TrackingUnavailable: the URI names no sqlite file, server or database.
+        TrackingUnavailable: the URI names no sqlite file, server or database, or its password is not known here.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    uri = uri or os.environ.get(passwords.VARIABLE) or "sqlite:///mlflow.db"
     if uri.startswith("sqlite:///") and uri not in ("sqlite:///", "sqlite:///:memory:"):
         return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).expanduser().absolute()}"
     if uri.startswith((*_SERVERS, *_DATABASES)):
-        return uri.rstrip("/")
+        known = passwords.whole(uri.rstrip("/"))
+        if known is None:
+            raise TrackingUnavailable(
+                f"tracking.uri={uri}: its password is not known here; give the whole address, or set"
+                f" {passwords.VARIABLE} to it"
+            )
+        return known
     raise TrackingUnavailable(
         "tracking.uri must be sqlite:///FILE, http(s)://HOST:PORT or the URI of a postgresql, mysql or mssql "
-        f"database, got {uri!r}"
+        f"database, got {shown(uri)!r}"
     )
 
 
@@ -75,7 +83,8 @@ def open_client(uri: str) -> PatientClient:
     path = sqlite_path(uri)
     if path is not None:
         read_state(path)
-    make = partial(import_mlflow().MlflowClient, uri, registry_uri=uri)  # which opens a database
+    address = passwords.for_requests(uri) if uri.startswith(_SERVERS) else uri
+    make = partial(import_mlflow().MlflowClient, address, registry_uri=address)  # which opens a database
     return PatientClient(patiently(make, uri), uri)
 
 
@@ -90,7 +99,8 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 def _knock(uri: str) -> None:
     try:
-        urllib.request.urlopen(f"{uri}/health", timeout=3).close()
+        address, headers = passwords.apart(uri)
+        urllib.request.urlopen(urllib.request.Request(f"{address}/health", headers=headers), timeout=3).close()
     except urllib.error.HTTPError as error:
         if error.code >= 500:  # a server that refuses the page is there; a gateway without its server is not
             raise TrackingUnavailable(f"tracking.uri={shown(uri)} answers with error {error.code}") from error
