@@ -13,12 +13,14 @@ from pathlib import Path
 
 from hourglass import passwords
 from hourglass.passwords import shown
+from hourglass.tracking.moved import follow
 from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
-from hourglass.tracking.sqlite_file import make_ready, read_state
+from hourglass.tracking.sqlite_file import identify, make_ready, read_again, read_state, reopen, write_nothing
 
 _SERVERS = ("http://", "https://")
 _DATABASES = ("postgresql", "mysql", "mssql")
 
+_expected: set[str] = set()
 _reached: set[str] = set()
 """Servers and databases that have answered this process: it then waits for them when they are away."""
 
@@ -78,14 +80,37 @@ def open_client(uri: str) -> PatientClient:
     """An ``MlflowClient`` on a store that exists, whose calls wait while it is away.
 
     Raises:
-        TrackingUnavailable: the database file is missing or broken.
+        TrackingUnavailable: the database file is missing or broken, and was not expected (``expect``) to be there.
     """
     path = sqlite_path(uri)
     if path is not None:
-        read_state(path)
+        import_mlflow()
+        follow()
+        if uri in _expected:
+            patiently(partial(read_again, path), uri)
+        else:
+            read_state(path)
+        client = patiently(partial(import_mlflow().MlflowClient, uri, registry_uri=uri), uri)
+        return PatientClient(client, uri, identify=partial(identify, path), reopen=partial(reopen, path))
     address = passwords.for_requests(uri) if uri.startswith(_SERVERS) else uri
     make = partial(import_mlflow().MlflowClient, address, registry_uri=address)  # which opens a database
     return PatientClient(patiently(make, uri), uri)
+
+
+def expect(uri: str) -> None:
+    """From now on this process waits for that store: it has been there."""
+    _expected.add(uri)
+
+
+def check(uri: str) -> None:
+    """Whether a process that opens the store now can write to it.
+
+    Raises:
+        TrackingUnavailable: it can't, and the wait was in vain.
+    """
+    path = sqlite_path(uri)
+    if path is not None:
+        patiently(partial(write_nothing, path), uri)
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
