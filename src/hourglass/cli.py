@@ -67,8 +67,10 @@ def _complain(message: str, code: int = 2) -> int:
 
 def _train(words: list[str]) -> int:
     from hourglass.hydra_application import run
+    from hourglass.passwords import kept_out
 
-    return run(words)
+    with kept_out(words) as known:
+        return run(known)
 
 
 def _evaluate(words: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 import traceback
 
+from hourglass.passwords import without_passwords
+
 
 class HourglassError(ValueError):
     """Something the person can mend. The command line prints its one line and exits with `exit_code`.
@@ -13,8 +15,9 @@ class HourglassError(ValueError):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, trace: str = "") -> None:
-        super().__init__(f"{printable(message)}\n{trace}" if trace else printable(message))
+    def __init__(self, message: str = "", *, trace: str = "") -> None:
+        said = printable(without_passwords(message))
+        super().__init__(f"{said}\n{without_passwords(trace)}" if trace else said)
 
 
 class Diverged(HourglassError):  # noqa: N818 - says what happened
@@ -38,9 +41,9 @@ def printable(text: str) -> str:
 def reason(error: BaseException) -> str:
     """What happened, in one line: an error's message, with its class where it isn't one of ours."""
     said = str(error) if isinstance(error, HourglassError) else traceback.format_exception_only(error)[-1]
-    return (said.strip().splitlines() or [type(error).__name__])[0]
+    return (without_passwords(said).strip().splitlines() or [type(error).__name__])[0]
 
 
 def first_line(error: BaseException) -> str:
     """What an exception says first, without the class's name."""
-    return str(error).strip().partition("\n")[0]
+    return without_passwords(str(error)).strip().partition("\n")[0]

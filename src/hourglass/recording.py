@@ -15,9 +15,9 @@ from hourglass.callbacks import Baselines, Checkpoints, Pictures, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
+from hourglass.passwords import shown
 from hourglass.table_model import in_own_units
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
-from hourglass.tracking.patience import shown
 from hourglass.tracking.pictures import MARK
 from hourglass.training.learner import EVAL_BATCH
 from hourglass.trust import check_recordable

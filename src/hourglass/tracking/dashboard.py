@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hourglass.errors import HourglassError
+from hourglass.passwords import shown
 from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
 
 _FIRST_CHOICES = {
@@ -58,7 +59,7 @@ def serve(
         raise ValueError(f"port must be from 0 to 65535, got {port}")
     if uri.startswith("http"):
         prepare(uri)
-        announce(f"The tracking server has a dashboard of its own: {uri}")
+        announce(f"The tracking server has a dashboard of its own: {shown(uri)}")
         return
     before = signal.getsignal(signal.SIGTERM)
     listener = _listen(host, port)

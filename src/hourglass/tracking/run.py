@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hourglass.errors import HourglassError, printable
+from hourglass.passwords import without_passwords
 from hourglass.plain_yaml import read_mapping
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.downloads import download
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.search import create_run, experiment_id, find_run
-from hourglass.tracking.store import open_client, prepare, resolve_uri
+from hourglass.tracking.store import check, open_client, prepare, resolve_uri
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ log = logging.getLogger("hourglass")
 _ENTRIES_PER_BATCH = 100  # the most params or tags that MLflow takes in one call
 _WEIGHTS = "weights.safetensors"
 _DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest
-_BRIEFLY = 10.0  # seconds that a run which must end waits for its store
+BRIEFLY = 10.0  # seconds that a run which must end waits for its store
 
 
 class Run:
@@ -170,7 +171,8 @@ class Run:
         try:
             return download(self._client, self.id, path)
         except (OSError, MlflowException) as error:
-            held = ", ".join(file.path for file in self._client.list_artifacts(self.id)) or "nothing"
+            held = ", ".join(file.path for file in self._client.list_artifacts(self.id))
+            held = held or f"nothing in {self._client.get_run(self.id).info.artifact_uri.removeprefix('file://')}"
             raise HourglassError(f"run {self.name} ({self.id}) holds no {path!r}, it holds {held}") from error
 
     def read_config(self) -> dict[str, Any]:
@@ -191,6 +193,11 @@ class Run:
     def flush(self) -> None:
         """Writes all waiting points; raises TrackingUnavailable if the store stays away."""
         self._points.write()
+
+    def check(self) -> None:
+        """Raises TrackingUnavailable unless the store takes what is written: of this process, and of one begun now."""
+        self.flush()
+        check(self.uri)
 
     def log_params(self, params: Mapping[str, str]) -> None:
         """Records settings, up to the 6000 characters each that MLflow keeps. They can't be changed later."""
@@ -249,11 +256,12 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """Ends as FAILED, with ``traceback.txt`` and the reason in one line as the tag ``failure``."""
-        self._end("FAILED", traceback.format_exception_only(error)[-1].strip().splitlines()[0][:500], error)
+        said = without_passwords(traceback.format_exception_only(error)[-1])
+        self._end("FAILED", said.strip().splitlines()[0][:500], error)
 
     def kill(self, reason: str) -> None:
         """Ends as KILLED, with ``reason`` as the tag ``failure``; waits 10 s at most for a store that is away."""
-        with at_most(_BRIEFLY):
+        with at_most(BRIEFLY):
             self._end("KILLED", reason)
 
     def __enter__(self) -> Self:
@@ -275,23 +283,23 @@ class Run:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Lightning's SIGTERMException is a SystemExit
                 self.kill(f"interrupted by {type(error).__name__}")
             else:  # a store that is away has been waited for
-                with at_most(_BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
+                with at_most(BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
                     self.fail(error)
         except Exception as another:
-            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, another)
+            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, one_line(another))
 
     def _end(self, status: str, reason: str, error: BaseException | None = None) -> None:
         self._ended = True  # also where it can't be recorded: that is not waited for twice
         steps: dict[str, Callable[[], None]] = {"the last points": self.flush}
         if error is not None:
-            trace = "".join(traceback.format_exception(error))
+            trace = without_passwords("".join(traceback.format_exception(error)))
             steps["the traceback"] = lambda: self.log_text(trace, "traceback.txt")
         steps["the reason"] = lambda: self.set_tags({"failure": reason})
         for what, record in steps.items():
             try:
                 record()
             except Exception as another:  # the true status matters more
-                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, another)
+                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, one_line(another))
         self._client.set_terminated(self.id, status)
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:

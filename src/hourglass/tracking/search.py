@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from hourglass.errors import HourglassError
-from hourglass.tracking.patience import PatientClient, patiently, shown
+from hourglass.passwords import shown
+from hourglass.tracking.patience import PatientClient, patiently
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000
@@ -84,13 +86,13 @@ def create_run(client: PatientClient, uri: str, place: str, name: str, tags: Map
     made_by = uuid.uuid4().hex
     tries = 0
 
-    def find_or_create() -> Any:
+    def find_or_create(once: Any) -> Any:
         nonlocal tries
         tries += 1
-        earlier = client.once.search_runs([place], f"tags.`{_MADE_BY}` = '{made_by}'") if tries > 1 else []
-        return earlier[0] if earlier else client.once.create_run(place, tags={**tags, _MADE_BY: made_by}, run_name=name)
+        earlier = once.search_runs([place], f"tags.`{_MADE_BY}` = '{made_by}'") if tries > 1 else []
+        return earlier[0] if earlier else once.create_run(place, tags={**tags, _MADE_BY: made_by}, run_name=name)
 
-    return patiently(find_or_create, uri)
+    return patiently(partial(client.tried, find_or_create), uri)
 
 
 def _pages(search: Any, *arguments: Any, **keywords: Any) -> Iterator[Any]:
