@@ -82,12 +82,13 @@ def _job(config: DictConfig) -> None:
 def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
     from hourglass.tracking import Run, resolve_uri
+    from hourglass.trained import recorded_config
 
     try:
         run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
+        stored = recorded_config(run)
     except HourglassError as error:
         raise HourglassError(f"resume: {error}") from error
-    stored = OmegaConf.create(run.read_config())
     given = [override for override in overrides if not override.startswith("resume=")]
     for override in given:
         if "." not in override.partition("=")[0]:

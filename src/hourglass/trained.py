@@ -6,6 +6,7 @@ Nothing that was pickled is executed, and nothing here changes the run.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
@@ -20,8 +21,10 @@ from hourglass.models import Autoencoder
 from hourglass.schema import MissingKey
 from hourglass.table_model import TableModel, in_own_units
 from hourglass.tracking import Run, resolve_uri
+from hourglass.tracking.files import mapping
 
 WEIGHTS = "weights.safetensors"
+_GROUPS = ("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking")
 
 
 class Trained(NamedTuple):
@@ -46,26 +49,45 @@ class Trained(NamedTuple):
                 weights don't make a model any more.
         """
         run = Run.find(reference, resolve_uri(uri))
-        config = OmegaConf.create(run.read_config())
-        with safe_open(run.artifact(WEIGHTS), framework="pt") as file:
-            metadata = file.metadata()
+        config = recorded_config(run)
+        shape, limits, scaling, columns = run.read_file(WEIGHTS, _read_metadata)
         # The caller's random numbers are not for weights that get replaced.
         with torch.random.fork_rng(devices=[]), recorded_by(run):
-            model = build(config.model, shape=tuple(int(size) for size in metadata["shape"].split(",")))
+            model = build(config.model, shape=shape)
         restore(model, run, WEIGHTS)
-        return cls(
-            run,
-            config,
-            model.eval(),
-            range=(float(metadata["low"]), float(metadata["high"])),
-            scaling=Scaling.from_json(metadata["scaling"]) if "scaling" in metadata else None,
-            columns=tuple(json.loads(metadata["columns"])) if "columns" in metadata else None,
-        )
+        return cls(run, config, model.eval(), limits, scaling, columns)
 
     @property
     def in_own_units(self) -> Autoencoder | TableModel:
         """The model, or, where it was trained on a scaled table, the model in that table's units."""
         return in_own_units(self.model, self.scaling)
+
+
+def recorded_config(run: Run) -> DictConfig:
+    """The configuration that a run was recorded with.
+
+    Raises:
+        HourglassError: there is none, it is damaged, or it isn't one of a training.
+    """
+    config = run.read_file("config.yaml", lambda path: OmegaConf.create(mapping(path)))
+    lacking = [group for group in _GROUPS if not isinstance(config.get(group), DictConfig)]
+    if lacking:
+        raise HourglassError(f"run {run.name} ({run.id}): its config.yaml has no {', '.join(lacking)}")
+    return config
+
+
+def _read_metadata(
+    path: Path,
+) -> tuple[tuple[int, ...], tuple[float, float], Scaling | None, tuple[str, ...] | None]:
+    """Of the data that weights were trained on: shape of a sample, range, scaling, columns."""
+    with safe_open(path, framework="pt") as file:
+        words = file.metadata()
+    return (
+        tuple(int(size) for size in words["shape"].split(",")),
+        (float(words["low"]), float(words["high"])),
+        Scaling.from_json(words["scaling"]) if "scaling" in words else None,
+        tuple(json.loads(words["columns"])) if "columns" in words else None,
+    )
 
 
 @contextmanager
