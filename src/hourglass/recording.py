@@ -16,6 +16,7 @@ from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
 from hourglass.passwords import shown
+from hourglass.resuming import Earlier
 from hourglass.table_model import in_own_units
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
 from hourglass.tracking.pictures import MARK
@@ -98,9 +99,16 @@ class Recorder:
         self.log_model = log_model
 
     def open(
-        self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts, parent: str | None, point: str
+        self,
+        config: DictConfig,
+        *,
+        choices: Mapping[str, str],
+        parts: Parts,
+        parent: str | None,
+        point: str,
+        earlier: Earlier | None,
     ) -> Run:
-        """Start the run of a configuration, or go on with the one that `resume` names.
+        """Start the run of a configuration, or go on with an earlier one, which has been compared with it.
 
         `parent` is a study's run, and `point` what tells this one from the study's others.
         """
@@ -114,8 +122,8 @@ class Recorder:
             tags["study"] = config.study
         if self._pictured(parts.data):
             tags |= MARK
-        if config.resume:
-            run = Run.resume(config.resume, uri=uri)
+        if earlier is not None:
+            run = Run.resume(earlier.run.id, uri=earlier.run.uri, after=earlier.steps)
         else:
             if parent is None:  # else the sweep has seen to it
                 prepare(uri)
@@ -129,7 +137,7 @@ class Recorder:
                 parent_id=parent,
             )
         try:
-            if config.resume:
+            if earlier is not None:
                 run.set_tags(tags)
             else:
                 run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
@@ -161,7 +169,7 @@ class Recorder:
 
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
-        chosen: list[Any] = [Checkpoints(run=run, every=self.checkpoint_every)]
+        chosen: list[Any] = []
         pictured = self._pictured(data)
         if pictured:
             chosen.append(
@@ -187,7 +195,7 @@ class Recorder:
             )
         if self.baseline_samples is not None:
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
-        return chosen
+        return [*chosen, Checkpoints(run=run, every=self.checkpoint_every)]
 
     def _pictured(self, data: Dataset) -> bool:
         return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture
