@@ -83,6 +83,8 @@ def test_a_store_that_is_gone_ends_the_sweep_with_one_line(
         said = "".join(process.communicate(timeout=LIMIT))
     finally:
         process.kill()
+        if disturb is make_read_only:
+            subprocess.run(["umount", "--lazy", str(small_disk)])
     assert process.returncode == 2, said
     last = said.rstrip().splitlines()[-1]
     assert last.startswith(f"hourglass: tracking.uri=sqlite:///{database} cannot be used: "), said
@@ -90,7 +92,6 @@ def test_a_store_that_is_gone_ends_the_sweep_with_one_line(
     # What ran at that moment waited for it, at most one more in its place, and no other.
     assert said.count("failed   ") <= 3, said
     if disturb is make_read_only:
-        subprocess.run(["umount", "--lazy", str(small_disk)], check=True)
         done = count(database, "FINISHED")
         again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert again.returncode == 0, again.stderr

@@ -15,6 +15,8 @@ import pytest
 
 from hourglass.tracking import Run, reap, search_runs
 from hourglass.tracking.processes import _mark, identity, is_alive
+from hourglass.tracking.store import open_client
+from hourglass.tracking.tables import running
 
 POINTS = 1200
 
@@ -97,9 +99,45 @@ def test_a_run_that_ended_well_after_the_search_is_not_marked(context: Any, uri:
     process, number = _held(context, uri)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+    client = open_client(uri)
+    (seen,) = running(client, client.get_experiment_by_name("hourglass").experiment_id)
+    assert seen == (number, {key: seen.tags[key] for key in ("host", "pid", "process_start")})
     Run.find(number, uri).finish()  # what a search a moment ago did not see
-    assert _mark([number], uri) == []
+    assert _mark([seen], client) == []
     assert Run.find(number, uri).status == "FINISHED"
+
+
+def test_a_run_that_was_taken_up_after_the_search_is_not_marked(context: Any, uri: str) -> None:
+    process, number = _held(context, uri)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    client = open_client(uri)
+    seen = running(client, client.get_experiment_by_name("hourglass").experiment_id)
+    resumed = Run.resume(number, uri=uri)
+    assert _mark(seen, client) == []
+    assert resumed.status == "RUNNING"
+
+
+def test_a_thousand_dead_are_marked_together(run: Run, uri: str) -> None:
+    gone = {**identity(), "pid": str(2**22 + 1)}
+    run.set_tags(gone | {"failure": "an older one"})
+    copies = (
+        "FROM {0}, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) SELECT i FROM n)"
+    )
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+        for table in ("runs", "tags"):
+            columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})") if name != "run_uuid"]
+            listed = ", ".join(f'"{name}"' for name in columns)
+            rows = f"SELECT printf('%032x', i), {listed} FROM {table}, {numbers} WHERE run_uuid = ?"
+            database.execute(f"INSERT INTO {table} (run_uuid, {listed}) {rows}", [run.id])
+    database.close()
+    assert len(reap(uri, "hourglass")) == 1201
+    assert search_runs(uri, None, "attributes.status = 'RUNNING'") == []
+    for found in search_runs(uri, None, "attributes.status = 'KILLED'"):
+        assert found.data.tags["failure"] == f"process {2**22 + 1} ended without a word"
+        assert found.info.end_time >= found.info.start_time
+        assert found.data.tags["model"] == "conv"
+    assert reap(uri, "hourglass") == []
 
 
 def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None:

@@ -64,12 +64,13 @@ class PatientClient:
         self._known = identify()
 
     def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            return patiently(
-                partial(self.tried, lambda client: getattr(client, name)(*arguments, **keywords)), self._uri
-            )
+        return lambda *arguments, **keywords: self.patiently(
+            lambda client: getattr(client, name)(*arguments, **keywords)
+        )
 
-        return call
+    def patiently(self, call: Callable[[Any], T]) -> T:
+        """``call(once)``, waiting while the store is away."""
+        return patiently(partial(self.tried, call), self._uri)
 
     def tried(self, call: Callable[[Any], T]) -> T:
         """``call(once)``; an answer does not count that came from a file which is gone."""

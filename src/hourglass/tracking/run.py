@@ -83,7 +83,7 @@ class Run:
         if parent_id is not None:
             every["mlflow.parentRunId"] = parent_id
         place = experiment_id(client, uri, experiment)
-        entity = create_run(client, uri, place, name, every)
+        entity = create_run(client, place, name, every)
         run = cls(client=client, uri=uri, entity=entity, experiment=experiment)
         try:
             run.log_params(params)
