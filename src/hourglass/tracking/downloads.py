@@ -10,14 +10,15 @@ from hourglass.tracking.patience import PatientClient
 
 
 def download(client: PatientClient, run_id: str, path: str) -> Path:
-    """A copy of the file ``path`` of a run.
+    """A copy of the file ``path`` of a run, or of a folder, whose name has no suffix.
 
     Raises:
         OSError: the store brought no such file, but a folder, a link, or something in another place.
     """
     folder = _folder(run_id)
     found = Path(client.download_artifacts(run_id, path, folder))
-    if found.is_symlink() or not found.is_file() or not found.resolve().is_relative_to(Path(folder).resolve()):
+    is_it = found.is_file() if found.suffix else found.exists()
+    if not is_it or found.is_symlink() or not found.resolve().is_relative_to(Path(folder).resolve()):
         raise OSError(f"{path} is no file")
     return found
 
