@@ -105,7 +105,8 @@ class _Held(NamedTuple):
             if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == shape):
                 raise ValueError(f"scaling must be of {shape[0]} columns")
             columns: Any = json.loads(words["columns"]) if "columns" in words else None
-            if columns is not None and (len(columns) != shape[0] or not all(isinstance(each, str) for each in columns)):
+            names = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
+            if columns is not None and not (names and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
             said = f"it says no {error}" if isinstance(error, KeyError) else str(error)

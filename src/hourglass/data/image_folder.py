@@ -41,8 +41,9 @@ from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.splitting import SplitsAndTest, Splitting, check_count
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-#: What such a file may hold, whatever its name says: Pillow would start other programs for some formats (EPS).
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+#: What such a file may hold, whatever its name says: for some formats (EPS) Pillow would start other programs.
+#: Several pictures in one JPEG (MPO, of a phone) are read as a JPEG.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 #: Images decoded ahead of the writer.
 BLOCK = 256
 #: Part of every key: raise it when pixels come to be decoded otherwise.

@@ -49,6 +49,8 @@ def npz(*, path: str, **splits: Unpack[SplitsAndTest]) -> Dataset:
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
+        if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:  # its bytes
+            raise ValueError(f"{', '.join(other)} is no array")
     except (ValueError, OSError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"path must be an npz file of plain arrays, got {file}: {error}") from error
     samples = _npz_split(arrays, "x", "y", file)
