@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
 from hourglass.table_model import TableModel
+from hourglass.tracking import weights
 from hourglass.trained import Trained
 from hourglass.training.head import Head
 
@@ -41,7 +42,8 @@ class Classifier(nn.Module):
             raise HourglassError(
                 f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
             )
-        return cls(autoencoder=trained.in_own_units, head=Head.of(run.load_weights(HEAD))).eval()
+        head = run.read_file(HEAD, lambda path: Head.of(weights.read(path)))
+        return cls(autoencoder=trained.in_own_units, head=head).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *shape) to logits (B, classes)."""
