@@ -12,7 +12,7 @@ import torch
 
 from hourglass.callbacks import CHECKPOINT
 from hourglass.cli import main
-from hourglass.tracking import Run
+from hourglass.tracking import Run, search_runs
 
 WORDS = [
     "train",
@@ -55,11 +55,10 @@ def test_a_signal_ends_the_training_as_killed(number: signal.Signals, code: int,
     assert run.tags["failure"].startswith("interrupted by")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_test_ends_the_training_as_killed(number: signal.Signals, code: int, tmp_path: Path) -> None:
-    words = ["train", "data=digits", "training.epochs=1", "name=measured"]
-    command = [sys.executable, "-m", "hourglass", *words, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def _ended_in_the_test(command: list[str], number: int, folder: Path, environment: dict[str, str]) -> int:
+    """The exit code of a command that gets a signal as soon as it says that it measures."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:
         assert process.stderr is not None
         try:
             said = ""
@@ -71,9 +70,27 @@ def test_a_signal_in_the_test_ends_the_training_as_killed(number: signal.Signals
             _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == code, errors
     assert "Traceback" not in errors
-    assert Run.find("measured", f"sqlite:///{tmp_path}/mlflow.db").status == "KILLED"
+    return process.returncode
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_test_ends_the_training_as_killed(
+    number: signal.Signals, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "data=digits", "training.epochs=1", "name=measured"]
+    command = [sys.executable, "-m", "hourglass", *words, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+    assert _ended_in_the_test(command, number, tmp_path, dict(os.environ)) == code
+    run = Run.find("measured", f"sqlite:///{tmp_path}/mlflow.db")
+    assert run.status == "KILLED"
+    # An evaluation ends the same way.
+    assert main(["train", f"resume={run.id}", f"tracking.uri={run.uri}"]) == 0
+    program = f"from hourglass.cli import main; raise SystemExit(main(['evaluate', '{run.id}', 'noise=masking']))"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": run.uri}
+    assert _ended_in_the_test([sys.executable, "-c", program], number, tmp_path, environment) == code
+    (evaluation,) = search_runs(run.uri, None, "tags.kind = 'evaluation'")
+    assert evaluation.info.status == "KILLED"
 
 
 def test_a_signal_while_everything_is_imported_ends_it_at_once(tmp_path: Path) -> None:

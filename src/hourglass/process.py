@@ -73,6 +73,33 @@ def importing() -> Iterator[None]:
             signal.signal(each, handler)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, Ctrl-C stays a KeyboardInterrupt, of which Lightning makes another end."""
+    try:
+        yield
+    except SystemExit as end:
+        raise (KeyboardInterrupt() if end.code == 1 else end) from end
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Within, SIGTERM raises SystemExit, unless the process has a handler already."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        sys.exit(143)
+
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def speak() -> None:
     """Let the package's own messages be seen, where Hydra doesn't see to it."""
     logging.basicConfig(format="%(message)s")

@@ -36,7 +36,7 @@ def test_what_a_killed_process_had_not_finished_goes_when_the_run_goes_on(run: R
     draft = run.artifact("notes") / ".artifact.uploading.a.txt.12345"  # as a SIGKILL leaves it
     draft.write_text("wh")
     run.finish()
-    with pytest.raises(ValueError, match="it holds notes$"):
+    with pytest.raises(ValueError, match=r"it holds notes$"):
         run.artifact("nothing")
     Run.resume(run.id, uri=uri)
     assert held(run) == {"notes", "a.txt"}
@@ -74,7 +74,7 @@ def test_weights_of_another_kind_are_named(run: Run) -> None:
     from safetensors.numpy import save
 
     run.log_bytes(save({"x": np.zeros(2)})[:-3], "weights.safetensors")
-    with pytest.raises(ValueError, match="its weights.safetensors can't be read"):
+    with pytest.raises(ValueError, match=r"its weights\.safetensors can't be read"):
         run.load_weights()
     run.log_weights({"x": torch.zeros(2)})
     assert run.load_weights()["x"].shape == (2,)
