@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hourglass.tracking.downloads import download
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -31,7 +32,6 @@ from hourglass.data import idx, image_folder, npz
 from hourglass.data.fetch import DataCorruptError
 from hourglass.errors import HourglassError
 from hourglass.tracking import Run, prepare
-from hourglass.tracking.downloads import download
 from hourglass.tracking.processes import identity, reap
 from hourglass.trained import Trained
 

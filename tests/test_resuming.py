@@ -94,7 +94,6 @@ def finished(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
             "training._target_=hourglass.training.Recirculation",
             "training._target_ must be hourglass.training.Backprop, as in the run finished",
         ),
-        ("optimizer.amsgrad=true", "optimizer.amsgrad=true asks for another state than the run finished has: Adam nee"),
         ("training.epochs=2", "training.epochs must be at least 3, which the run has, got 2"),
         ("training.max_steps=11", "training.max_steps must be at least 12, which the run has, got 11"),
         ("training.keep=best", "training.keep must be last: the run did not keep the weights of its best epoch"),
@@ -114,6 +113,24 @@ def test_refused_in_one_line_and_untouched(finished: Run, given: str, message: s
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert trace(finished) == before
+
+
+def test_an_optimizer_that_needs_to_remember_more_is_refused() -> None:
+    run = first("optimizer=rmsprop", "training.epochs=1").run
+    before = trace(run)
+    with pytest.raises(HourglassError, match=r"optimizer\.momentum=0\.9 asks for another state .*: RMSprop needs more"):
+        again(run, "optimizer.momentum=0.9", "training.epochs=2")
+    assert trace(run) == before
+    again(run, "optimizer.alpha=0.9", "training.epochs=2")
+    assert len(run.history("val/loss")) == 2
+
+
+def test_a_head_of_another_size_is_refused() -> None:
+    run = first("training=finetune", "training.epochs=1").run
+    before = trace(run)
+    with pytest.raises(HourglassError, match=r"training\.head_widths=\[8\] asks for another state .*classifier\.0"):
+        again(run, "training.head_widths=[8]")
+    assert trace(run) == before
 
 
 def test_a_file_of_data_that_has_changed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,12 +5,12 @@ With the encoder f and the head that stands on its code,
     logits = head(f(x)),    P(class | x) = softmax(logits)
 """
 
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
 from hourglass.table_model import TableModel
+from hourglass.tracking import weights
 from hourglass.trained import Trained
 from hourglass.training.head import Head
 
@@ -42,12 +42,12 @@ class Classifier(nn.Module):
             raise HourglassError(
                 f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
             )
-        try:
-            head = Head.of(run.load_weights(HEAD))
-            if (units := next(head.parameters()).shape[1]) != trained.model.code_size:
-                raise ValueError(f"it takes codes of {units} units, the model's have {trained.model.code_size}")
-        except (SafetensorError, KeyError, IndexError, ValueError, RuntimeError) as error:
-            raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {HEAD}: {error}") from error
+        head = run.read_file(HEAD, lambda path: Head.of(weights.read(path)))
+        if (units := next(head.parameters()).shape[1]) != trained.model.code_size:
+            raise HourglassError(
+                f"run {run.name} ({run.id}) holds a damaged {HEAD}: it takes codes of {units} units, the model's have"
+                f" {trained.model.code_size}"
+            )
         return cls(autoencoder=trained.in_own_units, head=head).eval()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -51,14 +51,17 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     other = any(override.startswith("data=") for override in overrides)
     own = _as_seen(trained, trained.config.data) if other else data
     trainer = build(config.trainer, callbacks=[Progress()], logger=False)
-    with Run.start(
-        uri=trained.run.uri,
-        experiment=trained.run.experiment,
-        name=f"evaluation of {trained.run.name} on {data.name} {chosen['noise']}",
-        tags=tags,
-        params=flatten({group: OmegaConf.to_container(config[group], resolve=True) for group in EVALUATED}),
-        parent_id=trained.run.id,
-    ) as run:
+    with (
+        process.sigterm_raises(),
+        Run.start(
+            uri=trained.run.uri,
+            experiment=trained.run.experiment,
+            name=f"evaluation of {trained.run.name} on {data.name} {chosen['noise']}",
+            tags=tags,
+            params=flatten({group: OmegaConf.to_container(config[group], resolve=True) for group in EVALUATED}),
+            parent_id=trained.run.id,
+        ) as run,
+    ):
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += [
             Usefulness(
@@ -75,7 +78,8 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
                 Baselines(run=run, data=parts.data, samples=config.tracking.baseline_samples, pictured=True)
             )
         run.log_dataset(data.name, data.digest, data.sizes)
-        trainer.test(parts.learner, verbose=False)
+        with process.interruptible():
+            trainer.test(parts.learner, verbose=False)
     return run, run.metrics
 
 

@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hourglass import process
 from hourglass.config import chosen, conf_dir, explain, register_resolvers, update
 from hourglass.errors import HourglassError
 
@@ -67,9 +68,13 @@ def _job(config: DictConfig) -> None:
     """One training: compose, fit, test, record, and say where to look."""
     register_resolvers()  # another launcher may have sent it to a process that doesn't know them
     context = HydraConfig.get()
+    with process.importing():
+        from hourglass.summary import summary
+        from hourglass.tracking.patience import import_mlflow
+        from hourglass.train import train
+
+        import_mlflow()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from hourglass.summary import summary
-    from hourglass.train import train
 
     choices = chosen(config, context.runtime.choices)
     if config.resume:

@@ -1,7 +1,6 @@
 """The composition root: a resolved configuration in, a tracked and tested model out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,17 +67,8 @@ def train(
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
         trainer.strategy.checkpoint_io = CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None)
-        with interruptible():
+        with process.interruptible():
             trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
             trainer.test(parts.learner, verbose=False)
         recorder.close(run, parts)
     return Result(run, parts, run.metrics)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within, Ctrl-C stays a KeyboardInterrupt, of which Lightning makes another end."""
-    try:
-        yield
-    except SystemExit as end:
-        raise (KeyboardInterrupt() if end.code == 1 else end) from end

@@ -17,6 +17,7 @@ from hourglass.tracking import Run, reap, search_runs
 from hourglass.tracking.processes import _mark, identity, is_alive
 from hourglass.tracking.store import open_client
 from hourglass.tracking.tables import running
+from hourglass.tracking.temporary import temporary_folder
 
 POINTS = 1200
 
@@ -174,19 +175,31 @@ def test_a_database_that_someone_else_locks_loses_nothing(run: Run, uri: str) ->
     assert run.status == "FINISHED"
 
 
-def _read(uri: str, number: str, pipe: Connection) -> None:
-    pipe.send(Run.find(number, uri).artifact("name.txt"))
+def _fetch(pipe: Connection) -> None:
+    (temporary_folder() / "copy").write_text("here")
+    pipe.send(temporary_folder())
     pipe.recv()
 
 
-def test_what_a_process_has_fetched_goes_with_it(context: Any, uri: str) -> None:
-    with Run.start(uri=uri, experiment="hourglass", name="fetched", tags={}, params={}) as run:
-        run.log_text("here", "name.txt")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=_read, args=(uri, run.id, theirs))
-    process.start()
-    path = mine.recv()
-    assert path.read_text() == "here"
-    mine.send(None)
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_process_has_fetched_goes_with_it_or_with_the_next_one(context: Any, killed: bool) -> None:
+    def start() -> tuple[Any, Connection, Path]:
+        mine, theirs = context.Pipe()
+        process = context.Process(target=_fetch, args=(theirs,))
+        process.start()
+        return process, mine, mine.recv()
+
+    process, mine, folder = start()
+    other, theirs, still = start()
+    assert folder != still
+    assert (folder / "copy").read_text() == "here"
+    process.kill() if killed else mine.send(None)
     process.join()
-    assert not path.parent.exists()
+    third, last, _ = start()
+    assert not folder.exists()
+    assert not folder.with_name(f"{folder.name}.lock").exists()
+    assert (still / "copy").read_text() == "here"
+    for pipe, each in ((theirs, other), (last, third)):
+        pipe.send(None)
+        each.join()
+    assert not still.exists()

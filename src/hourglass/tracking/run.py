@@ -6,6 +6,7 @@ Its status is what happened: FINISHED, FAILED (with traceback and reason) or KIL
         run.log_metrics({"train/loss": 0.1}, step=50)
 """
 
+import fcntl
 import json
 import logging
 import math
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from hourglass.cache import cache_dir
 from hourglass.errors import HourglassError, printable
 from hourglass.passwords import without_passwords
 from hourglass.plain_yaml import read_mapping
@@ -105,11 +107,14 @@ class Run:
             HourglassError: no such run (see ``find``), or its process still lives.
         """
         run = cls.find(run_id, uri)
-        run.check_unused()
         if after is not None:
             run._points.leave_out(run._points_from(after))
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with (cache_dir() / "resume.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # of two terminals at the same moment, one goes on
+            run.check_unused()
+            run._reopen(run.tags)
         run._files.sweep()
-        run._reopen(run.tags)
         return run
 
     def check_unused(self) -> None:
