@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow dashboard bench bench-sweeps figures zoo types exact-vs-fast lint audit clean
+.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo types exact-vs-fast lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +29,10 @@ test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)
 
 test-slow: $(READY) ## the tests that take minutes
 	@$(BIN)/pytest -m slow
+
+chaos: $(READY) ## commands killed, stopped, cut off from store and disk at random moments (20 minutes; SEED=, MINUTES=, ROUND=); writes benchmarks/CHAOS.md
+	@$(BIN)/python tests/chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only '$(ONLY)') \
+		$(if $(ROUND),--round $(ROUND),--record)
 
 dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 	@$(BIN)/hourglass ui

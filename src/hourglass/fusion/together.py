@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -75,6 +76,9 @@ def train_fused(jobs: Sequence[Job]) -> list[Ended]:
     if len({structure(job.config) for job in jobs}) != 1:
         raise ValueError("jobs must have one structure, see hourglass.fusion.fusable")
     process.before_strands()
+    # What the stack draws, the noise of all members above all, follows from their seeds, as `train` has it of one.
+    mixed = np.random.SeedSequence([int(job.config.seed) for job in jobs]).generate_state(1, np.uint64)
+    torch.manual_seed(int(mixed[0]))
     data: Dataset = build(jobs[0].config.data)
     strands = [_strand(number, job, data=data, size=len(jobs)) for number, job in enumerate(jobs)]
     with process.sigterm_raises():
