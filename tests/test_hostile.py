@@ -336,8 +336,12 @@ def test_a_classifier_that_is_none(store: Store, canary: Path) -> None:
 
     config = copy.deepcopy(store.config)
     config["training"].update(_target_="hourglass.training.Finetune", head_widths=[], frozen=True, keep="best")
-    for weights in ({}, {"a": torch.zeros(2)}, {"0.weight": torch.zeros(3), "0.bias": torch.zeros(3)},
-                    {"0.weight": torch.zeros(2, 99), "0.bias": torch.zeros(2)}):  # fmt: skip
+    for weights in (
+        {},
+        {"a": torch.zeros(2)},
+        {"0.weight": torch.zeros(3), "0.bias": torch.zeros(3)},
+        {"0.weight": torch.zeros(2, 99), "0.bias": torch.zeros(2)},
+    ):
         run = store.leave(config, files={"classifier.safetensors": save(weights)})
         refused(lambda run=run: hourglass.load_classifier(run.id, uri=store.uri), canary, "classifier.safetensors")
 
@@ -356,8 +360,12 @@ def test_evaluate_and_resume_look_before_the_words_of_the_person(store: Store, c
     refused(lambda: evaluate(run.id, ["data=digits"], uri=store.uri), canary, "data._target_")
     composed, _ = compose_config([f"resume={run.id}", f"tracking.uri={store.uri}"])
     refused(lambda: resumed(composed, ["data._target_=hourglass.data.digits"]), canary, "data._target_")
-    refused(lambda: compose(compose_config([f"start={run.id}", f"tracking.uri={store.uri}", "data=digits"])[0]), canary,
-            "start", "data._target_")  # fmt: skip
+    refused(
+        lambda: compose(compose_config([f"start={run.id}", f"tracking.uri={store.uri}", "data=digits"])[0]),
+        canary,
+        "start",
+        "data._target_",
+    )
     good = store.leave()
     composed, _ = compose_config([f"resume={good.id}", f"tracking.uri={store.uri}"])
     assert resumed(composed, ["optimizer._target_=ownpkg.Mine"]).optimizer._target_ == "ownpkg.Mine"
@@ -539,9 +547,18 @@ def test_names_in_data_leave_nothing_outside_and_break_no_picture(tmp_path: Path
     rows[:, -1] = np.arange(60) % 3
     quoted = ",".join(f'"{name}"' for name in [*names, "label"])
     table.write_text("\n".join([quoted, *(",".join(map(str, row)) for row in rows)]))
-    words = ["data=csv", f"data.path={table}", "data.label_column=label", "data.scaling=standard", "data.header=present",
-             "model.code_size=2", "model.output_activation=linear", "training.epochs=1", "trainer.accelerator=cpu",
-             f"tracking.uri=sqlite:///{tmp_path}/store/mlflow.db"]  # fmt: skip
+    words = [
+        "data=csv",
+        f"data.path={table}",
+        "data.label_column=label",
+        "data.scaling=standard",
+        "data.header=present",
+        "model.code_size=2",
+        "model.output_activation=linear",
+        "training.epochs=1",
+        "trainer.accelerator=cpu",
+        f"tracking.uri=sqlite:///{tmp_path}/store/mlflow.db",
+    ]
     for name in ("store", "run"):
         (tmp_path / name).mkdir()
     config, choices = compose_config(words)

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hourglass.classifier import Classifier
-    from hourglass.models import Autoencoder
-    from hourglass.table_model import TableModel
+    from hourglass.trained_model import TrainedModel
 
 
-def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "Autoencoder | TableModel":
+def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "TrainedModel":
     """The trained model of a run, in evaluation mode on the CPU.
 
     Executes nothing that was pickled, and builds nothing from the run's configuration but Hourglass's own models.
 
-    It takes and gives images as floats in [0, 1], rows in their table's own units: where the run scaled its table, the
-    model scales what it is given and undoes that in its reconstructions (`TableModel`, whose `model` is the bare one).
+    It takes tensors, arrays and lists: images as floats in the range of the training data or as uint8 grey levels, rows
+    in their table's own units. What has another shape, or lies far from the training data, is refused in one line; its
+    `model` is the bare autoencoder, which checks and scales nothing. See `hourglass.trained_model`.
 
     Args:
         run_id: id of the run, a unique beginning of at least 6 digits, or its name.

@@ -163,7 +163,7 @@ class Recorder:
         for name, companion in learner.companions().items():
             run.log_weights(companion.state_dict(), f"{name}.safetensors")
         if self.log_model:
-            samples = data.scaled(data.test.x[:2])
+            samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
             log_model(run, in_own_units(model.cpu(), data.scaling), example)
 

@@ -18,10 +18,11 @@ from torch import nn
 from hourglass.config import build
 from hourglass.data.dataset import Scaling
 from hourglass.errors import HourglassError
+from hourglass.inputs import Inputs
 from hourglass.models import Autoencoder
 from hourglass.schema import MissingKey
-from hourglass.table_model import TableModel, in_own_units
 from hourglass.tracking import Run, resolve_uri
+from hourglass.trained_model import TrainedModel
 from hourglass.trust import recorded, trusts
 
 WEIGHTS = "weights.safetensors"
@@ -68,9 +69,20 @@ class Trained(NamedTuple):
         return cls(run, config, model.eval(), range=held.range, scaling=held.scaling, columns=held.columns)
 
     @property
-    def in_own_units(self) -> Autoencoder | TableModel:
-        """The model, or, where it was trained on a scaled table, the model in that table's units."""
-        return in_own_units(self.model, self.scaling)
+    def inputs(self) -> Inputs:
+        """What the model takes."""
+        return Inputs(
+            shape=self.model.shape,
+            range=self.range,
+            scaling=self.scaling,
+            columns=self.columns,
+            code_size=self.model.code_size,
+        )
+
+    @property
+    def in_own_units(self) -> TrainedModel:
+        """The model as it is used: of arrays of any kind, in the units of its training data."""
+        return TrainedModel(model=self.model, inputs=self.inputs)
 
 
 class _Held(NamedTuple):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -81,6 +82,7 @@ class Dataset:
     resident: whether the arrays move to the training device whole: "auto" (when they fit), "always", "never".
     columns: names of the columns of a table, where it has them.
     scaling: how a table was scaled, where it was.
+    notes: what a person should know of how the data were read, a line each.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Dataset:
     resident: str
     columns: tuple[str, ...] | None
     scaling: Scaling | None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_image(self) -> bool:
@@ -110,7 +113,8 @@ class Dataset:
         """Smallest and largest value of all splits as a model sees them; never narrower than `range`."""
         if self.train.x.dtype == torch.uint8:
             return self.range
-        values = [bound for split in (self.train, self.validation, self.test) for bound in split.x.aminmax()]
+        filled = [split.x for split in (self.train, self.validation, self.test) if len(split)]
+        values = [bound for x in filled for bound in x.aminmax()]
         return float(min(values)), float(max(values))
 
     @property
@@ -127,20 +131,28 @@ class Dataset:
         """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
         if scaling == self.scaling:
             return self
+
+        def change(x: Tensor) -> Tensor:
+            raw = x if self.scaling is None else self.scaling.undo(x)
+            return raw.float() if scaling is None else scaling.apply(raw)
+
+        return replace(self.changed(change), scaling=scaling)
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same samples with other values: `change` makes floats of each split's x (N, *shape)."""
         done: dict[int, Split] = {}  # where validation is the test set it stays so
         for split in (self.train, self.validation, self.test):
             if id(split) not in done:
-                raw = split.x if self.scaling is None else self.scaling.undo(split.x)
-                done[id(split)] = Split(x=raw.float() if scaling is None else scaling.apply(raw), y=split.y)
+                done[id(split)] = Split(x=change(split.x), y=split.y)
         train, validation, test = (done[id(split)] for split in (self.train, self.validation, self.test))
+        known = train if len(train) else test
         return replace(
             self,
             train=train,
             validation=validation,
             test=test,
-            range=(train.x.min().item(), train.x.max().item()),
+            range=(known.x.min().item(), known.x.max().item()),
             digest=digest(train, validation, test),
-            scaling=scaling,
         )
 
     def scaled(self, x: Tensor) -> Tensor:

@@ -115,6 +115,7 @@ class PCA(ClosedForm):
             decoder=Affine(inputs=code_size, outputs=inputs),
             bottleneck=bottleneck,
         )
+        self.fewest_samples = max(2, code_size)
 
     def solve(self, x: Tensor) -> None:
         """See `Autoencoder.solve`; at least code_size samples, and at least 2."""
