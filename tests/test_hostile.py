@@ -199,12 +199,12 @@ CONFIGS: dict[str, tuple[Change, str]] = {
     "a key of markup": (at("noise/<script>alert(1)<", {}), "a key of noise"),
     "a key that is a path": (at("regularizer/..%..%etc".replace("%", "\u2215"), 1), "a key of regularizer"),
     "a folder to write to": (at("trainer/default_root_dir", "CANARY"), "trainer.default_root_dir"),
-    "a part of Lightning's by name": (at("trainer/profiler", "pytorch"), "trainer.profiler"),
     # What no machine has room for
     "a code of 10^12 units": (at("model/code_size", 10**12), "weights.safetensors"),
     "a code of -5 units": (at("model/code_size", -5), "model.code_size"),
     "another size than the weights": (at("model/code_size", 4), "weights.safetensors"),
     "a width of 10^15": (lambda config, _: config["model"].update(depth=1, widths=[10**15]), "stranger"),
+    "10^9 layers": (at("model/depth", 10**9), "model.depth=1000000000"),
     "activations by another name": (at("model/activation", "__class__"), "model.activation"),
 }
 
@@ -547,18 +547,9 @@ def test_names_in_data_leave_nothing_outside_and_break_no_picture(tmp_path: Path
     rows[:, -1] = np.arange(60) % 3
     quoted = ",".join(f'"{name}"' for name in [*names, "label"])
     table.write_text("\n".join([quoted, *(",".join(map(str, row)) for row in rows)]))
-    words = [
-        "data=csv",
-        f"data.path={table}",
-        "data.label_column=label",
-        "data.scaling=standard",
-        "data.header=present",
-        "model.code_size=2",
-        "model.output_activation=linear",
-        "training.epochs=1",
-        "trainer.accelerator=cpu",
-        f"tracking.uri=sqlite:///{tmp_path}/store/mlflow.db",
-    ]
+    words = ["data=csv", f"data.path={table}", "data.label_column=label", "data.scaling=standard",
+             "data.header=present", "model.code_size=2", "model.output_activation=linear", "training.epochs=1",
+             "trainer.accelerator=cpu", f"tracking.uri=sqlite:///{tmp_path}/store/mlflow.db"]  # fmt: skip
     for name in ("store", "run"):
         (tmp_path / name).mkdir()
     config, choices = compose_config(words)

@@ -109,7 +109,7 @@ def test_a_package_of_ones_own_is_taken_where_it_is_named(
     assert str(refused.value) == (
         "the configuration of run good is refused: model._target_ is 'ownpkg.models.Mine', allowed are"
         " hourglass.models.Conv, hourglass.models.Identity, hourglass.models.MLP, hourglass.models.Mean,"
-        " hourglass.models.PCA; if ownpkg is a package that you know and trust, say so: HOURGLASS_TRUST=ownpkg, or"
+        " hourglass.models.PCA; if ownpkg is something that you know and trust, say so: HOURGLASS_TRUST=ownpkg, or"
         " trust=('ownpkg',)"
     )
     assert own_package not in sys.modules
@@ -133,6 +133,24 @@ def test_what_a_trusted_package_has_imported_is_not_trusted(
     config["model"] = {"_target_": f"{own_package}.{target}", "_args_": ["touch", "canary"]}
     with pytest.raises(HourglassError, match=rf"model\._target_ is '{own_package}\.{target}', which"):
         trust.check(config, of="run", trust=(own_package,))
+
+
+def test_a_part_of_a_library_is_taken_by_its_whole_name(config: dict[str, Any]) -> None:
+    config["trainer"]["callbacks"] = [{"_target_": "pytorch_lightning.callbacks.Timer"}]
+    with pytest.raises(HourglassError, match=r"say so: HOURGLASS_TRUST=pytorch_lightning\.callbacks\.Timer, or trust="):
+        trust.check(config, of="run")
+    trust.check(config, of="run", trust=("pytorch_lightning.callbacks.Timer",))
+    for target in (
+        "os.system",
+        "torch.hub.load",
+        "torch.nn.modules.os.system",
+        "mlflow.utils.process._exec_cmd",
+        ".",
+        "",
+    ):
+        config["trainer"]["callbacks"] = [{"_target_": target}]
+        with pytest.raises(HourglassError, match=r"allowed is none there$"):
+            trust.check(config, of="run")
 
 
 def test_its_parts_are_not_looked_at_less(config: dict[str, Any], own_package: str) -> None:

@@ -128,6 +128,11 @@ class _Held(NamedTuple):
 
 def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:
     """A configuration may ask for more memory than there is: it gets what the file of the weights holds, no more."""
+    depth = node.get("depth")
+    if isinstance(depth, int) and depth > len(held.sizes):  # layers take time, also without memory
+        raise HourglassError(
+            f"run {run.name} ({run.id}) records model.depth={depth}, but {WEIGHTS} holds {len(held.sizes)} tensors"
+        )
     try:
         with torch.device("meta"):  # sizes without memory
             model = build(node, shape=held.shape)

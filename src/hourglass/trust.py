@@ -57,7 +57,7 @@ _LIBRARIES = {"hourglass", "hydra", "hydra_plugins", "omegaconf", "torch", "torc
 _LIBRARIES |= {"numpy", "scipy", "sklearn", "skimage", "pandas", "PIL", "optuna", "ray", "yaml", "psutil", "builtins"}
 _LONGEST = 10_000  # characters of a text
 _NAME = re.compile(r"\w[\w .-]{0,199}")  # of a key: it stands in messages, and in the names of metrics
-_TRAINER = ("_target_", "accelerator", "devices", "precision")  # whose values may be text
+_PARTS = re.compile(r"(torch\.(nn|optim)|pytorch_lightning\.callbacks)\.([a-z_]+\.)*[A-Z]\w*")  # of libraries, harmless
 
 
 def recorded(run: "Run", *, trust: Sequence[str] = ()) -> "DictConfig":
@@ -208,10 +208,13 @@ def _check_target(target: Any, place: str, key: str, trust: Sequence[str]) -> bo
 
 
 def _hint(target: Any) -> str:
+    """How to let a name in, where a person may have chosen it; a command for a part of a model gets no such advice."""
     package = target.partition(".")[0] if isinstance(target, str) else ""
-    if not package.isidentifier() or package in _LIBRARIES or package in sys.stdlib_module_names:
+    if isinstance(target, str) and _PARTS.fullmatch(target):
+        package = target
+    elif not package.isidentifier() or package in _LIBRARIES or package in sys.stdlib_module_names:
         return ""
-    return f"; if {package} is a package that you know and trust, say so: {VARIABLE}={package}, or trust=({package!r},)"
+    return f"; if {package} is something that you know and trust, say so: {VARIABLE}={package}, or trust=({package!r},)"
 
 
 def _check_plain(node: Any, key: str) -> None:
@@ -244,10 +247,11 @@ def _check_plain(node: Any, key: str) -> None:
 
 
 def _check_trainer(node: Any) -> None:
-    """Lightning takes folders to write to and parts to load by name: a record holds neither."""
-    for name, value in node.items() if isinstance(node, dict) else ():
-        if name not in _TRAINER and isinstance(value, str | list | dict):
-            raise HourglassError(f"trainer.{name} must be a number, true, false or null, got {_short(value)}")
+    if isinstance(node, dict) and node.get("default_root_dir") is not None:
+        raise HourglassError(
+            f"trainer.default_root_dir must be null, since a run keeps its files itself, got"
+            f" {_short(node['default_root_dir'])}"
+        )
 
 
 def _check_origin(key: str, target: str, trust: Sequence[str]) -> None:
