@@ -23,8 +23,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from disturbances import DISTURBANCES
-from rounds import Chaos, Verdict, clean, plan
+from rounds import DISTURBANCES, Chaos, Verdict, clean, plan
 
 RECORD = Path(__file__).resolve().parents[2] / "benchmarks" / "CHAOS.md"
 _ROUND = 90.0  # seconds that a round takes at most, as a rule: none begins with less left

@@ -15,13 +15,22 @@ from typing import NamedTuple
 import checks
 import moments
 import store
-from disturbances import DISTURBANCES, Disturbance, Round
+import to_files
+import to_processes
+import to_stores
+from disturbances import Disturbance, Round
 from moments import Moment, Timeline
-from place import Command, Hangs, Place, SmallDisk, until
+from place import Hangs, Place, SmallDisk, until
 from server import Server, free_port
 from store import Result
 from subjects import SUBJECTS, Subject
 
+DISTURBANCES = [
+    each
+    for module in (to_processes, to_stores, to_files)
+    for each in vars(module).values()
+    if isinstance(each, Disturbance)
+]
 DISK = {"work": 48, "tmp": 16}  # megabytes
 
 
@@ -261,6 +270,3 @@ def clean(folder: Path) -> list[Path]:
     if not kept:
         folder.rmdir()
     return kept
-
-
-__all__ = ["Chaos", "Command", "Plan", "Verdict", "clean", "plan"]
