@@ -1,10 +1,13 @@
 """The contract of a bottleneck: encoder outputs in, code and loss terms out."""
 
+import math
 from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
 
 
 class Bottled(NamedTuple):
@@ -76,6 +79,20 @@ class Bottleneck(nn.Module):
 
     def draws(self, a: Tensor, count: int) -> Draws | None:  # noqa: ARG002
         """`count` codes for each of the encoder outputs (B, inputs); None for a code without a density."""
+        return None
+
+    def activity(self) -> Activity:
+        """What counts when units of this code are on; of active units only (see `hourglass.bottlenecks.activity`).
+
+        By the range of the code, if nothing else is known: a bounded unit against its own range, any other by its
+        variance.
+        """
+        low, high = self.code_range
+        return HalfRange(width=high - low) if math.isfinite(high - low) else Varying(least=None)
+
+    def rates(self, a: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Encoder outputs (B, inputs) to the divergence KL(q(z | x), p(z)) in nats of each unit, or of each group
+        that is drawn as one, (B, units); None for a code that is compared with no prior."""
         return None
 
     def symbols(self, code: Tensor) -> Tensor | None:  # noqa: ARG002

@@ -19,7 +19,9 @@ class VectorQuantized(Bottleneck):
     The code is read as groups of d values; each group a_g becomes the nearest of K codebook vectors e_k. The codebook
     follows the groups that chose it as a running mean, and the encoder is committed to its choice:
 
-        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda mean_g |a_g - sg(h_g)|^2
+        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda/(B n) sum_b sum_g |a_bg - sg(h_bg)|^2
+
+    a mean over the n active units, where the paper has a sum: its lambda is n times this one.
 
     Vectors that nobody has chosen for a while are put back onto groups of the current batch. There is no prior to draw
     from: entries drawn evenly and one by one are not what an encoder gives; the reference learns a second model of it.
@@ -198,3 +200,8 @@ class Categorical(Bottleneck):
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: the units of a group depend on each other."""
         return
+
+    def rates(self, a: Tensor) -> Tensor:
+        """See `Bottleneck.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
+        log_p = a.reshape(len(a), -1, self.categories).log_softmax(dim=2)
+        return math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks.activity import LEAST_VARIANCE, Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 
 
@@ -85,3 +86,12 @@ class Gaussian(Bottleneck):
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: mean and variance are not one value per unit."""
         return
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: by the variance of the posterior mean, Var_x E[z_j | x] > .01."""
+        return Varying(least=LEAST_VARIANCE)
+
+    def rates(self, a: Tensor) -> Tensor:
+        """See `Bottleneck.rates`: 1/2 (m_j^2 + exp(v_j) - 1 - v_j) of each unit, (B, code_size)."""
+        mean, log_variance = self.posterior(a)
+        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

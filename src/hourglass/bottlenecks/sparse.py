@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hourglass.activations import activation as build_activation
 from hourglass.activations import activation_range
+from hourglass.bottlenecks.activity import Activity, Switched
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.deterministic import KEY
 
@@ -59,6 +60,10 @@ class TopK(Bottleneck):
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: which unit is kept depends on the others."""
         return
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: what is not kept is exactly zero."""
+        return Switched()
 
 
 class BatchTopK(Bottleneck):
@@ -105,6 +110,10 @@ class BatchTopK(Bottleneck):
         """None: which unit is kept depends on the others."""
         return
 
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: what is not kept is exactly zero."""
+        return Switched()
+
 
 class WinnerTakeAll(Bottleneck):
     """Lifetime sparsity: of each unit the largest activations within the batch, so that every unit is used.
@@ -135,6 +144,10 @@ class WinnerTakeAll(Bottleneck):
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: what is kept depends on the batch."""
         return
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: rectified."""
+        return Switched()
 
 
 class JumpReLU(Bottleneck):
@@ -178,6 +191,10 @@ class JumpReLU(Bottleneck):
     def slope(self, a: Tensor) -> Tensor:
         """1 where a unit is on, 0 where it is off."""
         return (a > self.log_threshold.exp()).to(a.dtype) * self.active
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: a unit below its threshold is exactly zero."""
+        return Switched()
 
 
 class _Step(torch.autograd.Function):

@@ -13,9 +13,10 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
                         originals, below blurred, above noisy  images only
     psnr_input          psnr of c in place of r                only when the input was corrupted
     psnr_gain           psnr - psnr_input                      dB won by denoising
-    code_l0             mean number of units with |h| > threshold
+    code_l0             mean number of units that are on for a sample; when a unit is on depends on the code: not zero,
+                        in the upper half of its range, varying at all (see `hourglass.bottlenecks.activity`)
     code_active_fraction    code_l0 / n
-    code_dead_units     units that are above the threshold for no sample
+    code_active_units   units that are on for some sample
     code_l1             mean |h| per active unit
     code_hoyer          mean (sqrt n - |h|_1 / |h|_2) / (sqrt n - 1): 0 flat, 1 one-hot (Hoyer, 2004)
     code_usage          share of the symbols that were chosen at all         discrete codes only

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from hourglass.bottlenecks import Above, Activity
 from hourglass.data import Dataset, Split
 from hourglass.errors import Diverged
 from hourglass.losses import Loss
@@ -40,7 +41,8 @@ class Learner(pl.LightningModule):
         penalties: the regularizers.
         loss: the reconstruction loss.
         data: the data set.
-        code_threshold: |h| above which a code unit counts as active, at least 0.
+        code_threshold: |h| above which a code unit counts as on, at least 0; null: what the code's own definition
+            is (see `hourglass.bottlenecks.activity`).
 
     Raises:
         ValueError: a threshold out of its range.
@@ -60,10 +62,10 @@ class Learner(pl.LightningModule):
         penalties: Penalties,
         loss: Loss,
         data: Dataset,
-        code_threshold: float,
+        code_threshold: float | None,
     ) -> None:
         super().__init__()
-        if not 0 <= code_threshold < math.inf:
+        if code_threshold is not None and not 0 <= code_threshold < math.inf:
             raise ValueError(f"code_threshold must be at least 0, got {code_threshold}")
         self.model = model
         self.noise = noise
@@ -97,6 +99,10 @@ class Learner(pl.LightningModule):
         own = self.model.bottleneck.prior(count)
         return own if own is not None else self.penalties.prior(self.model, count)
 
+    def activity(self) -> Activity:
+        """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
+        return self.model.bottleneck.activity() if self.code_threshold is None else Above(threshold=self.code_threshold)
+
     def companions(self) -> dict[str, nn.Module]:
         """Networks that are trained besides the model, by the name that their weights are kept under."""
         return {}
@@ -108,7 +114,7 @@ class Learner(pl.LightningModule):
         self._measure = Metrics(
             shape=self.data.shape,
             data_range=self.data.range,
-            threshold=self.code_threshold,
+            activity=self.activity(),
             active=self.model.bottleneck.active,
             clean=_CLEAN.get(split, {}).get(self.data.range),
         )

@@ -42,7 +42,7 @@ class Shared(TypedDict):
     schedule: Literal["constant", "cosine"]
     warmup_steps: int
     gradient_clip: float | None
-    code_threshold: float
+    code_threshold: float | None
     log_every_n_steps: int
     keep: Literal["best", "last"]
     patience: int | None
@@ -65,7 +65,7 @@ class Minibatch(Learner):
         schedule: `constant`, or `cosine` down to zero over the whole training.
         warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
         gradient_clip: largest norm of the gradient, above 0; null: no clipping.
-        code_threshold: |h| above which a code unit counts as active.
+        code_threshold: see `Learner`.
         log_every_n_steps: a training point is the mean over that many steps, at least 1.
         keep: see `KeepBest`.
         patience: see `KeepBest`.
@@ -93,7 +93,7 @@ class Minibatch(Learner):
         schedule: Literal["constant", "cosine"],
         warmup_steps: int,
         gradient_clip: float | None,
-        code_threshold: float,
+        code_threshold: float | None,
         log_every_n_steps: int,
         keep: Literal["best", "last"],
         patience: int | None,
