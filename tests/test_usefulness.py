@@ -224,7 +224,7 @@ def test_what_a_run_logs(tmp_path):
     config, choices = compose_config(words)
     metrics = train(config, choices=choices, folder=tmp_path).metrics
     expected = {f"{key}{what}" for key in PROBES for what in ("", "_pixels", "_pca")}
-    expected |= {"mse_over_pca", "noise_mse", "copy_ratio", "log_likelihood", "sharpness"}
+    expected |= {"mse_over_linear", "linear_mse", "noise_mse", "copy_ratio", "log_likelihood", "sharpness"}
     assert {f"test/{key}" for key in expected} <= metrics.keys()
     assert "test/anomaly_auroc" not in metrics
     assert metrics["test/copy_ratio"] == pytest.approx(metrics["test/mse"] / metrics["test/noise_mse"], rel=1e-4)

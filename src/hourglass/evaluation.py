@@ -11,7 +11,7 @@ from dataclasses import replace
 from omegaconf import DictConfig, OmegaConf
 
 from hourglass import process
-from hourglass.callbacks import Baselines, Progress, Usefulness
+from hourglass.callbacks import Baselines, Floor, Progress, Usefulness
 from hourglass.compose import compose
 from hourglass.config import build, compose_config, update
 from hourglass.data import Dataset
@@ -61,6 +61,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     ) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += [
+            Floor(run=run, data=parts.data),
             Usefulness(
                 run=run,
                 data=parts.data,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHOWN = {
     "reconstruction": ("reconstruction loss", "{:.5f}"),
     "mse": ("mean squared error", "{:.5f}"),
-    "mse_over_pca": ("  over PCA of equal size", "{:.2f}"),
+    "mse_over_linear": ("  over the best linear code of equal size", "{:.2f}"),
     "bce": ("binary cross-entropy", "{:.4f} nats per value"),
     "psnr": ("PSNR", "{:.2f} dB"),
     "psnr_gain": ("  gained over the noisy input", "{:+.2f} dB"),
@@ -30,6 +30,7 @@ SHOWN = {
     "discriminator_accuracy": ("discriminator accuracy", "{:.1%}"),
     "knn_accuracy": ("5-NN accuracy on the code", "{:.1%}"),
     "linear_accuracy": ("linear probe accuracy", "{:.1%}"),
+    "linear_samples": ("  learned from", "{:,.0f} training samples"),
     "linear_accuracy_pixels": ("  on the inputs themselves", "{:.1%}"),
     "linear_accuracy_pca": ("  on PCA of equal size", "{:.1%}"),
     "anomaly_auroc": ("AUROC of the error against the run's own data", "{:.3f}"),

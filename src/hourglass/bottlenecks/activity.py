@@ -36,6 +36,8 @@ class Activity(ABC):
 
     words: str
     """When a unit is on, in few words."""
+    dense: float = 1.0
+    """Share of the units that are on for a sample of a code that nothing has made sparse."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -99,6 +101,7 @@ class HalfRange(Activity):
     """
 
     words = "h is in the upper half of the unit's range"
+    dense = 0.5
 
     def __init__(self, *, width: float) -> None:
         super().__init__()

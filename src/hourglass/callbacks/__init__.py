@@ -8,8 +8,9 @@ in the same run.
 from hourglass.callbacks.baselines import Baselines
 from hourglass.callbacks.checkpoints import CHECKPOINT, Checkpoints
 from hourglass.callbacks.encoding import encode
+from hourglass.callbacks.floor import Floor
 from hourglass.callbacks.pictures import Pictures
 from hourglass.callbacks.progress import Progress
 from hourglass.callbacks.usefulness import Usefulness
 
-__all__ = ["CHECKPOINT", "Baselines", "Checkpoints", "Pictures", "Progress", "Usefulness", "encode"]
+__all__ = ["CHECKPOINT", "Baselines", "Checkpoints", "Floor", "Pictures", "Progress", "Usefulness", "encode"]
