@@ -14,6 +14,9 @@ BCE_EPS = 1e-7
 """Reconstructions are clamped to [BCE_EPS, 1 - BCE_EPS] before the logarithm, as Keras does: one totally
 wrong element costs 16.1 nats, not infinity."""
 
+COLLAPSED_BELOW = 0.01
+"""Nats per sample that a unit with a prior carries at least; one of less says nothing of its input."""
+
 _BLOCK_ELEMENTS = 100_000  # a block and its temporaries stay in the processor's cache
 
 
@@ -77,6 +80,7 @@ class Metrics:
         reconstruction: Tensor,
         code: Tensor,
         symbols: Tensor | None = None,
+        rates: Tensor | None = None,
     ) -> None:
         """Adds a batch; sums stay on its device until `compute`.
 
@@ -86,6 +90,7 @@ class Metrics:
             reconstruction: (B, *shape).
             code: (B, code_size).
             symbols: (groups, K), how often each symbol of a discrete code was chosen; None for other codes.
+            rates: (B, units), the divergence of each unit from its prior in nats; None for codes without one.
 
         Raises:
             ValueError: a tensor of another shape.
@@ -104,6 +109,8 @@ class Metrics:
             if symbols.ndim != 2:
                 raise ValueError(f"symbols must have shape (groups, K), got {tuple(symbols.shape)}")
             self._add("symbols", symbols)
+        if rates is not None:
+            self._add("rates", rates.double().sum(0))
         if size and not self._count:
             self._origin = x[0].detach().float().clone()
         self._count += size
@@ -206,6 +213,9 @@ class Metrics:
             result["psnr_gain"] = result["psnr"] - result["psnr_input"]
         if "symbols" in total:
             result |= _symbol_metrics(self._sums["symbols"])
+        if "rates" in total:
+            collapsed = (self._sums["rates"] / count < COLLAPSED_BELOW).sum().item()
+            result["code_collapsed_units"] = float(collapsed) if math.isfinite(total["rates"]) else math.nan
         return {**result, **self._code_metrics(total), "compression_ratio": elements / self._units}
 
     def _code_metrics(self, total: dict[str, float]) -> dict[str, float]:

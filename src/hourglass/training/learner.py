@@ -4,7 +4,9 @@
     terms  = {reconstruction: loss(output.reconstruction, x), **output.losses, **penalties(model, x, output)}
 
 The target is always the clean x. Validation and test draw their noise from fixed seeds and measure with full precision,
-so that numbers of different runs can be compared.
+so that numbers of different runs can be compared. There every loss term is of the code as it is trained, drawn from
+the same fixed seeds: `val/loss` is what training minimises, for a variational code a bound on the likelihood.
+What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.metrics` measures.
 """
 
 import math
@@ -23,6 +25,7 @@ from hourglass.metrics import Clean, Metrics
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.terms import Term, logged
 from hourglass.training.batches import Batches, Chunk
 
 EVAL_BATCH = 1000
@@ -49,8 +52,8 @@ class Learner(pl.LightningModule):
         Diverged: a measured loss is NaN or infinite.
     """
 
-    chosen_by = "reconstruction"
-    """The validation loss by which the best epoch is chosen."""
+    chosen_by = "loss"
+    """What of the validation the best epoch has least of: what is trained."""
     labelled = False
     """Whether batches bring their classes."""
 
@@ -80,12 +83,15 @@ class Learner(pl.LightningModule):
         self._sums: dict[str, float] = {}
         self._measure: Metrics
 
-    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:  # noqa: ARG002
-        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term, weighted
-        scalars by name."""
+    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
+        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted)
-        return output, {
-            "reconstruction": self.loss(output.reconstruction, x),
+        return output, self.terms_of(output, x, y)
+
+    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
+        """The loss terms of an output by name; x is the clean input (B, *shape), y the classes (B,) if `labelled`."""
+        return {
+            "reconstruction": Term(self.loss(output.reconstruction, x)),
             **output.losses,
             **self.penalties(self.model, x, output),
         }
@@ -124,12 +130,15 @@ class Learner(pl.LightningModule):
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
             corrupted = self.noise(x)
-            output, terms = self.terms(x, corrupted, batch.y)
-            scores = self.scores(output, batch.y)
-        symbols = self.model.bottleneck.symbols(output.code)
-        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols)
-        total = torch.stack(list(terms.values())).sum()
-        for name, term in {"loss": total, **terms, **scores}.items():
+            output = self.model(corrupted)
+            trained = self.model.as_trained(output)
+            terms = logged(self.terms_of(trained, x, batch.y))
+            scores = self.scores(trained, batch.y)
+            if trained is not output:
+                scores = {**scores, "mse_as_trained": (trained.reconstruction - x).square().mean()}
+            symbols, rates = self.model.bottleneck.symbols(output.code), self.model.bottleneck.rates(output.encoded)
+        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols, rates=rates)
+        for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, split: Split) -> None:

@@ -19,6 +19,7 @@ from hourglass.losses import Loss
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.terms import logged, total
 from hourglass.training.batches import Batches, Chunk, chunk_rows
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import EVAL_BATCH, Learner
@@ -144,8 +145,7 @@ class Minibatch(Learner):
         """One step of the training, from clean and corrupted (B, *shape) and, if `labelled`, classes (B,).
 
         Returns:
-            the loss terms that it went down on, detached scalars by name; their sum is the loss. With other things
-            among them, to be logged too, it returns `loss` itself.
+            what is logged of it, detached scalars by name: `loss`, the terms that it is made of, and other things.
         """
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
@@ -163,8 +163,7 @@ class Minibatch(Learner):
             x = self.data.scaled(chunk.x[rows])
             corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
             self.set_rate(self.steps_done + len(history))
-            terms = self.step(x, corrupted, None if chunk.y is None else chunk.y[rows])
-            history.append({"loss": total(terms), **terms})
+            history.append(self.step(x, corrupted, None if chunk.y is None else chunk.y[rows]))
         return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
 
     def batches(self, chunk: Chunk) -> list[slice]:
@@ -176,7 +175,7 @@ class Minibatch(Learner):
         """The step that goes down the gradient of all `terms`, for those whose step it is: see `step`."""
         _, terms = self.terms(x, corrupted, y)
         self.descend(total(terms), self.optimizer)
-        return {name: term.detach() for name, term in terms.items()}
+        return {name: value.detach() for name, value in logged(terms).items()}
 
     def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """One step of an optimizer down the gradient of a scalar."""
@@ -286,9 +285,3 @@ class Minibatch(Learner):
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
             torch.set_rng_state(self._random)
             self._random = None
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """The sum of scalars."""
-    values = list(terms.values())
-    return values[0] if len(values) == 1 else torch.stack(values).sum()
