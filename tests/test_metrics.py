@@ -224,7 +224,9 @@ def test_sums_of_a_known_clean_set_are_taken_as_they_are():
     x, reconstruction = torch.rand(2, 300, 1, 28, 28, generator=generator)
 
     def pass_over(part, clean):
-        metrics = Metrics(shape=(1, 28, 28), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(1), clean=clean)
+        metrics = Metrics(
+            shape=(1, 28, 28), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(1), clean=clean
+        )
         for rows in part.split(130):
             metrics.update(x[rows], None, reconstruction[rows], torch.ones(len(rows), 1))
         return metrics

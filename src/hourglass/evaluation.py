@@ -69,7 +69,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
                 likelihood_draws=config.tracking.likelihood_draws,
                 likelihood_samples=config.tracking.likelihood_samples,
                 normal=own if own.digest != data.digest else None,
-            )
+            ),
         ]
         if config.tracking.baseline_samples is not None:
             trainer.callbacks.append(

@@ -33,8 +33,8 @@ class Recorder:
         image_every: epochs between two pictures, at least 1; null: about five in a training.
         code_map: `pca` or `tsne`: how a code of more than two units is drawn in a plane.
         usefulness: whether the code is probed and the error compared with the linear floor after the test.
-        probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes all, up
-            to 60,000.
+        probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
+            all, up to 60,000.
         likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
         likelihood_samples: test samples whose log-likelihood is estimated, at least 1.
         baseline_samples: test samples that classical methods restore too, where the noise names some, 1 to 1000;

@@ -28,7 +28,11 @@ def test_the_inputs_that_activate_most_stand_first():
 
 def test_at_most_sixteen_units_are_drawn():
     figure = most_activating(
-        torch.rand(30, 1, 8, 8), torch.arange(40.0).repeat(30, 1), count=8, activity=Above(threshold=0.1), value_range=(0, 1)
+        torch.rand(30, 1, 8, 8),
+        torch.arange(40.0).repeat(30, 1),
+        count=8,
+        activity=Above(threshold=0.1),
+        value_range=(0, 1),
     )
     assert len(drawn(figure)) == 16
     assert "the 16 most active of 40 units, 1 never on" in texts(figure)[0].replace("\n", " ")

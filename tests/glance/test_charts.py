@@ -13,7 +13,7 @@ from hourglass.glance.table import Row, Table
 
 
 def study(axes: dict[str, list[str]], *, status: dict[int, str] | None = None) -> Table:
-    """A job at each point: its MSE is 1 over the code size, plus a tenth for each seed; the linear floor is twice that."""
+    """A job at each point: its MSE is 1 over the code size, plus a tenth for each seed; the floor is 2 over it."""
     rows = []
     for number, values in enumerate(product(*axes.values())):
         point = dict(zip(axes, values, strict=True))

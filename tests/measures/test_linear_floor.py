@@ -122,7 +122,8 @@ def test_which_floor_belongs_to_which_noise(own_cache) -> None:
 
 
 @pytest.mark.parametrize("noise", ["blur", "downsample", "gaussian", "salt_and_pepper"])
-def test_every_noise_has_one(own_cache, noise) -> None:
+@pytest.mark.usefixtures("own_cache")
+def test_every_noise_has_one(noise) -> None:
     data, process = made("data=digits", f"noise={noise}")
     floor = linear_floor(data, process)
     found = errors(floor, data.test.x, data, process, k=16)

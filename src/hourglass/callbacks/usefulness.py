@@ -19,8 +19,8 @@ class Usefulness(pl.Callback):
 
     Logs, as `test/...`:
 
-    - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code where there are
-      classes, and the same with `_pixels` and `_pca` (see `hourglass.usefulness`);
+    - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code
+      where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.usefulness`);
     - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `shuffled`, `copy_ratio`);
     - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.likelihood`);
     - `anomaly_auroc`: whether the error tells these data from those that the model knows.

@@ -166,7 +166,10 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
             linewidth=1.8,
             capsize=3,
         )
-    for floor, style, label in ((panel.floor, "--", "best linear code of as many units"), (panel.pixels, ":", "pixels")):
+    for floor, style, label in (
+        (panel.floor, "--", "best linear code of as many units"),
+        (panel.pixels, ":", "pixels"),
+    ):
         points = {} if floor is None else {value: s for (value,), s in table.spreads(floor, [across]).items()}
         # Where the other axes change what it gives, there is no one floor.
         if points and all(spread.high - spread.low <= 0.01 * spread.high for spread in points.values()):

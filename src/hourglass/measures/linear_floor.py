@@ -5,8 +5,7 @@
 
 with means m and covariances S of the training set, and V_k the k leading eigenvectors of the covariance, for PCA, and
 of W S_cx, the covariance of what the full linear regression W predicts, for the other. Each minimises E|x - r|^2 over
-all affine maps of rank k. PCA knows nothing of noise: beside a net that sees corrupted samples it would be
-no floor, and its error on the clean samples none that any code of what the net sees could reach.
+all affine maps of rank k. PCA's error on clean samples is one that no code of corrupted ones can be asked to reach.
 
 The training set is corrupted by the run's own noise, one draw for each sample from fixed seeds that no test has. S_cc is
 singular where values never vary or depend on each other; a ridge on its diagonal, `RIDGE` of the mean variance, makes

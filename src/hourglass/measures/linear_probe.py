@@ -4,8 +4,8 @@ With codes z standardised by the training codes, over classes c,
 
     min_W,b  1/N sum_i -log softmax(W z_i + b)_y_i  +  lambda / 2 |W|^2
 
-lambda runs down `STRENGTHS`, each fit starting from the one before, and the one that tells most validation samples right
-counts; the largest among equals. A strength that is the same for all would compare codes of 32 units, which need
+lambda runs down `STRENGTHS`, each fit starting from the one before, and the one that tells most validation samples
+right counts; the largest among equals. A strength that is the same for all would compare codes of 32 units, which need
 none, with 784 pixels, which are overfit without.
 
 Reference: Understanding intermediate layers using linear classifier probes (Alain & Bengio, 2016).
@@ -15,10 +15,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+Floats = npt.NDArray[np.float64]
+
+STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """lambda. Scikit-learn's C is 1 / (lambda N)."""
 SAMPLES = 60_000
 """Training codes that are learned from at most, the first ones of a random order."""
@@ -68,7 +71,7 @@ def linear_probe(
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
         held = max(1, len(y) // _HELD_OUT)
         validation, (code, y) = (code[order[:held]], y[order[:held]]), (code[order[held:]], y[order[held:]])
-    classes = y.unique()
+    classes = torch.unique(y)
     if len(classes) < 2:
         raise ValueError(f"train must hold at least 2 classes to tell apart, got {len(classes)}")
     code = code.float()
@@ -92,14 +95,14 @@ def linear_probe(
     return Found(_accuracy(best[1], others[1], test[1].cpu(), classes), len(y), best[2])
 
 
-def _fit(z: Tensor, target: Tensor, strength: float, *, start: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _fit(z: Tensor, target: Tensor, strength: float, *, start: Floats) -> Floats:
     """Weights and, in the last column, biases, (classes (units + 1),), by L-BFGS."""
     from scipy.optimize import minimize
 
     rows, samples = len(start) // (z.shape[1] + 1), len(z)
     own = target * samples + torch.arange(samples)  # where each sample's own class stands in (classes, N)
 
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[type-arg]
+    def loss(flat: Floats) -> tuple[float, Floats]:
         parameters = torch.from_numpy(flat).float().view(rows, -1)
         weights, bias = parameters[:, :-1], parameters[:, -1:]
         # Samples along the rows and in place: four times as fast as a softmax over ten columns.
@@ -114,7 +117,7 @@ def _fit(z: Tensor, target: Tensor, strength: float, *, start: np.ndarray) -> np
         return value, slope.double().flatten().numpy()
 
     options = {"maxiter": _STEPS, "ftol": _SETTLED}
-    found: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x  # type: ignore[type-arg]
+    found: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
     return found
 
 
