@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from hourglass.bottlenecks.activity import Above, Switched
 from hourglass.metrics import BCE_EPS, Metrics, laplacian_variance, ssim
+from hourglass.metrics.images import ssim_map
 
 KEYS_CODE = {"code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_active_units"}
 
@@ -131,6 +133,20 @@ def test_ssim_is_torchmetrics(shape):
     expected = structural_similarity_index_measure(reconstruction, x, data_range=1.0, reduction="none")
     torch.testing.assert_close(ssim(x, reconstruction, peak=1.0), expected, atol=1e-5, rtol=0)
     assert measure(x, reconstruction)["ssim"] == pytest.approx(float(expected.mean()), abs=1e-5)
+
+
+def test_ssim_is_scikit_image_with_the_same_window_inside_the_borders():
+    """Scikit-image leaves the borders out, and as it comes it has another window: its figures are others."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.nn.functional.avg_pool2d(torch.rand(2, 1, 60, 60, generator=generator), 3)
+    reconstruction = (x + 0.1 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+    ours = ssim_map(x, reconstruction, peak=1.0)
+    for image, other, similarity in zip(x[:, 0], reconstruction[:, 0], ours[:, 0], strict=True):
+        same = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        pair = image.double().numpy(), other.double().numpy()
+        theirs = structural_similarity(*pair, data_range=1.0, **same)
+        assert float(similarity[5:-5, 5:-5].mean()) == pytest.approx(theirs, abs=1e-5)
+        assert structural_similarity(*pair, data_range=1.0) != pytest.approx(theirs, abs=1e-3)
 
 
 def test_ssim_by_hand():

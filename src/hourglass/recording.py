@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import Baselines, Checkpoints, Floor, Pictures, Usefulness
+from hourglass.callbacks import Baselines, Checkpoints, Floor, Health, Pictures, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
@@ -183,6 +183,7 @@ class Recorder:
             )
         if self.baseline_samples is not None:
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
+        chosen.append(Health(run=run, data=data))  # last: it judges by what the others measured
         return chosen
 
     def _pictured(self, data: Dataset) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hourglass.health import told
 from hourglass.tracking import resolve_uri
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ SHOWN = {
     "ssim": ("SSIM", "{:.3f}"),
     "explained_variance": ("explained variance", "{:.1%}"),
     "code_active_fraction": ("active code units per sample", "{:.1%}"),
-    "code_dead_units": ("dead code units", "{:.0f}"),
+    "code_active_units": ("active code units over all samples", "{:.0f}"),
+    "mse_as_trained": ("mean squared error of the code as in training", "{:.5f}"),
     "log_likelihood": ("log-likelihood", "{:.2f} nats per sample"),
     "code_perplexity": ("perplexity of the code's symbols", "{:.1f}"),
     "accuracy": ("classifier accuracy", "{:.2%}"),
@@ -67,6 +69,7 @@ def summary(result: "Result", *, folder: Path) -> str:
         "",
         table(metrics, stage="test"),
         "",
+        f"health     {told(run.tags['health'])}",
     ]
     if picture.exists():
         lines.append(f"picture    {os.path.relpath(picture)}")

@@ -7,9 +7,9 @@ with means m and covariances S of the training set, and V_k the k leading eigenv
 of W S_cx, the covariance of what the full linear regression W predicts, for the other. Each minimises E|x - r|^2 over
 all affine maps of rank k. PCA's error on clean samples is one that no code of corrupted ones can be asked to reach.
 
-The training set is corrupted by the run's own noise, one draw for each sample from fixed seeds that no test has. S_cc is
-singular where values never vary or depend on each other; a ridge on its diagonal, `RIDGE` of the mean variance, makes
-the inverse stable. Nothing is clipped to the data's range.
+The training set is corrupted by the run's own noise, one draw for each sample from fixed seeds that no test has. S_cc
+is singular where values never vary or depend on each other; a ridge on its diagonal, `RIDGE` of the mean variance,
+makes the inverse stable. Nothing is clipped to the data's range.
 
 References: On lines and planes of closest fit (Pearson, 1901); Reduced-rank regression for the multivariate linear
 model (Izenman, 1975); Neural networks and principal component analysis (Baldi & Hornik, 1989).
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from hourglass.cache import cache_dir
 from hourglass.data import Dataset
+from hourglass.health import ROUNDING
 from hourglass.noise import Corruption
 from hourglass.pca import LARGEST, pca_for
 from hourglass.training.learner import EVAL_BATCH
@@ -40,9 +41,6 @@ log = logging.getLogger("hourglass")
 RIDGE = 1e-6
 """What is added to the variances of the corrupted values, as a share of their mean: far above the rounding of float64,
 and too little to be seen in an error."""
-ROUNDING = 1e-5
-"""Share of the variance below which a floor's error is no yardstick: grey levels are themselves rounded to 1/255, which
-is 2e-5 of the variance of MNIST's. A ratio to less compares a model with rounding."""
 SPARSE = 0.5
 """Share of the units that are on for a sample, of that in a dense code, below which a code counts as sparse."""
 
@@ -160,9 +158,9 @@ def errors(floor: LinearFloor, x: Tensor, data: Dataset, noise: Corruption, *, k
 def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | None:
     """The error over that of the floor of k units; None where the two can't be compared.
 
-    They can't where the floor leaves `ROUNDING` of the variance or less, and where the code is sparse. Of k units a
-    sparse code writes only some down for a sample, so that k components are too high a floor; as many components as
-    units are on would be too low a one, because the code also says which units these are.
+    They can't where the floor leaves `hourglass.health.ROUNDING` of the variance or less, and where the code is
+    sparse. Of k units a sparse code writes only some down for a sample, so that k components ask too much of it; as
+    many components as units are on would ask too little, because the code also says which units these are.
 
     Args:
         mse: the model's, on the same samples and corruption.

@@ -83,6 +83,11 @@ class Learner(pl.LightningModule):
         self._sums: dict[str, float] = {}
         self._measure: Metrics
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch of the least validation loss so far, counted from 1; None where no epoch is better than another."""
+        return None
+
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
         """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted)

@@ -140,6 +140,11 @@ class Minibatch(Learner):
         self._since_point: dict[str, list[float]] = {}
         self._random: Tensor | None = None
 
+    @property
+    def best_epoch(self) -> int | None:
+        """See `Learner.best_epoch`."""
+        return self.keep_best.epoch + 1 if self.keep_best.epoch >= 0 else None
+
     @abstractmethod
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """One step of the training, from clean and corrupted (B, *shape) and, if `labelled`, classes (B,).
