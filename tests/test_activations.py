@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hourglass.activations import ACTIVATIONS, activation, activation_range
+from hourglass.activations import ACTIVATIONS, activation, activation_range, is_monotone
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from hourglass.activations import ACTIVATIONS, activation, activation_range
 )
 def test_values_by_hand(name: str, expected: tuple[float, ...]) -> None:
     assert activation(name)(torch.tensor([-1.0, 0.0, 2.0])).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_which_never_fall(name: str) -> None:
+    values = activation(name)(torch.linspace(-50, 50, 200_001, dtype=torch.float64))
+    assert is_monotone(name) == bool((values.diff() >= 0).all())
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -23,6 +23,7 @@ from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.terms import logged, total
 
 
 def names(group: str) -> list[str]:
@@ -125,7 +126,7 @@ def suited(regularizer: str, model: str) -> tuple[str, ...]:
 def suits(regularizer: str, model: Autoencoder) -> bool:
     """Whether the regularizer doesn't refuse the model."""
     try:
-        make_penalties(regularizer).attach(model)
+        make_penalties(regularizer).attach(model, batch_size=32)
     except HourglassError:
         return False
     return True
@@ -163,11 +164,11 @@ def descend(parts: Parts, steps: int, rows: int = 128) -> list[float]:
     losses = []
     for _ in range(steps):
         _, terms = parts.learner.terms(x, parts.learner.noise(x))
-        total = torch.stack(list(terms.values())).sum()
+        loss = total(terms)
         parts.learner.optimizer.zero_grad()
-        total.backward()
+        loss.backward()
         parts.learner.optimizer.step()
-        losses.append(total.item())
+        losses.append(loss.item())
     return losses
 
 
@@ -325,7 +326,7 @@ def test_the_gradient_reaches_every_parameter(name: str, regularizer: str) -> No
     parts = fresh_parts(f"model={name}", *suited(regularizer, name), regularizer=regularizer)
     x = parts.data.scaled(parts.data.train.x[:32])
     _, terms = parts.learner.terms(x, x)
-    torch.stack(list(terms.values())).sum().backward()
+    total(terms).backward()
     for key, parameter in parts.model.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
@@ -345,8 +346,8 @@ def test_inactive_units_have_no_say(name: str, code: tuple[str, ...]) -> None:
     def everything() -> dict[str, Tensor]:
         torch.manual_seed(0)
         output = model(x)
-        terms = {key: value for each in penalties for key, value in each(model, x, output).items()}
-        return {"reconstruction": output.reconstruction, "code": output.code, **terms, **output.losses}
+        terms = output.losses | {key: term for each in penalties for key, term in each(model, x, output).items()}
+        return {"reconstruction": output.reconstruction, "code": output.code, **logged(terms)}
 
     before = everything()
     assert not before["code"][:, off == 1].any()
@@ -449,7 +450,7 @@ def test_fixed_noise_leaves_the_random_state_alone_when_something_fails_within()
 def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name: str) -> None:
     model = make_model(model_name, (1, 8, 8), *suited(name, model_name))
     penalties = make_penalties(name)
-    penalties.attach(model)
+    penalties.attach(model, batch_size=32)
     x = torch.rand(5, 1, 8, 8)
     output = model(x)
     long_off(model)
@@ -460,7 +461,7 @@ def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name
         for penalty in scaled.regularizers.values():
             for buffer in (buffer for key, buffer in penalty.named_buffers() if key == "weight"):
                 buffer.mul_(factor)
-        return scaled(model, x, output)
+        return {key: term.weighted for key, term in scaled(model, x, output).items()}
 
     weighted = {key: each for key, each in penalties.regularizers.items() if "weight" in dict(each.named_buffers())}
     assert terms(1.0).keys() == weighted.keys()  # what has no weight adds no term
@@ -479,15 +480,15 @@ def test_every_regularizer_goes_with_every_bottleneck_or_says_why_not(name: str,
     penalties = make_penalties(name)
     if not suits(name, model):
         with pytest.raises(HourglassError, match=rf"^regularizer {name} needs a .*[;:] (set|choose) [^\n]*$"):
-            penalties.attach(model)
+            penalties.attach(model, batch_size=32)
         return
-    penalties.attach(model)
+    penalties.attach(model, batch_size=32)
     x = torch.rand(32, 1, 8, 8)
     for training, bfloat16 in product((True, False), (False, True)):
         model.train(training).zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             terms = penalties(model, x, model(x))
-        for value in terms.values():
+        for value in (term.weighted for term in terms.values()):
             assert value.isfinite()
             assert value.dtype == torch.float32
             if value.requires_grad:  # a one-hot code outside training has no gradient
@@ -623,6 +624,26 @@ def with_bottleneck(name: str, model: str = "vanilla") -> Parts:
     return fresh_parts(*overrides, *([ROOM[model]] if model in ROOM else []))
 
 
+@pytest.mark.parametrize("name", BOTTLENECKS, ids=str)
+def test_a_code_as_it_is_trained_is_that_of_a_training_step(name: str) -> None:
+    """And asking for it changes nothing; where it is no other code, the bottleneck says so."""
+    model = with_bottleneck(name, TRAINED[0]).model.train()
+    x = torch.rand(32, 1, 8, 8)
+    torch.manual_seed(0)
+    step = model(x)
+    model.eval()
+    held = {key: value.clone() for key, value in model.state_dict(keep_vars=True).items()}
+    output = model(x)
+    torch.manual_seed(0)
+    trained = model.as_trained(output)
+    if name != "vector_quantized":  # whose codebook the step has moved
+        assert torch.equal(trained.code, step.code)
+        assert torch.equal(trained.reconstruction, step.reconstruction)
+    assert model.bottleneck.differs == (not torch.equal(trained.code, output.code))
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, held[key]), key
+
+
 @pytest.mark.parametrize(("name", "model"), product(BOTTLENECKS, TRAINED), ids=str)
 def test_every_bottleneck_works_in_every_model(name: str, model: str) -> None:
     parts = with_bottleneck(name, model)
@@ -633,8 +654,8 @@ def test_every_bottleneck_works_in_every_model(name: str, model: str) -> None:
     assert output.code.shape == (32, 16)
     low, high = parts.model.bottleneck.code_range
     assert low <= output.code.min() <= output.code.max() <= high
-    assert all(term.shape == () and term.isfinite() for term in terms.values())
-    torch.stack(list(terms.values())).sum().backward()
+    assert all(value.shape == () and value.isfinite() for value in logged(terms).values())
+    total(terms).backward()
     for key, weight in parts.model.named_parameters():
         assert weight.grad is not None, key
         assert weight.grad.isfinite().all(), key

@@ -56,6 +56,32 @@ def test_one_draw_of_the_exact_posterior_is_enough() -> None:
     torch.testing.assert_close(found, truth(made, X), atol=1e-4, rtol=0)
 
 
+def bound(made: MLP, x: Tensor) -> float:
+    """The evidence lower bound in nats, from draws of the code: many copies of each sample."""
+    many = x.repeat(20_000, 1)
+    with torch.no_grad():
+        output = made.as_trained(made(many))
+    return LOSS.log_density(output.reconstruction, many).mean().item() - output.losses["kl"].value.item()
+
+
+def test_the_bound_of_the_exact_posterior_is_the_likelihood() -> None:
+    """Probabilistic PCA (Tipping & Bishop, 1999): bound, importance estimate and exact value agree."""
+    made = model()
+    set_posterior(made, variance_factor=1.0)
+    assert bound(made, X) == pytest.approx(truth(made, X).mean().item(), abs=0.02)
+
+
+def test_the_bound_of_another_posterior_is_below_and_the_means_is_none() -> None:
+    made = model()
+    set_posterior(made, variance_factor=3.0)
+    exact = truth(made, X).mean().item()
+    # KL(N(m, 3 s) || N(m, s)) = (3 - 1 - log 3) / 2 for each of the two units
+    assert bound(made, X) == pytest.approx(exact - (2 - math.log(3)), abs=0.05)
+    with torch.no_grad():  # what the mean reconstructs, less the divergence, lies above the likelihood
+        output = made(X)
+    assert LOSS.log_density(output.reconstruction, X).mean() - output.losses["kl"].value > exact
+
+
 @pytest.mark.parametrize("factor", [0.6, 3.0])
 def test_a_wrong_posterior_is_made_up_for_by_many_draws(factor: float) -> None:
     made = model()

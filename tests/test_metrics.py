@@ -5,17 +5,20 @@ import math
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from hourglass.bottlenecks.activity import Above, Switched
 from hourglass.metrics import BCE_EPS, Metrics, laplacian_variance, ssim
+from hourglass.metrics.images import ssim_map
 
-KEYS_CODE = {"code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_dead_units"}
+KEYS_CODE = {"code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_active_units"}
 
 
-def measure(x, reconstruction, code=None, *, corrupted=None, data_range=(0.0, 1.0), threshold=1e-3, active=None):
+def measure(x, reconstruction, code=None, *, corrupted=None, data_range=(0.0, 1.0), activity=None, active=None):
     code = torch.ones(len(x), 4) if code is None else code
     active = torch.ones(code.shape[1]) if active is None else active
-    metrics = Metrics(shape=x.shape[1:], data_range=data_range, threshold=threshold, active=active)
+    metrics = Metrics(shape=x.shape[1:], data_range=data_range, activity=activity or Switched(), active=active)
     metrics.update(x, corrupted, reconstruction, code)
     return metrics.compute()
 
@@ -73,10 +76,10 @@ def test_explained_variance_far_from_zero():
 
 def test_code_metrics_by_hand():
     code = torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 2.0, 0.05, 0.0]])
-    result = measure(torch.rand(2, 12), torch.rand(2, 12), code, threshold=0.1)
+    result = measure(torch.rand(2, 12), torch.rand(2, 12), code, activity=Above(threshold=0.1))
     assert result["code_l0"] == 1.5
     assert result["code_active_fraction"] == 1.5 / 4
-    assert result["code_dead_units"] == 2
+    assert result["code_active_units"] == 2
     assert result["code_l1"] == pytest.approx((7 + 2.05) / 8, rel=1e-6)
     hoyer = [(2 - 7 / 5) / 1, (2 - 2.05 / math.sqrt(4 + 0.05**2)) / 1]  # sqrt(4) = 2
     assert result["code_hoyer"] == pytest.approx(sum(hoyer) / 2, rel=1e-6)
@@ -132,6 +135,20 @@ def test_ssim_is_torchmetrics(shape):
     assert measure(x, reconstruction)["ssim"] == pytest.approx(float(expected.mean()), abs=1e-5)
 
 
+def test_ssim_is_scikit_image_with_the_same_window_inside_the_borders():
+    """Scikit-image leaves the borders out, and as it comes it has another window: its figures are others."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.nn.functional.avg_pool2d(torch.rand(2, 1, 60, 60, generator=generator), 3)
+    reconstruction = (x + 0.1 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+    ours = ssim_map(x, reconstruction, peak=1.0)
+    for image, other, similarity in zip(x[:, 0], reconstruction[:, 0], ours[:, 0], strict=True):
+        same = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        pair = image.double().numpy(), other.double().numpy()
+        theirs = structural_similarity(*pair, data_range=1.0, **same)
+        assert float(similarity[5:-5, 5:-5].mean()) == pytest.approx(theirs, abs=1e-5)
+        assert structural_similarity(*pair, data_range=1.0) != pytest.approx(theirs, abs=1e-3)
+
+
 def test_ssim_by_hand():
     """Flat images have no variance: only the luminance term is left."""
     value = ssim(torch.full((1, 1, 12, 12), 0.2), torch.full((1, 1, 12, 12), 0.6), peak=1.0)
@@ -184,7 +201,7 @@ def test_sharpness_needs_an_edge():
 
 
 def test_symbols_by_hand():
-    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), threshold=0.1, active=torch.ones(4))
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(4))
     x, code = torch.rand(4, 6), torch.rand(4, 4)
     metrics.update(x, None, x, code, torch.tensor([[3, 1, 0, 0], [1, 1, 1, 0]]))
     metrics.update(x, None, x, code, torch.tensor([[1, 3, 0, 0], [0, 0, 1, 0]]))
@@ -195,7 +212,7 @@ def test_symbols_by_hand():
 
 
 def test_perplexity_at_its_ends():
-    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), threshold=0.1, active=torch.ones(4))
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(4))
     x, code = torch.rand(4, 6), torch.rand(4, 4)
     metrics.update(x, None, x, code, torch.tensor([[7, 0], [5, 5]]))
     assert metrics.compute()["code_perplexity"] == pytest.approx((1 + 2) / 2)
@@ -209,7 +226,7 @@ def test_batches_do_not_matter():
     code = torch.randn(300, 9, generator=generator).relu()
     results = []
     for size in (7, 150, 300):
-        metrics = Metrics(shape=(1, 28, 28), data_range=(0.0, 1.0), threshold=1e-3, active=torch.ones(9))
+        metrics = Metrics(shape=(1, 28, 28), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(9))
         for batch in torch.arange(300).split(size):
             metrics.update(x[batch], corrupted[batch], reconstruction[batch], code[batch])
         results.append(metrics.compute())
@@ -223,7 +240,9 @@ def test_sums_of_a_known_clean_set_are_taken_as_they_are():
     x, reconstruction = torch.rand(2, 300, 1, 28, 28, generator=generator)
 
     def pass_over(part, clean):
-        metrics = Metrics(shape=(1, 28, 28), data_range=(0.0, 1.0), threshold=1e-3, active=torch.ones(1), clean=clean)
+        metrics = Metrics(
+            shape=(1, 28, 28), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(1), clean=clean
+        )
         for rows in part.split(130):
             metrics.update(x[rows], None, reconstruction[rows], torch.ones(len(rows), 1))
         return metrics
@@ -292,18 +311,17 @@ def test_damaged_data_is_nan(bad):
         ({"shape": ()}, r"shape must hold sizes of at least 1, got \(\)"),
         ({"data_range": (1.0, 1.0)}, r"data_range must be finite with low < high, got \(1.0, 1.0\)"),
         ({"data_range": (0.0, math.nan)}, "data_range must be finite"),
-        ({"threshold": -1.0}, "threshold must be at least 0 and finite, got -1.0"),
         ({"active": torch.zeros(2)}, r"active must be .* with a unit on, got \[0.0, 0.0\]"),
     ],
 )
 def test_wrong_arguments(change, message):
-    arguments = {"shape": (6,), "data_range": (0.0, 1.0), "threshold": 0.1, "active": torch.ones(2)}
+    arguments = {"shape": (6,), "data_range": (0.0, 1.0), "activity": Switched(), "active": torch.ones(2)}
     with pytest.raises(ValueError, match=message):
         Metrics(**(arguments | change))
 
 
 def test_wrong_shapes():
-    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), threshold=0.1, active=torch.ones(2))
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(2))
     with pytest.raises(ValueError, match=r"reconstruction must have shape \(3, 6\), got \(3, 5\)"):
         metrics.update(torch.rand(3, 6), None, torch.rand(3, 5), torch.rand(3, 2))
     with pytest.raises(ValueError, match=r"code must have shape \(3, 2\), got \(3, 4\)"):

@@ -289,7 +289,7 @@ def penalty(name: str, x: Tensor) -> tuple[float, Tensor]:
     """The only penalty of a recipe and the code, for one batch."""
     parts = parts_of(name)
     output, terms = parts.learner.terms(x, x)
-    (value,) = (term.item() for key, term in terms.items() if key != "reconstruction")
+    (value,) = (term.weighted.item() for key, term in terms.items() if key != "reconstruction")
     return value, output.code
 
 

@@ -32,11 +32,11 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 def test_status_and_metrics(result: Result) -> None:
     assert result.run.status == "FINISHED"
     quality = ["mse", "bce", "bce_excess", "psnr", "ssim", "explained_variance", "psnr_input", "psnr_gain"]
-    sparsity = ["code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_dead_units"]
+    sparsity = ["code_l0", "code_l1", "code_hoyer", "code_active_fraction", "code_active_units"]
     terms = ["loss", "reconstruction", "l1", "l2"]
     expected = {f"train/{name}" for name in terms}
     expected |= {f"{stage}/{name}" for stage in ("val", "test") for name in [*terms, *quality, *sparsity]}
-    expected |= {"test/knn_accuracy", "test/linear_accuracy", "test/mse_over_pca"}
+    expected |= {"test/knn_accuracy", "test/linear_accuracy", "test/mse_over_linear"}
     expected |= {"time/steps_per_second", "time/fit_seconds", "model/parameters"}
     assert expected <= set(result.metrics)
     assert result.metrics["model/parameters"] == 64 * 16 + 16 + 16 * 64 + 64

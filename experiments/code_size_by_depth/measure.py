@@ -18,7 +18,7 @@ from hourglass import figures
 from hourglass.glance.charts import curves, heat_map
 from hourglass.glance.mosaic import mosaic
 from hourglass.glance.record import read
-from hourglass.glance.table import ERROR, Spread, Table, pca_error
+from hourglass.glance.table import ERROR, Spread, Table
 from hourglass.tracking import resolve_uri, search_runs
 
 HERE = Path(__file__).resolve().parent
@@ -94,7 +94,7 @@ def write(table: Table, *, uri: str, into: Path, words: str, setting: str, took:
         figures.to_png(figure, into / f"{name}.png")
     depths = table.values[DEPTH]
     heads = ["code size", *(f"depth {depth}" for depth in depths), "PCA"]
-    errors, floor = table.spreads(ERROR, AXES), table.spreads(pca_error, [SIZE])
+    errors, floor = table.spreads(ERROR, AXES), table.spreads("test/linear_mse", [SIZE])
     accuracy, active = table.spreads(ACCURACY, AXES), table.spreads(ACTIVE, AXES)
     pca = table.spreads("test/linear_accuracy_pca", [SIZE])
     sizes = table.values[SIZE]
@@ -127,7 +127,7 @@ def write(table: Table, *, uri: str, into: Path, words: str, setting: str, took:
 
 def verdict(table: Table) -> str:
     """What the numbers say: where a further layer helps with every seed, and where PCA is beaten with every seed."""
-    errors, floor = table.spreads(ERROR, AXES), table.spreads(pca_error, [SIZE])
+    errors, floor = table.spreads(ERROR, AXES), table.spreads("test/linear_mse", [SIZE])
     sizes, depths = table.values[SIZE], table.values[DEPTH]
     said = []
     for less, more in pairwise(depths):

@@ -17,6 +17,8 @@ class Activation(NamedTuple):
 
     module: type[nn.Module]
     range: tuple[float, float]
+    monotone: bool = True
+    """Whether a larger input never gives a smaller value, so that the largest of several commutes with it."""
 
 
 ACTIVATIONS = {
@@ -28,8 +30,8 @@ ACTIVATIONS = {
     "leaky_relu": Activation(nn.LeakyReLU, (-INF, INF)),
     "elu": Activation(nn.ELU, (-1.0, INF)),
     "selu": Activation(nn.SELU, (-1.7581, INF)),
-    "gelu": Activation(nn.GELU, (-0.1701, INF)),
-    "silu": Activation(nn.SiLU, (-0.2785, INF)),
+    "gelu": Activation(nn.GELU, (-0.1701, INF), monotone=False),
+    "silu": Activation(nn.SiLU, (-0.2785, INF), monotone=False),
 }
 
 
@@ -41,6 +43,11 @@ def activation(name: str, *, key: str = "activation") -> nn.Module:
 def activation_range(name: str, *, key: str = "activation") -> tuple[float, float]:
     """The closed interval of the values of the activation called `name`."""
     return _lookup(name, key).range
+
+
+def is_monotone(name: str, *, key: str = "activation") -> bool:
+    """Whether the activation called `name` never falls."""
+    return _lookup(name, key).monotone
 
 
 def _lookup(name: str, key: str) -> Activation:

@@ -48,7 +48,7 @@ def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None
     loss = build(config.loss, data_range=(learned or data).extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
-    penalties.attach(model)
+    penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))
     if model.bottleneck.per_sample and loss.reduction != "sum":
         raise HourglassError(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"

@@ -24,6 +24,7 @@ class Diverged(HourglassError):  # noqa: N818 - says what happened
     """A loss became NaN or infinite."""
 
     def __init__(self, *, name: str, value: float, step: int) -> None:
+        self.name, self.value, self.step = name, value, step
         super().__init__(
             f"{name} became {value} at step {step}: training diverged; lower optimizer.lr or the weight of a"
             " regularizer, or set training.gradient_clip"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from omegaconf import DictConfig, OmegaConf
 
 from hourglass import process
-from hourglass.callbacks import Baselines, Progress, Usefulness
+from hourglass.callbacks import Baselines, Floor, Progress, Usefulness
 from hourglass.compose import compose
 from hourglass.config import build, compose_config, update
 from hourglass.data import Dataset
@@ -64,6 +64,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     ):
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += [
+            Floor(run=run, data=parts.data),
             Usefulness(
                 run=run,
                 data=parts.data,
@@ -71,7 +72,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
                 likelihood_draws=config.tracking.likelihood_draws,
                 likelihood_samples=config.tracking.likelihood_samples,
                 normal=own if own.digest != data.digest else None,
-            )
+            ),
         ]
         if config.tracking.baseline_samples is not None:
             trainer.callbacks.append(

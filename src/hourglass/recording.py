@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import Baselines, Checkpoints, Pictures, Usefulness
+from hourglass.callbacks import Baselines, Checkpoints, Floor, Health, Pictures, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
@@ -35,8 +35,9 @@ class Recorder:
         image_count: test samples in a picture, at least 1.
         image_every: epochs between two pictures, at least 1; null: about five in a training.
         code_map: `pca` or `tsne`: how a code of more than two units is drawn in a plane.
-        usefulness: whether the code is probed and compared with PCA after the test.
-        probe_samples: training samples that a probe learns from, at least 10.
+        usefulness: whether the code is probed and the error compared with the linear floor after the test.
+        probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
+            all, up to 60,000.
         likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
         likelihood_samples: test samples whose log-likelihood is estimated, at least 1.
         baseline_samples: test samples that classical methods restore too, where the noise names some, 1 to 1000;
@@ -183,6 +184,7 @@ class Recorder:
                 )
             )
         if self.usefulness:
+            chosen.append(Floor(run=run, data=data))
             chosen.append(
                 Usefulness(
                     run=run,
@@ -195,7 +197,8 @@ class Recorder:
             )
         if self.baseline_samples is not None:
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
-        return [*chosen, Checkpoints(run=run, every=self.checkpoint_every)]
+        # Health judges by what the others measured; a checkpoint stands for what all of them have written.
+        return [*chosen, Health(run=run, data=data), Checkpoints(run=run, every=self.checkpoint_every)]
 
     def _pictured(self, data: Dataset) -> bool:
         return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture

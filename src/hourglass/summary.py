@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hourglass.health import told
 from hourglass.passwords import shown
 from hourglass.tracking import resolve_uri
 
@@ -17,20 +18,22 @@ if TYPE_CHECKING:
 SHOWN = {
     "reconstruction": ("reconstruction loss", "{:.5f}"),
     "mse": ("mean squared error", "{:.5f}"),
-    "mse_over_pca": ("  over PCA of equal size", "{:.2f}"),
+    "mse_over_linear": ("  over the best linear code of equal size", "{:.2f}"),
     "bce": ("binary cross-entropy", "{:.4f} nats per value"),
     "psnr": ("PSNR", "{:.2f} dB"),
     "psnr_gain": ("  gained over the noisy input", "{:+.2f} dB"),
     "ssim": ("SSIM", "{:.3f}"),
     "explained_variance": ("explained variance", "{:.1%}"),
     "code_active_fraction": ("active code units per sample", "{:.1%}"),
-    "code_dead_units": ("dead code units", "{:.0f}"),
+    "code_active_units": ("active code units over all samples", "{:.0f}"),
+    "mse_as_trained": ("mean squared error of the code as in training", "{:.5f}"),
     "log_likelihood": ("log-likelihood", "{:.2f} nats per sample"),
     "code_perplexity": ("perplexity of the code's symbols", "{:.1f}"),
     "accuracy": ("classifier accuracy", "{:.2%}"),
     "discriminator_accuracy": ("discriminator accuracy", "{:.1%}"),
     "knn_accuracy": ("5-NN accuracy on the code", "{:.1%}"),
     "linear_accuracy": ("linear probe accuracy", "{:.1%}"),
+    "linear_samples": ("  learned from", "{:,.0f} training samples"),
     "linear_accuracy_pixels": ("  on the inputs themselves", "{:.1%}"),
     "linear_accuracy_pca": ("  on PCA of equal size", "{:.1%}"),
     "anomaly_auroc": ("AUROC of the error against the run's own data", "{:.3f}"),
@@ -67,6 +70,7 @@ def summary(result: "Result", *, folder: Path) -> str:
         "",
         table(metrics, stage="test"),
         "",
+        f"health     {told(run.tags['health'])}",
     ]
     if picture.exists():
         lines.append(f"picture    {os.path.relpath(picture)}")

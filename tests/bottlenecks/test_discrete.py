@@ -23,7 +23,7 @@ def test_each_group_becomes_its_nearest_entry() -> None:
     assert bottleneck.choices(a).tolist() == [[0, 2]]
     assert torch.equal(code, torch.tensor([[0.0, 0.0, 4.0, 0.0]]))
     # 0.5 mean((0.2, 0.1, -1, 1)^2) = 0.5 (0.04 + 0.01 + 1 + 1) / 4
-    assert losses["commitment"].item() == pytest.approx(0.5 * 2.05 / 4)
+    assert losses["commitment"].weighted.item() == pytest.approx(0.5 * 2.05 / 4)
 
 
 def test_the_gradient_passes_straight_through() -> None:
@@ -73,7 +73,7 @@ def test_categories() -> None:
     assert torch.equal(code[0, :2], torch.tensor([1.0, 0.0]))
     # ln 2 - H(3/4, 1/4) for the first group, 0 for the second, times beta
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert losses["kl"].item() == pytest.approx(2 * (math.log(2) - entropy), rel=1e-5)
+    assert losses["kl"].weighted.item() == pytest.approx(2 * (math.log(2) - entropy), rel=1e-5)
 
 
 def test_soft_categories_lie_on_the_simplex_and_prefer_the_likelier() -> None:

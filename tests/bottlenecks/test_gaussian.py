@@ -13,14 +13,14 @@ def test_divergence_by_hand() -> None:
     # 1/2 (1 + 1 - 1 - 0) = 0.5;  1/2 (0 + 4 - 1 - ln 4) = 1.5 - ln 2
     a = torch.tensor([[1.0, 0.0, 0.0, math.log(4)]])
     code, losses = Gaussian(code_size=2, beta=1.0, warmup_steps=0).eval()(a)
-    assert losses["kl"].item() == pytest.approx(0.5 + 1.5 - math.log(2), rel=1e-6)
+    assert losses["kl"].weighted.item() == pytest.approx(0.5 + 1.5 - math.log(2), rel=1e-6)
     assert torch.equal(code, a[:, :2])
 
 
 def test_divergence_is_a_mean_over_samples_and_weighted_by_beta() -> None:
     a = torch.randn(5, 6)
-    whole = Gaussian(code_size=3, beta=1.0, warmup_steps=0).eval()(a).losses["kl"]
-    each = [Gaussian(code_size=3, beta=4.0, warmup_steps=0).eval()(row[None]).losses["kl"] / 4 for row in a]
+    whole = Gaussian(code_size=3, beta=1.0, warmup_steps=0).eval()(a).losses["kl"].weighted
+    each = [Gaussian(code_size=3, beta=4.0, warmup_steps=0).eval()(row[None]).losses["kl"].weighted / 4 for row in a]
     torch.testing.assert_close(whole, torch.stack(each).mean())
     reference = torch.distributions.kl_divergence(
         torch.distributions.Normal(a[:, :3], (0.5 * a[:, 3:]).exp()), torch.distributions.Normal(0.0, 1.0)
@@ -39,8 +39,8 @@ def test_draws_have_the_mean_and_variance_that_the_encoder_gives() -> None:
 def test_beta_rises_while_training_only() -> None:
     bottleneck = Gaussian(code_size=1, beta=2.0, warmup_steps=4)
     a = torch.tensor([[1.0, 0.0]])  # divergence 0.5
-    assert [bottleneck.train()(a).losses["kl"].item() for _ in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    assert bottleneck.eval()(a).losses["kl"].item() == 1.0
+    assert [bottleneck.train()(a).losses["kl"].weighted.item() for _ in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert bottleneck.eval()(a).losses["kl"].weighted.item() == 1.0
 
 
 def test_an_inactive_unit_has_no_code_and_no_divergence() -> None:
@@ -48,7 +48,7 @@ def test_an_inactive_unit_has_no_code_and_no_divergence() -> None:
     bottleneck.active[1] = 0
     code, losses = bottleneck(torch.tensor([[1.0, 7.0, 0.0, 3.0]]))
     assert code[0, 1] == 0
-    assert losses["kl"].item() == pytest.approx(0.5)
+    assert losses["kl"].weighted.item() == pytest.approx(0.5)
 
 
 def test_draws_and_their_densities_by_hand() -> None:
@@ -71,7 +71,7 @@ def test_the_divergence_is_the_mean_log_ratio_of_the_draws() -> None:
     a = torch.tensor([[1.0, math.log(0.25)]])  # 1/2 (1 + 1/4 - 1 + ln 4) = 0.818
     _, log_prior, log_posterior = bottleneck.draws(a, 100_000)
     assert (log_posterior - log_prior).mean().item() == pytest.approx(0.125 + math.log(2), abs=0.01)
-    assert bottleneck(a).losses["kl"].item() == pytest.approx(0.125 + math.log(2))
+    assert bottleneck(a).losses["kl"].weighted.item() == pytest.approx(0.125 + math.log(2))
 
 
 def test_the_gradient_passes_through_the_draws() -> None:

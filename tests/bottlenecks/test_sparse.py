@@ -91,8 +91,8 @@ def test_jump_relu_by_hand() -> None:
     a = A.clone().requires_grad_()
     code, losses = bottleneck(a)
     assert torch.equal(code, torch.tensor([[3.0, 1.0, 2.0, 0.0], [0.5, 0.0, 0.0, 0.0]]))
-    assert losses["l0"].item() == pytest.approx(0.5 * (3 + 1) / 2)
-    losses["l0"].backward()
+    assert losses["l0"].weighted.item() == pytest.approx(0.5 * (3 + 1) / 2)
+    losses["l0"].weighted.backward()
     # Within 0.2 of the threshold 0.3 are: unit 1, unit 3 (0.2); unit 0 (0.5) at the edge.
     # For unit 3: d l0 / d log t = 0.5 / 2 * (-1 / 0.4) * t = -0.1875
     assert bottleneck.log_threshold.grad[3].item() == pytest.approx(-0.1875, rel=1e-5)
@@ -105,6 +105,15 @@ def test_jump_relu_passes_the_gradient_of_units_that_are_on() -> None:
     a = A.clone().requires_grad_()
     bottleneck(a).code.sum().backward()
     assert torch.equal(a.grad, (A > 0.3).float())
+
+
+def test_jump_relu_moves_the_threshold_of_what_is_near_it_by_the_threshold() -> None:
+    """d h / dt = -t/e K((a - t) / e): the value at the jump, whatever the activation (equation 11 of the reference)."""
+    bottleneck = JumpReLU(code_size=1, weight=0.0, threshold=0.3, bandwidth=0.4).double()
+    a = torch.tensor([[0.15], [0.45], [0.9]], dtype=torch.float64)  # two within 0.2 of the threshold
+    (torch.tensor([[1.0], [2.0], [4.0]]) * bottleneck(a).code).sum().backward()
+    # (1 + 2) * -0.3 / 0.4, and d t / d log t = t
+    assert bottleneck.log_threshold.grad[0].item() == pytest.approx(3 * -0.75 * 0.3, rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [0, 5])
@@ -126,3 +135,19 @@ def test_other_numbers_out_of_range() -> None:
         WinnerTakeAll(code_size=4, share=0.0)
     with pytest.raises(ValueError, match="threshold must be above 0, got 0"):
         JumpReLU(code_size=4, weight=1.0, threshold=0.0, bandwidth=0.1)
+
+
+def test_codes_as_they_are_trained() -> None:
+    """Outside training too, and nothing is counted: k instead of k_test, the batch's largest, the unit's largest."""
+    a = torch.tensor([[3.0, 1.0], [2.0, 4.0], [1.0, 5.0]])
+    neck = TopK(code_size=2, k=1, k_test=2, activation="relu").eval()
+    assert torch.equal(neck(a).code, a)
+    assert torch.equal(neck.as_trained(a).code, torch.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, 5.0]]))
+    batch = BatchTopK(code_size=2, k=1, momentum=0.9).eval()
+    assert torch.equal(batch.as_trained(a).code, torch.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, 5.0]]))
+    assert batch.threshold == -1.0
+    winners = WinnerTakeAll(code_size=2, share=1 / 3).eval()
+    assert torch.equal(winners(a).code, a)
+    assert torch.equal(winners.as_trained(a).code, torch.tensor([[3.0, 0.0], [0.0, 0.0], [0.0, 5.0]]))
+    assert not neck.idle.any()
+    assert not batch.idle.any()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import ImageColor
 
+from hourglass.bottlenecks import Above
 from hourglass.figures import code_histogram, code_map, to_array
 from hourglass.figures.canvas import COLOURS
 from hourglass.figures.codes import _principal_plane, _trustworthiness, _tsne
@@ -51,11 +52,11 @@ def test_code_map_of_one_unit_of_many_classes_and_of_lost_codes():
 
 def test_code_histogram():
     code = torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 3.0]])
-    figure = code_histogram(code, threshold=0.5)
+    figure = code_histogram(code, activity=Above(threshold=0.5))
     column = (to_array(figure) == ImageColor.getrgb(COLOURS[6])).all(-1).sum(0)
     # In a frame 310 pixels high:
     assert [int(column[x]) for x in (580, 780, 900)] == pytest.approx([310, 155, 0], abs=1)
-    assert "3 units, 1 dead, 1.5 on per sample" in texts(figure)
+    assert "3 units, 1 never on, 1.5 on per sample" in texts(figure)
 
 
 def test_the_plane_of_pca_is_as_trustworthy_as_it_can_be_when_it_loses_nothing():
@@ -100,7 +101,7 @@ def test_few_or_collapsed_or_lost_codes_are_still_drawn(samples, method):
 
 
 def test_infinite_activations_are_left_out_and_counted():
-    words = texts(code_histogram(torch.tensor([[math.inf, 1.0]]), threshold=0.1))
+    words = texts(code_histogram(torch.tensor([[math.inf, 1.0]]), activity=Above(threshold=0.1)))
     assert "2 activations of 1 samples; 1 NaN or infinite" in words
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hourglass.bottlenecks import Above
 from hourglass.figures import feature_maps, most_activating, to_array
 
 from .reading import drawn, texts
@@ -15,22 +16,26 @@ def test_the_inputs_that_activate_most_stand_first():
     """Of three units the second is dead and the third, with mean |h| = 2, is the most active one."""
     x = torch.linspace(0, 1, 4)[:, None, None, None].expand(4, 1, 2, 2)  # sample i is i/3 everywhere
     code = torch.tensor([[1.0, 0, -3], [0, 0, 1], [0.5, 0, 2], [math.nan, 0, 2]])
-    figure = most_activating(x, code, count=2, threshold=0.1, value_range=(0, 1))
+    figure = most_activating(x, code, count=2, activity=Above(threshold=0.1), value_range=(0, 1))
     third, first = (image.values[0] for image in drawn(figure))
     np.testing.assert_allclose(third[[0, 3]], [2 / 3, 1])  # equal activations keep the samples' order
     np.testing.assert_allclose(first[[0, 3]], [0, 2 / 3])
     words = texts(figure)
     assert [word for word in words if word.startswith("unit")] == ["unit 3", "unit 1"]
     assert [word for word in words if word in ("2.00", "1.00", "0.50")] == ["2.00", "2.00", "1.00", "0.50"]
-    assert words[0].replace("\n", " ").endswith("2 of 3 units, 1 dead")
+    assert words[0].replace("\n", " ").endswith("2 of 3 units, 1 never on")
 
 
 def test_at_most_sixteen_units_are_drawn():
     figure = most_activating(
-        torch.rand(30, 1, 8, 8), torch.arange(40.0).repeat(30, 1), count=8, threshold=0.1, value_range=(0, 1)
+        torch.rand(30, 1, 8, 8),
+        torch.arange(40.0).repeat(30, 1),
+        count=8,
+        activity=Above(threshold=0.1),
+        value_range=(0, 1),
     )
     assert len(drawn(figure)) == 16
-    assert "the 16 most active of 40 units, 1 dead" in texts(figure)[0].replace("\n", " ")
+    assert "the 16 most active of 40 units, 1 never on" in texts(figure)[0].replace("\n", " ")
     assert texts(figure)[1] == "unit 40"
 
 
@@ -38,14 +43,14 @@ def test_at_most_sixteen_units_are_drawn():
 @pytest.mark.parametrize("value", [0.0, math.nan])
 def test_a_dead_code_is_still_drawn(shape, value):
     figure = most_activating(
-        torch.rand(9, *shape), torch.full((9, 4), value), count=8, threshold=0.1, value_range=(0, 1)
+        torch.rand(9, *shape), torch.full((9, 4), value), count=8, activity=Above(threshold=0.1), value_range=(0, 1)
     )
-    assert "0 of 4 units, 4 dead" in texts(figure)[0].replace("\n", " ")
+    assert "0 of 4 units, 4 never on" in texts(figure)[0].replace("\n", " ")
 
 
 def test_the_most_activating_rows_of_a_table():
     x, code = torch.rand(9, 13), torch.arange(9.0)[:, None]
-    figure = most_activating(x, code, count=3, threshold=0.1, value_range=(0, 1))
+    figure = most_activating(x, code, count=3, activity=Above(threshold=0.1), value_range=(0, 1))
     np.testing.assert_allclose(drawn(figure)[0].values, x[[8, 7, 6]], rtol=1e-6)
     assert {"unit 1", "8.00", "7.00", "6.00"} <= set(texts(figure))
 
@@ -83,6 +88,6 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"stage 1 must be maps \(3, C, h, w\), got \(2, 2, 4, 4\)"):
         feature_maps(x, {"stage 1": torch.rand(2, 2, 4, 4)}, value_range=(0, 1))
     with pytest.raises(ValueError, match="count must be from 1 to the 3 inputs, got 4"):
-        most_activating(x, torch.rand(3, 2), count=4, threshold=0.1, value_range=(0, 1))
+        most_activating(x, torch.rand(3, 2), count=4, activity=Above(threshold=0.1), value_range=(0, 1))
     with pytest.raises(ValueError, match=r"code must be \(3, code_size\), got \(2, 2\)"):
-        most_activating(x, torch.rand(2, 2), count=1, threshold=0.1, value_range=(0, 1))
+        most_activating(x, torch.rand(2, 2), count=1, activity=Above(threshold=0.1), value_range=(0, 1))

@@ -24,6 +24,7 @@ from hourglass.errors import HourglassError
 from hourglass.fusion.grouping import structure, why_not
 from hourglass.fusion.stack import Stack
 from hourglass.fusion.together import template_of
+from hourglass.terms import logged
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
 
@@ -253,7 +254,7 @@ def draws(whole: DictConfig, *, training: bool = True) -> bool:
     (learner,) = make([whole], torch.float32)
     learner.train(training)
     x, y = digits().scaled(digits().train.x[:20]), digits().train.y
-    first, second = (learner.terms(x, learner.noise(x), y if y is None else y[:20])[1] for _ in range(2))
+    first, second = (logged(learner.terms(x, learner.noise(x), y if y is None else y[:20])[1]) for _ in range(2))
     return any(not torch.equal(first[name], second[name]) for name in first)
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hourglass.glance.table import NOT_RUN, Row, Spread, Table, pca_error
+from hourglass.glance.table import NOT_RUN, Row, Spread, Table
 
 AXES = {"seed": ["0", "1"], "model.depth": ["1", "0"], "model.code_size": ["2", "16", "4"]}
 
@@ -16,8 +16,8 @@ def row(size: str, depth: str, seed: str, mse: float, status: str = "FINISHED", 
 
 
 ROWS = [
-    row("2", "0", "0", 0.5, mse_over_pca=2.0),
-    row("2", "0", "1", 0.25, mse_over_pca=1.0),
+    row("2", "0", "0", 0.5, mse_over_linear=2.0),
+    row("2", "0", "1", 0.25, mse_over_linear=1.0),
     row("2", "1", "0", 0.125),
     row("2", "1", "1", math.nan),
     row("16", "0", "0", 0.0, status="FAILED"),
@@ -67,8 +67,7 @@ def test_means_and_ranges() -> None:
         ("2", "1"): Spread(0.125, 0.125, 0.125, 1),  # not the one that is no number
         ("16", "0"): Spread(0.0625, 0.0625, 0.0625, 1),  # nor the one that failed
     }
-    # 0.5 / 2 = 0.25 / 1: what PCA gives
-    assert table.spreads(pca_error, ["model.code_size"]) == {("2",): Spread(0.25, 0.25, 0.25, 2)}
+    assert table.spreads("test/mse_over_linear", ["model.code_size"]) == {("2",): Spread(1.5, 1.0, 2.0, 2)}
     assert table.best is ROWS[5]
 
 
@@ -89,7 +88,7 @@ def test_the_rest_of_the_grid_is_not_run() -> None:
 
 def test_the_csv_has_a_line_for_each_job() -> None:
     lines = study().to_csv().splitlines()
-    assert lines[0] == "seed,model.depth,model.code_size,status,run_id,seconds,test/mse,test/mse_over_pca,failure"
+    assert lines[0] == "seed,model.depth,model.code_size,status,run_id,seconds,test/mse,test/mse_over_linear,failure"
     assert lines[1] == "0,0,2,FINISHED,run200,1.2,0.5,2.0,"
     assert lines[2] == "0,0,4,NOT RUN,,,,,"
     assert len(lines) == 13

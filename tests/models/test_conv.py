@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hourglass.activations import activation as build_activation
 from hourglass.bottlenecks import Deterministic
 from hourglass.models import Conv
 from hourglass.models.upsampling import DoublingConv2d
@@ -130,6 +131,23 @@ def test_pooling_before_a_monotone_activation_changes_nothing(activation: str) -
         if isinstance(layer, nn.Conv2d):  # activate first, as the documents do
             a = nn.functional.max_pool2d(model.bottleneck.activation(layer(a)), 2, ceil_mode=True)
     torch.testing.assert_close(model.encode(x), a.flatten(1))
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+def test_an_activation_that_falls_somewhere_comes_before_pooling(activation: str) -> None:
+    """gelu(-1) < gelu(-3): the largest of the activations is not the activation of the largest."""
+    model = conv(activation=activation, code_size=10, bottleneck=partial(Deterministic, activation="linear"))
+    x = a = torch.randn(3, 1, 28, 28)
+    convolutions = [layer for layer in model.encoder if isinstance(layer, nn.Conv2d)]  # type: ignore[attr-defined]
+    for convolution in convolutions:
+        a = nn.functional.max_pool2d(build_activation(activation)(convolution(a)), 2, ceil_mode=True)
+    torch.testing.assert_close(model.encode(x), model.encoder[-1](a.flatten(1)))  # type: ignore[index]
+    assert len(conv(activation=activation, decoder_widths=[8, 16, 8]).stages()) == 3
+    # Where the map is the code, the last stage's activation is the bottleneck's.
+    whole = conv(activation=activation, bottleneck=partial(Deterministic, activation="linear"))
+    layers = list(whole.encoder)  # type: ignore[call-overload]
+    assert [type(layer) for layer in layers[-3:]] == [nn.Conv2d, nn.MaxPool2d, nn.Flatten]
+    assert sum(isinstance(layer, type(build_activation(activation))) for layer in layers) == 2
 
 
 def test_the_code_of_a_map_is_that_map() -> None:

@@ -95,4 +95,4 @@ def value(
 ) -> float:
     x = torch.zeros(len(code), 2) if x is None else x
     output = Output(torch.zeros_like(x), code, {}, code if encoded is None else encoded)
-    return penalty(model or mlp(), x, output).item()
+    return penalty(model or mlp(), x, output).weighted.item()

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from hourglass.regularizers import L1, L2, Decorrelation, KLSparsity, Penalty
+from hourglass.models import Output
+from hourglass.regularizers import L1, L2, Decorrelation, KLSparsity, Penalties, Penalty
 from regularizers.small import by_hand, mlp, value
 
 CODE = torch.tensor([[1.0, -2.0], [0.0, 4.0]])  # 2 samples, 2 units
@@ -24,6 +25,17 @@ CODE = torch.tensor([[1.0, -2.0], [0.0, 4.0]])  # 2 samples, 2 units
 )
 def test_activity_by_hand(penalty: Penalty, expected: float) -> None:
     assert value(penalty, CODE) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("kind", "total"), [(L1, 7.0), (L2, 21.0)])
+def test_a_sum_over_the_batch_is_one_over_a_training_batch_everywhere(kind: type[Penalty], total: float) -> None:
+    """Outside training batches have another size: 1000 samples must not weigh 30 times what 32 do."""
+    penalties = Penalties(activity=kind(weight=1.0, reduction="batch"))  # type: ignore[call-arg]
+    penalties.attach(mlp(), batch_size=2)
+    many = CODE.repeat(500, 1)
+    x = torch.zeros(1000, 2)
+    assert penalties(mlp(), x, Output(x, many, {}, many))["activity"].value.item() == pytest.approx(500 * total)
+    assert penalties.eval()(mlp(), x, Output(x, many, {}, many))["activity"].value.item() == pytest.approx(total)
 
 
 def test_kl_sparsity_by_hand() -> None:

@@ -13,7 +13,7 @@ from regularizers.small import gaussian, mlp
 def with_dropout(share: float) -> tuple[MLP, Penalties]:
     model = mlp(inputs=6, code_size=50)
     penalties = Penalties(dropout=Dropout(share=share))
-    penalties.attach(model)
+    penalties.attach(model, batch_size=32)
     return model, penalties
 
 
@@ -45,8 +45,8 @@ def test_outside_training_and_with_share_zero_nothing_is_dropped() -> None:
 
 def test_attached_twice_it_drops_once() -> None:
     model, penalties = with_dropout(0.5)
-    penalties.attach(model)
-    Penalties(dropout=Dropout(share=0.5)).attach(model)
+    penalties.attach(model, batch_size=32)
+    Penalties(dropout=Dropout(share=0.5)).attach(model, batch_size=32)
     code = model(torch.rand(200, 6)).code
     assert (code == 0).float().mean().item() == pytest.approx(0.5, abs=0.02)
 
@@ -75,7 +75,7 @@ def test_its_share_can_differ_between_the_members_of_a_stack() -> None:
 
 def test_it_drops_draws_too() -> None:
     model = gaussian(inputs=6, code_size=50)
-    Penalties(dropout=Dropout(share=0.5)).attach(model)
+    Penalties(dropout=Dropout(share=0.5)).attach(model, batch_size=32)
     output = model(torch.rand(40, 6))
     assert (output.code == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert output.losses.keys() == {"kl"}

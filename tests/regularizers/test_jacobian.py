@@ -92,7 +92,7 @@ def test_contractive_takes_the_code_outside_training_and_leaves_the_bottleneck_a
     assert model.bottleneck.training
     counting = mlp(inputs=3, neck=partial(BatchTopK, k=1, momentum=0.9)).train()
     before = {key: buffer.clone() for key, buffer in counting.bottleneck.named_buffers()}
-    Penalties(contractive=Contractive(weight=1.0)).attach(counting)
+    Penalties(contractive=Contractive(weight=1.0)).attach(counting, batch_size=32)
     value(Contractive(weight=1.0), CODE, counting, x)
     assert counting.bottleneck.training
     for key, buffer in counting.bottleneck.named_buffers():
@@ -101,9 +101,9 @@ def test_contractive_takes_the_code_outside_training_and_leaves_the_bottleneck_a
 
 def test_contractive_needs_a_gradient_if_only_a_straight_through_one() -> None:
     penalties = Penalties(contractive=Contractive(weight=1.0))
-    penalties.attach(mlp(neck=Binary))
+    penalties.attach(mlp(neck=Binary), batch_size=32)
     with pytest.raises(HourglassError, match=r"^regularizer contractive needs a code with a gradient, but .*none"):
-        penalties.attach(mlp(neck=partial(Categorical, categories=2, temperature=1.0, beta=1.0)))
+        penalties.attach(mlp(neck=partial(Categorical, categories=2, temperature=1.0, beta=1.0)), batch_size=32)
 
 
 def test_decoder_gradient_by_hand() -> None:
@@ -123,7 +123,7 @@ def test_decoder_gradient_is_the_jacobian_and_its_gradient(make: Callable[[], Au
     x = torch.randn(4, *model.shape, dtype=torch.float64)
     output = model(x)
     parameters = list(model.parameters())
-    penalty = DecoderGradient(weight=1.0)(model, x, output)
+    penalty = DecoderGradient(weight=1.0)(model, x, output).weighted
     jacobian = torch.stack([
         torch.autograd.functional.jacobian(lambda h: model.decode(h.unsqueeze(0)), code, create_graph=True)
         for code in output.code

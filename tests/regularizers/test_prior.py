@@ -43,9 +43,9 @@ def test_total_correlation_leaves_out_units_that_pad_a_stack() -> None:
 
 def test_total_correlation_needs_a_gaussian_posterior() -> None:
     penalties = Penalties(total_correlation=TotalCorrelation(weight=1.0))
-    penalties.attach(gaussian())
+    penalties.attach(gaussian(), batch_size=32)
     with pytest.raises(HourglassError, match=r"^regularizer total_correlation needs .* set bottleneck=gaussian$"):
-        penalties.attach(mlp())
+        penalties.attach(mlp(), batch_size=32)
 
 
 def test_discrepancy_by_hand() -> None:
@@ -89,10 +89,10 @@ def test_mmd_gives_a_deterministic_code_a_prior_to_draw_from() -> None:
 def test_mmd_needs_a_code_that_can_go_where_the_prior_does(code: str, range_: str) -> None:
     penalties = Penalties(mmd=MMD(weight=1.0, scales=[1.0]))
     if not range_:
-        penalties.attach(mlp(code=code))
+        penalties.attach(mlp(code=code), batch_size=32)
         return
     with pytest.raises(HourglassError, match=rf"^regularizer mmd needs .* lies in {range_}; set bottleneck=linear"):
-        penalties.attach(mlp(code=code))
+        penalties.attach(mlp(code=code), batch_size=32)
 
 
 def test_precision_is_kept_in_bfloat16() -> None:
@@ -101,7 +101,7 @@ def test_precision_is_kept_in_bfloat16() -> None:
     output = model(x)
     for penalty in (TotalCorrelation(weight=1.0), MMD(weight=1.0, scales=[1.0])):
         torch.manual_seed(0)
-        exact = penalty(model, x, output)
+        exact = penalty(model, x, output).weighted
         torch.manual_seed(0)
         with torch.autocast("cpu", torch.bfloat16):
-            assert torch.equal(penalty(model, x, Output(*output)), exact)
+            assert torch.equal(penalty(model, x, Output(*output)).weighted, exact)

@@ -29,7 +29,7 @@ def test_penalties_are_named_and_several_add_up_apart() -> None:
     x = torch.zeros(2, 2)
     terms = penalties(mlp(), x, Output(x, CODE, {}, CODE))
     assert list(terms) == ["l1", "l2"]
-    assert [term.item() for term in terms.values()] == pytest.approx([0.35, 1.05])
+    assert [term.weighted.item() for term in terms.values()] == pytest.approx([0.35, 1.05])
     assert Penalties()(mlp(), x, Output(x, CODE, {}, CODE)) == {}
 
 
@@ -37,10 +37,10 @@ def test_penalties_are_named_and_several_add_up_apart() -> None:
 def test_kl_sparsity_needs_a_code_between_0_and_1(code: str, fits: bool) -> None:
     penalties = Penalties(kl_sparsity=KLSparsity(weight=1.0, target=0.05))
     if fits:
-        penalties.attach(mlp(code=code))
+        penalties.attach(mlp(code=code), batch_size=32)
         return
     with pytest.raises(ValueError, match=r"^regularizer kl_sparsity needs a code in \[0, 1\], but .*sigmoid$"):
-        penalties.attach(mlp(code=code))
+        penalties.attach(mlp(code=code), batch_size=32)
 
 
 @pytest.mark.parametrize(

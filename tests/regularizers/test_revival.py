@@ -49,16 +49,16 @@ def test_only_dead_units_of_the_encoder_get_a_gradient() -> None:
     output = model(x)
     idle = torch.tensor([0, 9, 0, 9, 0, 0, 0, 0])
     model.bottleneck.idle.copy_(idle)  # type: ignore[union-attr]
-    Revival(weight=1.0, k=2, after=4)(model, x, output).backward()
+    Revival(weight=1.0, k=2, after=4)(model, x, output).weighted.backward()
     gradient = model.encoder[1].weight.grad  # type: ignore[index]
     assert torch.equal(gradient.abs().sum(dim=1) > 0, idle > 0)  # type: ignore[union-attr, operator]
 
 
 def test_revival_needs_a_bottleneck_that_counts() -> None:
     penalties = Penalties(revival=Revival(weight=1.0, k=1, after=1))
-    penalties.attach(top_k(inputs=2, code_size=3, k=1))
+    penalties.attach(top_k(inputs=2, code_size=3, k=1), batch_size=32)
     with pytest.raises(HourglassError, match=r"^regularizer revival needs .* set bottleneck=top_k or bottleneck=batch"):
-        penalties.attach(mlp())
+        penalties.attach(mlp(), batch_size=32)
 
 
 def test_dead_units_come_back() -> None:
@@ -72,7 +72,7 @@ def test_dead_units_come_back() -> None:
         x = torch.rand(200, 8, generator=torch.Generator().manual_seed(0))
         for _ in range(150):
             output = model(x)
-            loss = (output.reconstruction - x).square().mean() + penalty(model, x, output)
+            loss = (output.reconstruction - x).square().mean() + penalty(model, x, output).weighted
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

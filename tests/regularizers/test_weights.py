@@ -76,7 +76,7 @@ def test_spectral_by_hand() -> None:
     model = with_decoder(mlp(inputs=3), ((3.0, 0.0), (0.0, 2.0), (4.0, 0.0)))
     penalty = Spectral(weight=0.1)
     assert value(penalty, CODE, model) == pytest.approx(2.5)
-    penalty(model, CODE, model(torch.zeros(1, 3))).backward()
+    penalty(model, CODE, model(torch.zeros(1, 3))).weighted.backward()
     # d sigma^2 / dW = 2 sigma u v^T = 10 (.6, 0, .8)^T (1, 0)
     gradient = model.decoder[0].weight.grad  # type: ignore[index]
     torch.testing.assert_close(gradient, torch.tensor([[0.6, 0.0], [0.0, 0.0], [0.8, 0.0]]))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hourglass.compose import Parts, compose
 from hourglass.config import build, compose_config
 from hourglass.errors import HourglassError
+from hourglass.terms import total
 from hourglass.tracking import Run, prepare
 from hourglass.train import train
 
@@ -58,7 +59,7 @@ def test_the_encoder_is_charged_for_codes_that_are_found_out() -> None:
     output, terms = learner.terms(x, x)
     assert list(terms) == ["reconstruction", "adversarial"]
     d = 1 / (1 + (-output.code[:, 0]).exp())  # D(h)
-    assert terms["adversarial"].item() == pytest.approx(2 * -d.log().mean().item(), rel=1e-5)
+    assert terms["adversarial"].weighted.item() == pytest.approx(2 * -d.log().mean().item(), rel=1e-5)
 
 
 def test_the_discriminator_is_charged_for_both_kinds_of_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +73,9 @@ def test_the_discriminator_is_charged_for_both_kinds_of_mistake(monkeypatch: pyt
     assert scores["discriminator_accuracy"].item() == pytest.approx(3 / 4)
 
 
+ADVERSARIAL = ("adversarial", "adversarial_weighted")
+
+
 def test_a_step_moves_the_autoencoder_by_its_loss_and_the_discriminator_by_its_own() -> None:
     sgd = ("optimizer=sgd", "optimizer.lr=0.1", "optimizer.momentum=0.0", "training.discriminator_lr=0.5")
     parts = make(*sgd, "training.weight=3.0")
@@ -79,7 +83,7 @@ def test_a_step_moves_the_autoencoder_by_its_loss_and_the_discriminator_by_its_o
     x = parts.data.scaled(parts.data.train.x[:32])
     output, terms = learner.terms(x, x)
     model, judge = list(parts.model.parameters()), list(learner.discriminator.parameters())
-    loss = terms["reconstruction"] + terms["adversarial"]
+    loss = total(terms)
     expected = [w - 0.1 * g for w, g in zip(model, torch.autograd.grad(loss, model), strict=True)]
     state = torch.get_rng_state()
     scores = learner.scores(output._replace(code=output.code.detach()), None)
@@ -88,7 +92,7 @@ def test_a_step_moves_the_autoencoder_by_its_loss_and_the_discriminator_by_its_o
     torch.set_rng_state(state)
 
     logged = learner.step(x, x, None)
-    assert list(logged) == ["loss", "reconstruction", "adversarial", "discriminator", "discriminator_accuracy"]
+    assert list(logged) == ["loss", "reconstruction", *ADVERSARIAL, "discriminator", "discriminator_accuracy"]
     assert logged["loss"].item() == pytest.approx(loss.item())
     assert not any(value.requires_grad for value in logged.values())
     for weight, value in zip([*model, *judge], expected, strict=True):
@@ -215,7 +219,7 @@ def test_the_loss_is_the_autoencoders() -> None:
     learner = fit("training.epochs=1").learner
     values = learner.trainer.callback_metrics
     assert values["val/loss"].item() == pytest.approx(
-        values["val/reconstruction"].item() + values["val/adversarial"].item(), rel=1e-5
+        values["val/reconstruction"].item() + values["val/adversarial_weighted"].item(), rel=1e-5
     )
     assert 0 <= values["val/discriminator_accuracy"].item() <= 1
 

@@ -97,7 +97,7 @@ def plain(*overrides: str, steps: int | None = None) -> tuple[nn.Module, list[fl
             output = model(learner.noise(x))
             total = learner.loss(output.reconstruction, x)
             for penalty in learner.penalties(model, x, output).values():
-                total = total + penalty
+                total = total + penalty.weighted
             adam.zero_grad()
             total.backward()
             if whole.training.gradient_clip is not None:
@@ -205,7 +205,7 @@ def test_the_target_is_the_clean_input() -> None:
     x = torch.rand(5, 1, 8, 8)
     output, terms = learner.terms(x, learner.noise(x))
     assert torch.equal(output.code, learner.model.encode(torch.zeros_like(x)))
-    assert terms["reconstruction"].item() == pytest.approx((output.reconstruction - x).square().mean().item())
+    assert terms["reconstruction"].value.item() == pytest.approx((output.reconstruction - x).square().mean().item())
 
 
 def test_noise_on_validation_is_the_same_in_every_epoch() -> None:
@@ -289,10 +289,18 @@ def test_points_are_means_over_the_steps_since_the_last_one(chunk: int) -> None:
         assert [value for _, value in some.of(key)] == pytest.approx(expected, rel=1e-12)
 
 
+ADDED = ("reconstruction", "l1_weighted", "weight_l2_weighted")
+
+
 def test_the_loss_is_the_sum_of_its_terms() -> None:
-    _, points = fit("regularizer=[l1,weight_l2]", "training.epochs=1", "training.log_every_n_steps=1")
+    weighted = ("regularizer.l1.weight=0.1", "regularizer.weight_l2.weight=0.2")
+    _, points = fit("regularizer=[l1,weight_l2]", *weighted, "training.epochs=1", "training.log_every_n_steps=1")
     for stage in ("train", "val"):
-        parts = [[v for _, v in points.of(f"{stage}/{key}")] for key in ("reconstruction", "l1", "weight_l2")]
+        # The terms themselves don't depend on their weights.
+        for name, weight in (("l1", 0.1), ("weight_l2", 0.2)):
+            term, weighted = (points.of(f"{stage}/{key}")[0][1] for key in (name, f"{name}_weighted"))
+            assert weighted == pytest.approx(weight * term, rel=1e-5)
+        parts = [[v for _, v in points.of(f"{stage}/{key}")] for key in ADDED]
         whole = [value for _, value in points.of(f"{stage}/loss")]
         assert whole
         assert whole == pytest.approx([sum(values) for values in zip(*parts, strict=True)], rel=1e-6)
@@ -329,14 +337,34 @@ def test_keep(keep: str) -> None:
     assert_same(weights(learner), every.epochs[best if keep == "best" else -1])
 
 
-def test_the_best_epoch_is_chosen_by_the_reconstruction_alone() -> None:
+def test_the_best_epoch_is_chosen_by_the_loss_that_is_trained() -> None:
     # A penalty that goes on falling while the reconstruction gets worse again.
     every = Every()
     given = ("regularizer=weight_l2", "regularizer.weight_l2.weight=0.01", "optimizer.lr=0.03", "training.epochs=4")
     learner, points = fit(*given, callbacks=[every])
     values, totals = ([value for _, value in points.of(f"val/{key}")] for key in ("reconstruction", "loss"))
     assert values.index(min(values)) != totals.index(min(totals))
-    assert_same(weights(learner), every.epochs[values.index(min(values))])
+    assert_same(weights(learner), every.epochs[totals.index(min(totals))])
+
+
+WARM = (
+    *("bottleneck=gaussian", "loss=bce", "loss.reduction=sum", "model.bottleneck.beta=4"),
+    *("model.bottleneck.warmup_steps=20", "training.epochs=5"),
+)
+
+
+def test_epochs_before_the_end_of_a_warm_up_are_no_candidates() -> None:
+    """8 steps an epoch: beta has risen in the third. Before it the loss is lower, because it lacks the divergence."""
+    every = Every()
+    learner, points = fit(*WARM, "optimizer.lr=1e-4", callbacks=[every])
+    values = [value for _, value in points.of("val/loss")]
+    assert min(values[:2]) < min(values[2:])
+    assert_same(weights(learner), every.epochs[2 + values[2:].index(min(values[2:]))])
+
+
+def test_patience_waits_for_the_end_of_a_warm_up() -> None:
+    _, points = fit(*WARM, "optimizer.lr=0.0", "training.epochs=10", "training.patience=1")
+    assert len(points.of("val/loss")) == 4  # two that don't count, the first that does, one that is no better
 
 
 @pytest.mark.parametrize("patience", [1, 2, 4])

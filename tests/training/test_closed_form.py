@@ -36,7 +36,7 @@ def test_a_solved_model_leaves_a_run_like_any_other(tmp_path: Path) -> None:
     run, parts = run_training(tmp_path)
     assert run.status == "FINISHED"
     metrics = run.metrics
-    assert metrics["test/mse_over_pca"] == pytest.approx(1, rel=1e-4)  # it is the floor itself
+    assert metrics["test/mse_over_linear"] == pytest.approx(1, rel=1e-4)  # it is the floor itself
     assert metrics["time/fit_seconds"] > 0
     assert metrics["time/steps_per_second"] == pytest.approx(1 / metrics["time/fit_seconds"])
     assert [step for step, _ in run.history("val/mse")] == [1]

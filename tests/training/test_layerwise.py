@@ -108,7 +108,7 @@ def test_a_further_stage_learns_clean_activations_from_corrupted_ones() -> None:
         target = outer.encode(x)  # of the clean input
         expected = F.mse_loss(inner.decode(inner.encode(torch.zeros_like(target))), target)  # all masked
     terms = learner.step(x, learner.noise(x), None)
-    assert list(terms) == ["stage_2"]
+    assert list(terms) == ["loss", "stage_2"]
     assert terms["stage_2"].item() == pytest.approx(expected.item())
 
 

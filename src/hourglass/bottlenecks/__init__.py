@@ -4,6 +4,7 @@ A bottleneck takes what the encoder puts out, a (B, inputs), and returns the cod
 its own loss terms. It also owns the mask `active` of code units (ones, but for padded members of a stack).
 """
 
+from hourglass.bottlenecks.activity import Above, Activity
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
@@ -11,6 +12,8 @@ from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.sparse import BatchTopK, JumpReLU, TopK, WinnerTakeAll
 
 __all__ = [
+    "Above",
+    "Activity",
     "BatchTopK",
     "Binary",
     "Bottled",

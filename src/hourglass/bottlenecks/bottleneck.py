@@ -1,10 +1,14 @@
 """The contract of a bottleneck: encoder outputs in, code and loss terms out."""
 
+import math
 from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
+from hourglass.terms import Term
 
 
 class Bottled(NamedTuple):
@@ -12,8 +16,8 @@ class Bottled(NamedTuple):
 
     code: Tensor
     """(B, code_size): the code."""
-    losses: dict[str, Tensor]
-    """Loss terms of the bottleneck itself by name: scalars, already weighted."""
+    losses: dict[str, Term]
+    """Loss terms of the bottleneck itself by name."""
 
 
 class Draws(NamedTuple):
@@ -43,6 +47,9 @@ class Bottleneck(nn.Module):
     idle: Tensor | None
     """(code_size,): training steps since each unit was last on; None where the bottleneck doesn't count them."""
 
+    differs = False
+    """Whether the code of a training step is another than the one in use: drawn, or selected otherwise."""
+
     per_sample = False
     """Whether its loss terms are in nats per sample, so that the reconstruction loss has to be too."""
 
@@ -58,7 +65,21 @@ class Bottleneck(nn.Module):
 
     @abstractmethod
     def forward(self, a: Tensor) -> Bottled:
-        """Encoder outputs (B, inputs) to `Bottled`."""
+        """Encoder outputs (B, inputs) to `Bottled`: while training the code of a step, otherwise the one in use."""
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """Encoder outputs (B, inputs) to the code and the terms of a training step, which counts and moves nothing.
+
+        What validation and test compare with the training: a bound on the likelihood holds for codes that are drawn,
+        not for their mean. Where the code `differs` this must be overridden.
+        """
+        bottled: Bottled = self(a)
+        return bottled
+
+    @property
+    def settled(self) -> bool:
+        """Whether the weights of its terms have reached what they are to be: losses of before don't compare."""
+        return True
 
     @abstractmethod
     def slope(self, a: Tensor) -> Tensor | None:
@@ -76,6 +97,20 @@ class Bottleneck(nn.Module):
 
     def draws(self, a: Tensor, count: int) -> Draws | None:  # noqa: ARG002
         """`count` codes for each of the encoder outputs (B, inputs); None for a code without a density."""
+        return None
+
+    def activity(self) -> Activity:
+        """What counts when units of this code are on; of active units only (see `hourglass.bottlenecks.activity`).
+
+        By the range of the code, if nothing else is known: a bounded unit against its own range, any other by its
+        variance.
+        """
+        low, high = self.code_range
+        return HalfRange(width=high - low) if math.isfinite(high - low) else Varying(least=None)
+
+    def rates(self, a: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Encoder outputs (B, inputs) to the divergence KL(q(z | x), p(z)) in nats of each unit, or of each group
+        that is drawn as one, (B, units); None for a code that is compared with no prior."""
         return None
 
     def symbols(self, code: Tensor) -> Tensor | None:  # noqa: ARG002

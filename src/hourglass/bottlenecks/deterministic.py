@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hourglass.activations import activation as build_activation
 from hourglass.activations import activation_range
+from hourglass.bottlenecks.activity import Activity, Switched
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 
 KEY = "bottleneck.activation"  # as a model's configuration calls it, which has an activation of its own
@@ -33,3 +34,8 @@ class Deterministic(Bottleneck):
         """s'(a) m, (B, code_size): exact, by forward-mode differentiation of the activation."""
         derivative: Tensor = torch.func.jvp(self.activation, (a,), (torch.ones_like(a),))[1]
         return derivative * self.active
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: rectified units are exactly zero when they are off."""
+        rectified = bool((self.activation(torch.tensor([-9.0, -1.0, -0.1])) == 0).all())
+        return Switched() if rectified else super().activity()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.terms import Term
 
 
 class VectorQuantized(Bottleneck):
@@ -19,7 +20,9 @@ class VectorQuantized(Bottleneck):
     The code is read as groups of d values; each group a_g becomes the nearest of K codebook vectors e_k. The codebook
     follows the groups that chose it as a running mean, and the encoder is committed to its choice:
 
-        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda mean_g |a_g - sg(h_g)|^2
+        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda/(B n) sum_b sum_g |a_bg - sg(h_bg)|^2
+
+    a mean over the n active units, where the paper has a sum: its lambda is n times this one.
 
     Vectors that nobody has chosen for a while are put back onto groups of the current batch. There is no prior to draw
     from: entries drawn evenly and one by one are not what an encoder gives; the reference learns a second model of it.
@@ -75,7 +78,7 @@ class VectorQuantized(Bottleneck):
         if self.training:
             self._follow(a.detach().reshape(-1, self.dimension), chosen.flatten())
         distance = ((a - code) * self.active).square().sum() / (len(a) * self.active.sum())
-        return Bottled((a + (code - a).detach()) * self.active, {"commitment": self.commitment * distance})
+        return Bottled((a + (code - a).detach()) * self.active, {"commitment": Term(distance, self.commitment)})
 
     @torch.no_grad()
     def _follow(self, groups: Tensor, chosen: Tensor) -> None:
@@ -114,13 +117,24 @@ class Binary(Bottleneck):
         code_size: number of bits.
     """
 
+    differs = True
+
     def __init__(self, *, code_size: int) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
+        if self.training:
+            return self.as_trained(a)
         p = a.sigmoid()
-        bits = torch.bernoulli(p) if self.training else (p > 0.5).to(p.dtype)
+        return self._straight_through(p, (p > 0.5).to(p.dtype))
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.as_trained`: a draw."""
+        p = a.sigmoid()
+        return self._straight_through(p, torch.bernoulli(p))
+
+    def _straight_through(self, p: Tensor, bits: Tensor) -> Bottled:
         return Bottled((p + (bits - p).detach()) * self.active, {})
 
     def prior(self, count: int) -> Tensor:
@@ -143,7 +157,7 @@ class Categorical(Bottleneck):
     Each group of K logits a_g gives a point of the simplex, h_g = softmax((a_g + n) / t) with Gumbel noise n, and the
     one-hot vector of the largest logit otherwise. The divergence from the uniform distribution is a loss term:
 
-        kl = beta / B sum_b sum_g  log K - H(softmax(a_g))
+        kl = 1/B sum_b sum_g  log K - H(softmax(a_g)),   weighted with beta
 
     References: Categorical reparameterization with Gumbel-softmax (Jang, Gu & Poole, 2017); The concrete distribution
     (Maddison, Mnih & Teh, 2017).
@@ -157,6 +171,7 @@ class Categorical(Bottleneck):
 
     temperature: Tensor
     beta: Tensor
+    differs = True
     per_sample = True
 
     def __init__(self, *, code_size: int, categories: int, temperature: float, beta: float) -> None:
@@ -172,17 +187,29 @@ class Categorical(Bottleneck):
         self.register_buffer("beta", torch.tensor(beta))
 
     def forward(self, a: Tensor) -> Bottled:
-        """See `Bottleneck.forward`; the loss term is `kl`."""
-        logits = a.reshape(len(a), -1, self.categories)
+        """See `Bottleneck.forward`; the loss term is `kl`, the rate in nats per sample."""
+        if self.training:
+            return self.as_trained(a)
+        logits = self._logits(a)
+        hard = F.one_hot(logits.argmax(dim=2), self.categories).to(logits.dtype)
+        return Bottled(hard.reshape_as(a) * self.active, {"kl": self._divergence(logits)})
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.as_trained`: a draw, softened."""
+        logits = self._logits(a)
+        noise = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-20, 1 - 1e-7)))
+        soft = ((logits + noise) / self.temperature).softmax(dim=2)
+        return Bottled(soft.reshape_as(a) * self.active, {"kl": self._divergence(logits)})
+
+    def _logits(self, a: Tensor) -> Tensor:
+        """(B, code_size) to (B, groups, K)."""
+        return a.reshape(len(a), -1, self.categories)
+
+    def _divergence(self, logits: Tensor) -> Term:
         log_p = logits.log_softmax(dim=2)
         divergence = math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)  # (B, groups)
         divergence = divergence * self.active.view(-1, self.categories)[:, 0]
-        if self.training:
-            noise = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-20, 1 - 1e-7)))
-            soft = ((logits + noise) / self.temperature).softmax(dim=2)
-        else:
-            soft = F.one_hot(logits.argmax(dim=2), self.categories).to(logits.dtype)
-        return Bottled(soft.reshape_as(a) * self.active, {"kl": self.beta * divergence.sum(dim=1).mean()})
+        return Term(divergence.sum(dim=1).mean(), self.beta)
 
     def prior(self, count: int) -> Tensor:
         """One-hot groups of evenly drawn categories, (count, code_size); inactive units are 0."""
@@ -198,3 +225,8 @@ class Categorical(Bottleneck):
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: the units of a group depend on each other."""
         return
+
+    def rates(self, a: Tensor) -> Tensor:
+        """See `Bottleneck.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
+        log_p = a.reshape(len(a), -1, self.categories).log_softmax(dim=2)
+        return math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)

@@ -4,7 +4,7 @@ The encoder gives the mean m and the log variance v of a normal distribution for
 a draw of it, otherwise it is the mean; the prior N(0, 1) pulls the distribution in, by the Kullback-Leibler divergence:
 
     z = m + exp(v / 2) e,   e ~ N(0, 1)
-    kl = beta / B sum_b sum_j  1/2 (m_bj^2 + exp(v_bj) - 1 - v_bj)
+    kl = 1/B sum_b sum_j  1/2 (m_bj^2 + exp(v_bj) - 1 - v_bj),   weighted with beta
 """
 
 import math
@@ -12,7 +12,9 @@ import math
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks.activity import LEAST_VARIANCE, Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
+from hourglass.terms import Term
 
 
 class Gaussian(Bottleneck):
@@ -31,6 +33,7 @@ class Gaussian(Bottleneck):
 
     beta: Tensor
     step: Tensor
+    differs = True
     per_sample = True
 
     def __init__(self, *, code_size: int, beta: float, warmup_steps: int) -> None:
@@ -49,14 +52,29 @@ class Gaussian(Bottleneck):
         return mean * self.active, log_variance * self.active
 
     def forward(self, a: Tensor) -> Bottled:
-        """See `Bottleneck.forward`; the loss term is `kl`."""
-        mean, log_variance = self.posterior(a)
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)  # (B, code_size)
-        kl = self._beta() * divergence.sum(dim=1).mean()
+        """See `Bottleneck.forward`; the loss term is `kl`, the rate in nats per sample."""
         if not self.training:
-            return Bottled(mean, {"kl": kl})
+            mean, log_variance = self.posterior(a)
+            return Bottled(mean, {"kl": self._divergence(mean, log_variance)})
+        if self.warmup_steps:
+            self.step += 1
+        return self.as_trained(a)
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.as_trained`: a draw."""
+        mean, log_variance = self.posterior(a)
         draw = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        return Bottled(draw * self.active, {"kl": kl})
+        return Bottled(draw * self.active, {"kl": self._divergence(mean, log_variance)})
+
+    def _divergence(self, mean: Tensor, log_variance: Tensor) -> Term:
+        each = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)  # (B, code_size)
+        warm = (self.step / self.warmup_steps).clamp(max=1.0) if self.warmup_steps else 1.0
+        return Term(each.sum(dim=1).mean(), self.beta * warm)
+
+    @property
+    def settled(self) -> bool:
+        """See `Bottleneck.settled`: once beta has risen."""
+        return float(self.step) >= self.warmup_steps
 
     def prior(self, count: int) -> Tensor:
         """Draws (count, code_size) of N(0, 1); inactive units are 0."""
@@ -75,13 +93,15 @@ class Gaussian(Bottleneck):
         log_prior = -0.5 * (z.square().sum(dim=2) + constant)
         return Draws(z, log_prior, -0.5 * ((e.square() + log_variance).sum(dim=2) + constant))
 
-    def _beta(self) -> Tensor:
-        if not self.warmup_steps:
-            return self.beta
-        if self.training:
-            self.step += 1
-        return self.beta * (self.step / self.warmup_steps).clamp(max=1.0)
-
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: mean and variance are not one value per unit."""
         return
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: by the variance of the posterior mean, Var_x E[z_j | x] > .01."""
+        return Varying(least=LEAST_VARIANCE)
+
+    def rates(self, a: Tensor) -> Tensor:
+        """See `Bottleneck.rates`: 1/2 (m_j^2 + exp(v_j) - 1 - v_j) of each unit, (B, code_size)."""
+        mean, log_variance = self.posterior(a)
+        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from hourglass.activations import activation as build_activation
 from hourglass.activations import activation_range
+from hourglass.bottlenecks.activity import Activity, Switched
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.deterministic import KEY
+from hourglass.terms import Term
 
 
 class TopK(Bottleneck):
@@ -41,24 +43,37 @@ class TopK(Bottleneck):
         super().__init__(code_size=code_size, inputs=code_size, code_range=(min(low, 0.0), max(high, 0.0)))
         self.k = _kept("k", k, code_size)
         self.k_test = self.k if k_test is None else _kept("k_test", k_test, code_size)
+        self.differs = self.k_test != self.k
         self.activation = build_activation(activation, key=KEY)
         self.register_buffer("idle", torch.zeros(code_size, dtype=torch.int64))
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
+        if not self.training:
+            return Bottled(self._largest(a, self.k_test), {})
+        code = self._largest(a, self.k)
+        _count_idle(self.idle, code, self.active)
+        return Bottled(code, {})
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.as_trained`: k units, not k_test."""
+        return Bottled(self._largest(a, self.k), {})
+
+    def _largest(self, a: Tensor, k: int) -> Tensor:
         p = self.activation(a)
         # An inactive unit is never among the largest, not even where all others are negative.
         rank = p.detach().masked_fill(self.active == 0, -math.inf)
-        units = rank.topk(self.k if self.training else self.k_test, dim=1).indices
+        units = rank.topk(k, dim=1).indices
         kept = p.gather(1, units) * self.active[units].to(p.dtype)
-        code = torch.zeros_like(p).scatter(1, units, kept)
-        if self.training:
-            _count_idle(self.idle, code, self.active)
-        return Bottled(code, {})
+        return torch.zeros_like(p).scatter(1, units, kept)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: which unit is kept depends on the others."""
         return
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: what is not kept is exactly zero."""
+        return Switched()
 
 
 class BatchTopK(Bottleneck):
@@ -77,6 +92,7 @@ class BatchTopK(Bottleneck):
 
     idle: Tensor
     threshold: Tensor
+    differs = True
 
     def __init__(self, *, code_size: int, k: int, momentum: float) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
@@ -89,21 +105,34 @@ class BatchTopK(Bottleneck):
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
-        p = a.relu() * self.active
         if not self.training:
+            p = a.relu() * self.active
             return Bottled(p * (p > self.threshold), {})
-        values, places = p.flatten().topk(self.k * len(p))
+        code, smallest = self._largest(a)
         with torch.no_grad():
-            smallest = values[-1].to(self.threshold)
+            smallest = smallest.to(self.threshold)
             mixed = self.momentum * self.threshold + (1 - self.momentum) * smallest
             self.threshold.copy_(torch.where(self.threshold < 0, smallest, mixed))
-        code = torch.zeros_like(p).flatten().scatter(0, places, values).view_as(p)
         _count_idle(self.idle, code, self.active)
         return Bottled(code, {})
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.as_trained`: the batch decides, not the threshold."""
+        return Bottled(self._largest(a)[0], {})
+
+    def _largest(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """The code (B, code_size), and the smallest activation that is kept in it."""
+        p = a.relu() * self.active
+        values, places = p.flatten().topk(self.k * len(p))
+        return torch.zeros_like(p).flatten().scatter(0, places, values).view_as(p), values[-1]
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
         """None: which unit is kept depends on the others."""
         return
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: what is not kept is exactly zero."""
+        return Switched()
 
 
 class WinnerTakeAll(Bottleneck):
@@ -118,6 +147,8 @@ class WinnerTakeAll(Bottleneck):
         share: share of the batch that each unit keeps, above 0 and at most 1.
     """
 
+    differs = True
+
     def __init__(self, *, code_size: int, share: float) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
         if not 0 < share <= 1:
@@ -126,9 +157,11 @@ class WinnerTakeAll(Bottleneck):
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
+        return self.as_trained(a) if self.training else Bottled(a.relu() * self.active, {})
+
+    def as_trained(self, a: Tensor) -> Bottled:
+        """See `Bottleneck.as_trained`: with the sparsity."""
         p = a.relu() * self.active
-        if not self.training:
-            return Bottled(p, {})
         values, samples = p.topk(max(1, round(self.share * len(p))), dim=0)
         return Bottled(torch.zeros_like(p).scatter(0, samples, values), {})
 
@@ -136,14 +169,20 @@ class WinnerTakeAll(Bottleneck):
         """None: what is kept depends on the batch."""
         return
 
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: rectified."""
+        return Switched()
+
 
 class JumpReLU(Bottleneck):
     """A code whose units have learned thresholds, with a penalty on how many are on.
 
-    h_j = a_j H(a_j - t_j),   l0 = lambda / B sum_b sum_j H(a_bj - t_j),   t_j > 0
+    h_j = a_j H(a_j - t_j),   l0 = 1/B sum_b sum_j H(a_bj - t_j),   t_j > 0
 
-    The step function H has no gradient; the thresholds are trained through a rectangular kernel of width e,
-    d H(a - t) / dt = -1/e [|a - t| < e/2] (and a times that for h).
+    The mean number of units that are on, `l0`, is weighted with lambda. The step function H has no gradient; the
+    thresholds are trained through a rectangular kernel K(u) = [|u| < 1/2] of width e,
+
+    d H(a - t) / dt = -1/e K((a - t) / e),   d h / dt = -t/e K((a - t) / e)
 
     Reference: Jumping ahead: improving reconstruction fidelity with JumpReLU sparse autoencoders (Rajamanoharan et
     al., 2024).
@@ -172,12 +211,37 @@ class JumpReLU(Bottleneck):
         """See `Bottleneck.forward`; the loss term is `l0`."""
         t = self.log_threshold.exp()
         on = _Step.apply(a, t, self.bandwidth) * self.active
-        # Through `on` the kernel's gradient comes with the factor a that the reference has.
-        return Bottled(a * on, {"l0": self.weight * on.sum(dim=1).mean()})
+        code = _Jump.apply(a, t, self.bandwidth) * self.active
+        return Bottled(code, {"l0": Term(on.sum(dim=1).mean(), self.weight)})
 
     def slope(self, a: Tensor) -> Tensor:
         """1 where a unit is on, 0 where it is off."""
         return (a > self.log_threshold.exp()).to(a.dtype) * self.active
+
+    def activity(self) -> Activity:
+        """See `Bottleneck.activity`: a unit below its threshold is exactly zero."""
+        return Switched()
+
+
+class _Jump(torch.autograd.Function):
+    """a H(a - t) with the gradient H(a - t) for a, and t times the kernel's for t."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, t: Tensor, bandwidth: float) -> Tensor:  # noqa: ARG004
+        return a * (a > t)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG004
+        a, t, ctx.bandwidth = inputs
+        ctx.save_for_backward(a, t)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
+        a, t = ctx.saved_tensors
+        near = ((a - t).abs() < ctx.bandwidth / 2).to(gradient.dtype)
+        return gradient * (a > t), -t * (near * gradient).sum(dim=0) / ctx.bandwidth, None
 
 
 class _Step(torch.autograd.Function):

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from hourglass.callbacks.encoding import encode
 from hourglass.data import Dataset
+from hourglass.measures.linear_probe import SAMPLES
 from hourglass.tracking import Run
 from hourglass.training import Learner
 
@@ -18,9 +19,8 @@ class Usefulness(pl.Callback):
 
     Logs, as `test/...`:
 
-    - `knn_accuracy`, `linear_accuracy`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code where there are
-      classes, and the same with `_pixels` and `_pca` (see `hourglass.usefulness`);
-    - `mse_over_pca`: the error over that of PCA of the same size;
+    - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code
+      where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.usefulness`);
     - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `shuffled`, `copy_ratio`);
     - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.likelihood`);
     - `anomaly_auroc`: whether the error tells these data from those that the model knows.
@@ -28,7 +28,8 @@ class Usefulness(pl.Callback):
     Args:
         run: where to log.
         data: what is measured.
-        train_samples: training samples that a probe learns from, the first ones.
+        train_samples: training samples that k-NN and the perceptron learn from; the linear probe takes all, up to
+            60,000.
         likelihood_draws: codes drawn for each sample's likelihood, at least 1; None: it is not estimated.
         likelihood_samples: test samples whose likelihood is estimated, the first ones, at least 1.
         normal: the data that the model was trained on, where `data` is something else; else None.
@@ -51,11 +52,10 @@ class Usefulness(pl.Callback):
         self.likelihood_samples = likelihood_samples
         self.normal = normal
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
         """Measure; the model is still in evaluation mode."""
         values = {
             **self._probes(pl_module),
-            **self._beside_pca(pl_module, float(trainer.callback_metrics["test/mse"])),
             **self._copying(pl_module),
             **self._likelihood(pl_module),
             **self._anomalies(pl_module),
@@ -68,20 +68,15 @@ class Usefulness(pl.Callback):
         train, test, samples = self.data.train, self.data.test, self.train_samples
         if train.y is None or test.y is None:
             return {}
-        code, y = encode(learner, train.x[:samples]), train.y[:samples]
+        chooses = usefulness.choosing(self.data)
+        validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
+        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x)
         return {
-            **usefulness.probe(code, y, encode(learner, test.x), test.y, train_samples=samples),
+            **usefulness.probe(
+                code, train.y[:SAMPLES], test_code, test.y, train_samples=samples, validation=validation
+            ),
             **usefulness.baselines(self.data, train_samples=samples, code_size=learner.model.code_size),
         }
-
-    def _beside_pca(self, learner: Learner, mse: float) -> dict[str, float]:
-        from hourglass import pca
-
-        x, size = self.data.test.x, learner.model.code_size
-        if not size < x[0].numel() <= pca.LARGEST:
-            return {}
-        floor = pca.pca_for(self.data).mse(x, size)
-        return {"mse_over_pca": mse / floor} if floor > 0 else {}
 
     def _copying(self, learner: Learner) -> dict[str, float]:
         from hourglass.usefulness import copy_ratio, shuffled

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ImageColor
 from torch import Tensor
 
+from hourglass.bottlenecks import Activity
 from hourglass.figures.canvas import COLOURS, to_numpy
 from hourglass.figures.chart import Chart, discs, limits, ticks
 from hourglass.figures.picture import Array, Panel, Picture, colours, levels
@@ -74,12 +75,12 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
     return picture
 
 
-def code_histogram(code: Tensor, *, threshold: float) -> Picture:
+def code_histogram(code: Tensor, *, activity: Activity) -> Picture:
     """Activations of codes (N, code_size): their histogram (counts on a logarithmic axis), and for each unit, most
-    active first, the share of samples with |h| > threshold. NaN and infinite activations are left out and counted."""
+    active first, the share of samples that it is on for. NaN and infinite activations are left out and counted."""
     values = to_numpy(code)
     finite = np.isfinite(values)
-    share = np.sort((np.abs(values) > threshold).mean(0))[::-1]
+    share = np.sort(to_numpy(activity.mask(code)).mean(0))[::-1]
     lost = f"; {int((~finite).sum()):,} NaN or infinite" if not finite.all() else ""
     picture = Picture(width=1000, height=388, title="")
     counts, edges = np.histogram(values[finite], bins=80)
@@ -102,11 +103,11 @@ def code_histogram(code: Tensor, *, threshold: float) -> Picture:
         x=unit,
         y=(0, 1),
         x_ticks=ticks(*unit, whole=True),
-        names=("unit, most active first", f"share of samples with |h| > {threshold:g}"),
+        names=("unit, most active first", f"share of samples: {activity.words}"),
     )
     right.bars(np.arange(len(share) + 1) + 0.5, share, COLOURS[6])
-    dead = int((share == 0).sum())
-    picture.text(570, 6, f"{len(share)} units, {dead} dead, {share.sum():.1f} on per sample", size=10)
+    never = int((share == 0).sum())
+    picture.text(570, 6, f"{len(share)} units, {never} never on, {share.sum():.1f} on per sample", size=10)
     return picture
 
 

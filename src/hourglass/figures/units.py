@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks import Activity
 from hourglass.figures.canvas import check_channels, to_numpy
 from hourglass.figures.grid import labels_of, sample_grid, zoom_of
 from hourglass.figures.picture import Picture
@@ -69,17 +70,17 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
 
 
 def most_activating(
-    x: Tensor, code: Tensor, *, count: int, threshold: float, value_range: tuple[float, float]
+    x: Tensor, code: Tensor, *, count: int, activity: Activity, value_range: tuple[float, float]
 ) -> Picture:
     """For each of the most active code units, the inputs that activate it most, with their activation h.
 
-    Units are ordered by their mean |h|; at most 16 are drawn, and none that is dead: never above the threshold.
+    Units are ordered by their mean |h|; at most 16 are drawn, and none that is never on.
 
     Args:
         x: (n, 1, H, W), (n, 3, H, W) or (n, D).
         code: (n, code_size), their codes; one that is NaN or infinite activates nothing.
         count: inputs for each unit, at least 1.
-        threshold: |h| above which a unit counts as active.
+        activity: tells when a unit of this code is on.
         value_range: the values drawn black and white, or the ends of the colour scale.
 
     Raises:
@@ -92,7 +93,7 @@ def most_activating(
     h = to_numpy(code)
     finite = np.isfinite(h)
     strength = np.where(finite, np.abs(h), 0.0)
-    alive = np.flatnonzero((strength > threshold).any(axis=0))
+    alive = np.flatnonzero((finite & activity.mask(code).cpu().numpy()).any(axis=0))
     units = alive[np.argsort(-strength.mean(axis=0)[alive], kind="stable")][:_UNITS]
     best = np.argsort(np.where(finite, -h, np.inf)[:, units], axis=0, kind="stable")[:count].T  # (units, count)
     drawn = f"the {len(units)} most active" if len(units) < len(alive) else f"{len(units)}"
@@ -100,7 +101,7 @@ def most_activating(
         to_numpy(x[torch.from_numpy(best)]),
         title=(
             f"The {count} of {len(x):,} test samples that activate each unit most, and the activation h: {drawn} of"
-            f" {h.shape[1]} units, {h.shape[1] - len(alive)} dead"
+            f" {h.shape[1]} units, {h.shape[1] - len(alive)} never on"
         ),
         value_range=value_range,
         rows=[f"unit {unit + 1}" for unit in units],

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from hourglass.fusion.padding import tensors
+from hourglass.terms import total
 from hourglass.training.batches import Chunk
-from hourglass.training.minibatch import Minibatch, total
+from hourglass.training.minibatch import Minibatch
 
 SHARE = 0.8
 """Of the free memory, what stacks may take: the rest is for validation, pictures and other processes."""

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from hourglass.fusion.linear import StackedLinear
 from hourglass.fusion.padding import empty, pack, places, tensors, unpack
 from hourglass.fusion.update import Update
+from hourglass.terms import logged
 from hourglass.training.batches import Chunk
-from hourglass.training.minibatch import Minibatch, total
+from hourglass.training.minibatch import Minibatch
 
 
 class Stack:
@@ -108,4 +109,4 @@ class _Terms(nn.Module):
     def forward(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         learner = self.learner
         _, terms = learner.terms(x, learner.noise(x) if corrupted is None else corrupted, y)
-        return {"loss": total(terms), **terms}
+        return logged(terms)

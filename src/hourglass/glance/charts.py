@@ -7,7 +7,7 @@ each line. What no finished job covers is hatched and says why.
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from hourglass.figures.canvas import COLOURS, DPI
-from hourglass.glance.table import ERROR, Row, Spread, Table, pca_error
+from hourglass.glance.table import ERROR, Spread, Table
 
 _WIDE = 8.0
 """A span of values, largest over smallest, from which a scale is logarithmic."""
@@ -32,8 +32,8 @@ class Panel(NamedTuple):
 
     metric: str
     title: str
-    floor: str | Callable[[Row], float] | None
-    """What PCA with as many units gives."""
+    floor: str | None
+    """What the best linear code of as many units gives."""
     pixels: str | None
     """What the pixels themselves give."""
     share: bool
@@ -41,7 +41,7 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel(ERROR, "test error: MSE per value", pca_error, None, False),
+    Panel(ERROR, "test error: MSE per value", "test/linear_mse", None, False),
     Panel("test/code_active_fraction", "sparsity: share of active code units", None, None, True),
     Panel(
         "test/linear_accuracy",
@@ -166,9 +166,12 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
             linewidth=1.8,
             capsize=3,
         )
-    for floor, style, label in ((panel.floor, "--", "PCA with as many units"), (panel.pixels, ":", "pixels")):
+    for floor, style, label in (
+        (panel.floor, "--", "best linear code of as many units"),
+        (panel.pixels, ":", "pixels"),
+    ):
         points = {} if floor is None else {value: s for (value,), s in table.spreads(floor, [across]).items()}
-        # Where the other axes change what PCA gives, there is no one floor.
+        # Where the other axes change what it gives, there is no one floor.
         if points and all(spread.high - spread.low <= 0.01 * spread.high for spread in points.values()):
             order = sorted(points, key=places.__getitem__)
             (found[label],) = axes.plot(
@@ -233,7 +236,7 @@ def _plain(axis: Any, values: Any) -> None:
 
 
 def _colour(number: int, count: int) -> Any:
-    """One of many; black and grey stay with PCA and the pixels."""
+    """One of many; black and grey stay with the floor and the pixels."""
     plain = COLOURS[:-1]
     order = (1, 0, 3, 6, 2, 5, 4, 7, 8)  # strong contrasts first
     if count <= len(plain):

@@ -137,11 +137,6 @@ class Table:
         return " ".join(f"{axis}={row.point[axis]}" for axis in self.values)
 
 
-def pca_error(row: Row) -> float:
-    """The error of PCA with as many units, of which a run records what its own error is a multiple."""
-    return row.metrics.get(ERROR, math.nan) / (row.metrics.get("test/mse_over_pca") or math.nan)
-
-
 def at(row: Row, axes: Sequence[str]) -> Point:
     """Where a job lies."""
     return tuple(row.point[axis] for axis in axes)

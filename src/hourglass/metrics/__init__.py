@@ -13,14 +13,17 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
                         originals, below blurred, above noisy  images only
     psnr_input          psnr of c in place of r                only when the input was corrupted
     psnr_gain           psnr - psnr_input                      dB won by denoising
-    code_l0             mean number of units with |h| > threshold
+    code_l0             mean number of units that are on for a sample; when a unit is on depends on the code: not zero,
+                        in the upper half of its range, varying at all (see `hourglass.bottlenecks.activity`)
     code_active_fraction    code_l0 / n
-    code_dead_units     units that are above the threshold for no sample
+    code_active_units   units that are on for some sample
     code_l1             mean |h| per active unit
     code_hoyer          mean (sqrt n - |h|_1 / |h|_2) / (sqrt n - 1): 0 flat, 1 one-hot (Hoyer, 2004)
     code_usage          share of the symbols that were chosen at all         discrete codes only
     code_perplexity     mean over groups of exp(-sum_k p_k ln p_k), p_k the share of symbol k among the choices of
                         a group: from 1, all alike, to K, all equally often  discrete codes only
+    code_collapsed_units    units, or groups drawn as one, with 1/N sum_i KL(q(z_j | x_i), p(z_j)) below .01 nats: they
+                        say nothing of their input           codes with a prior only
     compression_ratio   D / n
 
 Sums run in float32 within a block of about 256 images of 28 x 28 and in float64 across blocks, so that

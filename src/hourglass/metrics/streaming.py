@@ -7,11 +7,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks.activity import Activity
 from hourglass.metrics.images import LEAST_SIDE, laplacian_variance, ssim
 
 BCE_EPS = 1e-7
 """Reconstructions are clamped to [BCE_EPS, 1 - BCE_EPS] before the logarithm, as Keras does: one totally
 wrong element costs 16.1 nats, not infinity."""
+
+COLLAPSED_BELOW = 0.01
+"""Nats per sample that a unit with a prior carries at least; one of less says nothing of its input."""
 
 _BLOCK_ELEMENTS = 100_000  # a block and its temporaries stay in the processor's cache
 
@@ -30,13 +34,12 @@ class Metrics:
         shape: of one sample, without the batch: (C, H, W) for images, (D,) for rows of a table.
         data_range: (low, high) of the clean data; its width is the peak of `psnr`, and `bce` needs it in
             [0, 1].
-        threshold: absolute value above which a code unit counts as on; for codes that are never exactly
-            zero (sigmoid). At least 0.
+        activity: counts when units are on, fresh; as the code's bottleneck gives it.
         active: (code_size,) mask, 1 for units in use; the code metrics look at these units only.
         clean: of an earlier pass over the very same samples, in the same range, which saves its sums here.
 
     Raises:
-        ValueError: an empty shape, a range that is not (low < high), a negative threshold, no active unit.
+        ValueError: an empty shape, a range that is not (low < high), no active unit.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Metrics:
         *,
         shape: Sequence[int],
         data_range: tuple[float, float],
-        threshold: float,
+        activity: Activity,
         active: Tensor,
         clean: Clean | None = None,
     ) -> None:
@@ -53,13 +56,11 @@ class Metrics:
         low, high = data_range
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"data_range must be finite with low < high, got ({low}, {high})")
-        if not (0 <= threshold < math.inf):
-            raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
         if active.ndim != 1 or not bool((active != 0).any()):
             raise ValueError(f"active must be a (code_size,) mask with a unit on, got {active.tolist()}")
         self.shape = tuple(shape)
         self.data_range = (float(low), float(high))
-        self.threshold = threshold
+        self.activity = activity
         self.code_size = len(active)
         self._in_unit_range = low >= 0 and high <= 1
         self._has_edges = len(self.shape) == 3 and min(self.shape[1:]) >= LEAST_SIDE
@@ -79,6 +80,7 @@ class Metrics:
         reconstruction: Tensor,
         code: Tensor,
         symbols: Tensor | None = None,
+        rates: Tensor | None = None,
     ) -> None:
         """Adds a batch; sums stay on its device until `compute`.
 
@@ -88,6 +90,7 @@ class Metrics:
             reconstruction: (B, *shape).
             code: (B, code_size).
             symbols: (groups, K), how often each symbol of a discrete code was chosen; None for other codes.
+            rates: (B, units), the divergence of each unit from its prior in nats; None for codes without one.
 
         Raises:
             ValueError: a tensor of another shape.
@@ -106,9 +109,16 @@ class Metrics:
             if symbols.ndim != 2:
                 raise ValueError(f"symbols must have shape (groups, K), got {tuple(symbols.shape)}")
             self._add("symbols", symbols)
+        if rates is not None:
+            self._add("rates", rates.double().sum(0))
         if size and not self._count:
             self._origin = x[0].detach().float().clone()
         self._count += size
+        used = code.float()
+        if self._units < self.code_size:
+            used = used.index_select(1, self._columns.to(code.device))
+        if size:
+            self.activity.update(used)
         rows = max(1, _BLOCK_ELEMENTS // math.prod(self.shape))
         for start in range(0, size, rows):
             block = slice(start, start + rows)
@@ -116,7 +126,7 @@ class Metrics:
             if self._known is None:
                 self._add_clean(target)
             self._add_reconstruction(target, reconstruction[block].float())
-            self._add_code(code[block].float())
+            self._add_code(used[block])
             if corrupted is not None and corrupted is not x:
                 self._add("input_error", (target - corrupted[block].float()).square().sum())
 
@@ -156,10 +166,7 @@ class Metrics:
             self._add("edges_kept", laplacian_variance(reconstruction).sum())
 
     def _add_code(self, code: Tensor) -> None:
-        if self._units < self.code_size:
-            code = code.index_select(1, self._columns.to(code.device))
         h = code.abs()  # (B, n)
-        self._add("on", (h > self.threshold).sum(0))  # (n,)
         l1 = h.sum(1)
         self._add("code_l1", l1.sum())
         if self._units > 1:
@@ -207,18 +214,22 @@ class Metrics:
             result["psnr_gain"] = result["psnr"] - result["psnr_input"]
         if "symbols" in total:
             result |= _symbol_metrics(self._sums["symbols"])
+        if "rates" in total:
+            collapsed = (self._sums["rates"] / count < COLLAPSED_BELOW).sum().item()
+            result["code_collapsed_units"] = float(collapsed) if math.isfinite(total["rates"]) else math.nan
         return {**result, **self._code_metrics(total), "compression_ratio": elements / self._units}
 
     def _code_metrics(self, total: dict[str, float]) -> dict[str, float]:
+        on = self.activity.on()
         result = {
-            "code_l0": total["on"] / self._count,
+            "code_l0": on.sum().item(),
             "code_l1": total["code_l1"] / self._count / self._units,
-            "code_active_fraction": total["on"] / self._count / self._units,
-            "code_dead_units": float((self._sums["on"] == 0).sum().item()),
+            "code_active_fraction": on.mean().item(),
+            "code_active_units": float((on > 0).sum().item()),
         }
         if "hoyer" in total:
             result["code_hoyer"] = total["hoyer"] / self._count
-        # A NaN unit is above no threshold: without this it would pass for a dead one.
+        # A NaN unit is never on: without this it would pass for one that is not in use.
         return result if math.isfinite(total["code_l1"]) else dict.fromkeys(result, math.nan)
 
     def _psnr(self, mse: float) -> float:
@@ -245,7 +256,7 @@ def _symbol_metrics(counts: Tensor) -> dict[str, float]:
 
 def _hoyer(h: Tensor, l1: Tensor) -> Tensor:
     """Hoyer's sparseness (B,) of h (B, n), n > 1, h >= 0. An all-zero code has no direction; it counts as 1,
-    the sparsest, because it uses no unit at all; `code_dead_units` tells a collapse from sparsity."""
+    the sparsest, because it uses no unit at all; `code_active_units` tells a collapse from sparsity."""
     root = math.sqrt(h.shape[1])
     # Divided by its largest unit, so that squares of small or large codes stay inside float32.
     peak = h.amax(1)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation, activation_range
 from hourglass.bottlenecks import Bottled, Bottleneck
+from hourglass.terms import Term
 
 
 class Output(NamedTuple):
@@ -29,8 +30,8 @@ class Output(NamedTuple):
     """(B, *shape): the reconstruction, in the data's own range."""
     code: Tensor
     """(B, code_size): the code that the decoder saw."""
-    losses: dict[str, Tensor]
-    """The bottleneck's own loss terms by name: scalars, already weighted. Empty for a deterministic code."""
+    losses: dict[str, Term]
+    """The bottleneck's own loss terms by name. Empty for a deterministic code."""
     encoded: Tensor
     """(B, bottleneck.inputs): what the encoder put out and the bottleneck made the code of."""
 
@@ -113,6 +114,17 @@ class Autoencoder(nn.Module):
         encoded = _wide(self.encoder(x))
         code, losses = self._bottle(encoded)
         return Output(self.decode(code), code, losses, encoded)
+
+    def as_trained(self, output: Output) -> Output:
+        """The same inputs with the code of a training step: drawn, or selected by the batch (`Bottleneck.as_trained`).
+
+        The output itself where that is no other code.
+        """
+        if not self.bottleneck.differs:
+            return output
+        with torch.autocast(output.encoded.device.type, enabled=False):
+            code, losses = self.bottleneck.as_trained(output.encoded)
+        return Output(self.decode(code), code, losses, output.encoded)
 
     def stages(self) -> list[Stage]:
         """The layers as a stack of autoencoders, the outermost first, the code's last.

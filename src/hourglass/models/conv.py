@@ -1,14 +1,14 @@
 """Convolutional autoencoders over images.
 
-Each stage of the encoder convolves, halves height and width by max-pooling (or by the convolution's stride) and applies
-the activation;
-each stage of the decoder convolves, applies the activation and doubles height and width.
+Each stage of the encoder convolves, applies the activation and halves height and width by max-pooling (or by the
+convolution's stride); each stage of the decoder convolves, applies the activation and doubles height and width.
 
-    encoder stage:  a_l = s(pool(W_l * a_{l-1} + b_l))
+    encoder stage:  a_l = pool(s(W_l * a_{l-1} + b_l))
     decoder stage:  c_l = up(s(V_l * c_{l-1} + d_l))
 
-Pooling stands before the activation: for a monotone activation the maximum of the activations is the
-activation of the maximum, with a quarter of the work.
+Where the activation is monotone, pooling stands before it: the maximum of the activations is the activation of the
+maximum, with a quarter of the work. Where the map itself is the code, the bottleneck brings the last activation, which
+comes after pooling whatever it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
+from hourglass.activations import is_monotone
 from hourglass.bottlenecks import Bottleneck
 from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian
 from hourglass.models.layers import UnitNormLinear
@@ -150,19 +151,17 @@ class Conv(Autoencoder):
         strided = downsampling == "stride"
         for before, after in pairwise([channels, *stages]):
             encoder.append(nn.Conv2d(before, after, kernel_size, stride=2 if strided else 1, padding=kernel_size // 2))
-            if not strided:
-                # ceil_mode keeps the last row and column of an odd size, as the stride does: 7 becomes 4.
-                encoder.append(nn.MaxPool2d(2, ceil_mode=True))
-            encoder.append(build_activation(activation))
+            # ceil_mode keeps the last row and column of an odd size, as the stride does: 7 becomes 4.
+            pooling = [] if strided else [nn.MaxPool2d(2, ceil_mode=True)]
+            activate = build_activation(activation)
+            encoder += [*pooling, activate] if is_monotone(activation) else [activate, *pooling]
         if not stages:
-            encoder += [
-                nn.Conv2d(channels, channels, kernel_size, padding="same"),
-                build_activation(activation),
-            ]
+            activate = build_activation(activation)
+            encoder += [nn.Conv2d(channels, channels, kernel_size, padding="same"), activate]
         decoder: list[nn.Module] = []
         if code_size is None:
             # The bottleneck brings the last activation.
-            encoder[-1] = nn.Flatten()
+            encoder = [*(layer for layer in encoder if layer is not activate), nn.Flatten()]
             decoder.append(nn.Unflatten(1, code_shape))
             if neck.inputs != features:
                 raise ValueError(

@@ -15,7 +15,30 @@ from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty, full_precision, wide
 
 
-class L1(Penalty):
+class _Activity(Penalty):
+    """A sum over the units of each sample, whose mean or sum over the batch is the penalty.
+
+    Args:
+        weight: lambda.
+        reduction: `sample`, the mean over the samples of the batch; `batch`, the sum over them. In validation and test,
+            whose batches have other sizes, that is the sum over a training batch: their mean times its samples.
+    """
+
+    def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
+        super().__init__(weight=weight)
+        if reduction not in ("sample", "batch"):
+            raise ValueError(f"reduction must be one of sample, batch, got {reduction!r}")
+        self.reduction = reduction
+
+    def reduced(self, activity: Tensor) -> Tensor:
+        """Activities (B, code_size) to the penalty, a scalar."""
+        total = activity.sum()
+        if self.reduction == "sample":
+            return total / len(activity)
+        return total if self.training else total * (self.batch_size / len(activity))
+
+
+class L1(_Activity):
     """Absolute activity of the code, which makes most units zero for most inputs.
 
     reduction sample: P = 1/B sum_b sum_j |h_bj|;  reduction batch: P = sum_b sum_j |h_bj|
@@ -30,17 +53,12 @@ class L1(Penalty):
         reduction: `sample` or `batch`.
     """
 
-    def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
-        super().__init__(weight=weight)
-        self.reduction = _reduction(reduction)
-
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
-        total = output.code.abs().sum()
-        return total / len(x) if self.reduction == "sample" else total
+        return self.reduced(output.code.abs())
 
 
-class L2(Penalty):
+class L2(_Activity):
     """Squared activity of the code, which keeps it small.
 
     reduction sample: P = 1/B sum_b sum_j h_bj^2;  reduction batch: P = sum_b sum_j h_bj^2
@@ -50,14 +68,9 @@ class L2(Penalty):
         reduction: `sample` or `batch`.
     """
 
-    def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
-        super().__init__(weight=weight)
-        self.reduction = _reduction(reduction)
-
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
-        total = output.code.square().sum()
-        return total / len(x) if self.reduction == "sample" else total
+        return self.reduced(output.code.square())
 
 
 class KLSparsity(Penalty):
@@ -110,9 +123,3 @@ class Decorrelation(Penalty):
             centred = code - code.mean(dim=0)
             covariance = centred.T @ centred / len(code)  # (code_size, code_size)
             return covariance.triu(diagonal=1).square().sum()
-
-
-def _reduction(reduction: str) -> str:
-    if reduction not in ("sample", "batch"):
-        raise ValueError(f"reduction must be one of sample, batch, got {reduction!r}")
-    return reduction

@@ -33,7 +33,7 @@ class Dropout(Regularizer):
             raise ValueError(f"share must be from 0 to below 1, got {share}")
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:  # noqa: ARG002
         """See `Regularizer.attach`: from now on the model's bottleneck drops; attached again, it does so once."""
         neck = model.bottleneck
         if "dropout" not in dict(neck.named_children()):

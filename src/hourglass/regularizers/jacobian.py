@@ -26,9 +26,9 @@ class Contractive(Penalty):
         weight: lambda.
     """
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a code that has no gradient outside training."""
-        super().attach(model)
+        super().attach(model, batch_size=batch_size)
         neck = model.bottleneck
         training = neck.training
         encoded = neck.active.new_zeros(1, neck.inputs).requires_grad_()

@@ -35,9 +35,9 @@ class TotalCorrelation(Penalty):
 
     signed = True
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a code that is not drawn from a gaussian."""
-        super().attach(model)
+        super().attach(model, batch_size=batch_size)
         neck = model.bottleneck
         if neck.posterior(neck.active.new_zeros(1, neck.inputs)) is None:
             raise ValueError(
@@ -78,7 +78,7 @@ class MMD(Penalty):
             raise ValueError(f"scales must list numbers above 0, got {list(scales)}")
         self.register_buffer("scales", torch.tensor(list(scales)), persistent=False)
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:  # noqa: ARG002
         """See `Regularizer.attach`: refuses a code that can't go everywhere, as the prior does."""
         low, high = model.bottleneck.code_range
         if low > -math.inf or high < math.inf:

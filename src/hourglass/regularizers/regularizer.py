@@ -9,18 +9,20 @@ from torch import Tensor, nn
 
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder, Output
+from hourglass.terms import Term
 
 
 class Regularizer(nn.Module):
     """One regularizer: it adds a term to the loss, or disturbs the code while the model trains, or both."""
 
     @abstractmethod
-    def attach(self, model: Autoencoder) -> None:
-        """Called once, before training, with the model: raise ValueError if the model's code doesn't suit."""
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
+        """Called once, before training, with the model and the samples of a training batch: raise ValueError if the
+        model's code doesn't suit."""
 
     @abstractmethod
-    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor | None:
-        """The weighted term, a scalar, or None for a regularizer that adds none; x is the clean input."""
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Term | None:
+        """The term, or None for a regularizer that adds none; x is the clean input (B, *shape)."""
 
     def prior(self, model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG002
         """Codes (count, code_size) drawn from the prior that it pulls the code to; None if it has none."""
@@ -46,8 +48,9 @@ class Penalty(Regularizer):
             raise ValueError(f"weight must be at least 0 and finite, got {weight}")
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: compares the code's range with `code_range`."""
+        self.batch_size = batch_size
         (low, high), (code_low, code_high) = self.code_range, model.bottleneck.code_range
         if code_low < low or code_high > high:
             raise ValueError(
@@ -55,9 +58,9 @@ class Penalty(Regularizer):
                 f" [{code_low:g}, {code_high:g}]; set model.bottleneck.activation=sigmoid"
             )
 
-    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
-        """The weighted penalty, a scalar; x is the clean input."""
-        return self.weight * self.penalty(model, x, output)
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Term:
+        """The penalty and its weight; x is the clean input (B, *shape)."""
+        return Term(self.penalty(model, x, output), self.weight)
 
     @abstractmethod
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
@@ -75,16 +78,16 @@ class Penalties(nn.Module):
         super().__init__()
         self.regularizers = nn.ModuleDict(regularizers)
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
         for name, regularizer in self._named():
             try:
-                regularizer.attach(model)
+                regularizer.attach(model, batch_size=batch_size)
             except ValueError as error:
                 raise HourglassError(f"regularizer {name} {error}") from error
 
-    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Tensor]:
-        """The weighted terms by name; x is the clean input (B, *shape)."""
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Term]:
+        """The terms by name; x is the clean input (B, *shape)."""
         terms = {name: regularizer(model, x, output) for name, regularizer in self._named()}
         return {name: term for name, term in terms.items() if term is not None}
 

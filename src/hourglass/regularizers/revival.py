@@ -37,9 +37,9 @@ class Revival(Penalty):
         self.k = k
         self.register_buffer("after", torch.tensor(float(after)), persistent=False)
 
-    def attach(self, model: Autoencoder) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a bottleneck that doesn't count how long its units have been off."""
-        super().attach(model)
+        super().attach(model, batch_size=batch_size)
         if model.bottleneck.idle is None:
             raise ValueError(
                 "needs a bottleneck that counts the steps since a unit was on, but the model's doesn't;"

@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hourglass.models import Output
+from hourglass.terms import Term, logged, total
 from hourglass.training.head import Head
-from hourglass.training.minibatch import Minibatch, Shared, total
+from hourglass.training.minibatch import Minibatch, Shared
 
 PRIORS = ("gaussian", "mixture")
 
@@ -51,6 +52,8 @@ class Adversarial(Minibatch):
             unit; a number out of its range.
     """
 
+    # Not by the loss: the discriminator that `adversarial` is measured by changes from epoch to epoch.
+    chosen_by = "reconstruction"
     weight: Tensor
     radius: Tensor
     sigma: Tensor
@@ -114,10 +117,10 @@ class Adversarial(Minibatch):
             draws[:, :2] = centres + self.sigma * draws[:, :2]
         return draws * self.model.bottleneck.active
 
-    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:
-        """See `Learner.terms`; `adversarial` is weight mean(-log D(h))."""
-        output, terms = super().terms(x, corrupted, y)
-        return output, {**terms, "adversarial": self.weight * F.softplus(-self._logit(output.code)).mean()}
+    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
+        """See `Learner.terms_of`; `adversarial` is mean(-log D(h)), weighted with `weight`."""
+        adversarial = Term(F.softplus(-self._logit(output.code)).mean(), self.weight)
+        return {**super().terms_of(output, x, y), "adversarial": adversarial}
 
     def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
         """The discriminator's loss, and the share of codes and as many draws of the prior that it tells apart."""
@@ -130,11 +133,10 @@ class Adversarial(Minibatch):
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """See `Minibatch.step`."""
         output, terms = self.terms(x, corrupted, y)
-        loss = total(terms)
-        self.descend(loss, self.optimizer)
+        self.descend(total(terms), self.optimizer)
         scores = self.scores(output._replace(code=output.code.detach()), y)
         self.descend(scores["discriminator"], self.discriminator_optimizer)
-        return {name: value.detach() for name, value in {"loss": loss, **terms, **scores}.items()}
+        return {name: value.detach() for name, value in {**logged(terms), **scores}.items()}
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
         """The autoencoder's and the discriminator's."""

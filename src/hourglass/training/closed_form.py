@@ -32,7 +32,7 @@ class ClosedForm(Learner):
         optimizer: given to every procedure; without use here.
         data: the data set.
         epochs: 1.
-        code_threshold: |h| above which a code unit counts as active.
+        code_threshold: see `Learner`.
 
     Raises:
         ValueError: a model that has weights to train by gradients; penalties; another number of epochs than 1.
@@ -48,7 +48,7 @@ class ClosedForm(Learner):
         optimizer: MakeOptimizer,  # noqa: ARG002
         data: Dataset,
         epochs: int,
-        code_threshold: float,
+        code_threshold: float | None,
     ) -> None:
         super().__init__(
             model=model, noise=noise, penalties=penalties, loss=loss, data=data, code_threshold=code_threshold

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hourglass.models import Output
+from hourglass.terms import Term
 from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, Shared
 
@@ -22,7 +23,7 @@ class Finetune(Minibatch):
     """Trains a classifier on the code, and the encoder with it unless that is frozen.
 
     Measures `classification`, the cross-entropy in nats, `accuracy` and `error`, besides the reconstruction. The best
-    epoch is the one with the lowest `val/classification`. The run keeps the head as `classifier.safetensors`.
+    epoch is the one with the lowest `val/loss`. The run keeps the head as `classifier.safetensors`.
 
     Reference: Reducing the dimensionality of data with neural networks (Hinton & Salakhutdinov, 2006).
 
@@ -35,7 +36,6 @@ class Finetune(Minibatch):
         ValueError: data without labels; a width below 1; and what `Minibatch` refuses.
     """
 
-    chosen_by = "classification"
     labelled = True
     fuses = True
 
@@ -61,12 +61,11 @@ class Finetune(Minibatch):
         """See `Minibatch.step`."""
         return self.backpropagate(x, corrupted, y)
 
-    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:
-        """See `Learner.terms`: the cross-entropy takes the place of reconstruction and bottleneck terms."""
+    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
+        """See `Learner.terms_of`: the cross-entropy takes the place of reconstruction and bottleneck terms."""
         assert y is not None
-        output = self.model(corrupted)
         logits = self.classifier(output.code)
-        return output, {"classification": F.cross_entropy(logits, y), **self.penalties(self.model, x, output)}
+        return {"classification": Term(F.cross_entropy(logits, y)), **self.penalties(self.model, x, output)}
 
     def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:
         """The share of samples that get their class, and the share that don't."""

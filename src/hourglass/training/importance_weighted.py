@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hourglass.models import Output
+from hourglass.terms import Term
 from hourglass.training.minibatch import Minibatch, Shared
 
 
@@ -38,7 +39,6 @@ class ImportanceWeighted(Minibatch):
     """
 
     fuses = True
-    chosen_by = "loss"  # the bound: the reconstruction alone goes on falling where the bound gets worse
 
     def __init__(self, *, draws: int, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)
@@ -57,9 +57,8 @@ class ImportanceWeighted(Minibatch):
                 raise ValueError(f"the bound has no weights: set model.bottleneck.{key}={neutral}, got {given:g}")
         self.draws = draws
 
-    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:  # noqa: ARG002
-        """See `Learner.terms`; the output is the model's own, the terms are those of the class."""
-        output = self.model(corrupted)
+    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
+        """See `Learner.terms_of`; the codes are drawn anew, `draws` for each sample."""
         draws = self.model.bottleneck.draws(output.encoded, self.draws)
         assert draws is not None
         reconstruction = self.model.decode(draws.code.flatten(0, 1))  # (k B, *shape)
@@ -68,10 +67,10 @@ class ImportanceWeighted(Minibatch):
         divergence = draws.log_posterior - draws.log_prior  # (k, B)
         log_weight = log_likelihood - divergence
         bound = log_weight.logsumexp(dim=0) - math.log(self.draws)  # (B,)
-        return output, {
-            "reconstruction": self.loss(reconstruction, target),
-            "kl": divergence.mean(),
-            "importance": (log_weight.mean(dim=0) - bound).mean(),
+        return {
+            "reconstruction": Term(self.loss(reconstruction, target)),
+            "kl": Term(divergence.mean()),
+            "importance": Term((log_weight.mean(dim=0) - bound).mean()),
             **self.penalties(self.model, x, output),
         }
 

@@ -10,8 +10,8 @@ from torch import Tensor
 class KeepBest(pl.Callback):
     """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
 
-    Which loss is the learner's `chosen_by`, as a rule the reconstruction: the penalties are left out of the choice, so
-    that it doesn't depend on their weight. The test set has no part in it.
+    Which loss is the learner's `chosen_by`, as a rule the one that is trained. Epochs don't count while a term's weight
+    still rises: their loss is of another problem, with less of a penalty. The test set has no part in the choice.
 
     Args:
         keep: `best`, or `last` to leave the weights as training left them.
@@ -33,7 +33,7 @@ class KeepBest(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare this epoch with the best one."""
-        if trainer.current_epoch < self.first:
+        if trainer.current_epoch < self.first or not pl_module.model.bottleneck.settled:
             return
         value = float(trainer.callback_metrics[f"val/{pl_module.chosen_by}"])
         if value < self.lowest:

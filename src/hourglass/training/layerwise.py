@@ -93,7 +93,7 @@ class Layerwise(Minibatch):
             loss = self.hidden_loss
         error = loss(stage.decode(stage.encode(given)), target)
         self.descend(error, self.stage_optimizers[turn])
-        return {f"stage_{turn + 1}": error.detach()}
+        return dict.fromkeys(("loss", f"stage_{turn + 1}"), error.detach())
 
     def _corrupt(self, h: Tensor) -> Tensor:
         """Hidden activations (B, ...) to corrupted ones, in their own bounds, not in the data's."""

@@ -4,7 +4,9 @@
     terms  = {reconstruction: loss(output.reconstruction, x), **output.losses, **penalties(model, x, output)}
 
 The target is always the clean x. Validation and test draw their noise from fixed seeds and measure with full precision,
-so that numbers of different runs can be compared.
+so that numbers of different runs can be compared. There every loss term is of the code as it is trained, drawn from
+the same fixed seeds: `val/loss` is what training minimises, for a variational code a bound on the likelihood.
+What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.metrics` measures.
 """
 
 import math
@@ -15,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from hourglass.bottlenecks import Above, Activity
 from hourglass.data import Dataset, Split
 from hourglass.errors import Diverged
 from hourglass.losses import Loss
@@ -22,6 +25,7 @@ from hourglass.metrics import Clean, Metrics
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.terms import Term, logged
 from hourglass.training.batches import Batches, Chunk
 
 EVAL_BATCH = 1000
@@ -40,15 +44,16 @@ class Learner(pl.LightningModule):
         penalties: the regularizers.
         loss: the reconstruction loss.
         data: the data set.
-        code_threshold: |h| above which a code unit counts as active, at least 0.
+        code_threshold: |h| above which a code unit counts as on, at least 0; null: what the code's own definition
+            is (see `hourglass.bottlenecks.activity`).
 
     Raises:
         ValueError: a threshold out of its range.
         Diverged: a measured loss is NaN or infinite.
     """
 
-    chosen_by = "reconstruction"
-    """The validation loss by which the best epoch is chosen."""
+    chosen_by = "loss"
+    """What of the validation the best epoch has least of: what is trained."""
     labelled = False
     """Whether batches bring their classes."""
 
@@ -60,10 +65,10 @@ class Learner(pl.LightningModule):
         penalties: Penalties,
         loss: Loss,
         data: Dataset,
-        code_threshold: float,
+        code_threshold: float | None,
     ) -> None:
         super().__init__()
-        if not 0 <= code_threshold < math.inf:
+        if code_threshold is not None and not 0 <= code_threshold < math.inf:
             raise ValueError(f"code_threshold must be at least 0, got {code_threshold}")
         self.model = model
         self.noise = noise
@@ -78,12 +83,20 @@ class Learner(pl.LightningModule):
         self._sums: dict[str, float] = {}
         self._measure: Metrics
 
-    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Tensor]]:  # noqa: ARG002
-        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term, weighted
-        scalars by name."""
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch of the least validation loss so far, counted from 1; None where no epoch is better than another."""
+        return None
+
+    def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
+        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted)
-        return output, {
-            "reconstruction": self.loss(output.reconstruction, x),
+        return output, self.terms_of(output, x, y)
+
+    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
+        """The loss terms of an output by name; x is the clean input (B, *shape), y the classes (B,) if `labelled`."""
+        return {
+            "reconstruction": Term(self.loss(output.reconstruction, x)),
             **output.losses,
             **self.penalties(self.model, x, output),
         }
@@ -96,6 +109,10 @@ class Learner(pl.LightningModule):
         """Codes (count, code_size) drawn from the prior that training brings the code to; None where there is none."""
         own = self.model.bottleneck.prior(count)
         return own if own is not None else self.penalties.prior(self.model, count)
+
+    def activity(self) -> Activity:
+        """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
+        return self.model.bottleneck.activity() if self.code_threshold is None else Above(threshold=self.code_threshold)
 
     def companions(self) -> dict[str, nn.Module]:
         """Networks that are trained besides the model, by the name that their weights are kept under."""
@@ -112,7 +129,7 @@ class Learner(pl.LightningModule):
         self._measure = Metrics(
             shape=self.data.shape,
             data_range=self.data.range,
-            threshold=self.code_threshold,
+            activity=self.activity(),
             active=self.model.bottleneck.active,
             clean=_CLEAN.get(split, {}).get(self.data.range),
         )
@@ -122,12 +139,15 @@ class Learner(pl.LightningModule):
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
             corrupted = self.noise(x)
-            output, terms = self.terms(x, corrupted, batch.y)
-            scores = self.scores(output, batch.y)
-        symbols = self.model.bottleneck.symbols(output.code)
-        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols)
-        total = torch.stack(list(terms.values())).sum()
-        for name, term in {"loss": total, **terms, **scores}.items():
+            output = self.model(corrupted)
+            trained = self.model.as_trained(output)
+            terms = logged(self.terms_of(trained, x, batch.y))
+            scores = self.scores(trained, batch.y)
+            if trained is not output:
+                scores = {**scores, "mse_as_trained": (trained.reconstruction - x).square().mean()}
+            symbols, rates = self.model.bottleneck.symbols(output.code), self.model.bottleneck.rates(output.encoded)
+        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols, rates=rates)
+        for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, split: Split) -> None:

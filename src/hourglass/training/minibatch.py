@@ -19,6 +19,7 @@ from hourglass.losses import Loss
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.terms import logged, total
 from hourglass.training.batches import Batches, Chunk, chunk_rows
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import EVAL_BATCH, Learner
@@ -42,7 +43,7 @@ class Shared(TypedDict):
     schedule: Literal["constant", "cosine"]
     warmup_steps: int
     gradient_clip: float | None
-    code_threshold: float
+    code_threshold: float | None
     log_every_n_steps: int
     keep: Literal["best", "last"]
     patience: int | None
@@ -65,7 +66,7 @@ class Minibatch(Learner):
         schedule: `constant`, or `cosine` down to zero over the whole training.
         warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
         gradient_clip: largest norm of the gradient, above 0; null: no clipping.
-        code_threshold: |h| above which a code unit counts as active.
+        code_threshold: see `Learner`.
         log_every_n_steps: a training point is the mean over that many steps, at least 1.
         keep: see `KeepBest`.
         patience: see `KeepBest`.
@@ -93,7 +94,7 @@ class Minibatch(Learner):
         schedule: Literal["constant", "cosine"],
         warmup_steps: int,
         gradient_clip: float | None,
-        code_threshold: float,
+        code_threshold: float | None,
         log_every_n_steps: int,
         keep: Literal["best", "last"],
         patience: int | None,
@@ -141,13 +142,17 @@ class Minibatch(Learner):
         self._since_point: dict[str, list[float]] = {}
         self._random: Tensor | None = None
 
+    @property
+    def best_epoch(self) -> int | None:
+        """See `Learner.best_epoch`."""
+        return self.keep_best.epoch + 1 if self.keep_best.epoch >= 0 else None
+
     @abstractmethod
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """One step of the training, from clean and corrupted (B, *shape) and, if `labelled`, classes (B,).
 
         Returns:
-            the loss terms that it went down on, detached scalars by name; their sum is the loss. With other things
-            among them, to be logged too, it returns `loss` itself.
+            what is logged of it, detached scalars by name: `loss`, the terms that it is made of, and other things.
         """
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
@@ -165,8 +170,7 @@ class Minibatch(Learner):
             x = self.data.scaled(chunk.x[rows])
             corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
             self.set_rate(self.steps_done + len(history))
-            terms = self.step(x, corrupted, None if chunk.y is None else chunk.y[rows])
-            history.append({"loss": total(terms), **terms})
+            history.append(self.step(x, corrupted, None if chunk.y is None else chunk.y[rows]))
         return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
 
     def batches(self, chunk: Chunk) -> list[slice]:
@@ -178,7 +182,7 @@ class Minibatch(Learner):
         """The step that goes down the gradient of all `terms`, for those whose step it is: see `step`."""
         _, terms = self.terms(x, corrupted, y)
         self.descend(total(terms), self.optimizer)
-        return {name: term.detach() for name, term in terms.items()}
+        return {name: value.detach() for name, value in logged(terms).items()}
 
     def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """One step of an optimizer down the gradient of a scalar."""
@@ -293,9 +297,3 @@ class Minibatch(Learner):
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
             torch.set_rng_state(self._random)
             self._random = None
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """The sum of scalars."""
-    values = list(terms.values())
-    return values[0] if len(values) == 1 else torch.stack(values).sum()

@@ -72,4 +72,4 @@ class Recirculation(Minibatch):
             for weight, change in zip(self.stage.parameters, changes, strict=True):
                 weight.grad = change.to(weight.dtype).div(-len(x))
             self.update(self.stage.parameters, self.optimizer)
-            return {"reconstruction": self.loss(reconstruction, x)}
+            return dict.fromkeys(("loss", "reconstruction"), self.loss(reconstruction, x))

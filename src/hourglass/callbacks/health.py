@@ -1,0 +1,99 @@
+"""The verdicts on a run, and what they need beyond the test."""
+
+import logging
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from hourglass import health
+from hourglass.bottlenecks import Activity
+from hourglass.data import Dataset
+from hourglass.errors import Diverged
+from hourglass.tracking import Run
+from hourglass.tracking.patience import TrackingUnavailable
+from hourglass.training import Learner
+from hourglass.training.learner import EVAL_BATCH
+
+log = logging.getLogger("hourglass")
+
+ENCODED = 60_000
+"""Training samples that are asked which units they put on, at most, a random subset."""
+RECONSTRUCTED = 10_000
+"""Of these, and of the validation set, samples whose error is measured, at most, the first ones."""
+
+
+class Health(pl.Callback):
+    """After the test, and last: how the weights that were kept do on training and validation samples, and the verdicts.
+
+    Logs, once, under the noise that validation has:
+
+    - `fit/dead_units`: units that are on for no training sample;
+    - `fit/train_mse`, `fit/val_mse`: the error on training and on validation samples;
+    - `fit/best_epoch`, `fit/epochs`: which epoch was the best, from 1, and how many there were;
+
+    and the tag `health` (see `hourglass.health`), also of a training that diverged.
+
+    Args:
+        run: where they go.
+        data: the data set.
+    """
+
+    def __init__(self, *, run: Run, data: Dataset) -> None:
+        self.run = run
+        self.data = data
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
+        """Measure and judge."""
+        activity = pl_module.activity()
+        values = {
+            "fit/train_mse": measured(pl_module, _some(self.data.train.x), activity),
+            "fit/val_mse": measured(pl_module, self.data.validation.x[:RECONSTRUCTED], None),
+            "fit/dead_units": float((activity.on() == 0).sum().item()),
+            "fit/epochs": float(trainer.current_epoch),
+        }
+        if pl_module.best_epoch is not None:
+            values["fit/best_epoch"] = float(pl_module.best_epoch)
+        self.run.log_metrics(values, step=pl_module.steps_done)
+        self.run.flush()  # the other callbacks' points too
+        metrics = {**self.run.metrics, "model/code_size": pl_module.model.code_size}
+        losses = [value for _, value in self.run.history(f"val/{pl_module.chosen_by}")]
+        found = health.verdicts(metrics, floor=self.run.tags.get("linear_floor", ""), losses=losses)
+        self.run.set_tags({"health": health.tag(found)})
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Say where a training diverged."""
+        if not isinstance(exception, Diverged):
+            return
+        verdict = health.diverged(name=exception.name, value=exception.value, step=exception.step)
+        try:
+            self.run.set_tags({"health": verdict})
+        except TrackingUnavailable as error:  # the divergence is the error to see
+            log.warning("the health of run %s (%s) was not recorded: %s", self.run.name, self.run.id, error)
+
+
+@torch.no_grad()
+def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
+    """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted."""
+    bottleneck = learner.model.bottleneck
+    error, count = 0.0, 0
+    with torch.autocast(learner.device.type, enabled=False):
+        for index, block in enumerate(torch.split(x, EVAL_BATCH)):
+            clean = learner.data.scaled(block.to(learner.device))
+            with learner.noise.fixed(index):
+                corrupted = learner.noise(clean)
+            if count < RECONSTRUCTED:
+                output = learner.model(corrupted)
+                code = output.code
+                error += (output.reconstruction - clean).double().square().sum().item()
+                count += len(clean)
+            else:
+                code = learner.model.encode(corrupted)
+            if activity is not None:
+                activity.update(code[:, bottleneck.active != 0].float())
+    return error / count / x[0].numel()
+
+
+def _some(x: Tensor) -> Tensor:
+    """`ENCODED` samples at most, in random order: a training set may be sorted."""
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:ENCODED]]
