@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -177,7 +177,8 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
 
 
 def _print_trace(error: BaseException) -> None:
-    print(without_passwords("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError):  # the disk may be full
+        print(without_passwords("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _callbacks(job: Job) -> "list[Pruning]":
