@@ -31,15 +31,18 @@ class Files:
     Args:
         client: of the store.
         uri: of the store, for messages.
-        run: MLflow's record of the run whose files they are.
+        run_id: whose files they are.
+        name: of the run, for messages.
+        place: where they are, as MLflow's record of the run says.
     """
 
-    def __init__(self, *, client: PatientClient, uri: str, run: Any) -> None:
+    def __init__(self, *, client: PatientClient, uri: str, run_id: str, name: str, place: str) -> None:
         self._client = client
         self._uri = uri
-        self._run_id: str = run.run_id
-        self._name = f"run {run.run_name} ({run.run_id})"
-        self.folder = local_folder(run.artifact_uri)
+        self._run_id = run_id
+        self._name = f"run {name} ({run_id})"
+        self._place = place
+        self.folder = local_folder(place)
         """Where they are on this machine; None where MLflow must carry them."""
 
     def put(self, contents: Mapping[str, bytes | memoryview]) -> None:
@@ -61,13 +64,19 @@ class Files:
 
         try:
             if self.folder is not None:
-                return (self.folder / path).resolve(strict=True)
-            copies = temporary_folder() / self._run_id
-            copies.mkdir(exist_ok=True)
-            return Path(self._client.download_artifacts(self._run_id, path, str(copies)))
+                folder, found = self.folder, self.folder / path
+            else:
+                folder = temporary_folder() / self._run_id
+                folder.mkdir(exist_ok=True)
+                found = Path(self._client.download_artifacts(self._run_id, path, str(folder)))
+            # A stranger's link may lead anywhere.
+            if found.is_symlink() or not found.resolve(strict=True).is_relative_to(folder.resolve()):
+                raise OSError(f"{path} is no file of the run")
         except (OSError, MlflowException) as error:
-            held = ", ".join(file.path for file in self._client.list_artifacts(self._run_id)) or "nothing"
+            held = ", ".join(file.path for file in self._client.list_artifacts(self._run_id))
+            held = held or f"nothing in {self._place.removeprefix('file://')}"
             raise HourglassError(f"{self._name} holds no {path!r}, it holds {held}") from error
+        return found
 
     def read(self, path: str, read: Callable[[Path], T]) -> T:
         """What `read` makes of a file.
