@@ -57,7 +57,8 @@ class Run:
         self.uri = uri
         self._client = client
         self._points = Points(client=client, run_id=self.id)
-        self._files = Files(client=client, uri=uri, run=entity.info)
+        place = entity.info.artifact_uri
+        self._files = Files(client=client, uri=uri, run_id=self.id, name=self.name, place=place)
         self._pictured = pictures.MARK.items() <= entity.data.tags.items()
         self._ended = False
 
