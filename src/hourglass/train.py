@@ -13,6 +13,7 @@ from hourglass.compose import Parts, compose
 from hourglass.config import build, check_seed
 from hourglass.recording import Recorder
 from hourglass.tracking import Run, RunLogger
+from hourglass.trainers import make_trainer
 
 
 class Result(NamedTuple):
@@ -54,7 +55,7 @@ def train(
     pl.seed_everything(config.seed, verbose=False)
     recorder: Recorder = build(config.tracking)
     parts = composed(config)
-    trainer: pl.Trainer = build(config.trainer, callbacks=[Progress(), *callbacks], logger=False)
+    trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
