@@ -18,6 +18,7 @@ from hourglass.data import Dataset
 from hourglass.errors import HourglassError
 from hourglass.tracking import Run, RunLogger, flatten
 from hourglass.trained import Trained, recorded_by, restore
+from hourglass.trainers import make_trainer, measuring
 
 EVALUATED = ("data", "noise")
 """What an evaluation may change of a run: the groups that say what the model sees."""
@@ -41,7 +42,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     config, chosen = _with_overrides(trained, overrides)
     data = _as_seen(trained, config.data)
     tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **chosen}
-    config.trainer.accelerator = "auto"  # whatever it was trained on, it is measured on what is here
+    config.trainer = measuring(config.trainer)
     config.start = None  # it has been
     with recorded_by(trained.run):
         parts = compose(config, data=data)
@@ -50,7 +51,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         restore(companion, trained.run, f"{name}.safetensors")
     other = any(override.startswith("data=") for override in overrides)
     own = _as_seen(trained, trained.config.data) if other else data
-    trainer = build(config.trainer, callbacks=[Progress()], logger=False)
+    trainer = make_trainer(config.trainer, callbacks=[Progress()])
     with (
         process.sigterm_raises(),
         Run.start(

@@ -157,7 +157,7 @@ class Dataset:
 
     def scaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""
-        return x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
+        return x.to(torch.get_default_dtype()).div_(255) if x.dtype == torch.uint8 else x
 
     def unscaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a model sees or makes it -> (B, *shape) in the source's own units.

@@ -227,6 +227,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
     from hourglass import process
     from hourglass.compose import compose
     from hourglass.config import build, check_seed
+    from hourglass.trainers import make_trainer
 
     process.quieten()
     data: dict[str, Any] = {}
@@ -239,7 +240,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
             if which not in data:
                 data = {which: build(config.data)}  # one at a time: a sweep over data sets need not hold them all
             compose(config, data=data[which])
-            build(config.trainer, logger=False)
+            make_trainer(config.trainer)
         except HourglassError as error:
             return str(error)
         return None
