@@ -156,8 +156,7 @@ class Recorder:
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
         chosen: list[Any] = [Checkpoints(run=run, every=self.checkpoint_every)]
-        pictured = self._pictured(data)
-        if pictured:
+        if self._pictured(data):
             chosen.append(
                 Pictures(
                     run=run,
@@ -168,6 +167,11 @@ class Recorder:
                     folder=folder,
                 )
             )
+        return chosen + self.test_callbacks(run, data, normal=None)
+
+    def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
+        """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
+        chosen: list[Any] = []
         if self.usefulness:
             chosen.append(
                 Usefulness(
@@ -176,10 +180,11 @@ class Recorder:
                     train_samples=self.probe_samples,
                     likelihood_draws=self.likelihood_draws,
                     likelihood_samples=self.likelihood_samples,
-                    normal=None,
+                    normal=normal,
                 )
             )
         if self.baseline_samples is not None:
+            pictured = self._pictured(data)
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
         return chosen
 

@@ -55,6 +55,8 @@ def train(
     recorder: Recorder = build(config.tracking)
     parts = composed(config)
     trainer: pl.Trainer = build(config.trainer, callbacks=[Progress(), *callbacks], logger=False)
+    if parent is None:  # else the same would be said for every job
+        parts.data.say_notes()
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
