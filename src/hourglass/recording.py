@@ -170,8 +170,7 @@ class Recorder:
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
         chosen: list[Any] = []
-        pictured = self._pictured(data)
-        if pictured:
+        if self._pictured(data):
             chosen.append(
                 Pictures(
                     run=run,
@@ -182,6 +181,12 @@ class Recorder:
                     folder=folder,
                 )
             )
+        # Last: a checkpoint stands for what all others have written.
+        return [*chosen, *self.test_callbacks(run, data, normal=None), Checkpoints(run=run, every=self.checkpoint_every)]
+
+    def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
+        """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
+        chosen: list[Any] = []
         if self.usefulness:
             chosen.append(
                 Usefulness(
@@ -190,12 +195,13 @@ class Recorder:
                     train_samples=self.probe_samples,
                     likelihood_draws=self.likelihood_draws,
                     likelihood_samples=self.likelihood_samples,
-                    normal=None,
+                    normal=normal,
                 )
             )
         if self.baseline_samples is not None:
+            pictured = self._pictured(data)
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
-        return [*chosen, Checkpoints(run=run, every=self.checkpoint_every)]
+        return chosen
 
     def _pictured(self, data: Dataset) -> bool:
         return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture

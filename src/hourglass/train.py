@@ -64,6 +64,8 @@ def train(
     if earlier is not None:
         earlier.check_parts(config, parts)
     trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
+    if parent is None:  # else the same would be said for every job
+        parts.data.say_notes()
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger("hourglass")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,6 +129,11 @@ class Dataset:
         if self.columns is not None:
             known["columns"] = json.dumps(self.columns)
         return known
+
+    def say_notes(self) -> None:
+        """Say how the data were read, a line each."""
+        for note in self.notes:
+            log.info("data=%s: %s", self.name, note)
 
     def rescaled(self, scaling: Scaling | None) -> Self:
         """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
