@@ -161,12 +161,14 @@ def test_a_damaged_file_is_named_and_the_run_keeps_its_status(
     try:
         before = trace(finished)
         if name != "weights.safetensors":
-            with pytest.raises(HourglassError, match=rf"run finished \({finished.id}\): its {name}"):
+            with pytest.raises(HourglassError, match=name):
                 again(finished)
         for command in (["encode", "x.npy", "y.npy"], ["evaluate"]) if name != CHECKPOINT else ():
             assert main([command[0], finished.id, *command[1:]]) == 2
             (line,) = capsys.readouterr().err.splitlines()
-            assert line.startswith(f"hourglass: run finished ({finished.id}): its {name}")
+            assert line.startswith("hourglass: ")
+            assert name in line
+            assert f"run finished ({finished.id})" in line
         assert trace(finished) == before
     finally:
         path.write_bytes(whole)
@@ -178,7 +180,7 @@ def test_a_configuration_that_is_none_is_named(finished: Run, text: str) -> None
     whole = path.read_text()
     path.write_text(text)
     try:
-        with pytest.raises(ValueError, match=r"^run finished \(.*\): its config\.yaml (can't be read|has no .*model)"):
+        with pytest.raises(ValueError, match=r"config\.yaml"):
             Trained.of(finished.id, uri=None)
     finally:
         path.write_text(whole)
@@ -191,7 +193,7 @@ def test_weights_without_words_about_them_are_named(finished: Run) -> None:
     whole = path.read_bytes()
     save_file(finished.load_weights(), path)
     try:
-        with pytest.raises(ValueError, match=r"^run finished \(.*\): its weights\.safetensors can't be read"):
+        with pytest.raises(ValueError, match=r"weights\.safetensors"):
             Trained.of(finished.id, uri=None)
     finally:
         path.write_bytes(whole)
@@ -210,10 +212,11 @@ def test_weights_without_words_about_them_are_named(finished: Run) -> None:
 )
 def test_a_training_that_is_through_ends_as_it_did(given: tuple[str, ...]) -> None:
     run = first(*given).run
-    before, weights = curves(run), run.load_weights()
+    before, weights, key = curves(run), run.load_weights(), run.tags["config_hash"]
     for _ in range(2):
         assert again(run).run.status == "FINISHED"
         assert curves(run) == before
+        assert run.tags["config_hash"] == key  # by which a study knows that it is done
         for name, value in run.load_weights().items():
             assert torch.equal(value, weights[name])
 

@@ -8,10 +8,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
 from hourglass import process
-from hourglass.errors import HourglassError
+from hourglass.errors import HourglassError, nearest
 
 USAGE = """\
 usage: hourglass COMMAND ...
@@ -25,6 +26,8 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
   reconstruct RUN IN.npy OUT.npy          samples to reconstructions
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
   ui [port=N]                             the dashboard, on 127.0.0.1
+
+hourglass COMMAND --help says more of each; hourglass --version
 
 RUN is a run's id, its first 6 digits or more, or its name. Rows of a table stand in its own units; they may also be
 read from and written to .csv files. For IN.npy a picture or a folder of pictures will do. range=0,255 scales values of
@@ -43,10 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if words else 2
+    if "--version" in words[:2]:
+        print(f"hourglass {version('hourglass')}")
+        return 0
     command, rest = words[0], words[1:]
     if command not in COMMANDS:
-        from hourglass.config import nearest
-
         return _complain(f"{command!r} is no command{nearest(command, list(COMMANDS))}; see hourglass --help")
     try:
         return COMMANDS[command](rest)
@@ -67,6 +71,12 @@ def _complain(message: str, code: int = 2) -> int:
 
 
 def _train(words: list[str]) -> int:
+    if completing := {"--shell-completion", "-sc"} & set(words):
+        from hourglass.completion import complete
+
+        asked = [word for word in words if word not in completing]
+        print(complete(asked, commands=list(COMMANDS)), end="")
+        return 0
     from hourglass.hydra_application import run
     from hourglass.passwords import kept_out
 
@@ -122,8 +132,11 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
 
 
 def _list(words: list[str]) -> int:
-    from hourglass.config import choices, nearest
+    from hourglass.config import choices
 
+    parser = _parser("list", "Every model, data set, noise, regularizer, ...: one line each.")
+    parser.add_argument("group", nargs="*", help="only these groups")
+    words = parser.parse_args(words).group
     groups = choices()
     for group in words:
         if group not in groups:
@@ -137,6 +150,11 @@ def _list(words: list[str]) -> int:
 
 
 def _ui(words: list[str]) -> int:
+    parser = _parser("ui", "The dashboard, on 127.0.0.1.")
+    parser.add_argument(
+        "settings", nargs="*", metavar="port=N, uri=URI", help="5000, and mlflow.db or MLFLOW_TRACKING_URI"
+    )
+    words = parser.parse_args(words).settings
     options = dict(word.partition("=")[::2] for word in words)
     if unknown := set(options) - {"port", "uri"}:
         raise HourglassError(f"ui takes port=N and uri=URI, got {', '.join(sorted(unknown))}")

@@ -1,6 +1,8 @@
 """Errors that a person reads: one line that names the key, the value and what is allowed."""
 
+import difflib
 import traceback
+from collections.abc import Sequence
 
 from hourglass.passwords import without_passwords
 
@@ -48,3 +50,9 @@ def reason(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """What an exception says first, without the class's name."""
     return without_passwords(str(error)).strip().partition("\n")[0]
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """`; nearest: a, b` for the known words like `word`, or nothing."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"; nearest: {', '.join(close)}" if close else ""

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hourglass.messages import Console, Formatter
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8  # from glibc's malloc.h
 
 
@@ -102,7 +104,9 @@ def sigterm_raises() -> Iterator[None]:
 
 def speak() -> None:
     """Let the package's own messages be seen, where Hydra doesn't see to it."""
-    logging.basicConfig(format="%(message)s")
+    console = Console()
+    console.setFormatter(Formatter("%(message)s"))
+    logging.basicConfig(handlers=[console])
     logging.getLogger("hourglass").setLevel(logging.INFO)
 
 

@@ -171,8 +171,7 @@ class Recorder:
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
         chosen: list[Any] = []
-        pictured = self._pictured(data)
-        if pictured:
+        if self._pictured(data):
             chosen.append(
                 Pictures(
                     run=run,
@@ -183,6 +182,13 @@ class Recorder:
                     folder=folder,
                 )
             )
+        # Health judges by what the others measured; a checkpoint stands for what all of them have written.
+        last = [Health(run=run, data=data), Checkpoints(run=run, every=self.checkpoint_every)]
+        return [*chosen, *self.test_callbacks(run, data, normal=None), *last]
+
+    def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
+        """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
+        chosen: list[Any] = []
         if self.usefulness:
             chosen.append(Floor(run=run, data=data))
             chosen.append(
@@ -192,13 +198,13 @@ class Recorder:
                     train_samples=self.probe_samples,
                     likelihood_draws=self.likelihood_draws,
                     likelihood_samples=self.likelihood_samples,
-                    normal=None,
+                    normal=normal,
                 )
             )
         if self.baseline_samples is not None:
+            pictured = self._pictured(data)
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
-        # Health judges by what the others measured; a checkpoint stands for what all of them have written.
-        return [*chosen, Health(run=run, data=data), Checkpoints(run=run, every=self.checkpoint_every)]
+        return chosen
 
     def _pictured(self, data: Dataset) -> bool:
         return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture

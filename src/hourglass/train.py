@@ -14,6 +14,7 @@ from hourglass.config import build, check_seed
 from hourglass.recording import Recorder
 from hourglass.resuming import Earlier
 from hourglass.tracking import Run, RunLogger
+from hourglass.trainers import make_trainer
 
 
 class Result(NamedTuple):
@@ -62,7 +63,9 @@ def train(
     parts = composed(config)
     if earlier is not None:
         earlier.check_parts(config, parts)
-    trainer: pl.Trainer = build(config.trainer, callbacks=[Progress(), *callbacks], logger=False)
+    trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
+    if parent is None:  # else the same would be said for every job
+        parts.data.say_notes()
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def empty(database: Path) -> None:
 
 def cut_off(database: Path) -> None:
     with database.open("r+b") as file:
-        file.truncate(0)
+        file.truncate(database.stat().st_size // 2)
 
 
 def replace(database: Path) -> None:
@@ -107,3 +107,37 @@ def count(database: Path, status: str) -> int:
             return int(reader.execute(f"{query} AND status = ?", [status]).fetchone()[0])
     except sqlite3.Error:
         return 0
+
+
+def test_a_training_whose_database_is_gone_does_not_end_well(tmp_path: Path) -> None:
+    database, traps = tmp_path / "mlflow.db", tmp_path / "traps"
+    traps.mkdir()
+    (traps / "hang-0").touch()
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": here, "HOURGLASS_PATIENCE": "3", "HYDRA_FULL_ERROR": "0"}
+    words = [word for word in WORDS if word.startswith(("data", "training", "trainer", "tracking", "+noise.trap._"))]
+    words += ["+noise.trap.folder=traps", "+noise.trap.job=0", f"tracking.uri=sqlite:///{database}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hourglass", "train", *words],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + LIMIT
+        while count(database, "RUNNING") < 1:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        database.unlink()
+        (traps / "hang-0").unlink()
+        said = "".join(process.communicate(timeout=LIMIT))
+    finally:
+        process.kill()
+    assert process.returncode == 2, said
+    last = f"hourglass: tracking.uri=sqlite:///{database} cannot be used: there is no such database"
+    assert said.rstrip().splitlines()[-1] == last
+    assert "Traceback" not in said
+    assert not database.exists()

@@ -78,3 +78,12 @@ def test_weights_of_another_kind_are_named(run: Run) -> None:
         run.load_weights()
     run.log_weights({"x": torch.zeros(2)})
     assert run.load_weights()["x"].shape == (2,)
+
+
+def test_a_link_out_of_the_run_is_no_file_of_it(run: Run, tmp_path: Path) -> None:
+    run.log_text("mine", "a.txt")
+    (tmp_path / "secret.txt").write_text("secret")
+    (run.artifact(".") / "b.txt").symlink_to(tmp_path / "secret.txt")
+    for path in ("b.txt", "../../../../secret.txt"):
+        with pytest.raises(ValueError, match="holds no"):
+            run.artifact(path)

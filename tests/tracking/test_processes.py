@@ -122,9 +122,7 @@ def test_a_run_that_was_taken_up_after_the_search_is_not_marked(context: Any, ur
 def test_a_thousand_dead_are_marked_together(run: Run, uri: str) -> None:
     gone = {**identity(), "pid": str(2**22 + 1)}
     run.set_tags(gone | {"failure": "an older one"})
-    copies = (
-        "FROM {0}, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) SELECT i FROM n)"
-    )
+    numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) SELECT i FROM n)"
     with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
         for table in ("runs", "tags"):
             columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})") if name != "run_uuid"]

@@ -28,7 +28,7 @@ class Floor(pl.Callback):
         from hourglass.measures import linear_floor
 
         k = pl_module.model.code_size
-        if not k < self.data.test.x[0].numel():
+        if not k < self.data.test.x[0].numel() or len(self.data.train) < 2:
             return
         floor = linear_floor.linear_floor(self.data, pl_module.noise)
         if floor is None:

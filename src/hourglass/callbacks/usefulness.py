@@ -66,8 +66,8 @@ class Usefulness(pl.Callback):
         from hourglass import usefulness
 
         train, test, samples = self.data.train, self.data.test, self.train_samples
-        if train.y is None or test.y is None:
-            return {}
+        if train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
+            return {}  # nothing to tell apart, or nothing to learn it from
         chooses = usefulness.choosing(self.data)
         validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
         code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x)
@@ -102,6 +102,10 @@ class Usefulness(pl.Callback):
             return {}
         normal, anomalous = (squared_errors(learner, data.test.x) for data in (self.normal, self.data))
         return {"anomaly_auroc": anomaly_auroc(normal, anomalous)}
+
+
+def _classes(y: Tensor) -> int:
+    return len(torch.unique(y))
 
 
 @torch.no_grad()

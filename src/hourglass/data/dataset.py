@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger("hourglass")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,6 +130,11 @@ class Dataset:
             known["columns"] = json.dumps(self.columns)
         return known
 
+    def say_notes(self) -> None:
+        """Say how the data were read, a line each."""
+        for note in self.notes:
+            log.info("data=%s: %s", self.name, note)
+
     def rescaled(self, scaling: Scaling | None) -> Self:
         """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
         if scaling == self.scaling:
@@ -157,7 +165,7 @@ class Dataset:
 
     def scaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""
-        return x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
+        return x.to(torch.get_default_dtype()).div_(255) if x.dtype == torch.uint8 else x
 
     def unscaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a model sees or makes it -> (B, *shape) in the source's own units.

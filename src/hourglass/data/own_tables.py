@@ -127,7 +127,7 @@ def read_rows(
 
 def _check_signs(delimiter: str, decimal: str) -> None:
     if type(delimiter) is not str or (len(delimiter) != 1 and delimiter != TAB):
-        raise ValueError(f"delimiter must be one character, or {TAB} for a tab, got {delimiter!r}")
+        raise ValueError(f"delimiter must be one character, got {delimiter!r}; {TAB} is a tab")
     check_choice("decimal", decimal, DECIMALS)
     if delimiter == decimal:
         raise ValueError(f"decimal must be another character than delimiter, got {decimal!r} for both")

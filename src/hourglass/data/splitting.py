@@ -221,8 +221,9 @@ def check_trainable(data: Dataset, *, fewest: int) -> None:
     x = data.train.x
     if len(x) < fewest:
         raise HourglassError(
-            f"data={data.name} must leave this model {fewest} training samples or more, got {len(x)} beside {len(data.validation)}"
-            f" for validation and {len(data.test)} for test: see data.validation_size, data.test_share, data.train_size"
+            f"data={data.name} must leave this model {fewest} training samples or more, got {len(x)} beside"
+            f" {len(data.validation)} for validation and {len(data.test)} for test: see data.validation_size,"
+            " data.test_share, data.train_size"
         )
     # Mostly the first block tells: a mapped file isn't read whole.
     if all(bool((block == x[0]).all()) for block in torch.split(x, 1000)):

@@ -44,6 +44,10 @@ WIDTHS = {"widths", "decoder_widths", "dense_widths", "decoder_dense_widths"}
 """Keys of a model that list sizes: members differ in the sizes, not in how many there are."""
 
 
+OPTIMIZERS = {f"torch.optim.{name}" for name in ("Adadelta", "Adam", "AdamW", "RMSprop", "SGD")}
+"""Those whose step is an update of each weight by itself times the learning rate: see `hourglass.fusion.update`."""
+
+
 class Group(NamedTuple):
     """Jobs that go together."""
 
@@ -99,6 +103,8 @@ def why_not(config: Config) -> str | None:
     procedure = config["training"]["_target_"]
     if not getattr(get_object(procedure), "fuses", False):
         return f"{procedure.rpartition('.')[2]} makes steps of its own, a stack goes down one gradient"
+    if (optimizer := str(config["optimizer"]["_target_"])) not in OPTIMIZERS:
+        return f"{optimizer} isn't known to go weight by weight, in proportion to its learning rate"
     if config["resume"]:
         return "it goes on with a run from where that was cut off"
     if (devices := config["trainer"]["devices"]) != 1:

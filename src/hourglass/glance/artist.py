@@ -63,6 +63,8 @@ class Artist:
                 self._collect()
                 self._drawing = self._start(last=True)
                 found = self._collect()
+                for line in () if found is None else found.damaged:
+                    log.warning("picture  %s", line)
                 if found is not None and found.missing:
                     log.info("no mosaic: %s", found.missing)
                 if found is not None and found.best:

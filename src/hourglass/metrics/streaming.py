@@ -177,9 +177,9 @@ class Metrics:
 
         What is not defined is left out: `explained_variance` for samples that are all the same, as one alone is,
         `bce` and `bce_excess` for data beyond [0, 1], `ssim` for other shapes than (C, H, W), `sharpness` also for
-        images below 3 x 3 or without an edge, `code_hoyer` for a single unit, `code_usage` and `code_perplexity`
-        for codes without symbols, `psnr_input` and `psnr_gain` when no input was corrupted. What depends on a NaN or an infinity is NaN. A perfect reconstruction has
-        an infinite PSNR.
+        images below 3 x 3 or without an edge, `code_hoyer` for a single unit, `code_usage` and `code_perplexity` for
+        codes without symbols, `psnr_input` and `psnr_gain` when no input was corrupted. What depends on a NaN or an
+        infinity is NaN. A perfect reconstruction has an infinite PSNR.
 
         Raises:
             ValueError: before the first sample; after more or fewer samples than the clean sums are of.

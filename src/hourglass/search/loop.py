@@ -12,8 +12,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial
 
-from hourglass.config import build, config_hash, nearest
-from hourglass.errors import HourglassError
+from hourglass.config import build, config_hash
+from hourglass.errors import HourglassError, nearest
 from hourglass.passwords import shown
 from hourglass.search.report import say, show, track
 from hourglass.search.settings import Settings

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from hourglass.config import chosen
+from hourglass.config import check_top, chosen
 from hourglass.sweeps.jobs import Job
 
 
@@ -77,6 +77,7 @@ class Composer:
 
 def make_job(composed: DictConfig, varied: Collection[str]) -> Job:
     """The job of such a configuration, told apart from others by its overrides of the keys that vary."""
+    check_top(composed)
     words = [word for word in composed.hydra.overrides.task if word.partition("=")[0].lstrip("+~") in varied]
     nodes = {str(key): composed[key] for key in composed if key != "hydra"}
     return Job(

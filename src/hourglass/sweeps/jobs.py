@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -177,7 +177,8 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
 
 
 def _print_trace(error: BaseException) -> None:
-    print(without_passwords("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError):  # the disk may be full
+        print(without_passwords("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _callbacks(job: Job) -> "list[Pruning]":
@@ -226,6 +227,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
     from hourglass import process
     from hourglass.compose import compose
     from hourglass.config import build, check_seed
+    from hourglass.trainers import make_trainer
 
     process.quieten()
     data: dict[str, Any] = {}
@@ -238,7 +240,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
             if which not in data:
                 data = {which: build(config.data)}  # one at a time: a sweep over data sets need not hold them all
             compose(config, data=data[which])
-            build(config.trainer, logger=False)
+            make_trainer(config.trainer)
         except HourglassError as error:
             return str(error)
         return None

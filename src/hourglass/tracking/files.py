@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -30,16 +30,18 @@ class Files:
     Args:
         client: of the store.
         uri: of the store, for messages.
-        run: MLflow's record of the run whose files they are.
+        run_id: whose files they are.
+        name: of the run, for messages.
+        place: where they are, as MLflow's record of the run says.
     """
 
-    def __init__(self, *, client: PatientClient, uri: str, run: Any) -> None:
+    def __init__(self, *, client: PatientClient, uri: str, run_id: str, name: str, place: str) -> None:
         self._client = client
         self._uri = uri
-        self._run_id: str = run.run_id
-        self._name = f"run {run.run_name} ({run.run_id})"
-        self._place: str = run.artifact_uri
-        self.folder = local_folder(self._place)
+        self._run_id = run_id
+        self._name = f"run {name} ({run_id})"
+        self._place = place
+        self.folder = local_folder(place)
         """Where they are on this machine; None where MLflow must carry them."""
 
     def put(self, contents: Mapping[str, bytes | memoryview]) -> None:
@@ -61,17 +63,19 @@ class Files:
 
         try:
             if self.folder is not None:
-                return (self.folder / path).resolve(strict=True)
-            copies = temporary_folder() / re.sub(r"\W", "", self._run_id)  # the store's word
-            copies.mkdir(exist_ok=True)
-            found = Path(self._client.download_artifacts(self._run_id, path, str(copies)))
-            if found.is_symlink() or not found.resolve(strict=True).is_relative_to(copies.resolve()):
-                raise OSError(f"{path} is a link, or lies in another place")
-            return found
+                folder, found = self.folder, self.folder / path
+            else:
+                folder = temporary_folder() / re.sub(r"\W", "", self._run_id)  # the store's word
+                folder.mkdir(exist_ok=True)
+                found = Path(self._client.download_artifacts(self._run_id, path, str(folder)))
+            # A stranger's link may lead anywhere.
+            if found.is_symlink() or not found.resolve(strict=True).is_relative_to(folder.resolve()):
+                raise OSError(f"{path} is no file of the run")
         except (OSError, MlflowException) as error:
             held = ", ".join(file.path for file in self._client.list_artifacts(self._run_id))
-            held = held or f"nothing in {self.folder or self._place}"
+            held = held or f"nothing in {self._place.removeprefix('file://')}"
             raise HourglassError(f"{self._name} holds no {path!r}, it holds {held}") from error
+        return found
 
     def read(self, path: str, read: Callable[[Path], T]) -> T:
         """What `read` makes of a file.

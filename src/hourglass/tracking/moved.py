@@ -42,6 +42,6 @@ def _correct(column: str, row: Any, context: Any, *_: Any) -> None:
     url = context.session.get_bind().url
     recorded = vars(row).get(column)
     if recorded and url.get_backend_name() == "sqlite" and url.database:
-        place = beside(recorded, Path(url.database))
+        place = beside(recorded, Path(url.database).absolute())
         if place != recorded:
             set_committed_value(row, column, place)  # as if it had been read so: it is not written back

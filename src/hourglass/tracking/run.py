@@ -57,7 +57,8 @@ class Run:
         self.uri = uri
         self._client = client
         self._points = Points(client=client, run_id=self.id)
-        self._files = Files(client=client, uri=uri, run=entity.info)
+        place = entity.info.artifact_uri
+        self._files = Files(client=client, uri=uri, run_id=self.id, name=self.name, place=place)
         self._pictured = pictures.MARK.items() <= entity.data.tags.items()
         self._ended = False
 
@@ -174,6 +175,13 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """The last value of every metric."""
         return dict(self._client.get_run(self.id).data.metrics)
+
+    @property
+    def data_digest(self) -> str | None:
+        """The digest that `log_dataset` recorded, None where there is none."""
+        inputs = self._client.get_run(self.id).inputs
+        found = [each.dataset.digest for each in inputs.dataset_inputs] if inputs is not None else []
+        return str(found[0]) if found else None
 
     def history(self, key: str) -> list[tuple[int, float]]:
         """All points (step, value) of one metric, by step."""

@@ -248,7 +248,7 @@ class Minibatch(Learner):
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
-            rows=chunk_rows(x, self.batch_size),
+            rows=self.batch_size if _counts_batches(self.trainer) else chunk_rows(x, self.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
         )
 
@@ -297,3 +297,14 @@ class Minibatch(Learner):
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
             torch.set_rng_state(self._random)
             self._random = None
+
+
+def _counts_batches(trainer: pl.Trainer) -> bool:
+    """Whether a callback that isn't ours wants to know of every batch: then a chunk is one."""
+    hooks = ("on_train_batch_start", "on_train_batch_end")
+    return any(
+        getattr(type(callback), hook) is not getattr(pl.Callback, hook)
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if not type(callback).__module__.startswith("hourglass.")
+        for hook in hooks
+    )
