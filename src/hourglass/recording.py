@@ -182,7 +182,8 @@ class Recorder:
                 )
             )
         # Last: a checkpoint stands for what all others have written.
-        return [*chosen, *self.test_callbacks(run, data, normal=None), Checkpoints(run=run, every=self.checkpoint_every)]
+        last = Checkpoints(run=run, every=self.checkpoint_every)
+        return [*chosen, *self.test_callbacks(run, data, normal=None), last]
 
     def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
         """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
