@@ -44,7 +44,7 @@ def test_status_and_metrics(result: Result) -> None:
 
 def test_the_terms_sum_to_the_loss(result: Result) -> None:
     for stage in ("train", "val", "test"):
-        parts = sum(result.metrics[f"{stage}/{name}"] for name in ("reconstruction", "l1", "l2"))
+        parts = sum(result.metrics[f"{stage}/{name}"] for name in ("reconstruction", "l1_weighted", "l2_weighted"))
         assert result.metrics[f"{stage}/loss"] == pytest.approx(parts, rel=1e-5)
 
 

@@ -74,7 +74,7 @@ def linear_floor(data: Dataset, noise: Corruption) -> LinearFloor | None:
     """The floor for a data set under a noise; None for samples of more than `LARGEST` values, or a single one.
 
     Kept in the data folder by what the data are and what the noise makes of the first training samples. For MNIST under
-    noise it takes about 5 s once on two cores.
+    noise it takes about 4 s once on one core.
     """
     if math.prod(data.shape) > LARGEST or len(data.train) < 2:
         return None

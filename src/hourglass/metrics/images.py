@@ -40,7 +40,7 @@ def ssim_map(x: Tensor, reconstruction: Tensor, *, peak: float) -> Tensor:
     mean_x, mean_r, square, product = down @ (maps @ across.T)  # each (B, C, H, W)
     means, mean_squares = mean_x * mean_r, (mean_x * mean_x).addcmul_(mean_r, mean_r)
     # In place, a fifth faster: (2 means + c1)(2 (product - means) + c2), then what it is divided by.
-    similarity = product.sub_(means).mul_(2).add_(c2).mul_(means.mul_(2).add_(c1))
+    similarity: Tensor = product.sub_(means).mul_(2).add_(c2).mul_(means.mul_(2).add_(c1))
     similarity.div_(square.sub_(mean_squares).clamp_(min=0).add_(c2).mul_(mean_squares.add_(c1)))
     return similarity
 
