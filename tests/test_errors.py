@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 
 HEAVY = ["hourglass.hydra_application", "hourglass.train", "hourglass.evaluation", "hourglass.tracking.dashboard"]
 HEAVY += ["mlflow", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "sklearn.neighbors", "pytest"]
@@ -34,6 +35,7 @@ def command(words: list[str], folder: str, environment: dict[str, str]) -> None:
     """The console script in a fresh process, its output in files."""
     os.chdir(folder)
     os.environ.update({"HYDRA_FULL_ERROR": "0", **environment})  # another test may have started the server with 1
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(":")  # as Python does when it starts
     for number, name in ((1, "out"), (2, "err")):
         with Path(folder, name).open("w") as file:
             os.dup2(file.fileno(), number)
@@ -161,7 +163,7 @@ TRAIN = {
     # ranges
     "model.code_size=-3": ["model.code_size must be at least 1, got -3"],
     "model.depth=-1": ["model.depth must be at least 0, got -1"],
-    "model=multilayer model.depth=2": ["model.widths must list one width for each of depth=2", "got [128]"],
+    "model=multilayer model.depth=2 model.widths=[9]": ["model.widths must list one width for each of depth=2", "[9]"],
     "noise=gaussian noise.gaussian.sigma=-1": ["noise.gaussian.sigma must be at least 0", "got -1"],
     "noise=masking noise.masking.share=1.5": ["noise.masking.share must be from 0 to 1, got 1.5"],
     "training.batch_size=0": ["training.batch_size must be at least 1, got 0"],
@@ -199,6 +201,26 @@ TRAIN = {
     "data=csv data.path=text.csv": ["data", "column c must hold numbers", "'red'", "line 5", "text.csv"],
     "data=csv data.path=ragged.csv": ["data", "line 5", "ragged.csv"],
     "data=csv data.path=empty.csv": ["data.path", "empty.csv"],
+    # keys that nobody reads, or that would do something else
+    "+callbacks=[]": ["callbacks: no such key; nothing reads it"],
+    "+scheduler.name=cosine": ["scheduler: no such key"],
+    "+hydra.foo=1": ["hydra.foo: no such key"],
+    "+sweep.foo=1": ["sweep.foo: no such key; sweep takes engine"],
+    "noise=masking +noise.frozn=true": ["noise.frozn: no such key; noise takes frozen, seed"],
+    "+trainer.limit_train_batches=0.2": ["trainer.limit_train_batches", "training.max_steps", "data.train_size"],
+    "+trainer.gradient_clip_val=1": ["trainer.gradient_clip_val must be null, got 1: use training.gradient_clip"],
+    "+trainer.gradient_clip=1": ["trainer.gradient_clip", "takes no such key; nearest: gradient_clip_val"],
+    "trainer.devices=2": ["trainer.devices must be 1", "several devices can't train one model yet"],
+    "model.bottleneck.k=5": ["bottleneck=top_k have it"],
+    "model._target_=nope.Thing": ["model._target_=nope.Thing can't be imported: there is no module nope"],
+    "model._target_=hourglass.models.MLPP": ["hourglass.models has no MLPP; nearest: MLP"],
+    "optimizer._target_=torch.optim.NAdam": ["torch.optim.NAdam takes no such key", "~optimizer.fused"],
+    "optimizer.fused=maybe": ["optimizer.fused must be true or false or null, got 'maybe'"],
+    "~model": ["model: nothing is chosen that could be built"],
+    "resume=": ["resume must be text or null, got ''"],
+    "model.code_size=1000000000000": ["model: RuntimeError: ", "can't allocate memory"],
+    "hydra/launcher=foo": ["hydra/launcher=foo: no such choice", "basic, hourglass"],
+    "hydra.run.dir=/proc/nope": ["hydra.run.dir", "/proc/nope"],
     # surroundings
     "trainer.accelerator=gpu": ["trainer.accelerator=gpu needs a CUDA device", "trainer.accelerator=cpu or auto"],
     "trainer.accelerator=quantum": ["trainer", "quantum"],
@@ -208,7 +230,13 @@ TRAIN = {
     "tracking.uri=sqlite:///text.db": ["tracking.uri=sqlite:///", "text.db", "not a database"],
     # syntax
     "model=[conv": ["model=[conv"],
-    "model.code_size": ["model.code_size"],
+    "model.code_size": ["model.code_size must have a value"],
+    "name=Übung": ["quotes", "'name=\"Übung\"'"],
+    "=3": ["'=3' is no KEY=VALUE"],
+    "model=3": ["model=3: no such choice; allowed: conv"],
+    "--seed=3": ["--seed=3: no such flag; a key has no dashes: seed=3"],
+    "-m +scheduler=a,b": ["scheduler: no such key"],
+    "-m seed=range(0)": ["no value"],
 }
 """Words of a training that goes wrong, and what the complaint must hold."""
 
@@ -244,6 +272,14 @@ APPLY = {
     "train resume=nobody": ["resume: run 'nobody' is not in sqlite:"],
     "train resume=good model=conv": ["model=conv: a resumed run keeps its choices"],
     "train resume=good training.epoch=3": ["training.epoch: no such key", "nearest: training.epochs"],
+    "evaluate good noise=[masking": ["noise=[masking: a [ and its ] don't go together"],
+    "evaluate good noise.seed=1,2": ["noise.seed=1,2: a recorded run takes one value"],
+    "evaluate good data.root=Ü": ["quotes", "'data.root=\"Ü\"'"],
+    "evaluate good noise.seed=yes": ["noise.seed must be a whole number, got 'yes'"],
+    "train resume=good training.epochs=yes": ["training.epochs must be a whole number, got 'yes'"],
+    "train resume=good +foo.bar=3": ["+foo.bar=3: a recorded run keeps its keys"],
+    "train resume=good foo.bar=3": ["foo.bar: no such key in the run's configuration"],
+    "train -m resume=good training.epochs=2,3": ["-m trains new models: leave out -m"],
     "train resume=good training.epochs=0": ["training.epochs must be at least 1, got 0"],
 }
 """Words of commands that need a trained run, and what the complaint must hold."""
@@ -259,6 +295,8 @@ def test_apply(shell: Shell, trained: Path, words: str) -> None:
 
 
 OTHER = {
+    "train --cfg model=conv": ["--cfg must be one of job, hydra, all, got model=conv"],
+    "train --shell-completion install=tcsh": ["one of bash, zsh, fish", "install=tcsh"],
     "train -m seed=0,1 --cfg job": ["--cfg shows the configuration of one training: leave out -m"],
     "trian": ["'trian' is no command", "nearest: train", "hourglass --help"],
     "list modles": ["'modles' is no group", "nearest: model"],
@@ -307,6 +345,71 @@ def test_a_resumed_run_stays_the_run_it_was(shell: Shell) -> None:
         "optimizer": "adam",
     }
     assert after.params == before.params  # what MLflow has recorded can't be changed
+
+
+def test_a_resumed_run_takes_values_of_its_own_choices(shell: Shell) -> None:
+    """Hydra, which composes the command line, knows nothing of what the run has chosen."""
+    from hourglass.tracking import Run
+
+    assert shell("train", *SMALL, "data.train_size=100", "noise=masking", "name=first").code == 0
+    ended = shell("train", "resume=first", "training.epochs=2", "noise.masking.share=1e-1", "optimizer.lr=1e-4")
+    assert ended.code == 0, ended.err
+    config = Run.find("first", f"sqlite:///{shell.folder}/mlflow.db").read_config()
+    assert (config["noise"]["masking"]["share"], config["optimizer"]["lr"]) == (0.1, 1e-4)
+
+
+def test_words_stand_on_both_sides_of_a_flag(shell: Shell) -> None:
+    shown = shell("train", "data=digits", "--cfg", "job", "model=multilayer", "--resolve", "model.depth=2")
+    assert shown.code == 0, shown.err
+    model = yaml.safe_load(shown.out)["model"]
+    assert (model["depth"], model["widths"]) == (2, None)
+    words = (*SMALL, "data.train_size=100", "-m", "hydra/launcher=basic", "seed=0,1")
+    assert shell("train", *words).code == 0
+    assert len(runs_in(shell.folder)) == 1  # two of one name
+    for flag in ("--version", "--help"):
+        assert shell(flag).code == 0
+        for command in ("train", "evaluate", "encode", "list", "ui"):
+            ended = shell(command, flag) if flag == "--help" else shell("train", flag)
+            assert (ended.code, ended.err) == (0, ""), command
+            assert ended.out.startswith(("usage", "hourglass"))
+
+
+OWN = """
+from torch import nn
+
+from hourglass.models import Autoencoder
+
+
+class Net(Autoencoder):
+    def __init__(self, *, shape, bottleneck, hidden: int, width=8) -> None:
+        super().__init__(
+            shape=shape,
+            encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, hidden)),
+            bottleneck=bottleneck(code_size=int(hidden)),
+            decoder=nn.Sequential(nn.Linear(hidden, int(width)), nn.Linear(int(width), 64), nn.Unflatten(1, shape)),
+            output_activation="sigmoid",
+        )
+"""
+
+
+def test_mistakes_in_an_own_class_are_one_line_too(shell: Shell) -> None:
+    (shell.folder / "conf" / "model").mkdir(parents=True)
+    (shell.folder / "own_net.py").write_text(OWN)
+    (shell.folder / "conf/model/net.yaml").write_text("# A net\n_target_: own_net.Net\nhidden: 5\n")
+    (shell.folder / "own_broken.py").write_text("def f(:\n")
+    words = (*SMALL, "data.train_size=100", "--config-dir", "conf", "model=net")
+    for word, problem in {
+        "model.hidden=abc": "model.hidden must be a whole number, got 'abc'",
+        "+model.width=abc": "model.width=abc: invalid literal for int() with base 10: 'abc'",
+        "model.hidden=-3": "model: ",
+        "+model.hiden=3": "model.hiden: own_net.Net takes no such key; nearest: hidden",
+        "~model.hidden": "model.hidden must be given",
+        "model._target_=own_broken.f": "model._target_=own_broken.f can't be imported: SyntaxError",
+    }.items():
+        ended = shell("train", *words, word, PYTHONPATH=str(shell.folder))
+        assert problem_of(ended).startswith(problem)
+    assert shell("train", *words, PYTHONPATH=str(shell.folder)).code == 0
+    assert list(runs_in(shell.folder).values()) == ["FINISHED"]
 
 
 def test_a_sweep_goes_on_past_a_job_that_fails(shell: Shell) -> None:
