@@ -21,7 +21,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-
 log = logging.getLogger("hourglass")
 
 
