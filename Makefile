@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo types exact-vs-fast lint clean
+.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo types exact-vs-fast lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -60,6 +60,9 @@ lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: $(READY) ## known faults of the packages in constraints.txt; skipped where there is no network
+	@$(BIN)/python .ci/audit
 
 clean: ## remove .venv, caches and build products (not runs, databases or fetched data)
 	rm -rf .venv .bench-peers build dist .mypy_cache .ruff_cache .pytest_cache

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from hourglass.cli import COMMANDS, main
-from hourglass.config import choices, conf_dir, nearest
+from hourglass.config import choices, conf_dir
+from hourglass.errors import nearest
 
 SLOW_IMPORTS = ("torch", "pytorch_lightning", "mlflow", "matplotlib", "sklearn", "hydra")
 

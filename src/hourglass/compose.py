@@ -1,20 +1,26 @@
 """From a configuration to the parts of a training, with every mistake refused before anything is recorded."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
 from omegaconf import OmegaConf
 
 from hourglass.config import build
-from hourglass.data import Dataset
+from hourglass.data import Dataset, check_trainable
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
+from hourglass.noise import Corruption
+from hourglass.schema import located
 from hourglass.tracking import flatten
 from hourglass.trained import Trained
+from hourglass.trainers import check_trainer
 from hourglass.training import Learner
+
+WIDE = ("64-true", "64", 64)
+"""Precisions whose models take 64 bits only."""
 
 
 class Parts(NamedTuple):
@@ -25,24 +31,28 @@ class Parts(NamedTuple):
     learner: Learner
 
 
-def compose(config: Any, *, data: Dataset | None = None) -> Parts:
+def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None = None) -> Parts:
     """Build data, model, noise, regularizers, loss, optimizer and training procedure.
 
     Args:
         config: the whole configuration.
         data: the data set that `config.data` makes, where it has been made already.
+        learned: the data that the model was trained on, where `data` is only measured; its loss is that of these.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
     """
-    _check_device(config.trainer)
+    check_trainer(config.trainer, epochs=config.training.get("epochs"))
     data = build(config.data) if data is None else data
     model: Autoencoder = build(config.model, shape=data.shape)
+    if learned is None:
+        check_trainable(data, fewest=model.fewest_samples)
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, bounds=data.range, shape=data.shape)
+    _check_precision(config, noise)
     penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=data.extent)  # no split may leave what the loss takes
+    loss = build(config.loss, data_range=(learned or data).extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.attach(model)
@@ -80,17 +90,28 @@ def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
     model.load_state_dict(trained.model.state_dict())
 
 
-def _check_device(trainer: Mapping[str, Any]) -> None:
-    """A GPU that is asked for must be there."""
-    if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise HourglassError(
-            f"trainer.accelerator={trainer['accelerator']} needs a CUDA device, and there is none here;"
-            " set trainer.accelerator=cpu or auto"
-        )
+def _check_precision(config: Any, noise: Corruption) -> None:
+    """A model of 64 bits takes only such samples, and only training and measuring make them."""
+    precision, tracking = config.trainer.get("precision"), config.get("tracking") or {}
+    if precision not in WIDE:
+        return
+    for key, without in (("images", False), ("usefulness", False), ("baseline_samples", None)):
+        if tracking.get(key) and (key != "baseline_samples" or noise.baselines):
+            raise HourglassError(
+                f"trainer.precision={precision} needs tracking.{key}={str(without).replace('None', 'null').lower()}:"
+                " what is shown and compared there has 32 bits"
+            )
 
 
 def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
-    """Torch's optimizers check less, and name no keys."""
+    """Torch's optimizers check less, and name no keys; one that asks for the loss again and again can't be served."""
+    if target := optimizer.get("_target_"):
+        step = getattr(located(target, "optimizer"), "step", None)
+        closure = inspect.signature(step).parameters.get("closure") if step else None
+        if closure is not None and closure.default is closure.empty:
+            raise HourglassError(
+                f"optimizer._target_={target} computes the loss several times a step, which can't be here"
+            )
     for key in ("lr", "momentum", "eps", "weight_decay"):
         value = optimizer.get(key, 0)
         if not isinstance(value, int | float) or not 0 <= value < math.inf:

@@ -4,16 +4,16 @@ The constructors are the schema: `build` checks the values against their type hi
 so that a mistake is one line that names the full key.
 """
 
-import difflib
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hourglass.errors import HourglassError
-from hourglass.schema import MissingKey, check, full_key
+from hourglass.errors import HourglassError, nearest
+from hourglass.schema import MissingKey, check, full_key, is_own, misfit
 
 HIDDEN_GROUPS = ("hydra",)
 
@@ -43,7 +43,11 @@ def _description(path: Path) -> str:
 
 
 def register_resolvers() -> None:
-    """Make `${fast_precision:ACCELERATOR}` known: bf16-mixed where the hardware has bfloat16, else 32-true."""
+    """Make known what the yaml files compute.
+
+    `${fast_precision:ACCELERATOR}`: bf16-mixed where the hardware has bfloat16, else 32-true.
+    `${at_depth:DEPTH,N,WIDTHS}`: the widths where the depth is N, for which they are published, else null.
+    """
     from omegaconf import OmegaConf
 
     def fast_precision(accelerator: str) -> str:
@@ -53,7 +57,11 @@ def register_resolvers() -> None:
             return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
         return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"
 
+    def at_depth(depth: Any, given: int, widths: Any) -> Any:
+        return widths if depth == given else None
+
     OmegaConf.register_new_resolver("fast_precision", fast_precision, replace=True)
+    OmegaConf.register_new_resolver("at_depth", at_depth, replace=True)
 
 
 def build(config: Any, **arguments: Any) -> Any:
@@ -69,8 +77,9 @@ def build(config: Any, **arguments: Any) -> Any:
     for missing in sorted(OmegaConf.missing_keys(config)):
         full = missing if missing.startswith(f"{key}.") else f"{key}.{missing}"
         raise MissingKey(full)
+    if config.get("_target_") is None:
+        raise HourglassError(f"{key}: nothing is chosen that could be built, it has no _target_")
     check(config, set(arguments))
-    mistake: BaseException
     try:
         return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
     except InstantiationException as error:
@@ -81,14 +90,12 @@ def build(config: Any, **arguments: Any) -> Any:
         mistake = error.__cause__ or error
     except Exception as error:
         mistake = error
-    if isinstance(mistake, HourglassError) or not _is_expected(mistake):
+    if isinstance(mistake, HourglassError):
         raise mistake
-    raise HourglassError(named(key, config, mistake)) from mistake
-
-
-def _is_expected(error: BaseException) -> bool:
-    # Lightning's error is known by its name, because importing Lightning takes seconds.
-    return isinstance(error, ValueError | TypeError | OSError) or type(error).__name__ == "MisconfigurationException"
+    own = config is None or is_own(config)
+    if own and not isinstance(mistake, ValueError | TypeError | OSError):
+        raise mistake
+    raise HourglassError((None if own else misfit(config)) or named(key, config, mistake)) from mistake
 
 
 def named(key: str, config: Any, error: BaseException) -> str:
@@ -99,7 +106,11 @@ def named(key: str, config: Any, error: BaseException) -> str:
     if path is not None:
         above = path.rpartition(".")[0]
         return f"{key}.{above}.{message}" if above else f"{key}.{message}"
-    return f"{key}: {message}" if key else message
+    if not isinstance(error, ValueError | OSError):  # a text that needs its class to be understood: KeyError('x')
+        message = f"{type(error).__name__}: {message}".removeprefix("MisconfigurationException: ")
+    texts = config.items() if isinstance(config, Mapping) else ()
+    spoken = [f"{name}={value}" for name, value in texts if isinstance(value, str) and repr(value) in message]
+    return f"{key}{f'.{spoken[0]}' if len(spoken) == 1 else ''}: {message}" if key else message
 
 
 def _path(config: Any, word: str) -> str | None:
@@ -112,16 +123,62 @@ def _path(config: Any, word: str) -> str | None:
     return next((f"{key}.{path}" for key, path in below if path is not None), None)
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """`; nearest: a, b` for the known words like `word`, or nothing."""
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f"; nearest: {', '.join(close)}" if close else ""
-
-
 def check_seed(seed: Any) -> None:
     """HourglassError unless it is one that every generator of random numbers takes."""
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise HourglassError(f"seed must be a whole number from 0 to {2**32 - 1}, got {seed!r}")
+
+
+@cache
+def top_keys() -> tuple[str, ...]:
+    """The keys at the top of every configuration: those of `config.yaml`, and the groups that don't stand elsewhere."""
+    import yaml
+
+    own = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    elsewhere = {"defaults", "hydra", "experiment", "bottleneck"}  # a bottleneck is a part of the model
+    return tuple(sorted({*own, *choices()} - elsewhere))
+
+
+def check_top(config: Any) -> None:
+    """HourglassError unless a composed configuration has the keys of `top_keys`, and no other that nobody reads.
+
+    One that a value refers to (`+side=8 model.widths='[${side}]'`) is read.
+    """
+    from omegaconf import OmegaConf
+
+    known = top_keys()
+    for key in known:
+        if key not in config:
+            raise HourglassError(f"{key} must be there, it was taken away (~{key})")
+    for key in ("name", "study", "resume", "start"):
+        if config[key] == "":  # as an unset variable of the shell leaves it: resume=$RUN
+            raise HourglassError(f"{key} must be text or null, got ''")
+    others = [str(key) for key in config if key not in known and key != "hydra"]
+    if "hydra" in config:
+        check_hydra(config.hydra)
+    text = OmegaConf.to_yaml(config, resolve=False) if others else ""
+    for key in others:
+        if not re.search(rf"\$\{{(?:[^{{}}]*[:,])?{re.escape(key)}\b", text):
+            raise HourglassError(
+                f"{key}: no such key{nearest(key, list(known))}; nothing reads it; hourglass train --cfg job shows all"
+            )
+
+
+def check_hydra(node: Any, where: str = "hydra") -> None:
+    """HourglassError where Hydra's own part of a configuration has keys that Hydra doesn't know."""
+    from dataclasses import fields, is_dataclass
+
+    from omegaconf import DictConfig, OmegaConf
+
+    kind = OmegaConf.get_type(node)
+    # `env` is a group of Hydra's that its own class doesn't name.
+    known = ["env", *(field.name for field in fields(kind))] if is_dataclass(kind) else None
+    for key in node:
+        if known is not None and key not in known:
+            raise HourglassError(f"{where}.{key}: no such key{nearest(str(key), known)}; nothing reads it")
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
+            check_hydra(child, f"{where}.{key}")
 
 
 UNNAMED = ("tracking", "name", "resume", "study", "sweep")
@@ -144,7 +201,11 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from hourglass.overrides import check_choice, explain
+
     register_resolvers()
+    for override in overrides:
+        check_choice(override)
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             whole = hydra.compose("config", list(overrides), return_hydra_config=True)
@@ -158,64 +219,30 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
 
 
 def update(config: Any, overrides: Sequence[str]) -> None:
-    """Set values, `KEY=VALUE` each, of keys that a configuration has."""
-    import yaml
-    from omegaconf import OmegaConf
+    """Set values, `KEY=VALUE` each in Hydra's grammar, of keys that a configuration has.
 
-    known = _dotted(OmegaConf.to_container(config))
+    Raises:
+        HourglassError: a word that can't be read, a key that isn't there, a value that refers to none.
+    """
+    from omegaconf import OmegaConf, flag_override
+    from omegaconf.errors import OmegaConfBaseException
+
+    from hourglass.overrides import dotted_keys, explain, given
+
     for override in overrides:
-        key, _, value = override.partition("=")
+        key, value = given(override)
+        known = dotted_keys(OmegaConf.to_container(config))
         if key not in known:
             raise HourglassError(f"{key}: no such key in the run's configuration{nearest(key, known)}")
-        OmegaConf.update(config, key, yaml.safe_load(value))
-
-
-def explain(error: Exception) -> str:
-    """A composition error of Hydra's in one line, with the nearest names where a name is wrong."""
-    from hydra.errors import MissingConfigException, OverrideParseException
-
-    text = " ".join(str(error).split())
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        known = list(choices().get(group, {}))
-        if known:
-            return f"{group}={name}: no such choice{nearest(name, known)}; allowed: {', '.join(known)}"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: {text.partition(' See https')[0]}"
-    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"not in struct.*full_key: (\S+)", text)
-    if unknown:
-        wrong = unknown.group(1)
-        return f"{wrong}: no such key{nearest(wrong, _all_keys())}; hourglass train --cfg job shows all"
-    return re.sub(r"\s*(full_key|object_type|reference_type)[:=]\s*\S+", "", text)
-
-
-def _all_keys() -> list[str]:
-    """Dotted keys of every choice of every group."""
-    import yaml
-
-    root = conf_dir()
-
-    def keys(path: Path, package: str) -> list[str]:
-        text = path.read_text(encoding="utf-8")
-        stated = re.match(r"# @package (\S+)", text)  # where Hydra puts it, if not below its group
-        package = stated.group(1) if stated else package
-        prefix = "" if package == "_global_" else f"{package}."
-        dotted = [key for key in _dotted(yaml.safe_load(text)) if not key.startswith(("hydra", "defaults", "_"))]
-        return [f"{prefix}{key}" for key in dotted]
-
-    found = keys(root / "config.yaml", "_global_")
-    for group, names in choices().items():
-        for name in names if group != "experiment" else ():
-            found += keys(root / group / f"{name}.yaml", group)
-    return sorted(set(found))
-
-
-def _dotted(node: Any) -> list[str]:
-    """Every key of a nested mapping, branches and leaves, joined by dots."""
-    found: list[str] = []
-    for key, value in node.items() if isinstance(node, dict) else ():
-        found += [str(key), *(f"{key}.{below}" for below in _dotted(value))]
-    return found
+        try:
+            with flag_override(config, "struct", True):  # a mapping brings no new keys either
+                OmegaConf.update(config, key, value, merge=True)
+                # What it refers to is looked up now: of a recorded configuration every value stands on its own.
+                node = OmegaConf.select(config, key)
+                resolved = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+                OmegaConf.update(config, key, resolved, merge=True)
+        except OmegaConfBaseException as error:
+            raise HourglassError(f"{override}: {explain(error)}") from error
 
 
 def chosen(config: Mapping[str, Any], runtime_choices: Mapping[str, Any]) -> dict[str, str]:

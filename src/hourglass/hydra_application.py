@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hourglass.config import chosen, conf_dir, explain, register_resolvers, update
+from hourglass import process
+from hourglass.config import check_hydra, check_top, chosen, conf_dir, register_resolvers, update
 from hourglass.errors import HourglassError
+from hourglass.flags import arranged
+from hourglass.overrides import explain
 
 log = logging.getLogger("hourglass")
 
 
 def run(words: list[str]) -> int:
     """Run `hourglass train` with these words; returns the exit code."""
-    if {"-m", "--multirun"} & set(words) and {"-c", "--cfg"} & set(words):
-        raise HourglassError("--cfg shows the configuration of one training: leave out -m")
+    words, held = _held(arranged(words))
     register_resolvers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
@@ -31,9 +34,10 @@ def run(words: list[str]) -> int:
 
     def job(config: DictConfig) -> None:
         try:
-            _job(config)
-        except (HourglassError, OmegaConfBaseException) as error:
-            if wants_traceback:
+            _job(config, held)
+        except Exception as error:
+            expected = isinstance(error, HourglassError | OmegaConfBaseException) or is_of_lightning(error)
+            if wants_traceback or not expected:
                 raise
             failure = error if isinstance(error, HourglassError) else HourglassError(explain(error))
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -57,24 +61,54 @@ def run(words: list[str]) -> int:
     return 0
 
 
+LIGHTNING = ("pytorch_lightning.", "lightning_fabric.")
+
+
+def is_of_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself complains: of a callback's settings, or of what doesn't go with its trainer."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith(LIGHTNING)
+
+
 class JobFailed(HourglassError):  # noqa: N818 - says what happened
     """A job failed of a sweep with another launcher than ours; the others ran."""
 
     exit_code = 1
 
 
-def _job(config: DictConfig) -> None:
+def _held(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words that Hydra composes, and those that a resumed run is given: what that has been composed of, Hydra
+    doesn't know."""
+    resumes = any(word.startswith("resume=") and word not in ("resume=", "resume=null") for word in words)
+    if not resumes or any(word.startswith("--cfg") for word in words):
+        return words, []
+    if "--multirun" in words:
+        raise HourglassError("-m trains new models: leave out -m to go on with a run (resume=...)")
+    own = ("--", "resume=", "tracking.uri=", "hydra")
+    held = [word for word in words if not word.lstrip("+~").startswith(own)]
+    return [word for word in words if word not in held], [
+        word for word in words if not word.startswith(("--", "hydra"))
+    ]
+
+
+def _job(config: DictConfig, held: list[str]) -> None:
     """One training: compose, fit, test, record, and say where to look."""
     register_resolvers()  # another launcher may have sent it to a process that doesn't know them
     context = HydraConfig.get()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from hourglass.summary import summary
-    from hourglass.train import train
+    with process.importing():
+        from hourglass.summary import summary
+        from hourglass.tracking.patience import import_mlflow
+        from hourglass.train import train
 
+        import_mlflow()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    check_top(config)
+    check_hydra(context)
     choices = chosen(config, context.runtime.choices)
     if config.resume:
         # Those of the composition at hand say nothing of the run, whose tags hold its own.
-        config, choices = resumed(config, list(context.overrides.task)), {}
+        config, choices = resumed(config, held), {}
     result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 
@@ -82,12 +116,13 @@ def _job(config: DictConfig) -> None:
 def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
     from hourglass.tracking import Run, resolve_uri
+    from hourglass.trust import recorded
 
     try:
         run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
+        stored = recorded(run)  # before the words, which are the person's own and free
     except HourglassError as error:
         raise HourglassError(f"resume: {error}") from error
-    stored = OmegaConf.create(run.read_config())
     given = [override for override in overrides if not override.startswith("resume=")]
     for override in given:
         if "." not in override.partition("=")[0]:

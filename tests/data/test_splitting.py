@@ -166,7 +166,7 @@ def test_nan_is_refused_by_place() -> None:
         ("test_size", 11, "at most 10"),
         ("order_seed", -5, "at least 0"),
         ("resident", "sometimes", "auto, always, never"),
-        ("test_share", 1.0, "between 0 and 1"),
+        ("test_share", 1.5, "between 0 and 1"),
         ("test_share", 0.0, "between 0 and 1"),
         ("test_share", 0.99, "leave 2 samples or more of 100"),
     ],

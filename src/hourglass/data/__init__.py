@@ -15,7 +15,7 @@ from hourglass.data.handwriting import fashion_mnist, mnist
 from hourglass.data.image_folder import image_folder
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
-from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
+from hourglass.data.splitting import Splits, SplitsAndTest, Splitting, check_trainable
 
 __all__ = [
     "DataCorruptError",
@@ -27,6 +27,7 @@ __all__ = [
     "SplitsAndTest",
     "Splitting",
     "breast_cancer",
+    "check_trainable",
     "cifar10",
     "corrupted",
     "csv",

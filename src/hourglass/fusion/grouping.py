@@ -12,13 +12,13 @@ loss, optimizer and training procedure, but for
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+
+from hourglass.schema import declared_tensors
 
 Config = DictConfig | Mapping[str, Any]
 """The configuration of a job, as Hydra composes it or plain and resolved."""
@@ -42,6 +42,10 @@ FREE = {
 
 WIDTHS = {"widths", "decoder_widths", "dense_widths", "decoder_dense_widths"}
 """Keys of a model that list sizes: members differ in the sizes, not in how many there are."""
+
+
+OPTIMIZERS = {f"torch.optim.{name}" for name in ("Adadelta", "Adam", "AdamW", "RMSprop", "SGD")}
+"""Those whose step is an update of each weight by itself times the learning rate: see `hourglass.fusion.update`."""
 
 
 class Group(NamedTuple):
@@ -99,6 +103,8 @@ def why_not(config: Config) -> str | None:
     procedure = config["training"]["_target_"]
     if not getattr(get_object(procedure), "fuses", False):
         return f"{procedure.rpartition('.')[2]} makes steps of its own, a stack goes down one gradient"
+    if (optimizer := str(config["optimizer"]["_target_"])) not in OPTIMIZERS:
+        return f"{optimizer} isn't known to go weight by weight, in proportion to its learning rate"
     if config["resume"]:
         return "it goes on with a run from where that was cut off"
     if (devices := config["trainer"]["devices"]) != 1:
@@ -136,15 +142,8 @@ def _without_tensors(node: Any) -> Any:
     """A node of the configuration, with its shape instead of each value that the node's class holds as a tensor."""
     if not isinstance(node, Mapping):
         return node
-    tensors = _tensors(str(node.get("_target_", "")))
+    tensors = declared_tensors(str(node.get("_target_", "")))
     return {
         key: f"tensor {len(value) if isinstance(value, list) else ''}" if key in tensors else _without_tensors(value)
         for key, value in node.items()
     }
-
-
-@cache
-def _tensors(target: str) -> frozenset[str]:
-    """What one of our own classes holds as tensors."""
-    hints = get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
-    return frozenset(key for key, hint in hints.items() if hint is Tensor)

@@ -19,6 +19,7 @@ from hourglass.data import Dataset
 from hourglass.fusion.memory import fitting, free_bytes, member_bytes
 from hourglass.fusion.stack import Stack
 from hourglass.fusion.together import template_of
+from hourglass.trainers import make_trainer
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
 
@@ -74,7 +75,7 @@ class _Bench:
         # The largest is always among them: all others are padded to it.
         spread = [configs[(at + 1) * len(configs) // count - 1] for at in range(count)]
         self.configs = [OmegaConf.create(dict(each)) for each in spread]
-        trainer = build(self.configs[0].trainer, logger=False)
+        trainer = make_trainer(self.configs[0].trainer)
         self.plugin = trainer.precision_plugin
         self.device = trainer.strategy.root_device
         self.data: Dataset = build(self.configs[0].data)

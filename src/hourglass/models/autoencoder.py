@@ -50,8 +50,8 @@ class Stage(NamedTuple):
 class Autoencoder(nn.Module):
     """An encoder, a bottleneck and a decoder.
 
-    Weights start Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents that the
-    recipes come from.
+    The three are taken as they are, with the weights that they have; the families start those that they build with
+    `initialise`.
 
     Args:
         shape: shape of one sample: (channels, height, width) or (features,).
@@ -60,6 +60,9 @@ class Autoencoder(nn.Module):
         decoder: maps the code to (B, *shape), without an activation at its end.
         output_activation: name of the activation of the reconstruction.
     """
+
+    fewest_samples = 2
+    """Training samples without which there is nothing to learn."""
 
     def __init__(
         self,
@@ -77,7 +80,6 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.output_range = activation_range(output_activation, key="output_activation")
         self.output_activation = activation(output_activation, key="output_activation")
-        self.apply(_glorot)
 
     @property
     def code_size(self) -> int:
@@ -176,6 +178,12 @@ def _parts(modules: nn.Module, lengths: Sequence[int]) -> Iterator[nn.Sequential
     children = list(modules.children())
     for end, length in zip(accumulate(lengths), lengths, strict=True):
         yield nn.Sequential(*children[end - length : end])
+
+
+def initialise(module: nn.Module) -> None:
+    """Start the weights of all layers Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents
+    that the recipes come from."""
+    module.apply(_glorot)
 
 
 def _glorot(module: nn.Module) -> None:

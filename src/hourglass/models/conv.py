@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian
+from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian, initialise
 from hourglass.models.layers import UnitNormLinear
 from hourglass.models.upsampling import DoublingConv2d, Up
 
@@ -212,6 +212,8 @@ class Conv(Autoencoder):
             decoder=nn.Sequential(*decoder),
             output_activation=output_activation,
         )
+        initialise(self.encoder)
+        initialise(self.decoder)
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
         self.depth, self.strided, self.dense = depth, strided, code_size is not None

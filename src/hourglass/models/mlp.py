@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian
+from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian, initialise
 from hourglass.models.layers import TiedLinear, UnitNormLinear
 
 
@@ -102,6 +102,8 @@ class MLP(Autoencoder):
             decoder=nn.Sequential(*chain(*decoder)),
             output_activation=output_activation,
         )
+        initialise(self.encoder)
+        initialise(self.decoder)
         self.depth = depth
         self.widths, self.decoder_widths = hidden, mirrored
         self._lengths = [len(stage) for stage in encoder], [len(stage) for stage in decoder]

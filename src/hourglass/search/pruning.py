@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytorch_lightning as pl
 
-from hourglass.config import nearest
-from hourglass.errors import HourglassError
+from hourglass.errors import HourglassError, nearest
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

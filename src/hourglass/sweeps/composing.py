@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from hourglass.config import chosen
+from hourglass.config import check_top, chosen
 from hourglass.sweeps.jobs import Job
 
 
@@ -49,7 +49,7 @@ class Composer:
         if lines not in self._known:
             # The last one will do; pickled, since reading that takes a tenth of the time of `copy.deepcopy`.
             self._known = {lines: pickle.dumps(self._loader.load_sweep_config(self._master, list(lines)))}
-        whole: DictConfig = pickle.loads(self._known[lines])
+        whole: DictConfig = pickle.loads(self._known[lines])  # noqa: S301 - our own bytes, of this process
         OmegaConf.copy_cache(from_config=self._master, to_config=whole)
         ConfigLoaderImpl._apply_overrides_to_config(values, whole)
         whole.hydra.overrides.task = [str(each.input_line) for each in parsed]
@@ -77,6 +77,7 @@ class Composer:
 
 def make_job(composed: DictConfig, varied: Collection[str]) -> Job:
     """The job of such a configuration, told apart from others by its overrides of the keys that vary."""
+    check_top(composed)
     words = [word for word in composed.hydra.overrides.task if word.partition("=")[0].lstrip("+~") in varied]
     nodes = {str(key): composed[key] for key in composed if key != "hydra"}
     return Job(

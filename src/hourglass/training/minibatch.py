@@ -130,6 +130,8 @@ class Minibatch(Learner):
         self.batch_size = batch_size
         steps = epochs * -(-len(data.train.x) // batch_size)
         self.steps = min(steps, max_steps or steps)
+        self.epochs = epochs
+        self.max_steps = max_steps
         self.schedule = schedule
         self.warmup_steps = warmup_steps
         self.gradient_clip = gradient_clip
@@ -149,7 +151,7 @@ class Minibatch(Learner):
         """
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
-        """All optimizers, in an order that stays; schedules and checkpoints serve each."""
+        """The one of all weights."""
         return [self.optimizer]
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
@@ -242,7 +244,7 @@ class Minibatch(Learner):
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
-            rows=chunk_rows(x, self.batch_size),
+            rows=self.batch_size if _counts_batches(self.trainer) else chunk_rows(x, self.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
         )
 
@@ -277,15 +279,31 @@ class Minibatch(Learner):
         self.seconds = state["seconds"]
         self._since_point = state["since_point"]
         self._random = state["random"]
+        # An epoch that was cut off, or had other batches, made another number of steps than it would now.
+        left = (self.epochs - checkpoint["epoch"] - 1) * -(-len(self.data.train.x) // self.batch_size)
+        self.steps = min(self.steps_done + left, self.max_steps or math.inf)
 
     def on_train_start(self) -> None:
         """Continue the random numbers of a resumed training, with the optimizer's settings as configured now."""
+        if self.steps_done >= self.steps:
+            self.trainer.should_stop = True
         if self._random is not None:
             for optimizer in self.optimizers_used():
                 for group in optimizer.param_groups:
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
             torch.set_rng_state(self._random)
             self._random = None
+
+
+def _counts_batches(trainer: pl.Trainer) -> bool:
+    """Whether a callback that isn't ours wants to know of every batch: then a chunk is one."""
+    hooks = ("on_train_batch_start", "on_train_batch_end")
+    return any(
+        getattr(type(callback), hook) is not getattr(pl.Callback, hook)
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if not type(callback).__module__.startswith("hourglass.")
+        for hook in hooks
+    )
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
