@@ -37,6 +37,8 @@ class Trained(NamedTuple):
     """How the rows of its table were scaled, where they were."""
     columns: tuple[str, ...] | None
     """Names of the columns of its table, where it had them."""
+    data_digest: str | None
+    """Of the data it was trained on; None where an earlier version didn't keep it."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None) -> Self:
@@ -61,6 +63,7 @@ class Trained(NamedTuple):
             range=(float(metadata["low"]), float(metadata["high"])),
             scaling=Scaling.from_json(metadata["scaling"]) if "scaling" in metadata else None,
             columns=tuple(json.loads(metadata["columns"])) if "columns" in metadata else None,
+            data_digest=metadata.get("digest"),
         )
 
     @property
