@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow dashboard bench bench-sweeps figures zoo types exact-vs-fast lint clean
+.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo types exact-vs-fast lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,15 +30,20 @@ test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)
 test-slow: $(READY) ## the tests that take minutes
 	@$(BIN)/pytest -m slow
 
+chaos: $(READY) ## commands killed, stopped, cut off from store and disk at random moments (20 minutes; SEED=, MINUTES=, ROUND=); writes benchmarks/CHAOS.md
+	@$(BIN)/python tests/chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only '$(ONLY)') \
+		$(if $(ROUND),--round $(ROUND),--record)
+
 dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 	@$(BIN)/hourglass ui
 
 bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (half an hour or more)
 	@$(BIN)/python benchmarks/bench.py
 
-bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmarks/SWEEPS.md and MANY_JOBS.md (an hour)
+bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmarks/SWEEPS.md, MANY_JOBS.md and LARGE_STORE.md (an hour)
 	@$(BIN)/python benchmarks/sweep.py
 	@$(BIN)/python benchmarks/many_jobs.py
+	@$(BIN)/python benchmarks/large_store.py
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py
@@ -56,6 +61,9 @@ lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: $(READY) ## known faults of the packages in constraints.txt; skipped where there is no network
+	@$(BIN)/python .ci/audit
 
 clean: ## remove .venv, caches and build products (not runs, databases or fetched data)
 	rm -rf .venv .bench-peers build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,7 +1,7 @@
 """What a job costs besides its training, and whether a long sweep stays as it began.
 
 A sweep of tiny jobs (one epoch of 64 digits, tracking and pictures on), watched from outside: when each job ends, and
-how much memory the sweep's own process and its fork server hold.
+how much memory and how many open files the sweep's own process and its fork server hold.
 
     python benchmarks/many_jobs.py [--jobs 1000] [--workers 2] [--max-stack auto] [--output MANY_JOBS.md]
 """
@@ -25,16 +25,20 @@ from page import processor
 HERE = Path(__file__).parent
 
 
-def watch(process: psutil.Popen, ends: list[float], memory: list[tuple[int, float]]) -> None:
-    """Once a second: jobs done, and the megabytes of the processes that live as long as the sweep."""
+def watch(
+    process: psutil.Popen, ends: list[float], memory: list[tuple[int, float]], files: list[tuple[int, int]]
+) -> None:
+    """Once a second: jobs done, and the megabytes and open files of the processes that live as long as the sweep."""
     while process.poll() is None:
         try:
             # Jobs are the fork server's children: not counted.
             lasting = [process, *process.children()]
             held = sum(each.memory_info().rss for each in lasting if each.is_running()) / 2**20
+            open_there = sum(each.num_fds() for each in lasting if each.is_running())
         except psutil.NoSuchProcess:
             continue
         memory.append((len(ends), held))
+        files.append((len(ends), open_there))
         time.sleep(1)
 
 
@@ -56,13 +60,14 @@ def main() -> None:
     used = Usage(sorted(os.sched_getaffinity(0)))
     ends: list[float] = []
     memory: list[tuple[int, float]] = []
+    files: list[tuple[int, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
         began = time.perf_counter()
         process = psutil.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        watcher = threading.Thread(target=watch, args=(process, ends, memory))
+        watcher = threading.Thread(target=watch, args=(process, ends, memory, files))
         watcher.start()
         output = []
         for line in process.stdout:
@@ -75,7 +80,10 @@ def main() -> None:
         sys.exit(f"{len(ends)} of {options.jobs} jobs done:\n{''.join(output[-30:])}")
     tenth = options.jobs // 10
     pace = [(ends[at + tenth - 1] - ends[at]) / (tenth - 1) for at in range(0, options.jobs - tenth + 1, tenth)]
-    held = [median(size for done, size in memory if at <= done < at + tenth) for at in (tenth, options.jobs - tenth)]
+    held, opened = (
+        [median(size for done, size in each if at <= done < at + tenth) for at in (tenth, options.jobs - tenth)]
+        for each in (memory, files)
+    )
     words = f"--jobs {options.jobs} --workers {options.workers} --max-stack {options.max_stack}"
     text = f"""\
 # Many jobs
@@ -95,6 +103,7 @@ training takes milliseconds, what is measured is the rest.
 | each further job, median over tenths of the sweep | {median(pace):.3f} s |
 | the same in the first tenth, in the last | {pace[0]:.3f} s, {pace[-1]:.3f} s |
 | memory of the sweep's process and fork server in the second tenth, in the last | {held[0]:.0f} MB, {held[1]:.0f} MB |
+| open files of both in the second tenth, in the last | {opened[0]:.0f}, {opened[1]:.0f} |
 """
     options.output.write_text(text)
     print(text)

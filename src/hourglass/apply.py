@@ -1,6 +1,7 @@
 """Trained models used on one's own arrays: samples to codes, codes to samples, in memory and in files."""
 
 import csv
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,26 +11,30 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from hourglass.data.image_folder import SUFFIXES, decoded, images_in
 from hourglass.data.own_tables import read_rows
 from hourglass.errors import HourglassError
+from hourglass.table_model import in_own_units
 from hourglass.trained import Trained
+
+log = logging.getLogger("hourglass")
 
 BATCH = 1000
 
 
 def encode(trained: Trained, x: Tensor) -> Tensor:
-    """(N, *shape) to codes (N, code_size); rows of a scaled table in its own units."""
-    return _in_batches(trained.in_own_units.encode, x, "encoding")
+    """Samples that `read_samples` gave to codes (N, code_size)."""
+    return _in_batches(in_own_units(trained.model, trained.scaling).encode, x, "encoding")
 
 
 def decode(trained: Trained, code: Tensor) -> Tensor:
     """(N, code_size) to reconstructions (N, *shape), of a scaled table in its own units."""
-    return _in_batches(trained.in_own_units.decode, code, "decoding")
+    return _in_batches(in_own_units(trained.model, trained.scaling).decode, code, "decoding")
 
 
 def reconstruct(trained: Trained, x: Tensor) -> Tensor:
-    """(N, *shape) to reconstructions (N, *shape); rows of a scaled table in its own units, both."""
-    model = trained.in_own_units
+    """Samples that `read_samples` gave to reconstructions (N, *shape); rows of a scaled table in its own units."""
+    model = in_own_units(trained.model, trained.scaling)
     return _in_batches(lambda batch: model(batch).reconstruction, x, "reconstructing")
 
 
@@ -39,44 +44,34 @@ def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> T
     return torch.cat([function(batch) for batch in batches])
 
 
-def read_samples(path: str, trained: Trained) -> Tensor:
-    """Samples for the model from a .npy file, or rows of a table from a .csv file.
+def read_samples(path: str, trained: Trained, given: str | None = None) -> Tensor:
+    """Samples (N, *shape) for the model from a .npy file, rows of a table from a .csv file, a picture, or a folder.
 
-    uint8 grey levels, or floats in the range of the training data, for a model of a scaled table numbers in its own
-    units; a .csv file has the columns of the one it was trained on. Takes (N, *shape), images also without the
-    channel axis, and anything flat with the right number of values.
+    What they must be: see `hourglass.inputs`. A .csv file has the columns of the one that the model was trained on.
+    Pictures, those of a folder in the order of their names, are cut and resized as `data=image_folder` does it.
+
+    Args:
+        path: the file or folder.
+        trained: for whom.
+        given: the range that the values are given in, `0,255` or `any`; None: that of the training data.
+
+    Raises:
+        HourglassError: what can't be read, or isn't for this model.
     """
-    array = _read_table(path, trained) if path.lower().endswith(".csv") else _read(path)
-    shape = trained.model.shape
-    size = int(np.prod(shape))
-    if array.ndim < 2 or int(np.prod(array.shape[1:])) != size:
-        raise HourglassError(f"{path} holds an array of shape {array.shape}, the model takes (N, {_join(shape)})")
-    if trained.scaling is not None:
-        if array.dtype.kind not in "fiu":
-            raise HourglassError(f"{path} holds {array.dtype}, allowed are numbers")
-        rows = torch.from_numpy(array.astype(np.float64)).reshape(-1, *shape)
-        _check_finite(path, trained.scaling.apply(rows))
-        return rows
-    x = _floats(path, array).reshape(-1, *shape)
-    _check_finite(path, x)
-    low, high = trained.range
-    lowest, highest = (float(x.min()), float(x.max())) if len(x) else (low, high)
-    if (low, high) == (0.0, 1.0) and (lowest < low or highest > high):
-        raise HourglassError(
-            f"{path} holds values from {lowest:g} to {highest:g}, the model was trained on data from {low:g} to"
-            f" {high:g}: scale them, or give grey levels as uint8"
-        )
-    return x
+    file = Path(path)
+    if file.is_dir() or file.suffix.lower() in SUFFIXES:
+        array = _read_pictures(file, trained)
+    else:
+        array = _read_table(path, trained) if file.suffix.lower() == ".csv" else _read(path)
+    x, warning = trained.inputs.samples(array, name=path, given=given)
+    if warning is not None:
+        log.warning("%s", warning)
+    return x.float() if trained.scaling is None else x.double()
 
 
 def read_codes(path: str, trained: Trained) -> Tensor:
     """Codes (N, code_size) for the model from a .npy file."""
-    array = _read(path)
-    if array.ndim != 2 or array.shape[1] != trained.model.code_size:
-        raise HourglassError(
-            f"{path} holds an array of shape {array.shape}, the model's codes are (N, {trained.model.code_size})"
-        )
-    return _floats(path, array)
+    return trained.inputs.codes(_read(path), name=path).float()
 
 
 def write(path: str, values: Tensor, columns: Sequence[str] | None = None) -> None:
@@ -100,12 +95,38 @@ def write(path: str, values: Tensor, columns: Sequence[str] | None = None) -> No
 
 def _read(path: str) -> np.ndarray:
     try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise HourglassError(f"{path} can't be read as a .npy file: {error}") from error
-    if not isinstance(array, np.ndarray):
+        with Path(path).open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise HourglassError(f"{path} can't be read: {error.strerror}") from error
+    if start.startswith(b"PK"):
         raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")
+    if start != b"\x93NUMPY":
+        raise HourglassError(f"{path} can't be read as a .npy file, which is what numpy.save writes")
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        said = (
+            "it holds Python objects, which are never read" if "pickle" in str(error) else " ".join(str(error).split())
+        )
+        raise HourglassError(f"{path} can't be read as a .npy file: {said}") from error
     return array
+
+
+def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
+    """A picture, or those below a folder, as grey levels (N, C, H, W)."""
+    shape = trained.model.shape
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise HourglassError(f"{path} holds pictures, the model takes (N, {_join(shape)}) in a .npy file")
+    if not path.exists():
+        raise HourglassError(f"{path} can't be read: there is no such file")
+    mode = "RGB" if shape[0] == 3 else "L"
+    try:
+        files = [path / name for name in images_in(path)] if path.is_dir() else [path]
+        bar = tqdm(files, desc="decoding images", unit="image", disable=None, delay=1.0)
+        return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode) for file in bar])
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
 
 
 def _read_table(path: str, trained: Trained) -> np.ndarray:
@@ -117,6 +138,7 @@ def _read_table(path: str, trained: Trained) -> np.ndarray:
         return read_rows(
             path,
             delimiter=data.get("delimiter", ","),
+            decimal=data.get("decimal", "."),
             header=data.get("header", "auto"),
             label_column=data.get("label_column"),
             columns=trained.columns,
@@ -124,20 +146,6 @@ def _read_table(path: str, trained: Trained) -> np.ndarray:
         )
     except ValueError as error:
         raise HourglassError(str(error)) from error
-
-
-def _floats(path: str, array: np.ndarray) -> Tensor:
-    """Grey levels as 0 to 1, floats as they are, float32."""
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise HourglassError(f"{path} holds {array.dtype}, allowed are uint8 and floats")
-    # A copy also where it is float32: a file may hold the other byte order, which torch doesn't know.
-    x = torch.from_numpy(array.astype(np.float32))
-    return x / 255 if array.dtype == np.uint8 else x
-
-
-def _check_finite(path: str, x: Tensor) -> None:
-    if not bool(x.isfinite().all()):
-        raise HourglassError(f"{path} holds values that are not finite")
 
 
 def _join(shape: Sequence[int]) -> str:

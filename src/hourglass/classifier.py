@@ -5,12 +5,15 @@ With the encoder f and the head that stands on its code,
     logits = head(f(x)),    P(class | x) = softmax(logits)
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import Tensor, nn
 
 from hourglass.errors import HourglassError
-from hourglass.models import Autoencoder
-from hourglass.table_model import TableModel
+from hourglass.tracking import weights
 from hourglass.trained import Trained
+from hourglass.trained_model import TrainedModel
 from hourglass.training.head import Head
 
 HEAD = "classifier.safetensors"
@@ -24,7 +27,7 @@ class Classifier(nn.Module):
         head: codes (B, code_size) to logits (B, classes).
     """
 
-    def __init__(self, *, autoencoder: Autoencoder | TableModel, head: Head) -> None:
+    def __init__(self, *, autoencoder: TrainedModel, head: Head) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.head = head
@@ -41,13 +44,19 @@ class Classifier(nn.Module):
             raise HourglassError(
                 f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
             )
-        return cls(autoencoder=trained.in_own_units, head=Head.of(run.load_weights(HEAD))).eval()
+        head = run.read_file(HEAD, lambda path: Head.of(weights.read(path)))
+        if (units := next(head.parameters()).shape[1]) != trained.model.code_size:
+            raise HourglassError(
+                f"run {run.name} ({run.id}) holds a damaged {HEAD}: it takes codes of {units} units, the model's have"
+                f" {trained.model.code_size}"
+            )
+        return cls(autoencoder=trained.in_own_units, head=head).eval()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, *shape) to logits (B, classes)."""
-        logits: Tensor = self.head(self.autoencoder.encode(x))
+    def forward(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
+        """What the autoencoder takes, see `TrainedModel.encode`, to logits (B, classes)."""
+        logits: Tensor = self.head(self.autoencoder.encode(x, range=range))
         return logits
 
-    def probabilities(self, x: Tensor) -> Tensor:
-        """(B, *shape) to the probability of each class, (B, classes), rows of sum 1."""
-        return self.forward(x).softmax(dim=1)
+    def probabilities(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
+        """The same to the probability of each class, (B, classes), rows of sum 1."""
+        return self.forward(x, range=range).softmax(dim=1)

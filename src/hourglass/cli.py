@@ -21,7 +21,7 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
 
   train [KEY=VALUE ...]                   train one, or with -m a sweep; --cfg job shows the configuration
   evaluate RUN [data=...] [noise=...]     measure a trained model on other data, under other noise
-  encode RUN IN.npy OUT.npy               samples to codes
+  encode RUN IN.npy OUT.npy [range=...]   samples to codes
   decode RUN IN.npy OUT.npy               codes to samples
   reconstruct RUN IN.npy OUT.npy          samples to reconstructions
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
@@ -30,7 +30,8 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
 hourglass COMMAND --help says more of each; hourglass --version
 
 RUN is a run's id, its first 6 digits or more, or its name. Rows of a table stand in its own units; they may also be
-read from and written to .csv files. Examples:
+read from and written to .csv files. For IN.npy a picture or a folder of pictures will do. range=0,255 scales values of
+that range to the training data's, range=any takes values as they are, however far from those. Examples:
 
   hourglass train model=conv noise=masking regularizer=l1 model.code_size=32 data=fashion_mnist
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
@@ -77,14 +78,16 @@ def _train(words: list[str]) -> int:
         print(complete(asked, commands=list(COMMANDS)), end="")
         return 0
     from hourglass.hydra_application import run
+    from hourglass.passwords import kept_out
 
-    return run(words)
+    with kept_out(words) as known:
+        return run(known)
 
 
 def _evaluate(words: list[str]) -> int:
     parser = _parser("evaluate", "Measure a trained model on the test set of other data, under other noise.")
     parser.add_argument("run")
-    parser.add_argument("overrides", nargs="*", help="data=..., noise=..., and their values")
+    parser.add_argument("overrides", nargs="*", help="data=..., noise=..., and their values; range=LOW,HIGH or any")
     arguments = parser.parse_args(words)
     from hourglass.evaluation import evaluate
 
@@ -103,13 +106,24 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         parser.add_argument("run", help="id, first digits or name of a run")
         parser.add_argument("source", metavar="IN.npy", help=source)
         parser.add_argument("target", metavar="OUT.npy", help=target)
+        if command != "decode":
+            parser.add_argument("range", nargs="?", metavar="range=LOW,HIGH|any", help="of the values in IN.npy")
         arguments = parser.parse_args(words)
+        key, _, given = (vars(arguments).get("range") or "range=").partition("=")
+        if key != "range":
+            raise HourglassError(
+                f"{command}: the fourth word must be range=LOW,HIGH or range=any, got {arguments.range}"
+            )
         from hourglass import apply
         from hourglass.trained import Trained
 
+        process.speak()
         trained = Trained.of(arguments.run, uri=None)
-        read = apply.read_codes if command == "decode" else apply.read_samples
-        result = getattr(apply, command)(trained, read(arguments.source, trained))
+        if command == "decode":
+            values = apply.read_codes(arguments.source, trained)
+        else:
+            values = apply.read_samples(arguments.source, trained, given or None)
+        result = getattr(apply, command)(trained, values)
         apply.write(arguments.target, result, columns=None if command == "encode" else trained.columns)
         print(f"{arguments.target}: {str(result.dtype).removeprefix('torch.')} {tuple(result.shape)}")
         return 0

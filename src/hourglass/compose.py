@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from hourglass.config import build
-from hourglass.data import Dataset
+from hourglass.data import Dataset, check_trainable
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
@@ -31,12 +31,13 @@ class Parts(NamedTuple):
     learner: Learner
 
 
-def compose(config: Any, *, data: Dataset | None = None) -> Parts:
+def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None = None) -> Parts:
     """Build data, model, noise, regularizers, loss, optimizer and training procedure.
 
     Args:
         config: the whole configuration.
         data: the data set that `config.data` makes, where it has been made already.
+        learned: the data that the model was trained on, where `data` is only measured; its loss is that of these.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
@@ -44,12 +45,14 @@ def compose(config: Any, *, data: Dataset | None = None) -> Parts:
     check_trainer(config.trainer, epochs=config.training.get("epochs"))
     data = build(config.data) if data is None else data
     model: Autoencoder = build(config.model, shape=data.shape)
+    if learned is None:
+        check_trainable(data, fewest=model.fewest_samples)
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=data.extent)  # no split may leave what the loss takes
+    loss = build(config.loss, data_range=(learned or data).extent)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.attach(model)

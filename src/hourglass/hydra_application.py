@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hourglass import process
 from hourglass.config import build, check_hydra, check_top, chosen, conf_dir, register_resolvers, update
 from hourglass.errors import HourglassError
 from hourglass.flags import arranged
@@ -107,9 +108,13 @@ def _job(config: DictConfig, held: list[str]) -> None:
     """One training: compose, fit, test, record, and say where to look."""
     register_resolvers()  # another launcher may have sent it to a process that doesn't know them
     context = HydraConfig.get()
+    with process.importing():
+        from hourglass.summary import summary
+        from hourglass.tracking.patience import import_mlflow
+        from hourglass.train import train
+
+        import_mlflow()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from hourglass.summary import summary
-    from hourglass.train import train
 
     check_top(config)
     check_hydra(context)
@@ -126,12 +131,13 @@ def _job(config: DictConfig, held: list[str]) -> None:
 def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of the run to go on with, with the values (not the choices) that are given anew."""
     from hourglass.tracking import Run, resolve_uri
+    from hourglass.trust import recorded
 
     try:
         run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
+        stored = recorded(run)  # before the words, which are the person's own and free
     except HourglassError as error:
         raise HourglassError(f"resume: {error}") from error
-    stored = OmegaConf.create(run.read_config())
     given = [override for override in overrides if not override.startswith("resume=")]
     for override in given:
         if "." not in override.partition("=")[0]:

@@ -7,8 +7,14 @@ glibc gives such blocks back to the system at once, so that every step pays for 
 import ctypes
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hourglass.messages import Console, Formatter
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8  # from glibc's malloc.h
 
@@ -49,9 +55,58 @@ def before_strands() -> None:
             libc.mallopt(_M_ARENA_MAX, 1)
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """Within, Ctrl-C and SIGTERM end the process there and then: an import that an exception cuts off breaks in ways of
+    its own, or goes on as if nothing had been. Nothing may have been begun that would have to be ended."""
+
+    def end(number: int, _frame: object) -> None:
+        if number == signal.SIGINT:
+            os.write(2, b"hourglass: interrupted\n")
+        os._exit(128 + number)
+
+    mine = threading.current_thread() is threading.main_thread()
+    heard = [each for each in (signal.SIGINT, signal.SIGTERM) if mine and signal.getsignal(each) != signal.SIG_IGN]
+    before = {each: signal.signal(each, end) for each in heard}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, Ctrl-C stays a KeyboardInterrupt, of which Lightning makes another end."""
+    try:
+        yield
+    except SystemExit as end:
+        raise (KeyboardInterrupt() if end.code == 1 else end) from end
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Within, SIGTERM raises SystemExit, unless the process has a handler already."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        sys.exit(143)
+
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def speak() -> None:
     """Let the package's own messages be seen, where Hydra doesn't see to it."""
-    logging.basicConfig(format="%(message)s")
+    console = Console()
+    console.setFormatter(Formatter("%(message)s"))
+    logging.basicConfig(handlers=[console])
     logging.getLogger("hourglass").setLevel(logging.INFO)
 
 

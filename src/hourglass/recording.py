@@ -1,5 +1,6 @@
 """Recording: what a run keeps besides its losses and metrics, as configured by the group `tracking`."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -14,11 +15,13 @@ from hourglass.callbacks import Baselines, Checkpoints, Pictures, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
+from hourglass.passwords import shown
+from hourglass.resuming import Earlier
 from hourglass.table_model import in_own_units
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
-from hourglass.tracking.patience import shown
 from hourglass.tracking.pictures import MARK
 from hourglass.training.learner import EVAL_BATCH
+from hourglass.trust import check_recordable
 
 
 class Recorder:
@@ -78,6 +81,9 @@ class Recorder:
             raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
         if not experiment:
             raise ValueError("experiment must be a name, got ''")
+        if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
+            # A folder is called by it.
+            raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
         self.uri = uri
         self.experiment = experiment
         self.images = images
@@ -93,9 +99,16 @@ class Recorder:
         self.log_model = log_model
 
     def open(
-        self, config: DictConfig, *, choices: Mapping[str, str], parts: Parts, parent: str | None, point: str
+        self,
+        config: DictConfig,
+        *,
+        choices: Mapping[str, str],
+        parts: Parts,
+        parent: str | None,
+        point: str,
+        earlier: Earlier | None,
     ) -> Run:
-        """Start the run of a configuration, or go on with the one that `resume` names.
+        """Start the run of a configuration, or go on with an earlier one, which has been compared with it.
 
         `parent` is a study's run, and `point` what tells this one from the study's others.
         """
@@ -103,13 +116,14 @@ class Recorder:
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if self.uri:
             resolved["tracking"]["uri"] = shown(self.uri)
+        check_recordable(resolved)
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
         if config.study:
             tags["study"] = config.study
         if self._pictured(parts.data):
             tags |= MARK
-        if config.resume:
-            run = Run.resume(config.resume, uri=uri)
+        if earlier is not None:
+            run = Run.resume(earlier.run.id, uri=earlier.run.uri, after=earlier.steps)
         else:
             if parent is None:  # else the sweep has seen to it
                 prepare(uri)
@@ -123,7 +137,7 @@ class Recorder:
                 parent_id=parent,
             )
         try:
-            if config.resume:
+            if earlier is not None:
                 run.set_tags(tags)
             else:
                 run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
@@ -149,15 +163,14 @@ class Recorder:
         for name, companion in learner.companions().items():
             run.log_weights(companion.state_dict(), f"{name}.safetensors")
         if self.log_model:
-            samples = data.scaled(data.test.x[:2])
+            samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
             log_model(run, in_own_units(model.cpu(), data.scaling), example)
 
     def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
         """The callbacks that record into `run`; pictures on disk go to `folder`."""
-        chosen: list[Any] = [Checkpoints(run=run, every=self.checkpoint_every)]
-        pictured = self._pictured(data)
-        if pictured:
+        chosen: list[Any] = []
+        if self._pictured(data):
             chosen.append(
                 Pictures(
                     run=run,
@@ -168,6 +181,13 @@ class Recorder:
                     folder=folder,
                 )
             )
+        # Last: a checkpoint stands for what all others have written.
+        last = Checkpoints(run=run, every=self.checkpoint_every)
+        return [*chosen, *self.test_callbacks(run, data, normal=None), last]
+
+    def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
+        """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
+        chosen: list[Any] = []
         if self.usefulness:
             chosen.append(
                 Usefulness(
@@ -176,10 +196,11 @@ class Recorder:
                     train_samples=self.probe_samples,
                     likelihood_draws=self.likelihood_draws,
                     likelihood_samples=self.likelihood_samples,
-                    normal=None,
+                    normal=normal,
                 )
             )
         if self.baseline_samples is not None:
+            pictured = self._pictured(data)
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
         return chosen
 
@@ -200,13 +221,12 @@ def code_version() -> dict[str, str]:
 
     Asked once in a process, and by a sweep's fork server for all of its jobs: what has been imported stays as it is.
     """
-    source = Path(__file__).resolve().parent
+    source, program = Path(__file__).resolve().parent, shutil.which("git")
 
     def git(*words: str) -> str:
-        try:
-            result = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
-        except FileNotFoundError:  # a machine without git
+        if program is None:
             return ""
+        result = subprocess.run([program, "-C", str(source), *words], capture_output=True, text=True, check=False)
         return result.stdout.strip() if result.returncode == 0 else ""
 
     tags = {"hourglass_version": version("hourglass")}

@@ -62,6 +62,16 @@ def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
     return found
 
 
+@cache
+def declared_tensors(target: str) -> frozenset[str]:
+    """What one of our own classes holds as tensors: numbers that may change without making it another program."""
+    from hydra.utils import get_object
+    from torch import Tensor
+
+    hints = typing.get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
+    return frozenset(key for key, hint in hints.items() if hint is Tensor)
+
+
 def full_key(config: Any) -> str:
     """Where a node stands in its configuration, as `model.bottleneck` or `trainer.callbacks[0]`."""
     from omegaconf import ListConfig

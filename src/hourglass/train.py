@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from hourglass import process
-from hourglass.callbacks import CHECKPOINT, Progress
+from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun, Progress
 from hourglass.compose import Parts, compose
 from hourglass.config import build, check_seed
 from hourglass.recording import Recorder
+from hourglass.resuming import Earlier
 from hourglass.tracking import Run, RunLogger
 from hourglass.trainers import make_trainer
 
@@ -47,28 +48,30 @@ def train(
         callbacks: what else watches the training.
 
     Raises:
-        HourglassError: a mistake in the configuration, before a run is opened; or a loss that became NaN.
+        HourglassError: a mistake in the configuration, before a run is opened, or one to resume is changed; or a
+            loss that became NaN.
+        KeyboardInterrupt, SystemExit: what stopped it, in whatever it was doing.
     """
     check_seed(config.seed)
     process.before_training()
     process.quieten()
     pl.seed_everything(config.seed, verbose=False)
     recorder: Recorder = build(config.tracking)
+    earlier = Earlier.of(config.resume, uri=config.tracking.uri) if config.resume else None
+    if earlier is not None:
+        earlier.check_config(config)
     parts = composed(config)
+    if earlier is not None:
+        earlier.check_parts(config, parts)
     trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
-    with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point) as run:
+    if parent is None:  # else the same would be said for every job
+        parts.data.say_notes()
+    with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
-        fit(trainer, parts, checkpoint=run.artifact(CHECKPOINT) if config.resume else None)
-        trainer.test(parts.learner, verbose=False)
+        trainer.strategy.checkpoint_io = CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None)
+        with process.interruptible():
+            trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
+            trainer.test(parts.learner, verbose=False)
         recorder.close(run, parts)
     return Result(run, parts, run.metrics)
-
-
-def fit(trainer: pl.Trainer, parts: Parts, *, checkpoint: Path | None) -> None:
-    """Train, going on from a checkpoint if there is one; Ctrl-C stays a KeyboardInterrupt."""
-    arguments: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
-    try:
-        trainer.fit(parts.learner, **arguments)
-    except SystemExit as end:  # what Lightning makes of Ctrl-C
-        raise (KeyboardInterrupt() if end.code == 1 else end) from end

@@ -1,6 +1,6 @@
 """How useful is a code: can something simple that sees only the code tell the classes, or the unfamiliar?
 
-    knn_accuracy     share of test samples whose class wins the vote of the 5 nearest training codes
+    knn_accuracy     share of test samples whose class wins the vote of the 5 nearest training codes (of all, if fewer)
     linear_accuracy  share that a multinomial logistic regression on standardised codes gets right
     mlp_accuracy     the same of a perceptron with one hidden layer of 128 units
     cluster_ari      agreement of k-means clusters of test codes with the classes, as many clusters as classes:
@@ -64,7 +64,7 @@ def probe(
     chosen = torch.randperm(len(train_code), generator=torch.Generator().manual_seed(0))[:train_samples]
     code, y = train_code.cpu()[chosen], train_y.cpu()[chosen]
     return {
-        "knn_accuracy": knn_accuracy(code, y, test_code, test_y, k=5),
+        "knn_accuracy": knn_accuracy(code, y, test_code, test_y, k=min(5, len(code))),
         "linear_accuracy": linear_accuracy(code, y, test_code, test_y),
         "mlp_accuracy": mlp_accuracy(code, y, test_code, test_y),
         **cluster_agreement(test_code[:CLUSTERED], test_y[:CLUSTERED]),

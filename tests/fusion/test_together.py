@@ -116,6 +116,19 @@ def test_a_fused_training_can_be_gone_on_with(both: tuple[list[Ended], list[Resu
     assert single(job).parts.learner.steps_done == 60
 
 
+def test_a_stack_that_draws_at_random_repeats_itself(tmp_path: Path) -> None:
+    members = (["seed=3"], ["seed=4", "model.code_size=5"])
+    common = [*QUIET, "noise=masking", "bottleneck=gaussian", "loss.reduction=sum"]
+    weights = []
+    for name, before in (("once", 1), ("again", 2)):
+        torch.manual_seed(before)  # whatever was drawn in the process before
+        ended = train_fused(jobs(tmp_path / name, *members, common=common))
+        weights.append([each.result.parts.model.state_dict() for each in ended if each.result is not None])
+    assert len(weights[0]) == 2
+    for once, again in zip(*weights, strict=True):
+        assert all(torch.equal(once[name], again[name]) for name in once)
+
+
 def test_a_member_that_diverges_fails_alone(tmp_path: Path) -> None:
     """With a loss that becomes infinite, and with one that refuses a number that is none."""
     for loss in ("mse", "bce"):

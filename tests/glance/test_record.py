@@ -134,3 +134,30 @@ def test_after_an_error_nothing_is_drawn(study: Study, caplog: pytest.LogCapture
         interrupted()
     assert len(study.run.history("study/best_test_mse")) == points
     assert not caplog.records
+
+
+def test_a_damaged_job_is_left_out_of_the_pictures_and_named(study: Study) -> None:
+    victims = {
+        child.data.params["model.code_size"]: child
+        for child in study.children
+        if child.data.params["model.depth"] == "0"
+    }
+    folder = next(Path(study.uri.removeprefix("sqlite:///")).parent.glob(f"mlartifacts/*/{victims['2'].info.run_id}"))
+    other = folder.with_name(victims["9"].info.run_id)
+    whole = {
+        path: path.read_bytes() for path in (folder / "artifacts/weights.safetensors", other / "artifacts/config.yaml")
+    }
+    try:
+        for path, content in whole.items():
+            path.write_bytes(content[: len(content) // 3])
+        found = record(Request(study.run.id, study.uri, pictures=True, last=False))
+        assert found.missing == ""
+        assert len(found.damaged) == 2
+        for victim in victims.values():
+            (line,) = [line for line in found.damaged if victim.info.run_id in line]
+            assert line.startswith(f"model.code_size={victim.data.params['model.code_size']} model.depth=0, run ")
+            assert "is left out: " in line
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
+    assert record(Request(study.run.id, study.uri, pictures=True, last=False)).damaged == ()

@@ -113,3 +113,44 @@ def test_no_job_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None
     assert not left
     # SIGTERM, not SIGKILL, is what reached the jobs: each could still say that it ended.
     assert len(list(notes.glob("*.end"))) == 2
+
+
+IMPORTING = """
+import sys, time
+from multiprocessing import forkserver
+from hourglass.sweeps import slots
+
+slots.PRELOAD = ("hourglass.sweeps.leash", "sleeper")
+slots.start_server()
+print(forkserver._forkserver._forkserver_pid, flush=True)
+time.sleep(600)
+"""
+SLEEPER = """
+import os, sys, threading, time
+from pathlib import Path
+from hourglass.sweeps import leash
+
+if os.environ["LEASH"] == "thread":  # as where the system has no signal for it
+    leash.loosen()
+    leash._loose.clear()
+    threading.Thread(target=leash.watch, args=(os.getppid(),), daemon=True).start()
+Path(os.environ["ASLEEP"]).touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("leash", ["signal", "thread"])
+def test_a_fork_server_that_still_imports_ends_with_its_parent(leash: str, tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    asleep = tmp_path / "asleep"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "LEASH": leash, "ASLEEP": str(asleep)}
+    with subprocess.Popen([sys.executable, "-c", IMPORTING], env=environment, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        server = psutil.Process(int(parent.stdout.readline()))
+        deadline = time.monotonic() + 120
+        while not asleep.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        parent.kill()
+    _, left = psutil.wait_procs([server], timeout=60)
+    assert not left

@@ -2,6 +2,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def _get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert answer.status == 200
         return str(answer.read().decode())
+
+
+def _status(url: str, data: bytes | None = None, **headers: str) -> int:
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_the_choices_stand_before_any_other_script_and_only_fill_gaps() -> None:
@@ -73,6 +83,14 @@ def test_a_server_shows_the_runs_ends_without_a_trace_and_loses_no_points_when_i
         far = Run.start(uri=url, experiment="remote", name="far", tags={}, params={})
         far.log_metrics({"loss": 1.0}, 1)
         far.flush()
+
+        # Not for pages of other sites, which may call this address by a name of theirs, or post to it
+        search = f"{url}/api/2.0/mlflow/runs/search"
+        assert _status(f"{url}/", Host="127.0.0.1:1234") == 200
+        for path in (f"{url}/", f"{url}/get-artifact?path=note.txt&run_id={run.id}", search):
+            assert _status(path, Host="evil.example") == 403
+        for origin in ("https://evil.example", "http://127.0.0.1.evil.example", "null"):
+            assert _status(search, b"{}", Origin=origin) == 403
 
         # One process, for this machine only, that ends cleanly
         process = psutil.Process(server.pid)

@@ -15,6 +15,9 @@ import pytest
 
 from hourglass.tracking import Run, reap, search_runs
 from hourglass.tracking.processes import _mark, identity, is_alive
+from hourglass.tracking.store import open_client
+from hourglass.tracking.tables import running
+from hourglass.tracking.temporary import temporary_folder
 
 POINTS = 1200
 
@@ -97,9 +100,43 @@ def test_a_run_that_ended_well_after_the_search_is_not_marked(context: Any, uri:
     process, number = _held(context, uri)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+    client = open_client(uri)
+    (seen,) = running(client, client.get_experiment_by_name("hourglass").experiment_id)
+    assert seen == (number, {key: seen.tags[key] for key in ("host", "pid", "process_start")})
     Run.find(number, uri).finish()  # what a search a moment ago did not see
-    assert _mark([number], uri) == []
+    assert _mark([seen], client) == []
     assert Run.find(number, uri).status == "FINISHED"
+
+
+def test_a_run_that_was_taken_up_after_the_search_is_not_marked(context: Any, uri: str) -> None:
+    process, number = _held(context, uri)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    client = open_client(uri)
+    seen = running(client, client.get_experiment_by_name("hourglass").experiment_id)
+    resumed = Run.resume(number, uri=uri)
+    assert _mark(seen, client) == []
+    assert resumed.status == "RUNNING"
+
+
+def test_a_thousand_dead_are_marked_together(run: Run, uri: str) -> None:
+    gone = {**identity(), "pid": str(2**22 + 1)}
+    run.set_tags(gone | {"failure": "an older one"})
+    numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) SELECT i FROM n)"
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+        for table in ("runs", "tags"):
+            columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})") if name != "run_uuid"]
+            listed = ", ".join(f'"{name}"' for name in columns)
+            rows = f"SELECT printf('%032x', i), {listed} FROM {table}, {numbers} WHERE run_uuid = ?"
+            database.execute(f"INSERT INTO {table} (run_uuid, {listed}) {rows}", [run.id])
+    database.close()
+    assert len(reap(uri, "hourglass")) == 1201
+    assert search_runs(uri, None, "attributes.status = 'RUNNING'") == []
+    for found in search_runs(uri, None, "attributes.status = 'KILLED'"):
+        assert found.data.tags["failure"] == f"process {2**22 + 1} ended without a word"
+        assert found.info.end_time >= found.info.start_time
+        assert found.data.tags["model"] == "conv"
+    assert reap(uri, "hourglass") == []
 
 
 def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None:
@@ -136,19 +173,31 @@ def test_a_database_that_someone_else_locks_loses_nothing(run: Run, uri: str) ->
     assert run.status == "FINISHED"
 
 
-def _read(uri: str, number: str, pipe: Connection) -> None:
-    pipe.send(Run.find(number, uri).artifact("name.txt"))
+def _fetch(pipe: Connection) -> None:
+    (temporary_folder() / "copy").write_text("here")
+    pipe.send(temporary_folder())
     pipe.recv()
 
 
-def test_what_a_process_has_fetched_goes_with_it(context: Any, uri: str) -> None:
-    with Run.start(uri=uri, experiment="hourglass", name="fetched", tags={}, params={}) as run:
-        run.log_text("here", "name.txt")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=_read, args=(uri, run.id, theirs))
-    process.start()
-    path = mine.recv()
-    assert path.read_text() == "here"
-    mine.send(None)
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_process_has_fetched_goes_with_it_or_with_the_next_one(context: Any, killed: bool) -> None:
+    def start() -> tuple[Any, Connection, Path]:
+        mine, theirs = context.Pipe()
+        process = context.Process(target=_fetch, args=(theirs,))
+        process.start()
+        return process, mine, mine.recv()
+
+    process, mine, folder = start()
+    other, theirs, still = start()
+    assert folder != still
+    assert (folder / "copy").read_text() == "here"
+    process.kill() if killed else mine.send(None)
     process.join()
-    assert not path.parent.exists()
+    third, last, _ = start()
+    assert not folder.exists()
+    assert not folder.with_name(f"{folder.name}.lock").exists()
+    assert (still / "copy").read_text() == "here"
+    for pipe, each in ((theirs, other), (last, third)):
+        pipe.send(None)
+        each.join()
+    assert not still.exists()

@@ -113,8 +113,7 @@ def test_pictures_of_every_kind_keep_their_pixels(run: Run) -> None:
 def test_config_text_and_files_are_kept_beside_the_database(run: Run, tmp_path: Path) -> None:
     run.log_text("model:\n  code_size: 32\n", "config.yaml")
     assert run.read_config() == {"model": {"code_size": 32}}
-    (tmp_path / "a.txt").write_text("a")
-    run.log_file(tmp_path / "a.txt", "notes")
+    run.log_bytes(b"a", "notes/a.txt")
     assert run.artifact("notes/a.txt").read_text() == "a"
     assert (tmp_path / "mlartifacts" / "hourglass" / run.id / "artifacts" / "config.yaml").is_file()
     with pytest.raises(

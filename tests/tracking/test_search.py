@@ -47,7 +47,7 @@ def test_a_run_whose_making_was_not_heard_of_is_not_made_twice(uri: str) -> None
             return made
 
     client.once = Deaf(client.once)
-    entity = create_run(client, uri, place, "only", {"a": "b"})
+    entity = create_run(client, place, "only", {"a": "b"})
     assert client.once.broken
     (found,) = search_runs(uri, "hourglass", "")
     assert found.info.run_id == entity.info.run_id

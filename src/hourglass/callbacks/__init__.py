@@ -6,10 +6,10 @@ in the same run.
 """
 
 from hourglass.callbacks.baselines import Baselines
-from hourglass.callbacks.checkpoints import CHECKPOINT, Checkpoints
+from hourglass.callbacks.checkpoints import CHECKPOINT, Checkpoints, CheckpointsOfRun
 from hourglass.callbacks.encoding import encode
 from hourglass.callbacks.pictures import Pictures
 from hourglass.callbacks.progress import Progress
 from hourglass.callbacks.usefulness import Usefulness
 
-__all__ = ["CHECKPOINT", "Baselines", "Checkpoints", "Pictures", "Progress", "Usefulness", "encode"]
+__all__ = ["CHECKPOINT", "Baselines", "Checkpoints", "CheckpointsOfRun", "Pictures", "Progress", "Usefulness", "encode"]

@@ -1,9 +1,11 @@
 """Trainings that can be gone on with."""
 
-import tempfile
-from pathlib import Path
+import io
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import CheckpointIO
 
 from hourglass.tracking import Run
 
@@ -13,6 +15,9 @@ CHECKPOINT = "checkpoints/last.ckpt"
 
 class Checkpoints(pl.Callback):
     """Keeps the state of the training in the run, so that `hourglass train resume=RUN_ID` goes on with it.
+
+    To be the last callback: what an epoch leaves, points above all, is in the store before the state that goes on
+    after it.
 
     Args:
         run: where the checkpoint goes.
@@ -27,7 +32,34 @@ class Checkpoints(pl.Callback):
         """Save at the end of the epoch."""
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or (trainer.current_epoch + 1) % self.every == 0:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / Path(CHECKPOINT).name
-                trainer.save_checkpoint(path)
-                self.run.log_file(path, str(Path(CHECKPOINT).parent))
+            self.run.flush()
+            trainer.save_checkpoint(CHECKPOINT)
+
+
+class CheckpointsOfRun(CheckpointIO):
+    """Lightning's way to checkpoints, which lie among the files of a run.
+
+    Args:
+        run: where they go.
+        earlier: the checkpoint to go on from, read already; None: there is none.
+    """
+
+    def __init__(self, *, run: Run, earlier: dict[str, Any] | None) -> None:
+        self.run = run
+        self.earlier = earlier
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Store it in the run as the file `path`."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        self.run.log_bytes(content.getbuffer(), str(path))
+
+    def load_checkpoint(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """The one to go on from."""
+        if self.earlier is None:
+            raise FileNotFoundError(f"run {self.run.name} goes on from no checkpoint")
+        return self.earlier
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Never asked for: a run keeps its last one."""
+        raise NotImplementedError(path)

@@ -66,8 +66,8 @@ class Usefulness(pl.Callback):
         from hourglass import usefulness
 
         train, test, samples = self.data.train, self.data.test, self.train_samples
-        if train.y is None or test.y is None:
-            return {}
+        if train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
+            return {}  # nothing to tell apart, or nothing to learn it from
         code, y = encode(learner, train.x[:samples]), train.y[:samples]
         return {
             **usefulness.probe(code, y, encode(learner, test.x), test.y, train_samples=samples),
@@ -78,7 +78,7 @@ class Usefulness(pl.Callback):
         from hourglass import pca
 
         x, size = self.data.test.x, learner.model.code_size
-        if not size < x[0].numel() <= pca.LARGEST:
+        if not size < x[0].numel() <= pca.LARGEST or len(self.data.train) < 2:
             return {}
         floor = pca.pca_for(self.data).mse(x, size)
         return {"mse_over_pca": mse / floor} if floor > 0 else {}
@@ -107,6 +107,10 @@ class Usefulness(pl.Callback):
             return {}
         normal, anomalous = (squared_errors(learner, data.test.x) for data in (self.normal, self.data))
         return {"anomaly_auroc": anomaly_auroc(normal, anomalous)}
+
+
+def _classes(y: Tensor) -> int:
+    return len(torch.unique(y))
 
 
 @torch.no_grad()

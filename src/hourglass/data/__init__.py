@@ -16,6 +16,7 @@ from hourglass.data.image_folder import image_folder
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
 from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
+from hourglass.data.trainable import check_trainable
 
 __all__ = [
     "DataCorruptError",
@@ -27,6 +28,7 @@ __all__ = [
     "SplitsAndTest",
     "Splitting",
     "breast_cancer",
+    "check_trainable",
     "cifar10",
     "corrupted",
     "csv",

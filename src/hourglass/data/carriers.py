@@ -26,6 +26,7 @@ import urllib.request
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tqdm import tqdm
 
@@ -61,7 +62,7 @@ def from_mirrors(mirrors: Sequence[str], names: Sequence[str]) -> dict[str, byte
     mirror = _first_answering(mirrors, f"{names[0]}.gz")
     found = {}
     for name in names:
-        with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=ANSWER_TIMEOUT) as response:
+        with _open(f"{mirror}{name}.gz") as response:
             found[name] = gzip.decompress(response.read())
     return found
 
@@ -70,7 +71,7 @@ def from_archive(url: str, sha256: str, names: Sequence[str]) -> dict[str, bytes
     """The files of the tar archive at `url`, which is opened only if it is the one with that SHA-256."""
     folder, _, name = url.rpartition("/")
     content = io.BytesIO()
-    with urllib.request.urlopen(_first_answering([f"{folder}/"], name) + name, timeout=ANSWER_TIMEOUT) as response:
+    with _open(_first_answering([f"{folder}/"], name) + name) as response:
         size = int(response.headers["Content-Length"] or 0) or None
         with tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=None, delay=1.0) as bar:
             while block := response.read(1 << 20):
@@ -109,13 +110,19 @@ def from_deb(path: Path, names: Sequence[str]) -> dict[str, bytes]:
     return _from_tar(_run(["dpkg-deb", "--fsys-tarfile", str(path)], path.parent, timeout=120), names)
 
 
+def _open(address: str, method: str = "GET") -> Any:
+    """What a web server answers; no other kind of address is opened, a file of this machine least of all."""
+    if not address.startswith(("https://", "http://")):
+        raise ConnectionError(f"{address} is no address of a web server")
+    return urllib.request.urlopen(urllib.request.Request(address, method=method), timeout=ANSWER_TIMEOUT)  # noqa: S310
+
+
 def _first_answering(mirrors: Sequence[str], name: str) -> str:
     answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
 
     def probe(mirror: str) -> None:
-        request = urllib.request.Request(mirror + name, method="HEAD")
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT):
+            with _open(mirror + name, method="HEAD"):
                 answers.put((mirror, None))
         except (OSError, http.client.HTTPException) as error:
             answers.put((mirror, str(getattr(error, "reason", error))))

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger("hourglass")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,8 +62,14 @@ class Scaling:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` wrote."""
-        return cls(**{key: torch.tensor(values, dtype=torch.float64) for key, values in json.loads(text).items()})
+        """What `to_json` wrote; ValueError for anything else."""
+        held = json.loads(text)
+        if not isinstance(held, dict) or set(held) != {"offset", "scale"}:
+            raise ValueError("scaling must be offset and scale of every column")
+        scaling = cls(**{key: torch.tensor(values, dtype=torch.float64) for key, values in held.items()})
+        if not bool(scaling.offset.isfinite().all() and scaling.scale.isfinite().all() and (scaling.scale != 0).all()):
+            raise ValueError("scaling must be of finite numbers, and no scale of 0")
+        return scaling
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +85,7 @@ class Dataset:
     resident: whether the arrays move to the training device whole: "auto" (when they fit), "always", "never".
     columns: names of the columns of a table, where it has them.
     scaling: how a table was scaled, where it was.
+    notes: what a person should know of how the data were read, a line each.
     """
 
     name: str
@@ -88,6 +99,7 @@ class Dataset:
     resident: str
     columns: tuple[str, ...] | None
     scaling: Scaling | None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_image(self) -> bool:
@@ -104,37 +116,52 @@ class Dataset:
         """Smallest and largest value of all splits as a model sees them; never narrower than `range`."""
         if self.train.x.dtype == torch.uint8:
             return self.range
-        values = [bound for split in (self.train, self.validation, self.test) for bound in split.x.aminmax()]
+        filled = [split.x for split in (self.train, self.validation, self.test) if len(split)]
+        values = [bound for x in filled for bound in x.aminmax()]
         return float(min(values)), float(max(values))
 
     @property
     def metadata(self) -> dict[str, str]:
         """What a model needs to know of the data it was trained on, as text: it is kept with the weights."""
         known = {"shape": ",".join(map(str, self.shape)), "low": str(self.range[0]), "high": str(self.range[1])}
+        known["digest"] = self.digest
         if self.scaling is not None:
             known["scaling"] = self.scaling.to_json()
         if self.columns is not None:
             known["columns"] = json.dumps(self.columns)
         return known
 
+    def say_notes(self) -> None:
+        """Say how the data were read, a line each."""
+        for note in self.notes:
+            log.info("data=%s: %s", self.name, note)
+
     def rescaled(self, scaling: Scaling | None) -> Self:
         """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
         if scaling == self.scaling:
             return self
+
+        def change(x: Tensor) -> Tensor:
+            raw = x if self.scaling is None else self.scaling.undo(x)
+            return raw.float() if scaling is None else scaling.apply(raw)
+
+        return replace(self.changed(change), scaling=scaling)
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same samples with other values: `change` makes floats of each split's x (N, *shape)."""
         done: dict[int, Split] = {}  # where validation is the test set it stays so
         for split in (self.train, self.validation, self.test):
             if id(split) not in done:
-                raw = split.x if self.scaling is None else self.scaling.undo(split.x)
-                done[id(split)] = Split(x=raw.float() if scaling is None else scaling.apply(raw), y=split.y)
+                done[id(split)] = Split(x=change(split.x), y=split.y)
         train, validation, test = (done[id(split)] for split in (self.train, self.validation, self.test))
+        known = train if len(train) else test
         return replace(
             self,
             train=train,
             validation=validation,
             test=test,
-            range=(train.x.min().item(), train.x.max().item()),
+            range=(known.x.min().item(), known.x.max().item()),
             digest=digest(train, validation, test),
-            scaling=scaling,
         )
 
     def scaled(self, x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 Decoding costs milliseconds an image, so it happens once, into
 
-    <data folder>/image_folder/<key>/pixels     (N, C, size, size) uint8, in the order of the splitting's permutation
+    <data folder>/image_folder/<key>/pixels     (N, C, size, size) uint8, in the order of the splitting's permutation;
+                                                train, validation, test after each other where the folder holds them
                                      labels     (N,) int64, where there are any
                                      digests    (N, 32) uint8, the SHA-256 of every image
 
@@ -38,9 +39,13 @@ from tqdm import tqdm
 from hourglass.cache import cache_dir
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
-from hourglass.data.splitting import SplitsAndTest, Splitting, check_count
+from hourglass.data.folders import FOLDERS, layout_of
+from hourglass.data.splitting import SplitsAndTest, Splitting, check_choice, check_count
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: What such a file may hold, whatever its name says: for some formats (EPS) Pillow would start other programs.
+#: Several pictures in one JPEG (MPO, of a phone) are read as a JPEG.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 #: Images decoded ahead of the writer.
 BLOCK = 256
 #: Part of every key: raise it when pixels come to be decoded otherwise.
@@ -49,38 +54,58 @@ FORMAT = 1
 MAP_NORESERVE = {"linux": 0x4000, "darwin": 0x40}.get(sys.platform, 0)
 
 
-def image_folder(*, path: str, size: int, colour: bool, **splits: Unpack[SplitsAndTest]) -> Dataset:
+def image_folder(
+    *, path: str, size: int, colour: bool, folders: str = "auto", **splits: Unpack[SplitsAndTest]
+) -> Dataset:
     """The images below a folder, (1 or 3, size, size) uint8, turned as their EXIF says, cut to the central square.
 
-    path: the folder. Its sub-folders, in alphabetical order, are the classes 0, 1, 2, ...; images that lie in it
-        directly have no labels. Files with a suffix other than `SUFFIXES` are not images.
+    path: the folder. Files with a suffix other than `SUFFIXES` are not images.
     size: side in pixels that every image is resized to, 1 to 4096.
     colour: three channels, or one, the luma 0.299 R + 0.587 G + 0.114 B. Transparency is dropped.
-    The other arguments: `Splitting`. Raises ValueError for a folder without images, DataCorruptError for a file that
-    can't be decoded, DataUnavailableError where the data folder can't hold the pixels.
+    folders: what the sub-folders are. "classes": 0, 1, 2, ... in alphabetical order; images that lie in the folder
+        directly have no labels. "splits": `train`, `val` (or `valid`, `validation`) and `test`, each with classes or
+        all without; a split without a folder is taken from train, as `Splitting` says. "auto": splits where all of
+        them have such names, classes where none has.
+    The other arguments: `Splitting`. Raises ValueError for a folder without images or with a mixture of these,
+    DataCorruptError for a file that can't be decoded, DataUnavailableError where the data folder can't hold the pixels.
     """
     splitting = Splitting(**splits)
     check_count("size", size, high=4096)
+    check_choice("folders", folders, FOLDERS)
     if type(colour) is not bool:
         raise ValueError(f"colour must be true or false, got {colour!r}")
     folder = Path(str(path)).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"path must be an existing folder, got {path}")
-    files = _images_in(folder)
+    files = images_in(folder)
+    layout = layout_of(folder, files, folders)
     shape = (len(files), 3 if colour else 1, size, size)
-    cache = cache_dir() / "image_folder" / _key(folder, files, [FORMAT, *shape, splits["split_seed"]])
+    settings = [FORMAT, *shape, splits["split_seed"]]
+    if layout.splits:
+        settings += [len(part) for part in layout.parts.values()]  # else as ever: what was decoded is found again
+    cache = cache_dir() / "image_folder" / _key(folder, files, settings)
     if not cache.is_dir():
+        order = [part[at] for part in layout.parts.values() for at in splitting.permutation(len(part)).tolist()]
         try:
-            _build(cache, folder, files, shape, splitting.permutation(len(files)).tolist())
+            _build(cache, folder, files, shape, order, layout.labels)
         except OSError as error:
             raise DataUnavailableError(
                 f"image_folder can't be stored in {cache.parent}: {error}. "
                 "Set HOURGLASS_CACHE to a folder that you may write, with room for the pixels"
             ) from error
     labels = cache / "labels.npy"
-    samples = Split(x=mapped(cache / "pixels", shape), y=torch.from_numpy(np.load(labels)) if labels.exists() else None)
+    x, y = mapped(cache / "pixels", shape), torch.from_numpy(np.load(labels)) if labels.exists() else None
     digests = torch.from_numpy(np.load(cache / "digests.npy"))
-    return splitting.mapped_dataset(name="image_folder", samples=samples, digests=digests)
+    slices = layout.slices
+    whole = {name: Split(x=x[rows], y=None if y is None else y[rows]) for name, rows in slices.items()}
+    return splitting.mapped_dataset(
+        name="image_folder",
+        samples=whole["train"],
+        validation=whole.get("validation"),
+        test=whole.get("test"),
+        digests={name: digests[rows] for name, rows in slices.items()},
+        notes=layout.notes,
+    )
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
@@ -104,8 +129,8 @@ def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.frombuffer(pages, dtype=np.uint8).reshape(shape))
 
 
-def _images_in(folder: Path) -> list[str]:
-    """The paths of the images below `folder`, relative to it, in alphabetical order."""
+def images_in(folder: Path) -> list[str]:
+    """The paths of the images below `folder`, relative to it, in alphabetical order. Raises ValueError without any."""
 
     def unreadable(error: OSError) -> None:
         raise ValueError(f"path must be a folder that can be read whole, got {folder}: {error}") from error
@@ -129,26 +154,15 @@ def _key(folder: Path, files: Sequence[str], settings: list[int]) -> str:
     return key.hexdigest()[:32]
 
 
-def _classes(folder: Path, files: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """The class of every file, (N,), or None where the images lie in `folder` itself."""
-    tops = [file.partition("/")[0] if "/" in file else "" for file in files]
-    if not any(tops):
-        return None
-    if not all(tops):
-        loose = files[tops.index("")]
-        raise ValueError(f"path must hold images either in sub-folders or directly, got both: {loose} in {folder}")
-    names = sorted(set(tops))
-    bare = {each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != "."}.difference(names)
-    if bare:
-        raise ValueError(
-            f"path must hold images in every sub-folder, got none in {', '.join(sorted(bare))} of {folder}"
-        )
-    return np.unique(tops, return_inverse=True)[1].astype(np.int64)
-
-
-def _build(cache: Path, folder: Path, files: Sequence[str], shape: tuple[int, ...], order: Sequence[int]) -> None:
+def _build(
+    cache: Path,
+    folder: Path,
+    files: Sequence[str],
+    shape: tuple[int, ...],
+    order: Sequence[int],
+    labels: npt.NDArray[np.int64] | None,
+) -> None:
     """Make the folder `cache`, all of it or nothing."""
-    labels = _classes(folder, files)
     cache.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache.parent / f".{cache.name}.lock"):
         if cache.is_dir():  # made by another process while this one waited
@@ -173,7 +187,7 @@ def _write_pixels(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> 
     from PIL import Image
 
     Image.init()  # here, since the threads would do it all at once
-    decode = partial(_decode, size=shape[-1], mode="RGB" if shape[1] == 3 else "L")
+    decode = partial(decoded, size=(shape[-1], shape[-1]), mode="RGB" if shape[1] == 3 else "L")
     digests = []
     with (
         path.open("wb") as stream,
@@ -182,28 +196,32 @@ def _write_pixels(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> 
     ):
         for start in range(0, len(files), BLOCK):
             for pixels in pool.map(decode, files[start : start + BLOCK]):
-                stream.write(pixels)
-                digests.append(hashlib.sha256(pixels).digest())
+                content = pixels.tobytes()
+                stream.write(content)
+                digests.append(hashlib.sha256(content).digest())
                 bar.update()
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32).copy()
 
 
-def _decode(file: Path, *, size: int, mode: str) -> bytes:
-    """The pixels of one image: upright, its central square, (C, size, size)."""
+def decoded(file: Path, *, size: tuple[int, int], mode: str) -> npt.NDArray[np.uint8]:
+    """The pixels of one image, upright, its centre cut and resized to `size` (width, height): (C, height, width).
+
+    mode: "RGB" or "L". Raises DataCorruptError for what can't be decoded.
+    """
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as opened:
+        with Image.open(file, formats=FORMATS) as opened:
             opened.draft(
-                None, (2 * size, 2 * size)
+                None, (2 * size[0], 2 * size[1])
             )  # a large JPEG needn't be decoded to its last pixel: no less than this
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
                 image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
             if image.mode in ("I", "F"):
                 raise ValueError("its levels have 32 bits, and no range is known for them")
-            square = ImageOps.fit(image.convert(mode), (size, size))
+            square = ImageOps.fit(image.convert(mode), size)
     except Exception as error:  # a decoder meets a damaged file with any exception at all
         raise DataCorruptError(f"{file} can't be read as an image: {error}. Repair it, or take it out") from error
-    pixels = np.asarray(square).reshape(size, size, -1)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
+    pixels = np.asarray(square).reshape(size[1], size[0], -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -49,7 +49,9 @@ def npz(*, path: str, **splits: Unpack[SplitsAndTest]) -> Dataset:
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:  # its bytes
+            raise ValueError(f"{', '.join(other)} is no array")
+    except (ValueError, OSError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"path must be an npz file of plain arrays, got {file}: {error}") from error
     samples = _npz_split(arrays, "x", "y", file)
     test = _npz_split(arrays, "x_test", "y_test", file)

@@ -7,14 +7,15 @@ With a permutation p of the source's N samples, drawn once from `split_seed`,
     train      = p[t + v : ][: train_size]
 
 so that a larger `train_size` adds samples and takes none away, and neither validation nor test depends on it.
-With `validation="test"`, as some publications measure, v is 0 and validation is the test set. `test_size`
-keeps that many samples of the test set, drawn from `split_seed` as well.
+A validation set of the source's own stands in for v. With `validation="test"`, as some publications measure, v is 0 and
+validation is the test set. `test_size` keeps that many samples of the test set, drawn from `split_seed` as well. With
+`test_share=1.0` all is test, for a model that has been trained: nothing is left to train on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -54,7 +55,7 @@ class Splitting:
     validation_size: number of samples (int) or share of the source's samples (float between 0 and 1).
     validation: "split" takes it from the training samples, "test" uses the test set.
     split_seed, order_seed: 0 or more. train_size, test_size: at most so many samples; None keeps all.
-    test_share: share of the samples set apart for testing; None where the source brings its own test set.
+    test_share: share of the samples set apart for testing, 1.0 for all; None where the source brings its own test set.
     resident: "auto", "always" or "never", see `Dataset`.
     """
 
@@ -81,7 +82,7 @@ class Splitting:
             if size is not None:
                 check_count(key, size)
         if self.test_share is not None:
-            check_share("test_share", self.test_share)
+            check_share("test_share", self.test_share, or_all=True)
 
     def dataset(
         self,
@@ -91,19 +92,24 @@ class Splitting:
         test: Split | None,
         columns: tuple[str, ...] | None = None,
         scaling: str = "none",
+        notes: tuple[str, ...] = (),
     ) -> Dataset:
         """Split `samples` (and cut `test`, the source's own test set, which stands in for `test_share`).
 
         scaling: "none", "minmax" (the columns of train span [0, 1]) or "standard" (mean 0, variance 1 there).
+        notes: what to say of the data before they are used.
         Raises ValueError where the sizes ask for more than there is, or a float is nan or infinite.
         """
         for part in (samples,) if test is None else (samples, test):
             _check_finite(name, part.x)
-        train, validation, test = self._divided(samples, test, self.permutation)
-        fitted = None if scaling == "none" else fit_scaling(train.x, scaling)
+        train, validation, test = self._divided(samples, None, test, self.permutation)
+        known = train if len(train) else test  # with test_share=1.0
+        fitted = None if scaling == "none" else fit_scaling(known.x, scaling)
         same = validation is test
         train, test = _scaled(train, fitted), _scaled(test, fitted)
         validation = test if same else _scaled(validation, fitted)
+        (train, validation, test), notes = _with_classes((train, validation, test), notes)
+        known = train if len(train) else test
         grey = train.x.dtype == torch.uint8
         return Dataset(
             name=name,
@@ -111,43 +117,61 @@ class Splitting:
             validation=validation,
             test=test,
             shape=tuple(train.x.shape[1:]),
-            range=(0.0, 1.0) if grey else (train.x.min().item(), train.x.max().item()),
+            range=(0.0, 1.0) if grey else (known.x.min().item(), known.x.max().item()),
             digest=digest(train, validation, test),
             order_seed=self.order_seed,
             resident=self.resident,
             columns=columns,
             scaling=fitted,
+            notes=notes,
         )
 
-    def mapped_dataset(self, *, name: str, samples: Split, digests: Tensor) -> Dataset:
+    def mapped_dataset(
+        self,
+        *,
+        name: str,
+        samples: Split,
+        validation: Split | None,
+        test: Split | None,
+        digests: Mapping[str, Tensor],
+        notes: tuple[str, ...] = (),
+    ) -> Dataset:
         """The same for grey levels that lie in the order of `permutation` already: nothing is copied, x isn't read.
 
-        Every split is then one slice of `samples.x`, which may be mapped from a file larger than the memory.
+        Every split is then one slice of x, which may be mapped from a file larger than the memory.
 
-        digests: (N, 32) uint8, the SHA-256 of every sample: the data set's is made of these.
+        validation, test: the source's own sets, which stand in for `validation_size` and `test_share`.
+        digests: (N, 32) uint8, the SHA-256 of every sample of `train`, `validation` and `test`, as far as they are
+            given: the data set's is made of these.
         """
-        train, validation, test = self._divided(samples, None, torch.arange)
+        parts, notes = _with_classes(self._divided(samples, validation, test, torch.arange), notes)
+        given = {"train": samples, "validation": validation, "test": test}
+        marks = {name: Split(x=digests[name], y=part.y) for name, part in given.items() if part is not None}
+        marked = self._divided(marks["train"], marks.get("validation"), marks.get("test"), torch.arange)
         return Dataset(
             name=name,
-            train=train,
-            validation=validation,
-            test=test,
+            train=parts[0],
+            validation=parts[1],
+            test=parts[2],
             shape=tuple(samples.x.shape[1:]),
             range=(0.0, 1.0),
-            digest=digest(*self._divided(Split(x=digests, y=samples.y), None, torch.arange)),
+            digest=digest(*(replace(mark, y=part.y) for mark, part in zip(marked, parts, strict=True))),
             order_seed=self.order_seed,
             resident=self.resident,
             columns=None,
             scaling=None,
+            notes=notes,
         )
 
-    def _divided(self, samples: Split, test: Split | None, draw: Callable[[int], Tensor]) -> tuple[Split, Split, Split]:
+    def _divided(
+        self, samples: Split, validation: Split | None, test: Split | None, draw: Callable[[int], Tensor]
+    ) -> tuple[Split, Split, Split]:
         total = len(samples)
         order = draw(total)
         if test is None:
             assert self.test_share is not None, "a source without a test set of its own takes a test_share"
-            held_out = _count(self.test_share, total)
-            if held_out > total - 2:
+            held_out = _count(self.test_share, total) if self.test_share != 1 else total
+            if held_out > total - 2 and self.test_share != 1:
                 raise ValueError(
                     f"test_share must leave 2 samples or more of {total}, for validation and training, "
                     f"got {self.test_share}"
@@ -157,8 +181,12 @@ class Splitting:
             if self.test_size > len(test):
                 raise ValueError(f"test_size must be at most {len(test)}, the test samples, got {self.test_size}")
             test = _taken(test, draw(len(test))[: self.test_size])
-        validation = test
-        if self.validation == "split":
+        if self.test_share == 1 and not len(order):  # nothing is left to divide
+            nothing = _taken(samples, order)
+            return nothing, test if self.validation == "test" else nothing, test
+        if self.validation == "test":
+            validation = test
+        elif validation is None:
             size = _count(self.validation_size, total)
             if size >= len(order):
                 raise ValueError(
@@ -194,10 +222,13 @@ def check_count(key: str, value: float, *, low: int = 1, high: int | None = None
         raise ValueError(f"{key} must be {allowed}, got {value!r}")
 
 
-def check_share(key: str, value: float) -> None:
-    """Raise ValueError unless 0 < value < 1."""
+def check_share(key: str, value: float, *, or_all: bool = False) -> None:
+    """Raise ValueError unless 0 < value < 1, or value is 1 where that is allowed."""
+    if or_all and type(value) in (int, float) and value == 1:
+        return
     if type(value) is not float or not 0 < value < 1:
-        raise ValueError(f"{key} must be a share between 0 and 1, both excluded, got {value!r}")
+        rest = "both excluded, or 1.0 for all" if or_all else "both excluded"
+        raise ValueError(f"{key} must be a share between 0 and 1, {rest}, got {value!r}")
 
 
 def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -212,6 +243,20 @@ def existing_file(key: str, path: str) -> Path:
     if not file.is_file():
         raise ValueError(f"{key} must be an existing file, got {path}")
     return file
+
+
+def _with_classes(
+    parts: tuple[Split, Split, Split], notes: tuple[str, ...]
+) -> tuple[tuple[Split, Split, Split], tuple[str, ...]]:
+    """Train, validation and test, without labels where train has one class only: there is nothing to tell apart."""
+    train, validation, test = parts
+    learned = train if len(train) else test
+    if learned.y is None or bool((learned.y != learned.y[0]).any()):
+        return parts, notes
+    bare = replace(test, y=None)
+    note = f"all labels are {learned.y[0].item()}, of one class: taken as data without labels"
+    parts = replace(train, y=None), bare if validation is test else replace(validation, y=None), bare
+    return parts, (*notes, note)
 
 
 def _check_finite(name: str, x: Tensor) -> None:

@@ -7,7 +7,7 @@ and zero-padded to the largest; each is otherwise a training of its own, with it
     train_fused   trains one of them
 
 Law: after the same steps each member's weights are those of its unfused run, up to rounding; what is drawn at random
-has the same distribution.
+has the same distribution, and follows from the seeds of all members: the same stack repeats itself.
 """
 
 from hourglass.fusion.grouping import Group, fusable, not_worth, why_not

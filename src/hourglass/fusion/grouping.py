@@ -12,13 +12,13 @@ loss, optimizer and training procedure, but for
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+
+from hourglass.schema import declared_tensors
 
 Config = DictConfig | Mapping[str, Any]
 """The configuration of a job, as Hydra composes it or plain and resolved."""
@@ -142,15 +142,8 @@ def _without_tensors(node: Any) -> Any:
     """A node of the configuration, with its shape instead of each value that the node's class holds as a tensor."""
     if not isinstance(node, Mapping):
         return node
-    tensors = _tensors(str(node.get("_target_", "")))
+    tensors = declared_tensors(str(node.get("_target_", "")))
     return {
         key: f"tensor {len(value) if isinstance(value, list) else ''}" if key in tensors else _without_tensors(value)
         for key, value in node.items()
     }
-
-
-@cache
-def _tensors(target: str) -> frozenset[str]:
-    """What one of our own classes holds as tensors."""
-    hints = get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
-    return frozenset(key for key, hint in hints.items() if hint is Tensor)

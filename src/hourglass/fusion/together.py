@@ -6,16 +6,12 @@ makes the steps of all, and each goes on with its own weights. A training that e
 """
 
 import logging
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -80,9 +76,12 @@ def train_fused(jobs: Sequence[Job]) -> list[Ended]:
     if len({structure(job.config) for job in jobs}) != 1:
         raise ValueError("jobs must have one structure, see hourglass.fusion.fusable")
     process.before_strands()
+    # What the stack draws, the noise of all members above all, follows from their seeds, as `train` has it of one.
+    mixed = np.random.SeedSequence([int(job.config.seed) for job in jobs]).generate_state(1, np.uint64)
+    torch.manual_seed(int(mixed[0]))
     data: Dataset = build(jobs[0].config.data)
     strands = [_strand(number, job, data=data, size=len(jobs)) for number, job in enumerate(jobs)]
-    with _sigterm_raises():
+    with process.sigterm_raises():
         try:
             for strand in strands:
                 strand.resume()
@@ -182,21 +181,3 @@ def template_of(learners: Sequence[Minibatch], configs: Sequence[DictConfig], da
         config.model[key] = [max(each) for each in zip(*sizes, strict=True)]
     some = next(learners[0].parameters())
     return cast(Minibatch, compose(config, data=data).learner).to(some.device, some.dtype)
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM raises SystemExit, unless the process has a handler already."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(143)
-
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -6,13 +6,13 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Self, cast
 
+from hourglass.errors import reason
 from hourglass.glance.record import Recorded, Request, record
 from hourglass.sweeps.engine import Engine
 from hourglass.sweeps.jobs import run as run_jobs
@@ -63,6 +63,8 @@ class Artist:
                 self._collect()
                 self._drawing = self._start(last=True)
                 found = self._collect()
+                for line in () if found is None else found.damaged:
+                    log.warning("picture  %s", line)
                 if found is not None and found.missing:
                     log.info("no mosaic: %s", found.missing)
                 if found is not None and found.best:
@@ -174,7 +176,7 @@ def _draw(sender: Connection, alive: Connection, request: Request) -> None:
     try:
         sender.send(record(request))
     except Exception as error:
-        sender.send(traceback.format_exception_only(error)[-1].strip())
+        sender.send(reason(error))
 
 
 def _end_with_parent(alive: Connection) -> None:

@@ -1,16 +1,20 @@
 """A study in images: the same test images as its models reconstruct them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
+from hourglass.errors import HourglassError, reason
 from hourglass.figures.canvas import to_numpy
 from hourglass.figures.grid import zoom_of
 from hourglass.figures.picture import Array, Picture, gap
 from hourglass.glance.charts import digits
 from hourglass.glance.table import ERROR, Row, Table, at, is_seed
+
+if TYPE_CHECKING:
+    from hourglass.trained import Trained
 
 ROWS, BLOCKS = 8, 6
 """At most 48 models are loaded; of more values on an axis, as many as fit, with the first and the last."""
@@ -27,8 +31,17 @@ class Cell(NamedTuple):
     """Over the whole test set."""
 
 
-def chosen(table: Table) -> tuple[list[str], list[str], dict[Place, Row]]:
-    """The values on both axes shown, thinned out, and of each point the job to draw.
+class Mosaic(NamedTuple):
+    """The picture, or why there is none."""
+
+    picture: Picture | None
+    missing: str
+    damaged: tuple[str, ...]
+    """Jobs that had to be left out, a line each."""
+
+
+def chosen(table: Table, without: Collection[str] = frozenset()) -> tuple[list[str], list[str], dict[Place, Row]]:
+    """The values on both axes shown, thinned out, and of each point the job to draw, of those not excluded by their id.
 
     Of the finished jobs at a point that is one with the lowest seed; where it leaves several, the best of them.
     """
@@ -37,7 +50,7 @@ def chosen(table: Table) -> tuple[list[str], list[str], dict[Place, Row]]:
     blocks = _some(table.values[second[0]], BLOCKS) if second else [""]
     seeds = [axis for axis in table.averaged if is_seed(axis)]
     picked: dict[Place, Row] = {}
-    measured = [row for row in table.finished if ERROR in row.metrics]
+    measured = [row for row in table.finished if ERROR in row.metrics and row.run_id not in without]
     for row in sorted(measured, key=lambda row: (*(float(row.point[axis]) for axis in seeds), row.metrics[ERROR])):
         value, block = (*at(row, table.shown), "")[:2]
         if value in downward and block in blocks:
@@ -45,24 +58,51 @@ def chosen(table: Table) -> tuple[list[str], list[str], dict[Place, Row]]:
     return downward, blocks, picked
 
 
-def mosaic(table: Table, *, uri: str) -> Picture | str:
+def mosaic(table: Table, *, uri: str) -> Mosaic:
     """One row of images for each value of the first axis, one block for each value of the second; or why there is none.
 
-    Each model sees the images as in its test: with its own noise, drawn with its own seed.
+    Each model sees the images as in its test: with its own noise, drawn with its own seed. A job whose files are
+    damaged is left out; where others lie at the same point, one of them is drawn instead.
 
     Args:
         table: the study.
         uri: where its runs are, resolved.
     """
     if not table.shown:
-        return "no axis but seeds"
-    downward, blocks, picked = chosen(table)
-    if not picked:
-        return "no job is finished"
-    from hourglass.config import build
+        return Mosaic(None, "no axis but seeds", ())
     from hourglass.trained import Trained
 
-    models = {place: Trained.of(row.run_id, uri=uri) for place, row in picked.items()}
+    known: dict[str, Trained] = {}
+    damaged: dict[str, str] = {}
+    while True:
+        downward, blocks, picked = chosen(table, damaged)
+        missing = [row for row in picked.values() if row.run_id not in known]
+        if not missing:
+            break
+        for row in missing:
+            try:
+                trained = Trained.of(row.run_id, uri=uri)
+                if not {"data", "noise"} <= trained.config.keys():
+                    raise HourglassError("its config.yaml is cut off")
+                known[row.run_id] = trained
+            except Exception as error:  # whatever is wrong with one must not cost the others their picture
+                damaged[row.run_id] = f"{table.label(row)}, run {row.run_id}, is left out: {reason(error)}"
+    found = _drawn(table, downward, blocks, picked, {place: known[row.run_id] for place, row in picked.items()})
+    told = tuple(damaged.values())
+    return Mosaic(None, found, told) if isinstance(found, str) else Mosaic(found, "", told)
+
+
+def _drawn(
+    table: Table,
+    downward: Sequence[str],
+    blocks: Sequence[str],
+    picked: Mapping[Place, Row],
+    models: "Mapping[Place, Trained]",
+) -> Picture | str:
+    if not models:
+        return "no job is finished"
+    from hourglass.config import build
+
     first = next(iter(models.values()))
     if any(trained.config.data != first.config.data for trained in models.values()):
         return "the jobs have different data"

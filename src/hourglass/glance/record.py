@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from hourglass.errors import reason
 from hourglass.glance.table import ERROR, Row, Table
 from hourglass.tracking import Run, search_runs
 
@@ -26,6 +27,8 @@ class Recorded(NamedTuple):
     """Empty while no job is finished."""
     missing: str
     """Why there is no mosaic; empty where there is one, or no pictures were asked for."""
+    damaged: tuple[str, ...] = ()
+    """Jobs that had to be left out of the mosaic, a line each."""
 
 
 def read(run_id: str, *, uri: str) -> Table:
@@ -44,26 +47,23 @@ def record(request: Request) -> Recorded:
     """Record the table, the best run and the pictures of a study as it stands, in its run."""
     from hourglass.figures.canvas import to_array
     from hourglass.glance.charts import curves, heat_map
-    from hourglass.glance.mosaic import mosaic
+    from hourglass.glance.mosaic import Mosaic, mosaic
 
     table = read(request.run_id, uri=request.uri)
     run = Run.find(request.run_id, request.uri)
-    step, best, missing = len(table.finished), table.best, ""
+    step, best, images = len(table.finished), table.best, Mosaic(None, "", ())
     run.log_text(table.to_csv(), "study/jobs.csv")
     if best is not None:
         run.set_tags({"best_run": best.run_id})
         run.log_metrics({"study/best_test_mse": best.metrics[ERROR]}, step=step)
         run.flush()
     if request.pictures and step:
-        for name, draw in (
-            ("heat_map", heat_map),
-            ("curves", curves),
-            ("mosaic", lambda table: mosaic(table, uri=request.uri)),
-        ):
-            figure = draw(table)
-            if isinstance(figure, str):
-                missing = figure
-            elif figure is not None:
+        try:
+            images = mosaic(table, uri=request.uri)
+        except Exception as error:  # as where the data are not here any more: the other pictures need none
+            images = Mosaic(None, reason(error), ())
+        for name, figure in (("heat_map", heat_map(table)), ("curves", curves(table)), ("mosaic", images.picture)):
+            if figure is not None:
                 pixels = to_array(figure)
                 run.log_image(pixels, f"study/{name}", step)
                 if request.last:
@@ -73,7 +73,7 @@ def record(request: Request) -> Recorded:
         if best is None
         else f"{table.label(best) or 'the only job'}: {ERROR} {best.metrics[ERROR]:.5f}, run {best.run_id}"
     )
-    return Recorded(text, missing)
+    return Recorded(text, images.missing, images.damaged)
 
 
 def _row(run: Any, axes: list[str]) -> Row:

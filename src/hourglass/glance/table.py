@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 ERROR = "test/mse"  # every type of model has it, and less is better
 NOT_RUN = "NOT RUN"
+_LARGEST = 100_000  # points of a grid
 _FIRST = ("model.code_size", "model.depth")  # shown before other axes, however few values they have
 
 Point = tuple[str, ...]
@@ -177,6 +178,8 @@ def _place(value: str, known: Sequence[str]) -> int:
 
 def _missing(axes: dict[str, list[str]], rows: Sequence[Row]) -> list[Row]:
     """The points of the grid that no job has; none for a search, whose jobs lie anywhere."""
+    if math.prod(map(len, axes.values())) > _LARGEST:  # tags that no sweep has left
+        return []
     places = [{axis: _place(row.point[axis], known) for axis, known in axes.items()} for row in rows]
     if any(place[axis] == len(axes[axis]) for place in places for axis in axes):
         return []

@@ -168,11 +168,11 @@ class Metrics:
     def compute(self) -> dict[str, float]:
         """The metrics of everything added so far, by the names of the package docstring.
 
-        What is not defined is left out: `bce` and `bce_excess` for data beyond [0, 1], `ssim` for other
-        shapes than (C, H, W), `sharpness` also for images below 3 x 3 or without an edge, `code_hoyer` for a
-        single unit, `code_usage` and `code_perplexity` for codes without symbols, `psnr_input` and `psnr_gain`
-        when no input was corrupted. What depends on a NaN or an infinity is NaN. A perfect reconstruction has
-        an infinite PSNR.
+        What is not defined is left out: `explained_variance` for samples that are all the same, as one alone is,
+        `bce` and `bce_excess` for data beyond [0, 1], `ssim` for other shapes than (C, H, W), `sharpness` also for
+        images below 3 x 3 or without an edge, `code_hoyer` for a single unit, `code_usage` and `code_perplexity` for
+        codes without symbols, `psnr_input` and `psnr_gain` when no input was corrupted. What depends on a NaN or an
+        infinity is NaN. A perfect reconstruction has an infinite PSNR.
 
         Raises:
             ValueError: before the first sample; after more or fewer samples than the clean sums are of.
@@ -190,8 +190,9 @@ class Metrics:
             "mse": mse,
             "squared_error": error / count,
             "psnr": self._psnr(mse),
-            "explained_variance": 1 - error / spread if spread > 0 else math.nan,
         }
+        if not spread <= 0:  # NaN has a place
+            result["explained_variance"] = 1 - error / spread
         if "bce" in total:
             result["bce"] = total["bce"] / count / elements
             result["bce_excess"] = (total["bce"] - total["entropy"]) / count / elements

@@ -61,6 +61,9 @@ class Autoencoder(nn.Module):
         output_activation: name of the activation of the reconstruction.
     """
 
+    fewest_samples = 2
+    """Training samples without which there is nothing to learn."""
+
     def __init__(
         self,
         *,

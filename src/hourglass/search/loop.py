@@ -14,6 +14,7 @@ from optuna.trial import Trial
 
 from hourglass.config import build, config_hash
 from hourglass.errors import HourglassError, nearest
+from hourglass.passwords import shown
 from hourglass.search.report import say, show, track
 from hourglass.search.settings import Settings
 from hourglass.search.space import Space, parse
@@ -84,7 +85,7 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
             track(parent, trials)
         show(parent, trials)
         say(trials)
-        log.info("study    %s in %s", parent.id, parent.uri)
+        log.info("study    %s in %s", parent.id, shown(parent.uri))
         if trials.failed:
             failure = SweepFailed(f"{trials.failed} of {len(trials.ended)} trials failed")
             parent.fail(failure)

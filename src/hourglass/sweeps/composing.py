@@ -49,7 +49,7 @@ class Composer:
         if lines not in self._known:
             # The last one will do; pickled, since reading that takes a tenth of the time of `copy.deepcopy`.
             self._known = {lines: pickle.dumps(self._loader.load_sweep_config(self._master, list(lines)))}
-        whole: DictConfig = pickle.loads(self._known[lines])
+        whole: DictConfig = pickle.loads(self._known[lines])  # noqa: S301 - our own bytes, of this process
         OmegaConf.copy_cache(from_config=self._master, to_config=whole)
         ConfigLoaderImpl._apply_overrides_to_config(values, whole)
         whole.hydra.overrides.task = [str(each.input_line) for each in parsed]

@@ -1,8 +1,9 @@
 """A job of a sweep: one resolved configuration, named by its hash."""
 
+import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hourglass.config import NAMED, UNNAMED, config_hash
 from hourglass.errors import HourglassError, reason
+from hourglass.passwords import shown, without_passwords
 
 if TYPE_CHECKING:
     from hourglass.search.pruning import Pruning, Watch
@@ -67,10 +69,12 @@ class Trained(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a job ended: one of the two is None."""
+    """How a job ended: value or failure is None."""
 
     value: Trained | None
     failure: str | None
+    away: bool = False
+    """Whether it failed because the store had been away for too long."""
 
 
 class Task(NamedTuple):
@@ -98,9 +102,12 @@ def run(task: Task) -> dict[str, End]:
     """
     from hourglass.sweeps.claims import claim
     from hourglass.sweeps.study import finished
+    from hourglass.tracking import TrackingUnavailable
+    from hourglass.tracking.store import expect
 
+    expect(task.uri)
     with ExitStack() as claims:
-        place = f"{task.uri} {task.parent}"
+        place = f"{shown(task.uri)} {task.parent}"
         claimed = {job.key: claims.enter_context(claim(job.key, place=place, wait=task.wait)) for job in task.jobs}
         mine = [job for job in task.jobs if claimed[job.key]]
         ends: dict[str, End] = {}
@@ -108,7 +115,10 @@ def run(task: Task) -> dict[str, End]:
             # Since the study was asked another terminal may have finished some: those that it had claimed.
             doubtful = [job for job in mine if task.asked is None or claimed[job.key].before > task.asked - _CLOCKS]
             known = (finished(task.parent, uri=task.uri, key=job.key) for job in doubtful)
-            ends = {key: End(value, None) for each in known for key, value in each.items()}
+            try:
+                ends = {key: End(value, None) for each in known for key, value in each.items()}
+            except TrackingUnavailable as error:
+                return {job.key: End(None, reason(error), away=True) for job in mine}
         left = [job for job in mine if job.key not in ends]
         return ends | (_train(left, task.parent) if left else {})
 
@@ -120,6 +130,7 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
 
     from hourglass import fusion, process
     from hourglass.config import register_resolvers
+    from hourglass.tracking import TrackingUnavailable
     from hourglass.train import train
 
     for job in jobs:
@@ -146,8 +157,8 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
                 callbacks=callbacks,
             )
         except Exception as error:
-            traceback.print_exc()
-            return {job.key: End(None, reason(error))}
+            _print_trace(error)
+            return {job.key: End(None, reason(error), isinstance(error, TrackingUnavailable))}
         return {job.key: End(Trained(result.run.id, result.metrics, _pruned(callbacks)), None)}
     watching = [_callbacks(job) for job in jobs]
     members = [
@@ -158,11 +169,16 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
     for job, callbacks, ended in zip(jobs, watching, fusion.train_fused(members), strict=True):
         if ended.result is None:
             assert ended.error is not None
-            traceback.print_exception(ended.error)
-            ends[job.key] = End(None, reason(ended.error))
+            _print_trace(ended.error)
+            ends[job.key] = End(None, reason(ended.error), isinstance(ended.error, TrackingUnavailable))
         else:
             ends[job.key] = End(Trained(ended.result.run.id, ended.result.metrics, _pruned(callbacks)), None)
     return ends
+
+
+def _print_trace(error: BaseException) -> None:
+    with suppress(OSError):  # the disk may be full
+        print(without_passwords("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _callbacks(job: Job) -> "list[Pruning]":

@@ -166,6 +166,6 @@ def _ask(engine: Engine, function: Any, requests: Sequence[Any]) -> list[Any]:
     answers = {}
     for outcome in engine.execute(function, requests):
         if outcome.failure:
-            raise HourglassError(f"the jobs could not be planned: {outcome.failure}\n{outcome.trace}")
+            raise HourglassError(f"the jobs could not be planned: {outcome.failure}", trace=outcome.trace)
         answers[outcome.job] = outcome.value
     return [answers[number] for number in range(len(requests))]

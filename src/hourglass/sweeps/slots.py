@@ -20,9 +20,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from hourglass.errors import HourglassError, reason
+from hourglass.passwords import VARIABLE, without_passwords
+from hourglass.sweeps import leash
 from hourglass.sweeps.settings import Slot, visible_gpus
 
 PRELOAD = (
+    "hourglass.sweeps.leash",
     *("hourglass.train", "hourglass.sweeps.jobs", "hourglass.sweeps.study", "hourglass.fusion"),
     *("hourglass.tracking.run", "hourglass.tracking.model", "mlflow"),
     # What MLflow, scikit-learn and others import only when first used: seconds, in every job.
@@ -101,12 +104,15 @@ def execute(function: Callable[..., Any], arguments: Sequence[Any], *, slots: Se
     running: dict[Connection, tuple[int, BaseProcess, Slot]] = {}
     # A child reads from this pipe until its writing end, which only this process holds, closes.
     alive, held = context.Pipe(duplex=False)
+    store = os.environ.get(VARIABLE)  # the fork server may be older than what it says now
     try:
         while waiting or running:
             while waiting and free:
                 (index, argument), slot = waiting.pop(), free.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                process: BaseProcess = context.Process(target=_child, args=(sender, alive, slot, function, argument))
+                process: BaseProcess = context.Process(
+                    target=_child, args=(sender, alive, slot, store, function, argument)
+                )
                 process.start()
                 sender.close()
                 running[receiver] = (index, process, slot)
@@ -133,9 +139,11 @@ def start_server() -> None:
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may say what a signal means
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ[leash.PARENT] = str(os.getpid())
     try:
         forkserver.ensure_running()
     finally:
+        del os.environ[leash.PARENT]
         signal.signal(signal.SIGINT, before)
 
 
@@ -164,10 +172,15 @@ def _end(processes: Sequence[BaseProcess]) -> None:
             process.join()
 
 
-def _child(sender: Connection, alive: Connection, slot: Slot, function: Callable[..., Any], argument: Any) -> None:
+def _child(
+    sender: Connection, alive: Connection, slot: Slot, store: str | None, function: Callable[..., Any], argument: Any
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_die_with_parent, args=(alive,), daemon=True).start()
+    os.environ.pop(VARIABLE, None)
+    if store is not None:
+        os.environ[VARIABLE] = store
     if slot.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu  # before CUDA starts
     import torch
@@ -177,7 +190,7 @@ def _child(sender: Connection, alive: Connection, slot: Slot, function: Callable
         sender.send((function(argument), None, ""))
     except BaseException as error:
         with suppress(OSError):  # a parent that was killed hears no more
-            sender.send((None, reason(error), traceback.format_exc()))
+            sender.send((None, reason(error), without_passwords(traceback.format_exc())))
 
 
 def _die_with_parent(alive: Connection) -> None:

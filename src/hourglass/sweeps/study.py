@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Collection, Mapping, Sequence
 
+from hourglass.passwords import shown
 from hourglass.sweeps.claims import claim
 from hourglass.sweeps.jobs import Trained
 from hourglass.tracking import Run, search_runs
@@ -20,7 +21,7 @@ def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Map
     """
     tags = {"kind": "study", "study": name, "study_id": identity}
     tags |= {f"axis.{key}": ", ".join(values) for key, values in axes.items()}
-    with claim(identity, place=uri, wait=True):  # two terminals that begin at the same time make one study
+    with claim(identity, place=shown(uri), wait=True):  # two terminals that begin at the same time make one study
         known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")
         if known:
             run = Run.join(known[0].info.run_id, uri=uri)

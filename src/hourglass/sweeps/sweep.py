@@ -11,6 +11,7 @@ from typing import Any
 
 from hourglass.errors import HourglassError
 from hourglass.glance import Artist
+from hourglass.passwords import shown
 from hourglass.sweeps.display import Display
 from hourglass.sweeps.engine import Engine, open_engine
 from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run
@@ -18,7 +19,9 @@ from hourglass.sweeps.planning import plan
 from hourglass.sweeps.settings import Settings
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.tracking import Run, prepare, reap, resolve_uri
-from hourglass.tracking.patience import shown
+from hourglass.tracking.patience import TrackingUnavailable, at_most
+from hourglass.tracking.run import BRIEFLY
+from hourglass.tracking.store import expect
 
 log = logging.getLogger("hourglass")
 
@@ -88,6 +91,7 @@ def studying(
     ):
         prepare(uri)  # by one process, before several meet the empty file
         reap(uri, experiment)
+        expect(uri)
         with (
             _reaping(uri, experiment),
             open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied) as parent,
@@ -114,7 +118,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
     checked = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
     for outcome in engine.execute(refusals, checked):
         if outcome.failure:
-            raise HourglassError(f"the jobs could not be checked: {outcome.failure}\n{outcome.trace}")
+            raise HourglassError(f"the jobs could not be checked: {outcome.failure}", trace=outcome.trace)
         for key, reason in outcome.value.items():
             ends[key] = End(None, reason)
             display.refused(todo[key], reason)
@@ -135,6 +139,11 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
                 reap(uri, experiment)  # a killed process could not say that it ended
                 end_lost(parent.id, {job.key for job in unit.jobs}, uri=uri, reason=outcome.failure)
             fresh: dict[str, End] = outcome.value or {}
+            if any(end.away for end in fresh.values()):
+                with at_most(BRIEFLY):  # it has been waited for
+                    parent.check()
+                if not wait:  # it is back: they are tried once more
+                    fresh = {key: end for key, end in fresh.items() if not end.away}
             if outcome.failure and len(unit.jobs) == 1:
                 fresh = {unit.jobs[0].key: End(None, outcome.failure)}
             for job in unit.jobs:
@@ -154,8 +163,9 @@ def _reaping(uri: str, experiment: str) -> Iterator[None]:
     """At an end before time, the runs of jobs that could not say that they ended are marked."""
     try:
         yield
-    except BaseException:
-        with suppress(Exception):  # what ended the sweep is what to hear of
+    except BaseException as error:
+        # What ended the sweep is what to hear of; a store that is away has been waited for.
+        with suppress(Exception), at_most(0.0 if isinstance(error, TrackingUnavailable) else BRIEFLY):
             reap(uri, experiment)
         raise
 

@@ -3,8 +3,10 @@
 import gc
 
 from hourglass.recording import code_version
+from hourglass.sweeps import leash
 
 code_version()
 # What has been imported lives as long as the process. Frozen, it is not searched for garbage by every job: half a
 # second each time, and a copy of each page that the search writes to.
 gc.freeze()
+leash.loosen()

@@ -16,8 +16,10 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hourglass.errors import HourglassError
+from hourglass.passwords import shown
 from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
 
 _FIRST_CHOICES = {
@@ -57,7 +59,7 @@ def serve(
         raise ValueError(f"port must be from 0 to 65535, got {port}")
     if uri.startswith("http"):
         prepare(uri)
-        announce(f"The tracking server has a dashboard of its own: {uri}")
+        announce(f"The tracking server has a dashboard of its own: {shown(uri)}")
         return
     before = signal.getsignal(signal.SIGTERM)
     listener = _listen(host, port)
@@ -100,7 +102,7 @@ def application(uri: str, experiment: str) -> Any:
 
     def start_page(_request: Any) -> HTMLResponse:
         found = client.get_experiment_by_name(experiment)
-        target = "" if found is None else f"#/experiments/{found.experiment_id}/runs"
+        target = "" if found is None else f"#/experiments/{quote(str(found.experiment_id), safe='')}/runs"
         # The page names files that change with the version of MLflow, so the browser may not keep it.
         return HTMLResponse(with_first_choices(index, target), headers={"Cache-Control": "no-cache"})
 

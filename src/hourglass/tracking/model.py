@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hourglass.passwords import for_requests
 from hourglass.tracking.run import Run
 
 
@@ -48,8 +49,8 @@ def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "mo
         answer = function(example)
     signature = ModelSignature(inputs=_schema(Schema, TensorSpec, example), outputs=_schema(Schema, TensorSpec, answer))
     before = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
-    mlflow.set_tracking_uri(run.uri)
-    mlflow.set_registry_uri(run.uri)
+    mlflow.set_tracking_uri(for_requests(run.uri) if run.uri.startswith("http") else run.uri)
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())
     try:
         info = Model.log(
             artifact_path=None,  # its older word for `name`

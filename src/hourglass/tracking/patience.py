@@ -18,6 +18,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 from hourglass.errors import HourglassError, first_line
+from hourglass.passwords import shown
 
 T = TypeVar("T")
 
@@ -31,6 +32,10 @@ class TrackingUnavailable(HourglassError):  # noqa: N818 - says what is wrong
     """The tracking store cannot be used: not reachable, not a database, locked or full for too long."""
 
 
+class Gone(TrackingUnavailable):
+    """A store that was there is not: it may come back, so it is waited for."""
+
+
 class PatientClient:
     """An ``MlflowClient`` each of whose calls waits while the store is away.
 
@@ -40,15 +45,43 @@ class PatientClient:
     Arguments:
         once: the ``MlflowClient``, whose calls are tried once.
         uri: of its store, for error messages.
+        identify: which store it is that answers now, raising ``Gone`` if none does. A file that was deleted takes what
+            is written by those who have it open, and loses it.
+        reopen: is given the client when another store has taken the place.
     """
 
-    def __init__(self, once: Any, uri: str) -> None:
+    def __init__(
+        self,
+        once: Any,
+        uri: str,
+        identify: Callable[[], object] = lambda: None,
+        reopen: Callable[[Any], object] = lambda _: None,
+    ) -> None:
         self.once = once
         self._uri = uri
+        self._identify = identify
+        self._reopen = reopen
+        self._known = identify()
 
     def __getattr__(self, name: str) -> Any:
-        call = getattr(self.once, name)
-        return lambda *arguments, **keywords: patiently(partial(call, *arguments, **keywords), self._uri)
+        return lambda *arguments, **keywords: self.patiently(
+            lambda client: getattr(client, name)(*arguments, **keywords)
+        )
+
+    def patiently(self, call: Callable[[Any], T]) -> T:
+        """``call(once)``, waiting while the store is away."""
+        return patiently(partial(self.tried, call), self._uri)
+
+    def tried(self, call: Callable[[Any], T]) -> T:
+        """``call(once)``; an answer does not count that came from a file which is gone."""
+        before = self._identify()
+        if before != self._known:
+            self._reopen(self.once)
+            self._known = before
+        answer = call(self.once)
+        if self._identify() != before:
+            raise Gone("another file has taken its place")
+        return answer
 
 
 @cache
@@ -103,6 +136,8 @@ def patiently(call: Callable[[], T], uri: str) -> T:
         try:
             result = call()
         except Exception as error:
+            if is_useless(error):
+                raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
             if not is_transient(error):
                 raise
             left = deadline - time.monotonic()
@@ -119,13 +154,29 @@ def patiently(call: Callable[[], T], uri: str) -> T:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def is_useless(error: BaseException) -> bool:
+    """Whether this is not the store that was meant, so that waiting is no use."""
+    return any(sign in str(error) for sign in _USELESS)
+
+
+_USELESS = (
+    "no such table",
+    "no such column",
+    "failed with error code 401",  # a server that wants another name or password
+    "failed with error code 403",
+    "Run with id=",  # is not found: another database has taken the place of the one that a run began in
+)
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether trying again can help: a locked database, a full disk, a lost connection, an overloaded server."""
     from requests.exceptions import ConnectionError as Lost
     from requests.exceptions import Timeout
 
     text = str(error)  # MLflow reports a lost connection as an internal error, so only its text tells
-    if "no such table" in text or "no such column" in text:  # a broken database, which MLflow calls "temporary" too
+    if isinstance(error, TrackingUnavailable):
+        return isinstance(error, Gone)
+    if is_useless(error):  # which MLflow calls "temporary" too
         return False
     answer = getattr(error, "response", None)
     return (
@@ -146,6 +197,10 @@ def _database_errors() -> tuple[type[Exception], ...]:
 _SIGNS = (
     "database is locked",
     "database or disk is full",
+    "attempt to write a readonly database",
+    "unable to open database file",
+    "database disk image is malformed",
+    "file is not a database",
     "disk I/O error",  # what SQLite says where a full disk keeps it from its shared memory
     "No space left on device",
     "failed: datasets.",  # two jobs record the same data for the first time: SQLite, PostgreSQL, MySQL
@@ -154,11 +209,6 @@ _SIGNS = (
     "failed with exception",
     "failed with error code 50",
 )
-
-
-def shown(uri: str) -> str:
-    """The URI without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
 
 
 def one_line(error: BaseException) -> str:

@@ -4,10 +4,10 @@ MLflow's own ``log_image`` writes the same files, but a tag with every one of th
 pictures a run, that was most of the time that a small job of a sweep spent on tracking.
 """
 
+import io
 import re
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 FOLDER = "images"
@@ -20,8 +20,8 @@ _OVERVIEW = 256  # pixels of the longer side
 _PNG_LEVEL, _WEBP_METHOD = 1, 2
 
 
-def write(image: Any, key: str, step: int, folder: Path) -> None:
-    """Write the files of a picture into a folder.
+def encoded(image: Any, key: str, step: int) -> dict[str, bytes]:
+    """The files of a picture by their names.
 
     Args:
         image: a PIL image or a uint8 array (H, W) or (H, W, 1, 3 or 4).
@@ -38,7 +38,9 @@ def write(image: Any, key: str, step: int, folder: Path) -> None:
     if not isinstance(image, Image.Image):
         image = Image.fromarray(image.squeeze(-1) if image.shape[2:] == (1,) else image)
     name = f"{key.replace('/', '~')}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid.uuid4()}"
-    image.save(folder / f"{name}.png", compress_level=_PNG_LEVEL)
+    full, overview = io.BytesIO(), io.BytesIO()
+    image.save(full, "PNG", compress_level=_PNG_LEVEL)
     scale = _OVERVIEW / max(image.size)
     small = image.resize([max(1, int(side * scale)) for side in image.size], Image.Resampling.BOX)
-    small.save(folder / f"{name}+compressed.webp", method=_WEBP_METHOD)
+    small.save(overview, "WEBP", method=_WEBP_METHOD)
+    return {f"{name}.png": full.getvalue(), f"{name}+compressed.webp": overview.getvalue()}

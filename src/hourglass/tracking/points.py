@@ -29,6 +29,7 @@ class Points:
         self._client = client
         self._run_id = run_id
         self._waiting: list[Any] = []
+        self._known: set[tuple[str, int, float]] = set()
         self._tried_at = time.monotonic()
         self._away_since: float | None = None
 
@@ -41,7 +42,8 @@ class Points:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._waiting += [Metric(key, float(value), now, step) for key, value in values.items()]
+        points = [Metric(key, float(value), now, step) for key, value in values.items()]
+        self._waiting += [each for each in points if (each.key, each.step, each.value) not in self._known]
         since = time.monotonic() - self._tried_at
         if self._away_since is None:
             due = len(self._waiting) >= POINTS_PER_WRITE or since >= SECONDS_PER_WRITE
@@ -49,6 +51,10 @@ class Points:
             due = since >= _SECONDS_BETWEEN_TRIES
         if due:
             self._write_or_wait()
+
+    def leave_out(self, known: set[tuple[str, int, float]]) -> None:
+        """Don't write points (metric, step, value) that the run has: a resumed training makes the last ones again."""
+        self._known = known
 
     def write(self) -> None:
         """Writes all points, waiting for the store.

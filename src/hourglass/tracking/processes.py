@@ -5,9 +5,12 @@ A killed process can't say that it ended, so its run would stay RUNNING for ever
 """
 
 import socket
+from collections.abc import Sequence
 
 import psutil
 
+from hourglass.tracking import tables
+from hourglass.tracking.patience import PatientClient
 from hourglass.tracking.search import search_runs
 from hourglass.tracking.store import open_client, sqlite_path
 
@@ -29,31 +32,40 @@ def is_alive(tags: dict[str, str]) -> bool:
         process = psutil.Process(int(tags["pid"]))
         same = abs(process.create_time() - float(tags["process_start"])) < _START_TOLERANCE
         return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError):
+    except (psutil.NoSuchProcess, KeyError, ValueError, OverflowError):  # also where the tags are no numbers
         return False
 
 
 def reap(uri: str, experiment: str) -> list[str]:
     """Marks the runs of ``experiment`` that say RUNNING though their process on this host is gone as KILLED.
 
-    Returns the ids of the runs it marked. Runs of other hosts are left alone. Costs one search.
+    Returns the ids of the runs it marked. Runs of other hosts are left alone. Costs one search, and however many dead
+    there are, in a database one write.
     """
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         return []
-    here = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
-    dead = [run.info.run_id for run in search_runs(uri, experiment, here) if not is_alive(run.data.tags)]
-    return _mark(dead, uri) if dead else []
-
-
-def _mark(dead: list[str], uri: str) -> list[str]:
     client = open_client(uri)
+    if tables.is_database(client):
+        found = client.get_experiment_by_name(experiment)
+        going = [] if found is None else tables.running(client, found.experiment_id)
+    else:
+        here = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
+        going = [tables.Running(run.info.run_id, run.data.tags) for run in search_runs(uri, experiment, here)]
+    host = socket.gethostname()
+    return _mark([run for run in going if run.tags.get("host") == host and not is_alive(run.tags)], client)
+
+
+def _mark(dead: Sequence[tables.Running], client: PatientClient) -> list[str]:
+    """Marks runs, unless they ended well or were taken up since they were asked for; returns which it marked."""
+    reasons = {run.run_id: (run.tags, f"process {run.tags.get('pid')} ended without a word") for run in dead}
+    if not dead or tables.is_database(client):
+        return tables.mark_killed(client, reasons) if dead else []
     marked = []
-    for run_id in dead:
-        # Asked again now that its process is gone: it may have ended well, or been taken up, since the search.
+    for run_id, (_, reason) in reasons.items():
         run = client.get_run(run_id)
         if run.info.status == "RUNNING" and not is_alive(run.data.tags):
-            client.set_tag(run_id, "failure", f"process {run.data.tags.get('pid')} ended without a word")
+            client.set_tag(run_id, "failure", reason)
             client.set_terminated(run_id, "KILLED")
             marked.append(run_id)
     return marked

@@ -6,35 +6,38 @@ Its status is what happened: FINISHED, FAILED (with traceback and reason) or KIL
         run.log_metrics({"train/loss": 0.1}, step=50)
 """
 
+import fcntl
 import json
 import logging
 import math
-import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import yaml
-
-from hourglass.errors import HourglassError
+from hourglass.cache import cache_dir
+from hourglass.errors import HourglassError, printable
+from hourglass.passwords import without_passwords
+from hourglass.plain_yaml import read_mapping
 from hourglass.tracking import pictures, weights
-from hourglass.tracking.downloads import download
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most
+from hourglass.tracking.files import Files
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.search import create_run, experiment_id, find_run
-from hourglass.tracking.store import open_client, prepare, resolve_uri
+from hourglass.tracking.store import check, open_client, prepare, resolve_uri
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+T = TypeVar("T")
 
 log = logging.getLogger("hourglass")
 
 _ENTRIES_PER_BATCH = 100  # the most params or tags that MLflow takes in one call
 _WEIGHTS = "weights.safetensors"
 _DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest
-_BRIEFLY = 10.0  # seconds that a run which must end waits for its store
+BRIEFLY = 10.0  # seconds that a run which must end waits for its store
 
 
 class Run:
@@ -49,11 +52,13 @@ class Run:
 
     def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
         self.id: str = entity.info.run_id
-        self.name: str = entity.info.run_name
+        self.name = printable(str(entity.info.run_name))
         self.experiment = experiment
         self.uri = uri
         self._client = client
         self._points = Points(client=client, run_id=self.id)
+        place = entity.info.artifact_uri
+        self._files = Files(client=client, uri=uri, run_id=self.id, name=self.name, place=place)
         self._pictured = pictures.MARK.items() <= entity.data.tags.items()
         self._ended = False
 
@@ -81,7 +86,7 @@ class Run:
         if parent_id is not None:
             every["mlflow.parentRunId"] = parent_id
         place = experiment_id(client, uri, experiment)
-        entity = create_run(client, uri, place, name, every)
+        entity = create_run(client, place, name, every)
         run = cls(client=client, uri=uri, entity=entity, experiment=experiment)
         try:
             run.log_params(params)
@@ -91,18 +96,33 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, run_id: str, *, uri: str | None) -> Self:
+    def resume(cls, run_id: str, *, uri: str | None, after: int | None = None) -> Self:
         """Opens an earlier run again, RUNNING; its points continue, its params stay as they are.
+
+        Args:
+            run_id: the run.
+            uri: of the store.
+            after: a step that the run goes on from: points that it has from there on are not written twice.
 
         Raises:
             HourglassError: no such run (see ``find``), or its process still lives.
         """
         run = cls.find(run_id, uri)
-        tags = run.tags
-        if run.status == "RUNNING" and is_alive(tags):
-            raise HourglassError(f"run {run_id} cannot be resumed: process {tags['pid']} is still writing it")
-        run._reopen(tags)
+        if after is not None:
+            run._points.leave_out(run._points_from(after))
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with (cache_dir() / "resume.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # of two terminals at the same moment, one goes on
+            run.check_unused()
+            run._reopen(run.tags)
+        run._files.sweep()
         return run
+
+    def check_unused(self) -> None:
+        """HourglassError if a process of this machine is writing the run."""
+        tags = self.tags
+        if self.status == "RUNNING" and is_alive(tags):
+            raise HourglassError(f"run {self.id} cannot be resumed: process {tags['pid']} is still writing it")
 
     @classmethod
     def join(cls, run_id: str, *, uri: str | None) -> Self:
@@ -118,8 +138,8 @@ class Run:
     def _reopen(self, tags: dict[str, str]) -> None:
         self.set_tags(identity())  # first: RUNNING under a process that has ended is what `reap` looks for
         self._client.update_run(self.id, status="RUNNING")
-        if "failure" in tags:
-            self._client.delete_tag(self.id, "failure")
+        for key in {"failure", "pruned"} & tags.keys():  # what was said of its earlier end
+            self._client.delete_tag(self.id, key)
 
     @classmethod
     def find(cls, reference: str, uri: str | None) -> Self:
@@ -160,27 +180,37 @@ class Run:
         """All points (step, value) of one metric, by step."""
         return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
 
+    @property
+    def digest(self) -> str | None:
+        """Of its data set, the first 36 characters; None where it recorded none."""
+        for each in self._client.get_run(self.id).inputs.dataset_inputs:
+            return str(each.dataset.digest)
+        return None
+
     def artifact(self, path: str) -> Path:
-        """A copy of the run's file ``path``, in a temporary folder that lasts as long as this process.
+        """The run's file or folder ``path``, to be read only; where it is far away, a copy until this process ends.
 
         Raises:
             HourglassError: the run holds no such file; the message lists what it holds.
         """
-        from mlflow.exceptions import MlflowException
+        return self._files.get(path)
 
-        try:
-            return download(self._client, self.id, path)
-        except (OSError, MlflowException) as error:
-            held = ", ".join(file.path for file in self._client.list_artifacts(self.id)) or "nothing"
-            raise HourglassError(f"run {self.name} ({self.id}) holds no {path!r}, it holds {held}") from error
+    def read_file(self, path: str, read: Callable[[Path], T]) -> T:
+        """What ``read`` makes of the run's file ``path``.
 
-    def read_config(self) -> dict[str, Any]:
-        """The whole resolved configuration, from the artifact ``config.yaml``."""
-        return dict(yaml.safe_load(self.artifact("config.yaml").read_text(encoding="utf-8")))
+        Raises:
+            HourglassError: the run holds no such file, or one that is cut off, empty or something else.
+        """
+        return self._files.read(path, read)
+
+    def read_config(self) -> dict[Any, Any]:
+        """What ``config.yaml`` holds, anybody's text (see ``hourglass.trust``); raises as ``read_file``."""
+        what = f"run {self.name} ({self.id}): its config.yaml"
+        return self.read_file("config.yaml", lambda path: read_mapping(path.read_bytes(), what=what))
 
     def load_weights(self, name: str = _WEIGHTS) -> "dict[str, Tensor]":
-        """The state dict that ``log_weights`` stored, on the CPU."""
-        return weights.read(self.artifact(name))
+        """The state dict that ``log_weights`` stored, on the CPU; raises as ``read_file``."""
+        return self.read_file(name, weights.read)
 
     # Recording
 
@@ -191,6 +221,11 @@ class Run:
     def flush(self) -> None:
         """Writes all waiting points; raises TrackingUnavailable if the store stays away."""
         self._points.write()
+
+    def check(self) -> None:
+        """Raises TrackingUnavailable unless the store takes what is written: of this process, and of one begun now."""
+        self.flush()
+        check(self.uri)
 
     def log_params(self, params: Mapping[str, str]) -> None:
         """Records settings, up to the 6000 characters each that MLflow keeps. They can't be changed later."""
@@ -206,20 +241,19 @@ class Run:
 
     def log_image(self, image: Any, key: str, step: int) -> None:
         """Records a picture: a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4)."""
-        with tempfile.TemporaryDirectory() as folder:
-            pictures.write(image, key, step, Path(folder))
-            self._client.log_artifacts(self.id, folder, pictures.FOLDER)
+        made = pictures.encoded(image, key, step)
+        self._files.put({f"{pictures.FOLDER}/{name}": content for name, content in made.items()})
         if not self._pictured:
             self.set_tags(pictures.MARK)
             self._pictured = True
 
-    def log_file(self, path: Path | str, artifact_path: str | None = None) -> None:
-        """Copies a file into the run, into the folder ``artifact_path`` if given."""
-        self._client.log_artifact(self.id, str(path), artifact_path)
+    def log_bytes(self, content: bytes | memoryview, name: str) -> None:
+        """Writes the run's file ``name``, as a whole or not at all; a path in it is made."""
+        self._files.put({name: content})
 
     def log_text(self, text: str, name: str) -> None:
         """Writes ``text`` as the run's file ``name``."""
-        self._client.log_text(self.id, text, name)
+        self.log_bytes(text.encode(), name)
 
     def log_dataset(self, name: str, digest: str, sizes: Mapping[str, int]) -> None:
         """Records the data: name, digest (its first 36 characters), samples per split, ``{"train": 55000}``."""
@@ -234,10 +268,7 @@ class Run:
         self, state_dict: "Mapping[str, Tensor]", name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
     ) -> None:
         """Stores a state dict bit for bit, with words about it (see ``weights``)."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            weights.write(state_dict, path, metadata)
-            self.log_file(path)
+        self.log_bytes(weights.encoded(state_dict, metadata), name)
 
     # Ending
 
@@ -249,11 +280,12 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """Ends as FAILED, with ``traceback.txt`` and the reason in one line as the tag ``failure``."""
-        self._end("FAILED", traceback.format_exception_only(error)[-1].strip().splitlines()[0][:500], error)
+        said = without_passwords(traceback.format_exception_only(error)[-1])
+        self._end("FAILED", said.strip().splitlines()[0][:500], error)
 
     def kill(self, reason: str) -> None:
         """Ends as KILLED, with ``reason`` as the tag ``failure``; waits 10 s at most for a store that is away."""
-        with at_most(_BRIEFLY):
+        with at_most(BRIEFLY):
             self._end("KILLED", reason)
 
     def __enter__(self) -> Self:
@@ -275,24 +307,28 @@ class Run:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Lightning's SIGTERMException is a SystemExit
                 self.kill(f"interrupted by {type(error).__name__}")
             else:  # a store that is away has been waited for
-                with at_most(_BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
+                with at_most(BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
                     self.fail(error)
         except Exception as another:
-            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, another)
+            log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, one_line(another))
 
     def _end(self, status: str, reason: str, error: BaseException | None = None) -> None:
         self._ended = True  # also where it can't be recorded: that is not waited for twice
         steps: dict[str, Callable[[], None]] = {"the last points": self.flush}
         if error is not None:
-            trace = "".join(traceback.format_exception(error))
+            trace = without_passwords("".join(traceback.format_exception(error)))
             steps["the traceback"] = lambda: self.log_text(trace, "traceback.txt")
         steps["the reason"] = lambda: self.set_tags({"failure": reason})
         for what, record in steps.items():
             try:
                 record()
             except Exception as another:  # the true status matters more
-                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, another)
+                log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, one_line(another))
         self._client.set_terminated(self.id, status)
+
+    def _points_from(self, step: int) -> set[tuple[str, int, float]]:
+        """All points (metric, step, value) from a step on."""
+        return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step}
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:
         for start in range(0, len(entries), _ENTRIES_PER_BATCH):

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hourglass.errors import HourglassError
-from hourglass.tracking.patience import PatientClient, patiently, shown
+from hourglass.passwords import shown
+from hourglass.tracking.patience import PatientClient
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000
@@ -76,7 +77,7 @@ def experiment_id(client: PatientClient, uri: str, name: str) -> str:
     return str(found.experiment_id)
 
 
-def create_run(client: PatientClient, uri: str, place: str, name: str, tags: Mapping[str, str]) -> Any:
+def create_run(client: PatientClient, place: str, name: str, tags: Mapping[str, str]) -> Any:
     """MLflow's record of a new run in the experiment with the id ``place``.
 
     It is made once, also where a server made it and went away before it could say so: the next try finds it by a tag.
@@ -84,13 +85,13 @@ def create_run(client: PatientClient, uri: str, place: str, name: str, tags: Map
     made_by = uuid.uuid4().hex
     tries = 0
 
-    def find_or_create() -> Any:
+    def find_or_create(once: Any) -> Any:
         nonlocal tries
         tries += 1
-        earlier = client.once.search_runs([place], f"tags.`{_MADE_BY}` = '{made_by}'") if tries > 1 else []
-        return earlier[0] if earlier else client.once.create_run(place, tags={**tags, _MADE_BY: made_by}, run_name=name)
+        earlier = once.search_runs([place], f"tags.`{_MADE_BY}` = '{made_by}'") if tries > 1 else []
+        return earlier[0] if earlier else once.create_run(place, tags={**tags, _MADE_BY: made_by}, run_name=name)
 
-    return patiently(find_or_create, uri)
+    return client.patiently(find_or_create)
 
 
 def _pages(search: Any, *arguments: Any, **keywords: Any) -> Iterator[Any]:

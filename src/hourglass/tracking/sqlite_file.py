@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hourglass.tracking.patience import TrackingUnavailable, import_mlflow, one_line, patiently
+from hourglass.tracking.patience import Gone, TrackingUnavailable, import_mlflow, one_line, patiently
 
 
 class State(NamedTuple):
@@ -58,14 +58,70 @@ def read_state(path: Path) -> State:
         raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} cannot be read: {one_line(error)}") from error
 
 
+def read_again(path: Path) -> None:
+    """The same of a file that was there.
+
+    Raises:
+        Gone: it is missing, broken or something else.
+    """
+    try:
+        read_state(path)
+    except TrackingUnavailable as error:
+        raise Gone(str(error).removeprefix(f"tracking.uri=sqlite:///{path}").removeprefix(": ")) from error
+
+
+def identify(path: Path) -> tuple[int, int]:
+    """Which file it is: another one under the same name has another number.
+
+    Raises:
+        Gone: there is none, or it is empty.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise Gone("there is no such database") from error
+    if not found.st_size:
+        raise Gone("the database is empty")
+    return found.st_dev, found.st_ino
+
+
+def reopen(path: Path, client: Any) -> None:
+    """Let a client of MLflow's turn to the file that has taken the place of the one it opened.
+
+    Raises:
+        Gone: that is no whole database.
+    """
+    read_again(path)
+    client._tracking_client.store.engine.dispose()
+
+
+def write_nothing(path: Path) -> None:
+    """What any writer begins with; raises sqlite3.Error where none can."""
+    identify(path)
+    with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
+
+
 def _state(path: Path) -> State:
-    with closing(sqlite3.connect(path, timeout=20)) as database:
+    with _unreadable_told(path), closing(sqlite3.connect(path, timeout=20)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if not {"alembic_version", "experiments", "runs", "metrics"} <= tables:
             raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} is not a whole MLflow database")
         (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
         (mode,) = database.execute("PRAGMA journal_mode").fetchone()
     return State(str(version), str(mode))
+
+
+@contextmanager
+def _unreadable_told(path: Path) -> Iterator[None]:
+    """A file that is broken is told at once; one that is locked is waited for."""
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.Error as error:
+        raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} cannot be read: {one_line(error)}") from error
 
 
 @contextmanager

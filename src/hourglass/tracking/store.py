@@ -11,12 +11,16 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently, shown
-from hourglass.tracking.sqlite_file import make_ready, read_state
+from hourglass import passwords
+from hourglass.passwords import shown
+from hourglass.tracking.moved import follow
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
+from hourglass.tracking.sqlite_file import identify, make_ready, read_again, read_state, reopen, write_nothing
 
 _SERVERS = ("http://", "https://")
 _DATABASES = ("postgresql", "mysql", "mssql")
 
+_expected: set[str] = set()
 _reached: set[str] = set()
 """Servers and databases that have answered this process: it then waits for them when they are away."""
 
@@ -27,16 +31,22 @@ def resolve_uri(uri: str | None) -> str:
     A relative sqlite path is made absolute, because a job of a sweep may run in another directory.
 
     Raises:
-        TrackingUnavailable: the URI names no sqlite file, server or database.
+        TrackingUnavailable: the URI names no sqlite file, server or database, or its password is not known here.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    uri = uri or os.environ.get(passwords.VARIABLE) or "sqlite:///mlflow.db"
     if uri.startswith("sqlite:///") and uri not in ("sqlite:///", "sqlite:///:memory:"):
         return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).expanduser().absolute()}"
     if uri.startswith((*_SERVERS, *_DATABASES)):
-        return uri.rstrip("/")
+        known = passwords.whole(uri.rstrip("/"))
+        if known is None:
+            raise TrackingUnavailable(
+                f"tracking.uri={uri}: its password is not known here; give the whole address, or set"
+                f" {passwords.VARIABLE} to it"
+            )
+        return known
     raise TrackingUnavailable(
         "tracking.uri must be sqlite:///FILE, http(s)://HOST:PORT or the URI of a postgresql, mysql or mssql "
-        f"database, got {uri!r}"
+        f"database, got {shown(uri)!r}"
     )
 
 
@@ -70,13 +80,37 @@ def open_client(uri: str) -> PatientClient:
     """An ``MlflowClient`` on a store that exists, whose calls wait while it is away.
 
     Raises:
-        TrackingUnavailable: the database file is missing or broken.
+        TrackingUnavailable: the database file is missing or broken, and was not expected (``expect``) to be there.
     """
     path = sqlite_path(uri)
     if path is not None:
-        read_state(path)
-    make = partial(import_mlflow().MlflowClient, uri, registry_uri=uri)  # which opens a database
+        import_mlflow()
+        follow()
+        if uri in _expected:
+            patiently(partial(read_again, path), uri)
+        else:
+            read_state(path)
+        client = patiently(partial(import_mlflow().MlflowClient, uri, registry_uri=uri), uri)
+        return PatientClient(client, uri, identify=partial(identify, path), reopen=partial(reopen, path))
+    address = passwords.for_requests(uri) if uri.startswith(_SERVERS) else uri
+    make = partial(import_mlflow().MlflowClient, address, registry_uri=address)  # which opens a database
     return PatientClient(patiently(make, uri), uri)
+
+
+def expect(uri: str) -> None:
+    """From now on this process waits for that store: it has been there."""
+    _expected.add(uri)
+
+
+def check(uri: str) -> None:
+    """Whether a process that opens the store now can write to it.
+
+    Raises:
+        TrackingUnavailable: it can't, and the wait was in vain.
+    """
+    path = sqlite_path(uri)
+    if path is not None:
+        patiently(partial(write_nothing, path), uri)
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
@@ -90,7 +124,9 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 def _knock(uri: str) -> None:
     try:
-        urllib.request.urlopen(f"{uri}/health", timeout=3).close()
+        address, headers = passwords.apart(uri)
+        request = urllib.request.Request(f"{address}/health", headers=headers)  # noqa: S310 - http(s): see `resolve_uri`
+        urllib.request.urlopen(request, timeout=3).close()  # noqa: S310
     except urllib.error.HTTPError as error:
         if error.code >= 500:  # a server that refuses the page is there; a gateway without its server is not
             raise TrackingUnavailable(f"tracking.uri={shown(uri)} answers with error {error.code}") from error

@@ -46,8 +46,9 @@ class Finetune(Minibatch):
         model, data = self.model, self.data
         labels = [split.y for split in (data.train, data.validation, data.test)]
         if any(y is None for y in labels):
-            raise ValueError(f"a classifier needs labels, and data={data.name} has none")
-        classes = 1 + max(int(y.max()) for y in labels if y is not None)
+            why = "".join(f": {note}" for note in data.notes)
+            raise ValueError(f"a classifier needs labels, and data={data.name} has none{why}")
+        classes = 1 + max(int(y.max()) for y in labels if y is not None and len(y))
         self.classifier = Head(sizes=[model.code_size, *head_widths, classes])
         self.frozen = frozen
         encoder = [*model.encoder.parameters(), *model.bottleneck.parameters()]

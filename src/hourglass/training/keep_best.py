@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class KeepBest(pl.Callback):
-    """At the end of training, puts back the weights of the epoch with the lowest validation loss.
+    """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
 
     Which loss is the learner's `chosen_by`, as a rule the reconstruction: the penalties are left out of the choice, so
     that it doesn't depend on their weight. The test set has no part in it.
@@ -40,11 +40,19 @@ class KeepBest(pl.Callback):
             self.lowest, self.epoch = value, trainer.current_epoch
             if self.keep == "best":
                 self.weights = {name: w.detach().clone() for name, w in pl_module.state_dict().items()}
-        elif self.patience is not None and trainer.current_epoch - self.epoch >= self.patience:
+        self._stop_if_exhausted(trainer, trainer.current_epoch)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
+        """End a resumed training that has no patience left, by the patience that it has now."""
+        if self.epoch >= 0:
+            self._stop_if_exhausted(trainer, trainer.current_epoch - 1)
+
+    def _stop_if_exhausted(self, trainer: pl.Trainer, epoch: int) -> None:
+        if self.patience is not None and epoch - self.epoch >= self.patience:
             trainer.should_stop = True
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
-        """Put the best weights back."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
+        """Put the best weights back, also where a resumed training had no epoch left."""
         if self.weights:
             pl_module.load_state_dict(self.weights)
 
@@ -55,4 +63,4 @@ class KeepBest(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it up again."""
         self.lowest, self.epoch = state_dict["lowest"], state_dict["epoch"]
-        self.weights = state_dict["weights"]
+        self.weights = state_dict["weights"] if self.keep == "best" else {}

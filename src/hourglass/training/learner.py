@@ -101,6 +101,10 @@ class Learner(pl.LightningModule):
         """Networks that are trained besides the model, by the name that their weights are kept under."""
         return {}
 
+    def optimizers_used(self) -> list[torch.optim.Optimizer]:
+        """All optimizers, in an order that stays; schedules and checkpoints serve each."""
+        return []
+
     # -- measuring -----------------------------------------------------------------------------------------------
 
     def _start_measuring(self, split: Split) -> None:

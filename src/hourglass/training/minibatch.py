@@ -130,6 +130,8 @@ class Minibatch(Learner):
         self.batch_size = batch_size
         steps = epochs * -(-len(data.train.x) // batch_size)
         self.steps = min(steps, max_steps or steps)
+        self.epochs = epochs
+        self.max_steps = max_steps
         self.schedule = schedule
         self.warmup_steps = warmup_steps
         self.gradient_clip = gradient_clip
@@ -149,7 +151,7 @@ class Minibatch(Learner):
         """
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
-        """All optimizers, in an order that stays; schedules and checkpoints serve each."""
+        """The one of all weights."""
         return [self.optimizer]
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
@@ -277,9 +279,14 @@ class Minibatch(Learner):
         self.seconds = state["seconds"]
         self._since_point = state["since_point"]
         self._random = state["random"]
+        # An epoch that was cut off, or had other batches, made another number of steps than it would now.
+        left = (self.epochs - checkpoint["epoch"] - 1) * -(-len(self.data.train.x) // self.batch_size)
+        self.steps = min(self.steps_done + left, self.max_steps or math.inf)
 
     def on_train_start(self) -> None:
         """Continue the random numbers of a resumed training, with the optimizer's settings as configured now."""
+        if self.steps_done >= self.steps:
+            self.trainer.should_stop = True
         if self._random is not None:
             for optimizer in self.optimizers_used():
                 for group in optimizer.param_groups:

@@ -1,0 +1,44 @@
+"""The first that a fork server imports: while it imports the rest, for seconds, it ends at once if its parent does.
+
+Afterwards it watches a pipe that only the parent holds, as `multiprocessing` has it, and `warm` lets go.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+
+PARENT = "HOURGLASS_SWEEP"
+"""The variable of the environment that says the parent's number."""
+
+_PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
+_loose = threading.Event()
+
+
+def fasten(parent: int) -> None:
+    """End this process if that parent does, or has."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def watch(parent: int) -> None:
+    """The same, where the system has no signal for it."""
+    while not _loose.wait(0.2):
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def loosen() -> None:
+    """It is the pipe's turn: the signal would also come when only the thread ends that started this process."""
+    _loose.set()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)
+
+
+if PARENT in os.environ:
+    fasten(int(os.environ[PARENT]))
