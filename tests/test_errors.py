@@ -306,7 +306,7 @@ APPLY = {
     "train resume=good +foo.bar=3": ["+foo.bar=3: a recorded run keeps its keys"],
     "train resume=good foo.bar=3": ["foo.bar: no such key in the run's configuration"],
     "train -m resume=good training.epochs=2,3": ["-m trains new models: leave out -m"],
-    "train resume=good training.epochs=0": ["training.epochs must be at least 1, got 0"],
+    "train resume=good training.epochs=0": ["training.epochs must be at least 1", "got 0"],
 }
 """Words of commands that need a trained run, and what the complaint must hold."""
 

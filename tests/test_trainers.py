@@ -9,14 +9,17 @@ import pytest
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
+import hourglass
 from hourglass.compose import compose
 from hourglass.config import compose_config
 from hourglass.errors import HourglassError
+from hourglass.tracking import Run
 from hourglass.train import train
 from hourglass.trainers import ONLY, check_trainer, make_trainer, measuring
+from hourglass.trust import recorded
 
 WORK = {"callbacks", "devices", "max_epochs", "check_val_every_n_epoch", "max_time", "profiler"}
-WORK |= {"default_root_dir", "plugins", "use_distributed_sampler"}
+WORK |= {"plugins", "use_distributed_sampler"}
 """Keys that do here what Lightning says, within limits or without."""
 SMALL = ("data=digits", "data.train_size=100", "tracking.images=false", "tracking.usefulness=false")
 
@@ -128,7 +131,7 @@ def test_own_callbacks_work_and_see_every_batch(tmp_path: Path) -> None:
     count = f"{{_target_:{__name__}.Count,path:{tmp_path}/steps}}"
     stop = "{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/loss,mode:max,patience:1}"
     plain = trained("plain")
-    watched = trained("watched", f"+trainer.callbacks=[{count}]")
+    watched = trained("watched", f"+trainer.callbacks=[{count}]", "name=callbacks")
     assert (tmp_path / "steps").read_text() == "1 2 3 4 5 6 7 8"
     same = [name for name in plain if not name.startswith(("time/", "system/"))]
     assert {name: watched[name] for name in same} == {name: plain[name] for name in same}
@@ -138,7 +141,13 @@ def test_own_callbacks_work_and_see_every_batch(tmp_path: Path) -> None:
         "kept",
         f"+trainer.callbacks.keep={{_target_:pytorch_lightning.callbacks.ModelCheckpoint,dirpath:{tmp_path}/ck}}",
     )
-    assert list((tmp_path / "ck").glob("*.ckpt"))
+    assert [each.name for each in (tmp_path / "ck").iterdir()] == ["epoch=1-step=8.ckpt"]
+    # What was called while it trained is no part of the model: it is loaded without that, and without trust in it.
+    run = Run.find("callbacks", f"sqlite:///{tmp_path}/mlflow.db")
+    assert run.read_config()["trainer"]["callbacks"][0]["_target_"].endswith("Count")
+    assert hourglass.load(run.id, uri=run.uri).code_size == 64
+    with pytest.raises(HourglassError, match=r"trainer\.callbacks"):
+        recorded(run, training=True)
 
 
 @pytest.mark.parametrize(

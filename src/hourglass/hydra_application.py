@@ -135,7 +135,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
 
     try:
         run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
-        stored = recorded(run)  # before the words, which are the person's own and free
+        stored = recorded(run, training=True)  # before the words, which are the person's own and free
     except HourglassError as error:
         raise HourglassError(f"resume: {error}") from error
     given = [override for override in overrides if not override.startswith("resume=")]
