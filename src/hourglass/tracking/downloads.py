@@ -13,6 +13,12 @@ def download(client: PatientClient, run_id: str, path: str) -> Path:
     return Path(client.download_artifacts(run_id, path, _folder(run_id)))
 
 
+def held(client: PatientClient, run_id: str) -> str:
+    """The files of a run in words; where there are none, the place that was looked in."""
+    files = ", ".join(file.path for file in client.list_artifacts(run_id))
+    return files or f"nothing in {client.get_run(run_id).info.artifact_uri.removeprefix('file://')}"
+
+
 @cache
 def _folder(run_id: str) -> str:
     folder = tempfile.TemporaryDirectory(prefix=f"hourglass-{run_id[:8]}-")
