@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("hourglass")
 
+BRIEFLY = 10.0  # seconds that what must end waits for its store
 _LONGEST_PAUSE = 5.0  # seconds between two tries
 _deadline = ContextVar("deadline", default=math.inf)
 
