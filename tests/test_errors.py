@@ -88,6 +88,12 @@ def write_files(folder: Path) -> None:
     """Files of one's own, sound and broken."""
     x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     np.savez(folder / "rows.npz", x=x)
+    np.savez(folder / "constant.npz", x=np.full((60, 5), 0.5))
+    np.savez(folder / "zeros.npz", x=np.zeros((60, 8, 8), dtype=np.uint8))
+    np.savez(folder / "few.npz", x=x[:3])
+    np.savez(folder / "one_class.npz", x=x, y=np.ones(60, dtype=int))
+    (folder / "years.csv").write_text("\n".join(["2019,2020,2021,2022,2023", *(",".join(map(str, row)) for row in x)]))
+    (folder / "semicolons.csv").write_text("\n".join(";".join(map(str, row)) for row in x))
     np.savez(folder / "nan.npz", x=np.where(x > 2, np.nan, x))
     (folder / "cut.npz").write_bytes((folder / "rows.npz").read_bytes()[:-300])
     (folder / "not.npz").write_text("no archive")
@@ -99,6 +105,9 @@ def write_files(folder: Path) -> None:
     (folder / "text.db").write_text("this is no database\n" * 100)
     np.save(folder / "wide.npy", np.zeros((3, 9), dtype=np.float32))
     np.save(folder / "bright.npy", np.full((3, 1, 8, 8), 255.0))
+    np.savez(folder / "bright.npz", x=np.linspace(1, 255, 5 * 64).reshape(5, 8, 8))
+    np.save(folder / "square.npy", np.zeros((3, 8, 8, 1), dtype=np.float32))
+    (folder / "not.jpg").write_text("no picture")
     np.save(folder / "nan.npy", np.full((3, 1, 8, 8), np.nan))
     np.save(folder / "whole.npy", np.zeros((3, 1, 8, 8), dtype=np.int64))
     np.save(folder / "words.npy", np.array([["a"] * 64] * 3))
@@ -199,6 +208,15 @@ TRAIN = {
     "data=csv data.path=text.csv": ["data", "column c must hold numbers", "'red'", "line 5", "text.csv"],
     "data=csv data.path=ragged.csv": ["data", "line 5", "ragged.csv"],
     "data=csv data.path=empty.csv": ["data.path", "empty.csv"],
+    "data=npz data.path=constant.npz": ["data=npz must hold samples that differ", "all the same (0.5)"],
+    "data=npz data.path=zeros.npz": ["data=npz must hold samples that differ", "all the same (0)"],
+    "data=npz data.path=few.npz loss=mse": ["data=npz must leave this model 2 training samples or more, got 1"],
+    "data.test_share=1.0": ["must leave this model 2 training samples or more, got 0", "data.test_share"],
+    "data=npz data.path=one_class.npz training=finetune model.output_activation=linear": [
+        "needs labels, and data=npz has none: all labels are 1"
+    ],
+    "data=csv data.path=years.csv": ["data.header must be present or absent", "2019, 2020", "data.header=present"],
+    "data=csv data.path=semicolons.csv": ["must hold numbers", "data.delimiter=';'"],
     # surroundings
     "trainer.accelerator=gpu": ["trainer.accelerator=gpu needs a CUDA device", "trainer.accelerator=cpu or auto"],
     "trainer.accelerator=quantum": ["trainer", "quantum"],
@@ -236,6 +254,14 @@ APPLY = {
     "encode good objects.npy out.npy": ["objects.npy can't be read as a .npy file"],
     "encode good words.npy out.npy": ["words.npy holds <U1, allowed are uint8 and floats"],
     "encode good whole.npy out.npy": ["whole.npy holds int64, allowed are uint8 and floats"],
+    "encode good square.npy out.npy": ["square.npy holds an array of shape (3, 8, 8, 1)", "(N, 1, 8, 8)", "moveaxis"],
+    "encode good bright.npy out.npy range=1": ["range must be LOW,HIGH", "got '1'"],
+    "encode good not.jpg out.npy": ["not.jpg can't be read as an image"],
+    "evaluate good data=npz data.path=bright.npz": [
+        "data=npz holds values from 1 to 255",
+        "from 0 to 1",
+        "range=LOW,HIGH",
+    ],
     "encode good wide.npy out.npy": ["wide.npy holds an array of shape (3, 9)", "(N, 1, 8, 8)"],
     "encode good bright.npy out.npy": ["bright.npy holds values from 255 to 255", "from 0 to 1", "uint8"],
     "reconstruct good nan.npy out.npy": ["nan.npy holds values that are not finite"],

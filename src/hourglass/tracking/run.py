@@ -176,13 +176,6 @@ class Run:
         """The last value of every metric."""
         return dict(self._client.get_run(self.id).data.metrics)
 
-    @property
-    def data_digest(self) -> str | None:
-        """The digest that `log_dataset` recorded, None where there is none."""
-        inputs = self._client.get_run(self.id).inputs
-        found = [each.dataset.digest for each in inputs.dataset_inputs] if inputs is not None else []
-        return str(found[0]) if found else None
-
     def history(self, key: str) -> list[tuple[int, float]]:
         """All points (step, value) of one metric, by step."""
         return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
