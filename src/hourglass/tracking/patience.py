@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, TypeVar
 
+from hourglass import process
 from hourglass.errors import HourglassError, first_line
 from hourglass.passwords import shown
 
@@ -135,7 +136,8 @@ def patiently(call: Callable[[], T], uri: str) -> T:
     told = False
     while True:
         try:
-            result = call()
+            with process.whole():
+                result = call()
         except Exception as error:
             if is_useless(error):
                 raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
