@@ -596,7 +596,7 @@ def test_the_command_says_one_line_and_ends_with_2(store: Store, canary: Path) -
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(
-        f"hourglass: the configuration of run {run.name} ({run.id}) is refused: model.bottleneck"
+        f"hourglass: the config.yaml of run {run.name} ({run.id}) is refused: model.bottleneck"
     )
     assert "allowed are hourglass.bottlenecks.BatchTopK, " in done.stderr
     assert not canary.exists()

@@ -106,7 +106,7 @@ def check(config: Mapping[Any, Any], *, of: str, trust: Sequence[str] = ()) -> N
         for key, target in targets:  # imported only now that all of it has been looked at
             _check_origin(key, target, named)
     except HourglassError as error:
-        raise HourglassError(f"the configuration of {of} is refused: {error}") from error
+        raise HourglassError(f"the config.yaml of {of} is refused: {error}") from error
 
 
 def trusts(target: str, trust: Sequence[str] = ()) -> bool:
@@ -157,7 +157,8 @@ def allowed() -> Mapping[str, set[str]]:
         package = stated.group(1) if stated else "_global_" if file.parent == root else file.parent.name
         held = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
         for place, target in _listed(held, "" if package == "_global_" else package):
-            found[place].add(target)
+            if not place.startswith("hydra."):  # Hydra's own part is not recorded
+                found[place].add(target)
     found["data.noise.*"] |= found["noise.*"]
     for place, targets in BESIDES.items():
         found[place] |= targets
