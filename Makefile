@@ -40,9 +40,10 @@ dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (half an hour or more)
 	@$(BIN)/python benchmarks/bench.py
 
-bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmarks/SWEEPS.md and MANY_JOBS.md (an hour)
+bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmarks/SWEEPS.md, MANY_JOBS.md and LARGE_STORE.md (an hour)
 	@$(BIN)/python benchmarks/sweep.py
 	@$(BIN)/python benchmarks/many_jobs.py
+	@$(BIN)/python benchmarks/large_store.py
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py

@@ -176,6 +176,110 @@ def test_floats_beyond_the_range_are_taken_where_the_data_had_no_bounds(here: Pa
     assert apply.read_samples("x.npy", trained(result)).shape == (100, 6)
 
 
+# -- shapes, ranges and pictures --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def colour(home: Path, images: Result) -> Result:  # noqa: ARG001
+    """A model of wide colour images, floats in [-1, 1]."""
+    x = np.random.default_rng(0).uniform(-0.999, 0.999, (60, 3, 4, 6)).astype(np.float32)
+    np.savez(home / "colour.npz", x=x)
+    return trained_in(
+        home,
+        "data=npz",
+        f"data.path={home}/colour.npz",
+        "model.output_activation=tanh",
+        "model.code_size=4",
+        "name=colour",
+        "tracking.usefulness=false",
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 6, 3), (5, 3, 6, 4), (5, 12, 6), (5, 71), (3, 4, 6)])
+def test_what_has_as_many_values_in_another_shape_is_refused(
+    colour: Result, here: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, ...]
+) -> None:
+    np.save(here / "x.npy", np.zeros(shape, np.float32))
+    for command in ("encode", "reconstruct"):
+        assert main([command, "colour", "x.npy", "out.npy"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(
+            f"hourglass: x.npy holds an array of shape {shape}, the model takes (N, 3, 4, 6), or (N, 72)"
+        )
+        assert said.count("\n") == 1
+    assert not (here / "out.npy").exists()
+    with pytest.raises(HourglassError, match=r"^x holds an array of shape .*, the model takes \(N, 3, 4, 6\), or"):
+        hourglass.load("colour", uri=uri_of(colour)).encode(np.zeros(shape, np.float32))
+
+
+def test_values_of_another_range_are_refused_or_scaled(
+    colour: Result, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = colour.parts.data.test.x
+    expected = trained(colour).model.encode(x).detach().numpy()
+    levels = ((x + 1) / 2 * 255).numpy()
+    np.save(here / "x.npy", levels)
+    assert main(["encode", "colour", "x.npy", "out.npy"]) == 2
+    said = capsys.readouterr().err
+    assert "the model was trained on data from -0.99" in said
+    assert "say range=LOW,HIGH to have values of that range scaled, or range=any to take them as they are" in said
+    assert main(["encode", "colour", "x.npy", "out.npy", "range=0,255"]) == 0
+    np.testing.assert_allclose(np.load(here / "out.npy"), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        hourglass.load("colour", uri=uri_of(colour)).encode(levels, range=(0, 255)).detach().numpy(),
+        expected,
+        rtol=1e-3,
+        atol=1e-3,
+    )
+    np.save(here / "x.npy", levels.round().astype(np.uint8))  # grey levels are known to be 0 to 255
+    assert main(["encode", "colour", "x.npy", "out.npy"]) == 0
+    np.testing.assert_allclose(np.load(here / "out.npy"), expected, atol=0.05)
+    assert main(["encode", "colour", "x.npy", "out.npy", "range=any"]) == 0
+    assert abs(np.load(here / "out.npy")).max() > 10 * abs(expected).max()
+    capsys.readouterr()
+    for wrong in ("range=5", "255", "rnage=0,255"):
+        assert main(["encode", "colour", "x.npy", "out.npy", wrong]) == 2
+        assert "range" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("images", "colour")
+def test_pictures_and_folders_of_them_are_samples(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    levels = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
+    for number, pixels in enumerate(levels):
+        (here / "many" / "below").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(here / "many" / "below" / f"{number}.png")
+    np.save(here / "x.npy", levels.transpose(0, 3, 1, 2))
+    for source in ("many", "x.npy"):
+        assert main(["encode", "colour", source, f"{source}.out.npy"]) == 0
+    assert np.array_equal(np.load(here / "many.out.npy"), np.load(here / "x.npy.out.npy"))
+    Image.fromarray(levels[0]).resize((40, 30)).save(here / "photo.JPG")
+    capsys.readouterr()
+    for which in ("colour", "images"):
+        assert main(["encode", which, "photo.JPG", "out.npy"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["out.npy: float32 (1, 4)", "out.npy: float32 (1, 5)"]
+    (here / "broken.png").write_bytes(b"no picture")
+    (here / "empty").mkdir()
+    for source, message in (
+        ("broken.png", "broken.png can't be read as an image"),
+        ("empty", "path must be a folder with images"),
+        ("nothing.jpg", "nothing.jpg can't be read: there is no such file"),
+    ):
+        assert main(["encode", "colour", source, "out.npy"]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert message in said
+
+
+def test_whole_numbers_are_codes(images: Result, here: Path) -> None:
+    np.save(here / "codes.npy", np.ones((2, 5), np.uint8))
+    assert apply.read_codes("codes.npy", trained(images)).tolist() == [[1.0] * 5] * 2
+    np.save(here / "codes.npy", np.full((2, 5), np.nan))
+    with pytest.raises(HourglassError, match=r"^codes\.npy holds values that are not finite$"):
+        apply.read_codes("codes.npy", trained(images))
+
+
 # -- tables, in their own units --------------------------------------------------------------------------------------
 
 
@@ -281,6 +385,18 @@ def test_csv_files_that_do_not_fit(
     (here / "more.csv").write_text(text)
     with pytest.raises(HourglassError, match=message):
         apply.read_samples("more.csv", model)
+
+
+@pytest.mark.usefixtures("scaled")
+def test_rows_of_another_unit_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "more.csv").write_text("height;weight\n175;70000\n180;72000\n")  # centimetres
+    assert main(["encode", "scaled", "more.csv", "out.npy"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hourglass: more.csv holds column height with half of its values at 175 or above, the model")
+    assert said.endswith("say range=any to take them as they are\n")
+    assert main(["encode", "scaled", "more.csv", "out.npy", "range=any"]) == 0
+    assert main(["encode", "scaled", "more.csv", "out.npy", "range=0,255"]) == 2
+    assert "range takes any here" in capsys.readouterr().err
 
 
 def test_only_rows_can_be_written_to_csv(here: Path) -> None:

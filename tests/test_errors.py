@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 
 HEAVY = ["hourglass.hydra_application", "hourglass.train", "hourglass.evaluation", "hourglass.tracking.dashboard"]
 HEAVY += ["mlflow", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "sklearn.neighbors", "pytest"]
@@ -34,6 +35,7 @@ def command(words: list[str], folder: str, environment: dict[str, str]) -> None:
     """The console script in a fresh process, its output in files."""
     os.chdir(folder)
     os.environ.update({"HYDRA_FULL_ERROR": "0", **environment})  # another test may have started the server with 1
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(":")  # as Python does when it starts
     for number, name in ((1, "out"), (2, "err")):
         with Path(folder, name).open("w") as file:
             os.dup2(file.fileno(), number)
@@ -88,6 +90,12 @@ def write_files(folder: Path) -> None:
     """Files of one's own, sound and broken."""
     x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     np.savez(folder / "rows.npz", x=x)
+    np.savez(folder / "constant.npz", x=np.full((60, 5), 0.5))
+    np.savez(folder / "zeros.npz", x=np.zeros((60, 8, 8), dtype=np.uint8))
+    np.savez(folder / "few.npz", x=x[:3])
+    np.savez(folder / "one_class.npz", x=x, y=np.ones(60, dtype=int))
+    (folder / "years.csv").write_text("\n".join(["2019,2020,2021,2022,2023", *(",".join(map(str, row)) for row in x)]))
+    (folder / "semicolons.csv").write_text("\n".join(";".join(map(str, row)) for row in x))
     np.savez(folder / "nan.npz", x=np.where(x > 2, np.nan, x))
     (folder / "cut.npz").write_bytes((folder / "rows.npz").read_bytes()[:-300])
     (folder / "not.npz").write_text("no archive")
@@ -99,6 +107,9 @@ def write_files(folder: Path) -> None:
     (folder / "text.db").write_text("this is no database\n" * 100)
     np.save(folder / "wide.npy", np.zeros((3, 9), dtype=np.float32))
     np.save(folder / "bright.npy", np.full((3, 1, 8, 8), 255.0))
+    np.savez(folder / "bright.npz", x=np.linspace(1, 255, 5 * 64).reshape(5, 8, 8))
+    np.save(folder / "square.npy", np.zeros((3, 8, 8, 1), dtype=np.float32))
+    (folder / "not.jpg").write_text("no picture")
     np.save(folder / "nan.npy", np.full((3, 1, 8, 8), np.nan))
     np.save(folder / "whole.npy", np.zeros((3, 1, 8, 8), dtype=np.int64))
     np.save(folder / "words.npy", np.array([["a"] * 64] * 3))
@@ -161,7 +172,7 @@ TRAIN = {
     # ranges
     "model.code_size=-3": ["model.code_size must be at least 1, got -3"],
     "model.depth=-1": ["model.depth must be at least 0, got -1"],
-    "model=multilayer model.depth=2": ["model.widths must list one width for each of depth=2", "got [128]"],
+    "model=multilayer model.depth=2 model.widths=[9]": ["model.widths must list one width for each of depth=2", "[9]"],
     "noise=gaussian noise.gaussian.sigma=-1": ["noise.gaussian.sigma must be at least 0", "got -1"],
     "noise=masking noise.masking.share=1.5": ["noise.masking.share must be from 0 to 1, got 1.5"],
     "training.batch_size=0": ["training.batch_size must be at least 1, got 0"],
@@ -199,6 +210,35 @@ TRAIN = {
     "data=csv data.path=text.csv": ["data", "column c must hold numbers", "'red'", "line 5", "text.csv"],
     "data=csv data.path=ragged.csv": ["data", "line 5", "ragged.csv"],
     "data=csv data.path=empty.csv": ["data.path", "empty.csv"],
+    # keys that nobody reads, or that would do something else
+    "+callbacks=[]": ["callbacks: no such key; nothing reads it"],
+    "+scheduler.name=cosine": ["scheduler: no such key"],
+    "+hydra.foo=1": ["hydra.foo: no such key"],
+    "+sweep.foo=1": ["sweep.foo: no such key; sweep takes engine"],
+    "noise=masking +noise.frozn=true": ["noise.frozn: no such key; noise takes frozen, seed"],
+    "+trainer.limit_train_batches=0.2": ["trainer.limit_train_batches", "training.max_steps", "data.train_size"],
+    "+trainer.gradient_clip_val=1": ["trainer.gradient_clip_val must be null, got 1: use training.gradient_clip"],
+    "+trainer.gradient_clip=1": ["trainer.gradient_clip", "takes no such key; nearest: gradient_clip_val"],
+    "trainer.devices=2": ["trainer.devices must be 1", "several devices can't train one model yet"],
+    "model.bottleneck.k=5": ["bottleneck=top_k have it"],
+    "model._target_=nope.Thing": ["model._target_=nope.Thing can't be imported: there is no module nope"],
+    "model._target_=hourglass.models.MLPP": ["hourglass.models has no MLPP; nearest: MLP"],
+    "optimizer._target_=torch.optim.NAdam": ["torch.optim.NAdam takes no such key", "~optimizer.fused"],
+    "optimizer.fused=maybe": ["optimizer.fused must be true or false or null, got 'maybe'"],
+    "~model": ["model: nothing is chosen that could be built"],
+    "resume=": ["resume must be text or null, got ''"],
+    "model.code_size=1000000000000": ["model: RuntimeError: ", "can't allocate memory"],
+    "hydra/launcher=foo": ["hydra/launcher=foo: no such choice", "basic, hourglass"],
+    "hydra.run.dir=/proc/nope": ["hydra.run.dir", "/proc/nope"],
+    "data=npz data.path=constant.npz": ["data=npz must hold samples that differ", "all the same (0.5)"],
+    "data=npz data.path=zeros.npz": ["data=npz must hold samples that differ", "all the same (0)"],
+    "data=npz data.path=few.npz loss=mse": ["data=npz must leave this model 2 training samples or more, got 1"],
+    "data.test_share=1.0": ["must leave this model 2 training samples or more, got 0", "data.test_share"],
+    "data=npz data.path=one_class.npz training=finetune model.output_activation=linear": [
+        "needs labels, and data=npz has none: all labels are 1"
+    ],
+    "data=csv data.path=years.csv": ["data.header must be present or absent", "2019, 2020", "data.header=present"],
+    "data=csv data.path=semicolons.csv": ["must hold numbers", "data.delimiter=';'"],
     # surroundings
     "trainer.accelerator=gpu": ["trainer.accelerator=gpu needs a CUDA device", "trainer.accelerator=cpu or auto"],
     "trainer.accelerator=quantum": ["trainer", "quantum"],
@@ -208,7 +248,13 @@ TRAIN = {
     "tracking.uri=sqlite:///text.db": ["tracking.uri=sqlite:///", "text.db", "not a database"],
     # syntax
     "model=[conv": ["model=[conv"],
-    "model.code_size": ["model.code_size"],
+    "model.code_size": ["model.code_size must have a value"],
+    "name=Übung": ["quotes", "'name=\"Übung\"'"],
+    "=3": ["'=3' is no KEY=VALUE"],
+    "model=3": ["model=3: no such choice; allowed: conv"],
+    "--seed=3": ["--seed=3: no such flag; a key has no dashes: seed=3"],
+    "-m +scheduler=a,b": ["scheduler: no such key"],
+    "-m seed=range(0)": ["no value"],
 }
 """Words of a training that goes wrong, and what the complaint must hold."""
 
@@ -236,6 +282,14 @@ APPLY = {
     "encode good objects.npy out.npy": ["objects.npy can't be read as a .npy file"],
     "encode good words.npy out.npy": ["words.npy holds <U1, allowed are uint8 and floats"],
     "encode good whole.npy out.npy": ["whole.npy holds int64, allowed are uint8 and floats"],
+    "encode good square.npy out.npy": ["square.npy holds an array of shape (3, 8, 8, 1)", "(N, 1, 8, 8)", "moveaxis"],
+    "encode good bright.npy out.npy range=1": ["range must be LOW,HIGH", "got '1'"],
+    "encode good not.jpg out.npy": ["not.jpg can't be read as an image"],
+    "evaluate good data=npz data.path=bright.npz": [
+        "data=npz holds values from 1 to 255",
+        "from 0 to 1",
+        "range=LOW,HIGH",
+    ],
     "encode good wide.npy out.npy": ["wide.npy holds an array of shape (3, 9)", "(N, 1, 8, 8)"],
     "encode good bright.npy out.npy": ["bright.npy holds values from 255 to 255", "from 0 to 1", "uint8"],
     "reconstruct good nan.npy out.npy": ["nan.npy holds values that are not finite"],
@@ -244,7 +298,15 @@ APPLY = {
     "train resume=nobody": ["resume: run 'nobody' is not in sqlite:"],
     "train resume=good model=conv": ["model=conv: a resumed run keeps its choices"],
     "train resume=good training.epoch=3": ["training.epoch: no such key", "nearest: training.epochs"],
-    "train resume=good training.epochs=0": ["training.epochs must be at least 1, got 0"],
+    "evaluate good noise=[masking": ["noise=[masking: a [ and its ] don't go together"],
+    "evaluate good noise.seed=1,2": ["noise.seed=1,2: a recorded run takes one value"],
+    "evaluate good data.root=Ü": ["quotes", "'data.root=\"Ü\"'"],
+    "evaluate good noise.seed=yes": ["noise.seed must be a whole number, got 'yes'"],
+    "train resume=good training.epochs=yes": ["training.epochs must be a whole number, got 'yes'"],
+    "train resume=good +foo.bar=3": ["+foo.bar=3: a recorded run keeps its keys"],
+    "train resume=good foo.bar=3": ["foo.bar: no such key in the run's configuration"],
+    "train -m resume=good training.epochs=2,3": ["-m trains new models: leave out -m"],
+    "train resume=good training.epochs=0": ["training.epochs must be at least 1", "got 0"],
 }
 """Words of commands that need a trained run, and what the complaint must hold."""
 
@@ -259,6 +321,8 @@ def test_apply(shell: Shell, trained: Path, words: str) -> None:
 
 
 OTHER = {
+    "train --cfg model=conv": ["--cfg must be one of job, hydra, all, got model=conv"],
+    "train --shell-completion install=tcsh": ["one of bash, zsh, fish", "install=tcsh"],
     "train -m seed=0,1 --cfg job": ["--cfg shows the configuration of one training: leave out -m"],
     "trian": ["'trian' is no command", "nearest: train", "hourglass --help"],
     "list modles": ["'modles' is no group", "nearest: model"],
@@ -307,6 +371,71 @@ def test_a_resumed_run_stays_the_run_it_was(shell: Shell) -> None:
         "optimizer": "adam",
     }
     assert after.params == before.params  # what MLflow has recorded can't be changed
+
+
+def test_a_resumed_run_takes_values_of_its_own_choices(shell: Shell) -> None:
+    """Hydra, which composes the command line, knows nothing of what the run has chosen."""
+    from hourglass.tracking import Run
+
+    assert shell("train", *SMALL, "data.train_size=100", "noise=masking", "name=first").code == 0
+    ended = shell("train", "resume=first", "training.epochs=2", "noise.masking.share=1e-1", "optimizer.lr=1e-4")
+    assert ended.code == 0, ended.err
+    config = Run.find("first", f"sqlite:///{shell.folder}/mlflow.db").read_config()
+    assert (config["noise"]["masking"]["share"], config["optimizer"]["lr"]) == (0.1, 1e-4)
+
+
+def test_words_stand_on_both_sides_of_a_flag(shell: Shell) -> None:
+    shown = shell("train", "data=digits", "--cfg", "job", "model=multilayer", "--resolve", "model.depth=2")
+    assert shown.code == 0, shown.err
+    model = yaml.safe_load(shown.out)["model"]
+    assert (model["depth"], model["widths"]) == (2, None)
+    words = (*SMALL, "data.train_size=100", "-m", "hydra/launcher=basic", "seed=0,1")
+    assert shell("train", *words).code == 0
+    assert len(runs_in(shell.folder)) == 1  # two of one name
+    for flag in ("--version", "--help"):
+        assert shell(flag).code == 0
+        for command in ("train", "evaluate", "encode", "list", "ui"):
+            ended = shell(command, flag) if flag == "--help" else shell("train", flag)
+            assert (ended.code, ended.err) == (0, ""), command
+            assert ended.out.startswith(("usage", "hourglass"))
+
+
+OWN = """
+from torch import nn
+
+from hourglass.models import Autoencoder
+
+
+class Net(Autoencoder):
+    def __init__(self, *, shape, bottleneck, hidden: int, width=8) -> None:
+        super().__init__(
+            shape=shape,
+            encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, hidden)),
+            bottleneck=bottleneck(code_size=int(hidden)),
+            decoder=nn.Sequential(nn.Linear(hidden, int(width)), nn.Linear(int(width), 64), nn.Unflatten(1, shape)),
+            output_activation="sigmoid",
+        )
+"""
+
+
+def test_mistakes_in_an_own_class_are_one_line_too(shell: Shell) -> None:
+    (shell.folder / "conf" / "model").mkdir(parents=True)
+    (shell.folder / "own_net.py").write_text(OWN)
+    (shell.folder / "conf/model/net.yaml").write_text("# A net\n_target_: own_net.Net\nhidden: 5\n")
+    (shell.folder / "own_broken.py").write_text("def f(:\n")
+    words = (*SMALL, "data.train_size=100", "--config-dir", "conf", "model=net")
+    for word, problem in {
+        "model.hidden=abc": "model.hidden must be a whole number, got 'abc'",
+        "+model.width=abc": "model.width=abc: invalid literal for int() with base 10: 'abc'",
+        "model.hidden=-3": "model: ",
+        "+model.hiden=3": "model.hiden: own_net.Net takes no such key; nearest: hidden",
+        "~model.hidden": "model.hidden must be given",
+        "model._target_=own_broken.f": "model._target_=own_broken.f can't be imported: SyntaxError",
+    }.items():
+        ended = shell("train", *words, word, PYTHONPATH=str(shell.folder))
+        assert problem_of(ended).startswith(problem)
+    assert shell("train", *words, PYTHONPATH=str(shell.folder)).code == 0
+    assert list(runs_in(shell.folder).values()) == ["FINISHED"]
 
 
 def test_a_sweep_goes_on_past_a_job_that_fails(shell: Shell) -> None:

@@ -134,6 +134,103 @@ def test_evaluations_that_are_refused_leave_no_run(images: Result, overrides: li
     assert count() == before
 
 
+# -- one's own files -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def floats(home: Path, images: Result) -> Result:  # noqa: ARG001 - the store is made by the first
+    """A model of 50 images of two channels, floats in [0, 1], without pictures."""
+    x = np.random.default_rng(0).uniform(0.001, 0.999, (50, 2, 8, 8)).astype(np.float32)
+    np.savez(home / "floats.npz", x=x, y=np.arange(50) % 3)
+    words = ["data=npz", f"data.path={home}/floats.npz", "noise=gaussian", "training.epochs=1", "name=floats"]
+    return trained_in(home, *words, "noise.gaussian.sigma=0.1")
+
+
+def given(home: Path, x: np.ndarray) -> list[str]:
+    np.savez(home / "given.npz", x=x)
+    return ["data=npz", f"data.path={home}/given.npz"]
+
+
+def test_two_channels_and_no_pictures(floats: Result) -> None:
+    run, metrics = evaluate("floats", [], uri=uri_of(floats))
+    assert metrics["test/mse"] == floats.run.metrics["test/mse"]
+    assert Run.find(run.id, uri_of(floats)).tags.get("mlflow.loggedImages") is None
+
+
+def test_a_run_without_pictures_is_evaluated_without(images: Result) -> None:
+    from mlflow import MlflowClient
+
+    run, _ = evaluate("images", ["noise=gaussian"], uri=uri_of(images))
+    assert [each.path for each in MlflowClient(uri_of(images)).list_artifacts(run.id)] == []
+
+
+def test_all_of_an_own_file_is_measured(floats: Result, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "hourglass")
+    x = np.random.default_rng(1).random((30, 2, 8, 8), dtype=np.float32)
+    words = given(home, x)
+    run, metrics = evaluate("floats", [*words, "noise=none"], uri=uri_of(floats))
+    assert "data=npz: all 30 samples are measured" in caplog.messages
+    model = hourglass.load("floats", uri=uri_of(floats))
+    expected = (model(x).reconstruction - torch.from_numpy(x)).square().mean().item()
+    assert metrics["test/mse"] == pytest.approx(expected, rel=1e-5)
+    assert run.params["data.test_share"] == "1.0"
+    assert "test/anomaly_auroc" in metrics
+    run, _ = evaluate("floats", [*words, "data.test_share=0.5"], uri=uri_of(floats))
+    assert "data=npz: its test part, 15 samples, are measured" in caplog.messages
+    _, sized = evaluate("floats", [*words[1:], "noise=none"], uri=uri_of(floats))  # the run's source, another file
+    assert sized["test/mse"] == metrics["test/mse"]
+
+
+def test_of_the_file_that_the_run_was_trained_on_its_own_test_part_is(
+    floats: Result, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "hourglass")
+    (home / "copy.npz").write_bytes((home / "floats.npz").read_bytes())
+    for path in ("floats.npz", "copy.npz"):
+        caplog.clear()
+        _, metrics = evaluate("floats", ["data=npz", f"data.path={home}/{path}"], uri=uri_of(floats))
+        assert metrics["test/mse"] == floats.run.metrics["test/mse"]
+        assert "test/anomaly_auroc" not in metrics
+        assert "data=npz is what the run was trained on: its own test part is measured" in caplog.messages
+    evaluate("floats", ["data.test_share=1.0"], uri=uri_of(floats))
+    assert caplog.messages[-2].startswith(
+        "data=npz is what the run was trained on, split otherwise: it may have learned"
+    )
+
+
+def test_data_of_another_range(floats: Result, home: Path) -> None:
+    x = np.random.default_rng(1).random((30, 2, 8, 8), dtype=np.float32)
+    _, expected = evaluate("floats", [*given(home, x), "noise=none"], uri=uri_of(floats))
+    for other, words in ((x * 255, "range=0,255"), (x * 2 - 1, "range=-1,1")):
+        with pytest.raises(
+            HourglassError,
+            match=r"^data=npz holds values from \S+ to \S+, the model was trained on data from 0\.001\d* to",
+        ):
+            evaluate("floats", given(home, other), uri=uri_of(floats))
+        _, scaled = evaluate("floats", [*given(home, other), "noise=none", words], uri=uri_of(floats))
+        assert scaled["test/mse"] == pytest.approx(expected["test/mse"], rel=1e-4)
+        assert scaled["test/psnr"] == pytest.approx(expected["test/psnr"], rel=1e-4)
+    with pytest.raises(HourglassError, match=r"^data=npz holds values .* and the run's loss takes 0 to 1: clip them"):
+        evaluate("floats", given(home, x * 1.05), uri=uri_of(floats))
+    with pytest.raises(HourglassError, match=r"^range must be LOW,HIGH with LOW below HIGH"):
+        evaluate("floats", [*given(home, x), "range=1"], uri=uri_of(floats))
+
+
+def test_grey_levels_for_a_model_of_floats(home: Path, floats: Result) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    x = levels.astype(np.float32) / 255
+    for low, high, name in ((-1.0, 1.0, "signed"), (0.0, 255.0, "wide")):
+        np.savez(home / f"{name}.npz", x=x * (high - low) + low)
+        words = ["data=npz", f"data.path={home}/{name}.npz", "model.output_activation=linear", "training.epochs=1"]
+        made = trained_in(home, *words, f"name={name}", "tracking.usefulness=false")
+        _, metrics = evaluate(name, given(home, levels), uri=uri_of(floats))
+        seen = torch.from_numpy(x * (high - low) + low)[:, None]
+        error = made.parts.model.eval().cpu()(seen).reconstruction - seen
+        assert metrics["test/mse"] == pytest.approx(error.square().mean().item(), rel=1e-3)
+        width = made.parts.data.range[1] - made.parts.data.range[0]
+        assert metrics["test/psnr"] == pytest.approx(10 * np.log10(width**2 / metrics["test/mse"]), rel=1e-3)
+
+
 # -- rows of tables --------------------------------------------------------------------------------------------------
 
 
@@ -161,17 +258,34 @@ def test_rows_of_another_table_are_scaled_as_the_runs_own(table: Result, home: P
     assert metrics["test/anomaly_auroc"] == 1
 
 
-def test_the_runs_own_table_is_not_scaled_anew_when_other_rows_are_trained_on(table: Result, home: Path) -> None:
+def test_the_runs_own_table_is_not_scaled_anew_when_other_rows_are_trained_on(
+    table: Result, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = [(0.0, 0.0), (10.0, 100.0)] * 50
     path = write_table(home / "one.csv", *rows)
     assert path == table.run.params["data.path"]
     _, same = evaluate("table", [], uri=uri_of(table))
     assert same["test/mse"] == table.run.metrics["test/mse"]
+    assert not any("have changed" in message for message in caplog.messages)
     write_table(home / "one.csv", *[(a, 2 * b) for a, b in rows])  # the file has changed since
     _, changed = evaluate("table", [], uri=uri_of(table))
     p, high = table.parts.data.train.x.mean().item(), table.parts.data.test.x.mean().item()
+    assert any("have changed since the run was trained" in message for message in caplog.messages)
     expected = (high * ((1 - p) ** 2 + (2 - p) ** 2) + (1 - high) * 2 * p**2) / 2
     assert changed["test/mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_of_another_unit_are_refused(table: Result, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "hourglass")
+    path = write_table(home / "unit.csv", *[(1.0, 100_000.0)] * 20)
+    with pytest.raises(
+        HourglassError, match=r"^data=csv holds column grams with half of its values at 100000 or above"
+    ):
+        evaluate("table", ["data=csv", f"data.path={path}"], uri=uri_of(table))
+    evaluate("table", ["data=csv", f"data.path={path}", "range=any"], uri=uri_of(table))
+    path = write_table(home / "extreme.csv", *[(1.0, 10.0)] * 20, (1.0, 1e6))
+    evaluate("table", ["data=csv", f"data.path={path}"], uri=uri_of(table))
+    assert any("holds column grams with one of its values at 1e+06 or above" in message for message in caplog.messages)
 
 
 def test_rows_for_a_model_of_unscaled_rows_stay_as_they_are(home: Path, table: Result) -> None:  # noqa: ARG001

@@ -361,8 +361,6 @@ def trained(overrides: list[str]) -> tuple[Parts, Seen]:
     """Train and test for real, one epoch, and listen at the model and at the loss."""
     import pytorch_lightning as pl
 
-    from hourglass.train import fit
-
     pl.seed_everything(0, verbose=False)
     config, _ = compose_config([*overrides, "training.epochs=1", "training.batch_size=64"])
     parts = compose(config)
@@ -379,7 +377,7 @@ def trained(overrides: list[str]) -> tuple[Parts, Seen]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    fit(trainer, parts, checkpoint=None)
+    trainer.fit(parts.learner)
     trainer.test(parts.learner, verbose=False)
     return parts, Seen(torch.cat(inputs), torch.cat(targets))
 

@@ -107,7 +107,7 @@ def test_a_package_of_ones_own_is_taken_where_it_is_named(
     with pytest.raises(HourglassError) as refused:
         trust.check(config, of="run good")
     assert str(refused.value) == (
-        "the configuration of run good is refused: model._target_ is 'ownpkg.models.Mine', allowed are"
+        "the config.yaml of run good is refused: model._target_ is 'ownpkg.models.Mine', allowed are"
         " hourglass.models.Conv, hourglass.models.Identity, hourglass.models.MLP, hourglass.models.Mean,"
         " hourglass.models.PCA; if ownpkg is something that you know and trust, say so: HOURGLASS_TRUST=ownpkg, or"
         " trust=('ownpkg',)"

@@ -234,6 +234,20 @@ def test_what_a_run_logs(tmp_path):
     assert same["test/log_likelihood"] == metrics["test/log_likelihood"]
 
 
+@pytest.mark.parametrize(("count", "classes"), [(4, 2), (30, 1)])
+def test_a_handful_of_samples_and_labels_of_one_class(tmp_path, count, classes):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, size=(count, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", x=x, y=np.arange(count) % classes)
+    words = ["data=npz", f"data.path={tmp_path}/few.npz", "data.validation_size=1", "trainer.accelerator=cpu"]
+    words += ["training.epochs=1", "model.code_size=3", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+    config, choices = compose_config([*words, "tracking.log_model=true"])
+    result = train(config, choices=choices, folder=tmp_path)
+    assert result.run.status == "FINISHED"
+    assert ("test/knn_accuracy" in result.metrics) == (classes > 1)
+    assert all(math.isfinite(value) for value in result.metrics.values())
+
+
 def test_wrong_arguments():
     code, y = blobs(2)
     with pytest.raises(ValueError, match="k must be between 1 and 6, the number of training codes, got 7"):

@@ -118,12 +118,15 @@ def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
     shape = trained.model.shape
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise HourglassError(f"{path} holds pictures, the model takes (N, {_join(shape)}) in a .npy file")
+    if not path.exists():
+        raise HourglassError(f"{path} can't be read: there is no such file")
+    mode = "RGB" if shape[0] == 3 else "L"
     try:
         files = [path / name for name in images_in(path)] if path.is_dir() else [path]
+        bar = tqdm(files, desc="decoding images", unit="image", disable=None, delay=1.0)
+        return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode) for file in bar])
     except ValueError as error:
         raise HourglassError(str(error)) from error
-    bar = tqdm(files, desc="decoding images", unit="image", disable=None, delay=1.0)
-    return np.stack([decoded(file, size=(shape[2], shape[1]), mode="RGB" if shape[0] == 3 else "L") for file in bar])
 
 
 def _read_table(path: str, trained: Trained) -> np.ndarray:

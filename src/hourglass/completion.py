@@ -34,7 +34,7 @@ _hourglass() {
     local -a found
     found=("${(@f)$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" hourglass train --shell-completion query=zsh \\
         2>/dev/null)}")
-    [[ -n "$found" ]] && compadd -S '' -- $found || _files
+    [[ -n "$found" ]] && compadd -Q -S '' -- $found || _files
 }
 compdef _hourglass hourglass
 """

@@ -114,7 +114,7 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
             )
     for key in ("lr", "momentum", "eps", "weight_decay"):
         value = optimizer.get(key, 0)
-        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
             raise HourglassError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
 

@@ -93,14 +93,15 @@ def build(config: Any, **arguments: Any) -> Any:
     if isinstance(mistake, HourglassError):
         raise mistake
     own = config is None or is_own(config)
-    if own and not isinstance(mistake, ValueError | TypeError | OSError):
+    # A RuntimeError is torch's, of a size that is too much.
+    if own and not isinstance(mistake, ValueError | TypeError | OSError | RuntimeError):
         raise mistake
     raise HourglassError((None if own else misfit(config)) or named(key, config, mistake)) from mistake
 
 
 def named(key: str, config: Any, error: BaseException) -> str:
     """The error's message with the full key before it: `code_size must be ...` to `model.code_size must be ...`."""
-    message = " ".join(str(error).split())
+    message = " ".join(str(error).split()).partition(" Exception raised from ")[0]  # without torch's own traceback
     first = re.match("[a-z_]+", message)
     path = _path(config, first.group(0)) if first and key else None
     if path is not None:
@@ -125,7 +126,7 @@ def _path(config: Any, word: str) -> str | None:
 
 def check_seed(seed: Any) -> None:
     """HourglassError unless it is one that every generator of random numbers takes."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if type(seed) is not int or not 0 <= seed < 2**32:
         raise HourglassError(f"seed must be a whole number from 0 to {2**32 - 1}, got {seed!r}")
 
 
@@ -151,8 +152,11 @@ def check_top(config: Any) -> None:
         if key not in config:
             raise HourglassError(f"{key} must be there, it was taken away (~{key})")
     for key in ("name", "study", "resume", "start"):
-        if config[key] == "":  # as an unset variable of the shell leaves it: resume=$RUN
-            raise HourglassError(f"{key} must be text or null, got ''")
+        value = config[key]  # empty is what an unset variable of the shell leaves: resume=$RUN
+        if value == "" or isinstance(value, bool) or not isinstance(value, str | int | None):
+            raise HourglassError(f"{key} must be text or null, got {value!r}")
+    if config.tracking.get("uri") == "":
+        raise HourglassError("tracking.uri must be an address or null, got ''")
     others = [str(key) for key in config if key not in known and key != "hydra"]
     if "hydra" in config:
         check_hydra(config.hydra)

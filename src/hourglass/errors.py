@@ -54,5 +54,6 @@ def first_line(error: BaseException) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """`; nearest: a, b` for the known words like `word`, or nothing."""
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    matches = (difflib.get_close_matches(each, known, n=3, cutoff=0.5) for each in (word, word.lower()))
+    close = next((found for found in matches if found), [])
     return f"; nearest: {', '.join(close)}" if close else ""

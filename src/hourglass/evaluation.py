@@ -122,8 +122,7 @@ def _own_data(trained: Trained, *, needed: bool) -> Dataset:
         raise HourglassError(f"the run's own data, to compare with, can't be had: {error}") from error
     _check_shape(trained, data)
     data = data.rescaled(trained.scaling)
-    recorded = trained.run.data_digest
-    if recorded is not None and not data.digest.startswith(recorded):
+    if trained.data_digest not in (None, data.digest):
         log.warning(
             "data=%s have changed since the run was trained: what is its test part now it may have learned from",
             data.name,

@@ -4,10 +4,14 @@ Hydra's own parser wants all words on one side of the flags. So they are put in 
 would refuse with a page of usage is refused here in one line.
 """
 
+import re
 from collections.abc import Sequence
 
 from hourglass.errors import HourglassError, nearest
 from hourglass.overrides import check_choice, check_form
+
+RUN_OF_DIGITS = re.compile(r"^((?:resume|start)=)([0-9]+e[0-9]+)$")
+"""The first digits of a run that would be read as a number, 12e456."""
 
 PLAIN = {
     "-h": "--help",
@@ -60,7 +64,7 @@ def arranged(words: Sequence[str]) -> list[str]:
         if not word.startswith("-"):
             check_form(word)
             check_choice(word)
-            others.append(word)
+            others.append(RUN_OF_DIGITS.sub(r"\1'\2'", word))
         elif word in PLAIN:
             flags[PLAIN[word]] = None
         elif name in WITH_VALUE:

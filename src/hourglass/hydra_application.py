@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hourglass import process
-from hourglass.config import check_hydra, check_top, chosen, conf_dir, register_resolvers, update
+from hourglass.config import build, check_hydra, check_top, chosen, conf_dir, register_resolvers, update
 from hourglass.errors import HourglassError
 from hourglass.flags import arranged
 from hourglass.overrides import explain
@@ -36,7 +36,7 @@ def run(words: list[str]) -> int:
         try:
             _job(config, held)
         except Exception as error:
-            expected = isinstance(error, HourglassError | OmegaConfBaseException) or is_of_lightning(error)
+            expected = isinstance(error, HourglassError | OmegaConfBaseException) or _is_of_lightning(error)
             if wants_traceback or not expected:
                 raise
             failure = error if isinstance(error, HourglassError) else HourglassError(explain(error))
@@ -54,6 +54,10 @@ def run(words: list[str]) -> int:
         if wants_traceback:
             raise
         raise HourglassError(explain(error)) from error
+    except OSError as error:
+        if wants_traceback or not _is_of_hydra(error):
+            raise
+        raise HourglassError(f"hydra.run.dir or hydra.sweep.dir can't be made: {error}") from error
     finally:
         os.environ["HYDRA_FULL_ERROR"] = "1" if wants_traceback else "0"
     if failures:
@@ -64,10 +68,19 @@ def run(words: list[str]) -> int:
 LIGHTNING = ("pytorch_lightning.", "lightning_fabric.")
 
 
-def is_of_lightning(error: BaseException) -> bool:
+def _raised_in(error: BaseException) -> list[str]:
+    """The modules through which an error came, the one that raised it last."""
+    return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def _is_of_lightning(error: BaseException) -> bool:
     """Whether Lightning itself complains: of a callback's settings, or of what doesn't go with its trainer."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith(LIGHTNING)
+    return _raised_in(error)[-1].startswith(LIGHTNING)
+
+
+def _is_of_hydra(error: BaseException) -> bool:
+    """Whether Hydra could not make a folder of its own."""
+    return [name for name in _raised_in(error) if name != "pathlib"][-1].startswith("hydra.")
 
 
 class JobFailed(HourglassError):  # noqa: N818 - says what happened
@@ -109,6 +122,8 @@ def _job(config: DictConfig, held: list[str]) -> None:
     if config.resume:
         # Those of the composition at hand say nothing of the run, whose tags hold its own.
         config, choices = resumed(config, held), {}
+    else:
+        build(config.sweep)  # not used here, but a mistake in it is one
     result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 
@@ -120,7 +135,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:
 
     try:
         run = Run.find(str(config.resume), resolve_uri(config.tracking.uri))
-        stored = recorded(run)  # before the words, which are the person's own and free
+        stored = recorded(run, training=True)  # before the words, which are the person's own and free
     except HourglassError as error:
         raise HourglassError(f"resume: {error}") from error
     given = [override for override in overrides if not override.startswith("resume=")]

@@ -70,7 +70,7 @@ class Inputs:
         if said == ANY:
             return taken, None
         if verdict.refusal is not None:
-            raise HourglassError(f"{name} holds {verdict.refusal}: {ADVICE if self.scaling is None else TAKE_ANY}")
+            raise HourglassError(f"{name} holds {verdict.refusal}: {self._advice()}")
         return taken, None if verdict.warning is None else f"{name} holds {verdict.warning}"
 
     def codes(self, code: Any, *, name: str) -> Tensor:
@@ -84,6 +84,11 @@ class Inputs:
         if not _is_traced(numbers):
             check_finite(numbers, name)
         return numbers
+
+    def _advice(self) -> str:
+        if self.scaling is not None:
+            return TAKE_ANY
+        return ADVICE if usual(self.range) is None else f"{ADVICE}, or give grey levels as uint8"
 
     def _in_shape(self, x: Tensor, name: str) -> Tensor:
         shape, came = self.shape, tuple(x.shape)

@@ -64,7 +64,7 @@ def check_choice(word: str) -> None:
         return
     for each in value.list if isinstance(value, ChoiceSweep) else [value]:
         for name in each if isinstance(each, list) else [each]:
-            if not isinstance(name, str | QuotedString):
+            if not isinstance(name, str | QuotedString) or str(name).endswith(".yaml"):
                 said = "null" if name is None else name
                 raise HourglassError(f"{group}={said}: no such choice; allowed: {', '.join(known)}")
 
@@ -95,6 +95,10 @@ def explain(error: Exception) -> str:
             return f"{group}={name}: no such choice{nearest(name, known)}; allowed: {', '.join(known)}"
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override), text)
+    option = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.*) Config search", text)
+    if option:
+        group, name, allowed = option.groups()
+        return f"{group}={name}: no such choice{nearest(name, allowed.split())}; allowed: {', '.join(allowed.split())}"
     several = re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\. ", text)
     if several:
         key, values = several.groups()
@@ -128,11 +132,16 @@ def _unreadable(word: str, said: str) -> str:
     """Why Hydra's grammar can't read a word, with the word as it would be read."""
     key, equals, value = word.partition("=")
     for opened, closed in ("[]", "{}", "()"):
-        if value.lstrip().startswith((opened, "${")) and value.count(opened) != value.count(closed):
-            return f"{word}: a {opened} stands without its {closed}"
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        if value.count(opened) != value.count(closed):
+            missing = f"a {opened} and its {closed} don't go together; "
+            break
+    else:
+        missing = "a comma stands without a value; " if value.startswith(",") or value.endswith(",") else ""
+    # Within quotes a backslash stands for itself, but before a quote.
+    escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)
     if equals and _is_readable(quoted := f'{key}="{escaped}"'):
-        return f"{word}: such signs need quotes, and others that keep them from the shell: {shlex.quote(quoted)}"
+        advice = "text with such signs needs quotes, and others that keep them from the shell"
+        return f"{word}: {missing}{advice}: {shlex.quote(quoted)}"
     return f"{word}: {re.sub(r'^[A-Za-z]+Exception: ', '', said.partition(' See https')[0])}"
 
 

@@ -11,8 +11,10 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
 
 from hourglass.messages import Console, Formatter
 
@@ -73,6 +75,46 @@ def importing() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+_whole = threading.RLock()
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Within, Ctrl-C and SIGTERM wait: what is done here, in seconds at most, is done wholly.
+
+    An exception in the middle of a database's transaction may leave it open, and the database locked for everybody;
+    or another error takes its place, or it is lost.
+    """
+    with _whole, signals_wait():
+        yield
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Within, Ctrl-C and SIGTERM wait, where they would raise something."""
+    came: list[tuple[int, FrameType | None]] = []
+
+    def pass_on(number: int, handler: Callable[[int, FrameType | None], Any]) -> None:
+        for each, frame in came:
+            if each == number:
+                handler(number, frame)
+
+    with ExitStack() as afterwards:  # which does each of these, also after one that raises
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if threading.current_thread() is threading.main_thread() and callable(handler):
+                afterwards.callback(pass_on, number, handler)
+                afterwards.callback(signal.signal, number, handler)
+                signal.signal(number, lambda number, frame: came.append((number, frame)))
+        yield
+
+
+def raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
+    """Raise an exception in another thread, but not in the middle of what that does wholly."""
+    with _whole:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(error))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Earlier(NamedTuple):
         """
         run = Run.find(reference, resolve_uri(uri))
         run.check_unused()
-        config: dict[str, Any] = OmegaConf.to_container(recorded(run))  # type: ignore[assignment]
+        config: dict[str, Any] = OmegaConf.to_container(recorded(run, training=True))  # type: ignore[assignment]
         return cls(run, config, run.read_file(CHECKPOINT, _read_checkpoint))
 
     @property
@@ -69,7 +69,7 @@ class Earlier(NamedTuple):
         if training.get("keep") == "best" and before.get("keep", "best") != "best":
             raise self._refusal("training.keep", "be last: the run did not keep the weights of its best epoch", "best")
         for key, made in (("epochs", self.epochs), ("max_steps", self.steps)):
-            if training.get(key) is not None and training[key] < made:
+            if type(training.get(key)) is int and training[key] < made:  # what is no number, its schema refuses
                 raise self._refusal(f"training.{key}", f"be at least {made}, which the run has", training[key])
 
     def check_parts(self, config: DictConfig, parts: Parts) -> None:

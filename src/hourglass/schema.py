@@ -98,7 +98,7 @@ def check(config: Any, given: set[str]) -> None:
     for node in config.values() if isinstance(config, DictConfig) else ():
         if isinstance(node, DictConfig):
             check(node, set())
-    if not isinstance(config, DictConfig) or not config.get("_target_"):
+    if not isinstance(config, DictConfig) or config.get("_target_") is None:
         return
     where = full_key(config)
     function = located(config._target_, where)

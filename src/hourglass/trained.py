@@ -43,6 +43,8 @@ class Trained(NamedTuple):
     """How the rows of its table were scaled, where they were."""
     columns: tuple[str, ...] | None
     """Names of the columns of its table, where it had them."""
+    data_digest: str | None
+    """Of the data it was trained on; None where an earlier version didn't keep it."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
@@ -66,7 +68,15 @@ class Trained(NamedTuple):
                 _check_sizes(config.model, held, run)
             model = build(config.model, shape=held.shape)
         restore(model, run, WEIGHTS)
-        return cls(run, config, model.eval(), range=held.range, scaling=held.scaling, columns=held.columns)
+        return cls(
+            run,
+            config,
+            model.eval(),
+            range=held.range,
+            scaling=held.scaling,
+            columns=held.columns,
+            data_digest=held.data_digest,
+        )
 
     @property
     def inputs(self) -> Inputs:
@@ -94,6 +104,7 @@ class _Held(NamedTuple):
     range: tuple[float, float]
     scaling: Scaling | None
     columns: tuple[str, ...] | None
+    data_digest: str | None
 
     @classmethod
     def read(cls, run: Run) -> Self:
@@ -117,13 +128,14 @@ class _Held(NamedTuple):
             if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == shape):
                 raise ValueError(f"scaling must be of {shape[0]} columns")
             columns: Any = json.loads(words["columns"]) if "columns" in words else None
-            names = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
-            if columns is not None and not (names and len(columns) == shape[0]):
+            texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
+            if columns is not None and not (texts and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
             said = f"it says no {error}" if isinstance(error, KeyError) else str(error)
             raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
-        return cls(sizes, shape, (low, high), scaling, None if columns is None else tuple(columns))
+        names = None if columns is None else tuple(columns)
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"))
 
 
 def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:

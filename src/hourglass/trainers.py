@@ -15,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 
 from hourglass.config import build
 from hourglass.errors import HourglassError
+from hourglass.trust import ONLY_TRAINING
 
 ONE_DEVICE = "several devices can't train one model yet; -m trains a model on each"
 IN_MEMORY = "data are in memory, in the same arrays every epoch"
@@ -34,6 +35,7 @@ ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
     "enable_checkpointing": ((True, False), ""),
     "enable_progress_bar": ((True, False), ""),
     "logger": ((None, False), "runs are recorded by MLflow: see tracking"),
+    "default_root_dir": ((None,), "a run keeps its files itself"),
     "log_every_n_steps": ((None,), "use tracking.log_every_n_steps"),
     "model_registry": ((None,), "use tracking.log_model"),
     "enable_autolog_hparams": ((True,), "every key is recorded"),
@@ -57,7 +59,7 @@ ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
     "reload_dataloaders_every_n_epochs": ((0,), IN_MEMORY),
 }
 """The values that a key may have, and what to use instead of others. Keys that are not here work as Lightning says:
-`callbacks`, `check_val_every_n_epoch`, `max_time`, `default_root_dir`, `plugins`, `use_distributed_sampler`."""
+`callbacks`, `check_val_every_n_epoch`, `max_time`, `plugins`, `use_distributed_sampler`."""
 
 
 def check_trainer(trainer: Mapping[str, Any], *, epochs: Any) -> None:
@@ -165,7 +167,7 @@ def measuring(config: DictConfig) -> DictConfig:
     """The node for a test alone, of a recorded run: without what only training asks for, or what has no place here."""
     node = config.copy()
     with open_dict(node):
-        for key in ("callbacks", "check_val_every_n_epoch", "max_epochs", "max_time", "profiler"):
+        for key in (*ONLY_TRAINING, "check_val_every_n_epoch", "max_epochs", "max_time"):
             node.pop(key, None)
         for key, (allowed, _) in ONLY.items():
             if key in node and not _is_among(node[key], allowed):

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 VARIABLE = "HOURGLASS_TRUST"
 
+ONLY_TRAINING = ("callbacks", "profiler", "plugins")
+"""Keys of the trainer whose objects a trained model is used and measured without."""
+
 GROUPS = ("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking")
 """What every configuration holds, each made of a `_target_`."""
 
@@ -60,12 +63,13 @@ _NAME = re.compile(r"\w[\w .-]{0,199}")  # of a key: it stands in messages, and 
 _PARTS = re.compile(r"(torch\.(nn|optim)|pytorch_lightning\.callbacks)\.([a-z_]+\.)*[A-Z]\w*")  # of libraries, harmless
 
 
-def recorded(run: "Run", *, trust: Sequence[str] = ()) -> "DictConfig":
+def recorded(run: "Run", *, trust: Sequence[str] = (), training: bool = False) -> "DictConfig":
     """The configuration of a run, once it is known to name only what it may.
 
     Args:
         run: whose `config.yaml` is read.
         trust: packages that it may take classes from besides those that `HOURGLASS_TRUST` names.
+        training: whether its training goes on. Else what only that builds, callbacks of the trainer, is left out.
 
     Raises:
         HourglassError: anything in it that Hourglass does not write, in one line that says where it stands.
@@ -73,6 +77,8 @@ def recorded(run: "Run", *, trust: Sequence[str] = ()) -> "DictConfig":
     from omegaconf import OmegaConf
 
     config = run.read_config()
+    if not training and isinstance(config.get("trainer"), dict):
+        config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ONLY_TRAINING}
     check(config, of=f"run {run.name} ({run.id})", trust=trust)
     return OmegaConf.create(config)
 
@@ -100,7 +106,7 @@ def check(config: Mapping[Any, Any], *, of: str, trust: Sequence[str] = ()) -> N
         for key, target in targets:  # imported only now that all of it has been looked at
             _check_origin(key, target, named)
     except HourglassError as error:
-        raise HourglassError(f"the configuration of {of} is refused: {error}") from error
+        raise HourglassError(f"the config.yaml of {of} is refused: {error}") from error
 
 
 def trusts(target: str, trust: Sequence[str] = ()) -> bool:
@@ -151,7 +157,8 @@ def allowed() -> Mapping[str, set[str]]:
         package = stated.group(1) if stated else "_global_" if file.parent == root else file.parent.name
         held = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
         for place, target in _listed(held, "" if package == "_global_" else package):
-            found[place].add(target)
+            if not place.startswith("hydra."):  # Hydra's own part is not recorded
+                found[place].add(target)
     found["data.noise.*"] |= found["noise.*"]
     for place, targets in BESIDES.items():
         found[place] |= targets

@@ -173,15 +173,17 @@ class Chaos:
         round_ = Round(subject, place, command, chance, again, server, disk)
         with round_.afterwards:
             verdict.late = not moments.await_moment(moment, place, command, undisturbed.timeline, jobs=subject.jobs)
+            trained = moments.passed(len(moments.MARKS) - 2, place, command, jobs=subject.jobs)
             disturbance.act(round_)
             code = command.wait()
             ends = [(each.wait(), exits, each) for each, exits in round_.others]
             complaints += checks.gone(place)
         complaints += round_.complaints
         whole = checks.done(place).keys() >= undisturbed.results.keys()
-        if code not in disturbance.exits and not (code == 0 and whole):
+        true = whole or (disturbance.lost and trained)  # what was done is lost
+        if code not in disturbance.exits and not (code == 0 and true):
             complaints.append(f"exit code {code}")
-        if code == 0 and not whole and not (disturbance.lost and verdict.late):
+        if code == 0 and not true:
             complaints.append("exit code 0, but not all is done")
         complaints += [f"second command: exit code {end}" for end, exits, _ in ends if end not in exits]
         for each in (command, *(each for *_, each in ends)):
@@ -190,9 +192,10 @@ class Chaos:
         told = not disturbance.silent and disturbance.patience is None and not (subject.resumed and not moment.stretch)
         complaints += checks.true(place, running=told)
 
-        failing = subject.searches and 1 in disturbance.exits  # a trial that failed counts as one, and isn't repeated
+        # Of a search, a trial that failed counts as one, and one whose run was lost with its database did end.
+        failing = subject.searches and (1 in disturbance.exits or disturbance.lost)
         if subject.several or not whole:
-            self._recover(complaints, place, again(), {0, 1} if failing else {0})
+            self._recover(complaints, place, again(), {0, 1} if failing and 1 in disturbance.exits else {0})
         complaints += checks.gone(place)
         complaints += checks.true(place, running=True)
         complaints += checks.once(place, subject, undisturbed.results, all_of_them=not failing)

@@ -42,13 +42,13 @@ def kill_the_resource_tracker(round_: Round) -> None:
             tracker.kill()
 
 
-@disturbance(130)
+@disturbance(130, -signal.SIGINT)  # which a shell calls 130, as 143 below
 def interrupt(round_: Round) -> None:
     """Ctrl-C in a terminal: SIGINT to the whole group."""
     round_.command.send_all(signal.SIGINT)
 
 
-@disturbance(130)
+@disturbance(130, -signal.SIGINT)  # which a shell calls 130, as 143 below
 def interrupt_twice(round_: Round) -> None:
     """A second Ctrl-C by someone in a hurry."""
     round_.command.send_all(signal.SIGINT)

@@ -40,7 +40,8 @@ def _can_protect() -> bool:
 @disturbance(2, applies=local, stretches=OPEN, patience=PATIENCE, possible=_can_protect)
 def make_the_database_read_only(round_: Round) -> None:
     """Nobody may write it any more, until the person has seen to it."""
-    for path in _files(round_.place.database):
+    # Not its index: that is memory which processes share, and would kill them with SIGBUS.
+    for path in _files(round_.place.database, "", "-wal"):
         _protect(path, True)
         round_.afterwards.callback(_protect, path, False)
 
@@ -76,8 +77,9 @@ def cut_off_the_database(round_: Round) -> None:
         round_.afterwards.callback(path.unlink, missing_ok=True)
 
 
-def _files(database: Path) -> list[Path]:
-    return [path for end in ("", "-wal", "-shm") if (path := database.with_name(database.name + end)).exists()]
+def _files(database: Path, *ends: str) -> list[Path]:
+    paths = [database.with_name(database.name + end) for end in ends or ("", "-wal", "-shm")]
+    return [path for path in paths if path.exists()]
 
 
 # Disks

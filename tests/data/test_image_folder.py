@@ -74,6 +74,89 @@ def test_sub_folders_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
         assert [(1, 2, 0)[number % 3] for number in split.x[:, 0, 0, 0].tolist()] == split.y.tolist()
 
 
+def split_folder(folder: Path, *, val: str = "val", classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    """Image number n, all of that level, 0 to 11 in train, 12 to 15 in val, 16 to 21 in test; odd ones are dogs."""
+    for number in range(22):
+        part = "train" if number < 12 else val if number < 16 else "test"
+        save(folder / part / (classes[number % 2] if classes else "") / f"{number}.png", np.full((4, 4, 3), number))
+    return folder
+
+
+def levels(split: Any) -> list[int]:
+    return sorted(split.x[:, 0, 0, 0].tolist())
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "Validation"])
+@pytest.mark.parametrize("classes", [("cat", "dog"), ()])
+def test_folders_of_splits_are_the_splits(tmp_path: Path, val: str, classes: tuple[str, ...]) -> None:
+    data = made(split_folder(tmp_path / "whole", val=val, classes=classes))
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    assert {name: levels(part) for name, part in parts.items()} == {
+        "train": list(range(12)),
+        "validation": list(range(12, 16)),
+        "test": list(range(16, 22)),
+    }
+    for part in parts.values():
+        expected = [number % 2 for number in part.x[:, 0, 0, 0].tolist()] if classes else None
+        assert (None if part.y is None else part.y.tolist()) == expected
+    (note,) = data.notes
+    assert note.startswith("the sub-folders are the splits: 12 train, 4 validation, 6 test (data.folders=classes would")
+    assert data.train.x.untyped_storage().data_ptr() == data.test.x.untyped_storage().data_ptr()
+    # test_size, train_size and validation=test do what they do elsewhere
+    few = made(tmp_path / "whole", test_size=2, train_size=5, validation="test")
+    assert few.sizes == {"train": 5, "validation": 2, "test": 2}
+    assert set(levels(few.test)) < set(range(16, 22))
+
+
+def test_splits_without_a_folder_are_taken_from_train(tmp_path: Path, cache: Path) -> None:
+    folder = split_folder(tmp_path / "whole")
+    as_classes = made(folder, folders="classes")  # the same files, read otherwise, are kept apart
+    assert sum(as_classes.sizes.values()) == 22
+    assert as_classes.train.y is not None
+    assert set(as_classes.train.y.tolist()) <= {0, 1, 2}
+    whole = made(folder)
+    assert whole.digest != as_classes.digest
+    assert len(list(cache.glob("*/pixels"))) == 2
+    assert made(folder).digest == whole.digest
+    (folder / "val").rename(tmp_path / "away")
+    data = made(folder)
+    assert data.sizes == {"train": 10, "validation": 2, "test": 6}
+    (folder / "test").rename(tmp_path / "gone")
+    assert made(folder).sizes == {"train": 8, "validation": 2, "test": 2}
+
+
+def test_mixtures_are_refused(tmp_path: Path) -> None:
+    folder = split_folder(tmp_path / "whole")
+    save(folder / "birds" / "a.png", np.zeros((4, 4)))
+    with pytest.raises(
+        ValueError, match=r"^folders must be classes, or path hold splits alone, got test, train, val beside"
+    ):
+        made(folder)
+    assert sum(made(folder, folders="classes").sizes.values()) == 23
+    (folder / "birds").rename(tmp_path / "birds")
+    save(folder / "validation" / "cat" / "a.png", np.zeros((4, 4)))
+    with pytest.raises(ValueError, match=r"^path must hold one of val and validation, got both in"):
+        made(folder)
+    (folder / "validation").rename(folder / "test" / "horse")
+    with pytest.raises(ValueError, match=r"^path must hold the classes of test in train too, got horse in test alone"):
+        made(folder)
+    save(tmp_path / "late" / "test" / "a.png", np.zeros((4, 4)))
+    with pytest.raises(ValueError, match=r"^path must hold a folder train beside test, got none in"):
+        made(tmp_path / "late")
+    save(tmp_path / "half" / "train" / "cat" / "a.png", np.zeros((4, 4)))
+    save(tmp_path / "half" / "test" / "a.png", np.zeros((4, 4)))
+    with pytest.raises(ValueError, match=r"^path must hold images either in sub-folders or directly, got both: "):
+        made(tmp_path / "half")
+
+
+def test_one_sub_folder_is_no_class(tmp_path: Path) -> None:
+    for number in range(10):
+        save(tmp_path / "one" / "only" / f"{number}.png", np.full((4, 4, 3), number))
+    data = made(tmp_path / "one")
+    assert data.train.y is None
+    assert data.notes == ("all labels are 0, of one class: taken as data without labels",)
+
+
 def test_pixels_by_hand(tmp_path: Path) -> None:
     """The central square of 4 x 8, turned as EXIF says; the luma; 16 bits; a palette; a constant under resizing."""
     wide = np.zeros((4, 8, 3), dtype=np.uint8)

@@ -1,8 +1,10 @@
 """One's own table in a csv file: what is read from it, and what is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,6 +66,72 @@ def test_header_of_numbers_needs_to_be_named(tmp_path: Path, header: str, count:
     data = read(tmp_path, "0,1\n1,2\n3,4\n5,6\n7,8\n", header=header)
     assert sum(data.sizes.values()) == count
     assert data.columns == (("0", "1") if header == "present" else None)
+
+
+def lines_of(rows: Any, delimiter: str = ",", decimal: str = ".") -> str:
+    return "\n".join(delimiter.join(f"{cell:.2f}".replace(".", decimal) for cell in row) for row in rows)
+
+
+NUMBERS = np.random.default_rng(0).uniform(0, 100, (30, 4))
+
+
+def test_what_was_read_is_said(tmp_path: Path) -> None:
+    assert read(tmp_path, "a,b,c,d\n" + lines_of(NUMBERS)).notes == ("30 rows of 4 columns, named a, b, c, d",)
+    (note,) = read(tmp_path, lines_of(NUMBERS)).notes
+    assert note.startswith(
+        "30 rows of 4 columns without names; the first row is 63.70, 26.98, 4.10, 1.65 (data.header="
+    )
+
+
+@pytest.mark.parametrize("names", ["2019,2020,2021,2022", "0,1,2,3", "2019,1950,2021,2007"])
+def test_a_first_line_of_numbers_that_may_be_names_is_asked_about(tmp_path: Path, names: str) -> None:
+    text = f"{names}\n{lines_of(NUMBERS)}"
+    first = re.escape(names.replace(",", ", "))
+    with pytest.raises(
+        ValueError, match=rf"^header must be present or absent .* {first} in .*say data\.header=present"
+    ):
+        read(tmp_path, text)
+    assert read(tmp_path, text, header="present").columns == tuple(names.split(","))
+    assert sum(read(tmp_path, text, header="absent").sizes.values()) == 31
+
+
+def test_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    plain = read(tmp_path, "a,b,c,d\n" + lines_of(NUMBERS))
+    for delimiter in (";", "\t"):
+        text = "\n".join([delimiter.join("abcd"), lines_of(NUMBERS, delimiter, ",")])
+        typed = "\\t" if delimiter == "\t" else delimiter
+        data = read(tmp_path, text, delimiter=typed, decimal=",")
+        assert data.columns == ("a", "b", "c", "d")
+        assert torch.equal(data.train.x, plain.train.x)
+        assert read(tmp_path, lines_of(NUMBERS, delimiter, ","), delimiter=typed, decimal=",").columns is None
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "message"),
+    [
+        ("a;b\n" + lines_of(NUMBERS[:, :2], ";"), {}, "must hold numbers, .*: say \"data.delimiter=';'\", which"),
+        (lines_of(NUMBERS, "\t"), {}, r"must hold numbers, .*: say \"data.delimiter='\\t'\", which"),
+        ("a|b\n" + lines_of(NUMBERS[:, :2], "|"), {}, "must hold numbers, .*: say \"data.delimiter='|'\", which"),
+        (
+            lines_of(NUMBERS, ";", ","),
+            {},
+            ": say \"data.delimiter=';'\", .* and \"data.decimal=','\" for decimal commas",
+        ),
+        (
+            "a;b\n" + lines_of(NUMBERS[:, :2], ";", ","),
+            {},
+            'cells a line, .*: say "data.delimiter=\';\'", .* and "data',
+        ),
+        (lines_of(NUMBERS, ";", ","), {"delimiter": ";"}, "got '81,33' in line 2 .*: say \"data.decimal=','\" for"),
+        ("1.234,5;2\n1;2\n", {"delimiter": ";", "decimal": ","}, r"must hold numbers, got '1\.234,5' in line 1"),
+        ("id,2019\n1,2\n3,4\n", {}, "must hold numbers, got 'id' in line 1 .*: say data.header=present if that line"),
+        ("1,2\n", {"decimal": ","}, "decimal must be another character than delimiter, got ','"),
+        ("1,2\n", {"decimal": "'"}, "decimal must be one of"),
+    ],
+)
+def test_other_signs_are_named(tmp_path: Path, text: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, text, **changes)
 
 
 def test_spreadsheet_export(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from hourglass.data import Dataset, Scaling, Split, Splitting
+from hourglass.data import Dataset, Scaling, Split, Splitting, check_trainable
 from hourglass.data.splitting import fit_scaling
+from hourglass.errors import HourglassError
 
 DEFAULTS: dict[str, Any] = {
     "validation_size": 20,
@@ -57,6 +58,45 @@ def test_validation_can_be_the_test_set() -> None:
     data = made(TEST, validation="test")
     assert data.sizes == {"train": 100, "validation": 30, "test": 30}
     assert data.validation is data.test
+
+
+def test_everything_can_be_test() -> None:
+    for share in (1.0, 1):
+        data = made(test_share=share, scaling="minmax")
+        assert data.sizes == {"train": 0, "validation": 0, "test": 100}
+        assert (data.range, data.extent) == ((0.0, 1.0), (0.0, 1.0))
+    assert made(test_share=1.0, test_size=30).sizes["test"] == 30
+    with pytest.raises(
+        HourglassError, match=r"^data=rows must leave this model 2 training samples .* got 0 beside 0 for"
+    ):
+        check_trainable(data, fewest=2)
+
+
+def test_a_source_may_bring_its_own_validation_set() -> None:
+    parts = {"samples": ROWS, "validation": TEST, "test": TEST}
+    digests = {"train": ROWS.x.byte(), "validation": TEST.x.byte(), "test": TEST.x.byte()}
+    data = Splitting(**DEFAULTS).mapped_dataset(name="rows", **parts, digests=digests)  # type: ignore[arg-type]
+    assert data.sizes == {"train": 100, "validation": 30, "test": 30}
+    assert data.train.x.equal(ROWS.x)
+
+
+@pytest.mark.parametrize("value", [0.5, 0.0, 7])
+def test_samples_that_are_all_the_same_teach_nothing(value: float) -> None:
+    for x in (torch.full((100, 3), value), torch.full((100, 1, 3, 3), value).byte(), torch.arange(3.0).repeat(100, 1)):
+        data = Splitting(**DEFAULTS).dataset(name="same", samples=Split(x=x, y=None), test=None)
+        with pytest.raises(
+            HourglassError, match=r"^data=same must hold samples that differ, got 70 training samples all"
+        ):
+            check_trainable(data, fewest=2)
+    check_trainable(made(), fewest=2)
+
+
+def test_labels_of_one_class_are_none() -> None:
+    one = Split(x=ROWS.x, y=torch.full((100,), 3))
+    data = Splitting(**DEFAULTS).dataset(name="rows", samples=one, test=None)
+    assert [split.y for split in (data.train, data.validation, data.test)] == [None] * 3
+    assert data.notes == ("all labels are 3, of one class: taken as data without labels",)
+    assert made().notes == ()
 
 
 def test_fewer_training_samples_are_the_first_of_more() -> None:

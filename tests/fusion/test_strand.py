@@ -1,11 +1,15 @@
 """Strands take turns: one at a time, each with random numbers of its own."""
 
+import os
+import signal
 import threading
+import time
 
 import pytest
 import torch
 
-from hourglass.fusion.strand import Strand
+from hourglass import process
+from hourglass.fusion.strand import Stopped, Strand
 
 
 def test_strands_take_turns_and_keep_their_own_random_numbers() -> None:
@@ -60,3 +64,23 @@ def test_what_is_raised_within_is_kept() -> None:
     assert strand.ended
     with pytest.raises(KeyError, match="lost"):
         raise strand.error or AssertionError
+
+
+def test_a_signal_ends_a_strand_not_in_the_middle_of_what_it_does_wholly() -> None:
+    done = []
+
+    def body(_: Strand[None]) -> None:
+        with process.whole():
+            for number in range(2):  # as someone in a hurry
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+                done.append(number)
+        while True:
+            time.sleep(0.01)
+
+    strand = Strand(body, name="busy")
+    with pytest.raises(KeyboardInterrupt):
+        strand.resume()
+    assert done == [0, 1]
+    assert isinstance(strand.error, Stopped)
+    assert strand.ended

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hourglass.bottlenecks import Deterministic, Gaussian, JumpReLU
+from hourglass.config import build, compose_config
 from hourglass.models import MLP
 from hourglass.models.layers import TiedLinear
 from hourglass.models.mlp import taper
@@ -202,3 +203,20 @@ def test_a_model_for_gradients_has_no_closed_form() -> None:
 def test_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         mlp(**changed)
+
+
+@pytest.mark.parametrize(
+    ("words", "widths"),
+    [
+        (["model=multilayer"], [128]),
+        (["model=multilayer", "model.depth=0"], []),
+        (["model=multilayer", "model.depth=2"], [340, 148]),
+        (["model=multilayer", "model.depth=2", "model.widths=[9,5]"], [9, 5]),
+        (["model=multilayer", "model.depth=1", "model.widths=null"], [224]),
+        (["model=conv_dae"], [32, 32]),
+        (["model=conv_dae", "model.depth=1"], [16]),
+    ],
+)
+def test_a_preset_gives_its_published_widths_at_its_own_depth_only(words: list[str], widths: list[int]) -> None:
+    config, _ = compose_config(words)
+    assert build(config.model, shape=(1, 28, 28)).widths == widths

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from multiprocessing import forkserver
 from pathlib import Path
@@ -154,3 +155,15 @@ def test_a_fork_server_that_still_imports_ends_with_its_parent(leash: str, tmp_p
         parent.kill()
     _, left = psutil.wait_procs([server], timeout=60)
     assert not left
+
+
+def test_what_a_killed_sweep_left_in_the_temporary_folder_is_removed_by_the_next() -> None:
+    script = "from hourglass.sweeps.slots import start_server; start_server()"
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # shorter than `tmp_path`: a socket's name has a limit
+        command, folder, environment = [sys.executable, "-c", script], Path(name), {**os.environ, "TMPDIR": name}
+        killed = [*command[:2], f"{script}; import os; os.kill(os.getpid(), 9)"]
+        assert subprocess.run(killed, env=environment, check=False).returncode == -signal.SIGKILL
+        assert [path for path in folder.rglob("*") if path.is_socket()]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True)
+        assert not done.stderr
+        assert not list(folder.iterdir())

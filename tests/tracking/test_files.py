@@ -56,11 +56,15 @@ def test_a_training_needs_no_temporary_folder(uri: str, tmp_path: Path, monkeypa
 @pytest.mark.parametrize("content", [b"", b"\x00\x01", b"a: [open"])
 def test_a_file_that_cannot_be_read_is_named(run: Run, content: bytes) -> None:
     run.log_bytes(content, "config.yaml")
-    message = (
-        rf"^run first \({run.id}\): its config.yaml can't be read, it is cut off, damaged or something else \(/.*\)$"
-    )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"^run first \({run.id}\): its config.yaml can't be read: [^\n]*$"):
         run.read_config()
+
+
+def test_weights_that_cannot_be_read_are_named(run: Run) -> None:
+    run.log_bytes(b"junk", "weights.safetensors")
+    damaged = r"its weights.safetensors can't be read, it is cut off, damaged or something else \(/[^\n]*\)$"
+    with pytest.raises(ValueError, match=rf"^run first \({run.id}\): {damaged}"):
+        run.load_weights()
 
 
 def test_where_files_are_on_this_machine() -> None:

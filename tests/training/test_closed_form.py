@@ -95,3 +95,9 @@ def test_refused(overrides: list[str], message: str) -> None:
     words = [word for word in SOLVED if word.split("=")[0] not in keys]
     with pytest.raises(HourglassError, match=message):
         compose(compose_config([*words, *overrides])[0])
+
+
+def test_too_few_samples_are_refused_before_anything_is_solved() -> None:
+    config, _ = compose_config(["data=digits", "model=pca", "model.code_size=32", "data.train_size=10"])
+    with pytest.raises(HourglassError, match=r"^data=digits must leave this model 32 training samples or more, got 10"):
+        compose(config)

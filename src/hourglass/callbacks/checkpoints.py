@@ -5,7 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins import CheckpointIO
+from lightning_fabric.plugins import TorchCheckpointIO
 
 from hourglass.tracking import Run
 
@@ -36,8 +36,8 @@ class Checkpoints(pl.Callback):
             trainer.save_checkpoint(CHECKPOINT)
 
 
-class CheckpointsOfRun(CheckpointIO):
-    """Lightning's way to checkpoints, which lie among the files of a run.
+class CheckpointsOfRun(TorchCheckpointIO):
+    """Lightning's way to checkpoints: the run's own lies among its files, others where a person's callbacks put them.
 
     Args:
         run: where they go.
@@ -48,8 +48,11 @@ class CheckpointsOfRun(CheckpointIO):
         self.run = run
         self.earlier = earlier
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
-        """Store it in the run as the file `path`."""
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Store it in the run as the file `path`, if it is the run's own."""
+        if path != CHECKPOINT:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
         content = io.BytesIO()
         torch.save(checkpoint, content)
         self.run.log_bytes(content.getbuffer(), str(path))
@@ -59,7 +62,3 @@ class CheckpointsOfRun(CheckpointIO):
         if self.earlier is None:
             raise FileNotFoundError(f"run {self.run.name} goes on from no checkpoint")
         return self.earlier
-
-    def remove_checkpoint(self, path: Any) -> None:
-        """Never asked for: a run keeps its last one."""
-        raise NotImplementedError(path)

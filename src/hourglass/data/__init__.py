@@ -15,7 +15,8 @@ from hourglass.data.handwriting import fashion_mnist, mnist
 from hourglass.data.image_folder import image_folder
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
-from hourglass.data.splitting import Splits, SplitsAndTest, Splitting, check_trainable
+from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
+from hourglass.data.trainable import check_trainable
 
 __all__ = [
     "DataCorruptError",

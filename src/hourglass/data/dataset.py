@@ -124,6 +124,7 @@ class Dataset:
     def metadata(self) -> dict[str, str]:
         """What a model needs to know of the data it was trained on, as text: it is kept with the weights."""
         known = {"shape": ",".join(map(str, self.shape)), "low": str(self.range[0]), "high": str(self.range[1])}
+        known["digest"] = self.digest
         if self.scaling is not None:
             known["scaling"] = self.scaling.to_json()
         if self.columns is not None:

@@ -26,9 +26,8 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import NamedTuple, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -40,38 +39,19 @@ from tqdm import tqdm
 from hourglass.cache import cache_dir
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
+from hourglass.data.folders import FOLDERS, layout_of
 from hourglass.data.splitting import SplitsAndTest, Splitting, check_choice, check_count
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: What such a file may hold, whatever its name says: for some formats (EPS) Pillow would start other programs.
 #: Several pictures in one JPEG (MPO, of a phone) are read as a JPEG.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-FOLDERS = ("auto", "splits", "classes")
-#: Names of a split's folder.
-SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 #: Images decoded ahead of the writer.
 BLOCK = 256
 #: Part of every key: raise it when pixels come to be decoded otherwise.
 FORMAT = 1
 #: Of `mmap`, which knows the name from Python 3.13 on.
 MAP_NORESERVE = {"linux": 0x4000, "darwin": 0x40}.get(sys.platform, 0)
-
-
-class Layout(NamedTuple):
-    """What the sub-folders of a folder are."""
-
-    parts: dict[str, list[int]]
-    """The files of each split, as positions in the list of all files; all are train's where there are no splits."""
-    labels: npt.NDArray[np.int64] | None
-    """The class of every file, (N,)."""
-    splits: bool
-    """Whether the folder itself says which is which."""
-
-    @property
-    def slices(self) -> dict[str, slice]:
-        """Where each split stands when they follow each other."""
-        ends = list(accumulate(map(len, self.parts.values()), initial=0))
-        return {name: slice(*span) for name, span in zip(self.parts, pairwise(ends), strict=True)}
 
 
 def image_folder(
@@ -98,7 +78,7 @@ def image_folder(
     if not folder.is_dir():
         raise ValueError(f"path must be an existing folder, got {path}")
     files = images_in(folder)
-    layout = _layout(folder, files, folders)
+    layout = layout_of(folder, files, folders)
     shape = (len(files), 3 if colour else 1, size, size)
     settings = [FORMAT, *shape, splits["split_seed"]]
     if layout.splits:
@@ -124,7 +104,7 @@ def image_folder(
         validation=whole.get("validation"),
         test=whole.get("test"),
         digests={name: digests[rows] for name, rows in slices.items()},
-        notes=_told(layout),
+        notes=layout.notes,
     )
 
 
@@ -172,68 +152,6 @@ def _key(folder: Path, files: Sequence[str], settings: list[int]) -> str:
         status = (folder / file).stat()
         key.update(json.dumps([file, status.st_size, status.st_mtime_ns]).encode())
     return key.hexdigest()[:32]
-
-
-def _layout(folder: Path, files: Sequence[str], folders: str) -> Layout:
-    """What the sub-folders of `folder` are: see `image_folder`."""
-    _check_filled(folder, files)
-    tops = [file.partition("/")[0] if "/" in file else "" for file in files]
-    split = [SPLITS.get(top.lower()) for top in tops]
-    named, others = (
-        {top for top, of in zip(tops, split, strict=True) if (of is None) == bare} for bare in (False, True)
-    )
-    if folders == "classes" or (folders == "auto" and not named):
-        return Layout({"train": list(range(len(files)))}, _classes(folder, files), splits=False)
-    if others:
-        beside = ", ".join(sorted(others - {""})) or "images"
-        raise ValueError(
-            f"folders must be classes, or path hold splits alone, got {', '.join(sorted(named))} beside {beside}"
-        )
-    if "train" not in split:
-        raise ValueError(f"path must hold a folder train beside {', '.join(sorted(named))}, got none in {folder}")
-    for kind in set(split):
-        if len(several := sorted({top for top, of in zip(tops, split, strict=True) if of == kind})) > 1:
-            raise ValueError(f"path must hold one of {' and '.join(several)}, got both in {folder}")
-    parts = {kind: [at for at, of in enumerate(split) if of == kind] for kind in ("train", "validation", "test")}
-    parts = {kind: part for kind, part in parts.items() if part}
-    below = [file.partition("/")[2] for file in files]
-    labels = _classes(folder, below)
-    if labels is not None:
-        for kind, part in parts.items():
-            if strange := set(labels[part]) - set(labels[parts["train"]]):
-                name = below[int(np.flatnonzero(labels == min(strange))[0])].partition("/")[0]
-                raise ValueError(
-                    f"path must hold the classes of {kind} in train too, got {name} in {kind} alone of {folder}"
-                )
-    return Layout(parts, labels, splits=True)
-
-
-def _told(layout: Layout) -> tuple[str, ...]:
-    if not layout.splits:
-        return ()
-    sizes = ", ".join(f"{len(part)} {name}" for name, part in layout.parts.items())
-    return (f"the sub-folders are the splits: {sizes} (data.folders=classes would make classes of them)",)
-
-
-def _classes(folder: Path, files: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """The class of every file, (N,), by its top folder, or None where they lie in none."""
-    tops = [file.partition("/")[0] if "/" in file else "" for file in files]
-    if not any(tops):
-        return None
-    if not all(tops):
-        loose = files[tops.index("")]
-        raise ValueError(f"path must hold images either in sub-folders or directly, got both: {loose} in {folder}")
-    return np.unique(tops, return_inverse=True)[1].astype(np.int64)
-
-
-def _check_filled(folder: Path, files: Sequence[str]) -> None:
-    """Raise ValueError for a sub-folder without images, which would be no class: it may have been meant as one."""
-    names = {file.partition("/")[0] for file in files if "/" in file}
-    bare = {each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != "."}.difference(names)
-    if names and bare:
-        raise ValueError(
-            f"path must hold images in every sub-folder, got none in {', '.join(sorted(bare))} of {folder}"
-        )
 
 
 def _build(

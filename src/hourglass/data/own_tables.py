@@ -77,7 +77,7 @@ def csv(
     check_choice("scaling", scaling, SCALINGS)
     _check_signs(delimiter, decimal)
     file = existing_file("path", path)
-    table = _read(file, delimiter, header)
+    table = _read(file, delimiter, header, decimal)
     first = table.cells[0]
     y = None
     if label_column is not None:
@@ -111,7 +111,7 @@ def read_rows(
     """
     file = existing_file("path", path)
     try:
-        table = _read(file, delimiter, header)
+        table = _read(file, delimiter, header, decimal)
     except _Malformed as error:  # the advice is for `csv`: here the file must be as that one's was
         raise ValueError(f"{error.args[0]}; the model's own table had delimiter={delimiter!r}") from error
     if label_column is not None and len(table.names) == width + 1:
@@ -133,9 +133,10 @@ def _check_signs(delimiter: str, decimal: str) -> None:
         raise ValueError(f"decimal must be another character than delimiter, got {decimal!r} for both")
 
 
-def _read(file: Path, delimiter: str, header: str) -> _Table:
+def _read(file: Path, delimiter: str, header: str, decimal: str) -> _Table:
     lines, cells = _read_rows(file, "\t" if delimiter == TAB else delimiter)
-    named = header == "present" or (header == "auto" and not any(_is_number(cell) for cell in cells[0]))
+    first = cells[0] if decimal == "." else [_with_point(cell) for cell in cells[0]]
+    named = header == "present" or (header == "auto" and not any(_is_number(cell) for cell in first))
     names = cells[0] if named else [str(position) for position in range(len(cells[0]))]
     lines, cells = lines[named:], cells[named:]
     if not cells:
@@ -238,9 +239,8 @@ def _numbers(table: _Table, file: Path, delimiter: str, decimal: str) -> npt.NDA
             for name, cell, number in zip(table.names, row, converted, strict=True)
             if not _is_number(number)
         )
-        advice = _advice(file, delimiter)
-        if not advice and decimal == "." and _is_number(_with_point(cell)):
-            advice = ": say \"data.decimal=','\" for decimal commas"
+        is_comma = decimal == "." and delimiter != "," and _is_number(_with_point(cell))
+        advice = ": say \"data.decimal=','\" for decimal commas" if is_comma else _advice(file, delimiter)
         if not advice and not table.named and line == table.lines[0]:
             advice = ": say data.header=present if that line holds names"
         raise _Malformed(f"column {name} must hold numbers, got {cell!r} in line {line} of {file}", advice) from None

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import Dataset, Scaling, Split, digest
-from hourglass.errors import HourglassError
 
 VALIDATIONS = ("split", "test")
 RESIDENTS = ("auto", "always", "never")
@@ -214,23 +213,6 @@ def fit_scaling(x: Tensor, kind: str) -> Scaling:
     offset = wide.amin(0) if kind == "minmax" else wide.mean(0)
     scale = spread if kind == "minmax" else wide.std(0, correction=0)
     return Scaling(offset=offset, scale=torch.where(spread > 0, scale, 1.0))
-
-
-def check_trainable(data: Dataset, *, fewest: int) -> None:
-    """Raise HourglassError where there are fewer training samples than `fewest`, or all of them are the same."""
-    x = data.train.x
-    if len(x) < fewest:
-        raise HourglassError(
-            f"data={data.name} must leave this model {fewest} training samples or more, got {len(x)} beside"
-            f" {len(data.validation)} for validation and {len(data.test)} for test: see data.validation_size,"
-            " data.test_share, data.train_size"
-        )
-    # Mostly the first block tells: a mapped file isn't read whole.
-    if all(bool((block == x[0]).all()) for block in torch.split(x, 1000)):
-        values = f" ({x[0].flatten()[0].item():g})" if bool((x[0] == x[0].flatten()[0]).all()) else ""
-        raise HourglassError(
-            f"data={data.name} must hold samples that differ, got {len(x)} training samples all the same{values}"
-        )
 
 
 def check_count(key: str, value: float, *, low: int = 1, high: int | None = None) -> None:

@@ -5,7 +5,6 @@ coroutine for code that knows none. What is global in a process though each trai
 all, is exchanged at every turn.
 """
 
-import ctypes
 import random
 import threading
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+
+from hourglass import process
 
 T = TypeVar("T")
 
@@ -56,18 +57,18 @@ class Strand(Generic[T]):
         outside = _State()
         self._state.restore()
         self._answer, self._raised, self.question = answer, error, None
-        if self._thread.ident is None:
-            self._thread.start()
-        else:
-            self._turn.release()
         try:
+            with process.signals_wait():  # until it runs
+                if self._thread.ident is None:
+                    self._thread.start()
+                else:
+                    self._turn.release()
             self._over.acquire()
         except BaseException:
             # A signal reached this thread while the strand runs: the strand is told, and gets to its end first.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Stopped)
-            )
-            self._over.acquire()
+            with process.signals_wait():
+                process.raise_in(self._thread, Stopped)
+                self._over.acquire()
             raise
         finally:
             self._state = _State()

@@ -24,6 +24,8 @@ def launch(
     """Run a batch of jobs; raises SweepFailed at the end if one of them failed."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    if not job_overrides:
+        raise HourglassError("an axis of the sweep has no value, as range(0), so that there is nothing to train")
     job_overrides = [_said_last(each) for each in job_overrides]
     words = [list(filter_overrides(each)) for each in job_overrides]
     varied = axes(words)

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -23,6 +24,7 @@ from hourglass.errors import HourglassError, reason
 from hourglass.passwords import VARIABLE, without_passwords
 from hourglass.sweeps import leash
 from hourglass.sweeps.settings import Slot, visible_gpus
+from hourglass.tracking.temporary import temporary_folder
 
 PRELOAD = (
     "hourglass.sweeps.leash",
@@ -40,6 +42,7 @@ PRELOAD = (
     *("sklearn.linear_model", "sklearn.datasets", "sklearn.neighbors", "sklearn.neural_network", "sklearn.cluster"),
     *("sklearn.manifold", "hourglass.sweeps.warm"),
 )
+_LONGEST = 70  # bytes of a folder's name: those of a socket's are 107 at most, 33 of them multiprocessing's own
 _PATIENCE = 20.0  # seconds that a process has to record its end before it is killed
 
 
@@ -138,11 +141,14 @@ def start_server() -> None:
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may say what a signal means
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before, elsewhere = signal.signal(signal.SIGINT, signal.SIG_IGN), tempfile.tempdir
     os.environ[leash.PARENT] = str(os.getpid())
+    if len(os.fsencode(temporary_folder())) <= _LONGEST:
+        tempfile.tempdir = str(temporary_folder())  # for its socket: of a command that is killed, the next removes it
     try:
         forkserver.ensure_running()
     finally:
+        tempfile.tempdir = elsewhere
         del os.environ[leash.PARENT]
         signal.signal(signal.SIGINT, before)
 

@@ -19,9 +19,8 @@ from hourglass.sweeps.planning import plan
 from hourglass.sweeps.settings import Settings
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.tracking import Run, prepare, reap, resolve_uri
-from hourglass.tracking.patience import TrackingUnavailable, at_most
-from hourglass.tracking.run import BRIEFLY
-from hourglass.tracking.store import expect
+from hourglass.tracking.patience import BRIEFLY, TrackingUnavailable, at_most
+from hourglass.tracking.store import check, expect
 
 log = logging.getLogger("hourglass")
 
@@ -141,7 +140,8 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
             fresh: dict[str, End] = outcome.value or {}
             if any(end.away for end in fresh.values()):
                 with at_most(BRIEFLY):  # it has been waited for
-                    parent.check()
+                    parent.flush()
+                    check(uri)
                 if not wait:  # it is back: they are tried once more
                     fresh = {key: end for key, end in fresh.items() if not end.away}
             if outcome.failure and len(unit.jobs) == 1:

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, TypeVar
 
+from hourglass import process
 from hourglass.errors import HourglassError, first_line
 from hourglass.passwords import shown
 
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("hourglass")
 
+BRIEFLY = 10.0  # seconds that what must end waits for its store
 _LONGEST_PAUSE = 5.0  # seconds between two tries
 _deadline = ContextVar("deadline", default=math.inf)
 
@@ -134,7 +136,8 @@ def patiently(call: Callable[[], T], uri: str) -> T:
     told = False
     while True:
         try:
-            result = call()
+            with process.whole():
+                result = call()
         except Exception as error:
             if is_useless(error):
                 raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error

@@ -21,11 +21,11 @@ from hourglass.passwords import without_passwords
 from hourglass.plain_yaml import read_mapping
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.files import Files
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most, one_line
+from hourglass.tracking.patience import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.search import create_run, experiment_id, find_run
-from hourglass.tracking.store import check, open_client, prepare, resolve_uri
+from hourglass.tracking.store import open_client, prepare, resolve_uri
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,6 @@ log = logging.getLogger("hourglass")
 _ENTRIES_PER_BATCH = 100  # the most params or tags that MLflow takes in one call
 _WEIGHTS = "weights.safetensors"
 _DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest
-BRIEFLY = 10.0  # seconds that a run which must end waits for its store
 
 
 class Run:
@@ -176,13 +175,6 @@ class Run:
         """The last value of every metric."""
         return dict(self._client.get_run(self.id).data.metrics)
 
-    @property
-    def data_digest(self) -> str | None:
-        """The digest that `log_dataset` recorded, None where there is none."""
-        inputs = self._client.get_run(self.id).inputs
-        found = [each.dataset.digest for each in inputs.dataset_inputs] if inputs is not None else []
-        return str(found[0]) if found else None
-
     def history(self, key: str) -> list[tuple[int, float]]:
         """All points (step, value) of one metric, by step."""
         return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
@@ -228,11 +220,6 @@ class Run:
     def flush(self) -> None:
         """Writes all waiting points; raises TrackingUnavailable if the store stays away."""
         self._points.write()
-
-    def check(self) -> None:
-        """Raises TrackingUnavailable unless the store takes what is written: of this process, and of one begun now."""
-        self.flush()
-        check(self.uri)
 
     def log_params(self, params: Mapping[str, str]) -> None:
         """Records settings, up to the 6000 characters each that MLflow keeps. They can't be changed later."""
@@ -287,8 +274,7 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """Ends as FAILED, with ``traceback.txt`` and the reason in one line as the tag ``failure``."""
-        said = without_passwords(traceback.format_exception_only(error)[-1])
-        self._end("FAILED", said.strip().splitlines()[0][:500], error)
+        self._end("FAILED", traceback.format_exception_only(error)[-1].strip().splitlines()[0][:500], error)
 
     def kill(self, reason: str) -> None:
         """Ends as KILLED, with ``reason`` as the tag ``failure``; waits 10 s at most for a store that is away."""
@@ -325,7 +311,7 @@ class Run:
         if error is not None:
             trace = without_passwords("".join(traceback.format_exception(error)))
             steps["the traceback"] = lambda: self.log_text(trace, "traceback.txt")
-        steps["the reason"] = lambda: self.set_tags({"failure": reason})
+        steps["the reason"] = lambda: self.set_tags({"failure": without_passwords(reason)})
         for what, record in steps.items():
             try:
                 record()

@@ -96,8 +96,14 @@ def reopen(path: Path, client: Any) -> None:
 
 
 def write_nothing(path: Path) -> None:
-    """What any writer begins with; raises sqlite3.Error where none can."""
+    """What any writer begins with.
+
+    Raises:
+        Gone: the file is missing, broken or something else.
+        sqlite3.Error: nobody can write to it.
+    """
     identify(path)
+    read_again(path)
     with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         database.execute("ROLLBACK")

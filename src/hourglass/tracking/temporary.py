@@ -30,7 +30,7 @@ def _folder(_process: int) -> Path:
     folder = lock.with_suffix("")
     folder.mkdir(mode=0o700)
     # A child of multiprocessing ends without what `atexit` and `weakref` would run: this removes it there as well.
-    Finalize(None, _remove, args=(lock,), exitpriority=0)
+    Finalize(None, _remove, args=(lock,), exitpriority=-200)  # after multiprocessing has removed what is below
     return folder
 
 
