@@ -139,6 +139,7 @@ class Minibatch(Learner):
         self.log_every_n_steps = log_every_n_steps
         self.advance: Callable[[Chunk], dict[str, Tensor]] = self.own_steps
         """Makes the steps of a chunk; another one may make those of many models at once."""
+        self._watched = False  # by a callback that counts batches
         self._since_point: dict[str, list[float]] = {}
         self._random: Tensor | None = None
 
@@ -241,6 +242,10 @@ class Minibatch(Learner):
         if self.steps_done >= self.steps:
             self.trainer.should_stop = True
 
+    def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+        """Ask once whether somebody counts batches."""
+        self._watched = _counts_batches(self.trainer)
+
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
         x, y = self._resident(self.data.train.x), self.data.train.y if self.labelled else None
@@ -248,7 +253,7 @@ class Minibatch(Learner):
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
-            rows=self.batch_size if _counts_batches(self.trainer) else chunk_rows(x, self.batch_size),
+            rows=self.batch_size if self._watched else chunk_rows(x, self.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
         )
 
