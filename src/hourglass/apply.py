@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from hourglass.bars import Bar
 from hourglass.data.image_folder import SUFFIXES, decoded, images_in
 from hourglass.data.own_tables import read_rows
 from hourglass.errors import HourglassError
@@ -40,7 +40,7 @@ def reconstruct(trained: Trained, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> Tensor:
-    batches = tqdm(torch.split(x, BATCH), desc=what, unit_scale=BATCH, unit="sample", disable=None, delay=1.0)
+    batches = Bar(torch.split(x, BATCH), desc=what, unit_scale=BATCH, unit="sample", disable=None, delay=1.0)
     return torch.cat([function(batch) for batch in batches])
 
 
@@ -123,7 +123,7 @@ def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
     mode = "RGB" if shape[0] == 3 else "L"
     try:
         files = [path / name for name in images_in(path)] if path.is_dir() else [path]
-        bar = tqdm(files, desc="decoding images", unit="image", disable=None, delay=1.0)
+        bar = Bar(files, desc="decoding images", unit="image", disable=None, delay=1.0)
         return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode) for file in bar])
     except ValueError as error:
         raise HourglassError(str(error)) from error

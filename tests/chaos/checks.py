@@ -1,9 +1,11 @@
 """What must hold after a disturbance: each check answers with the complaints that it has."""
 
 import os
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import store
@@ -60,6 +62,13 @@ def true(place: Place, *, running: bool) -> list[str]:
 def done(place: Place) -> dict[str, Row]:
     """The finished trainings by the hash of their configuration, of several the last."""
     return {row.key: row for row in store.rows(place.database) if row.kind == "training" and row.status == "FINISHED"}
+
+
+def whole(place: Place, expected: Mapping[str, Result]) -> bool:
+    """Whether all is done, as far as the database can be read."""
+    with suppress(sqlite3.Error):
+        return done(place).keys() >= expected.keys()
+    return False
 
 
 def once(place: Place, subject: Subject, expected: Mapping[str, Result], *, all_of_them: bool) -> list[str]:

@@ -178,8 +178,8 @@ class Chaos:
             code = command.wait()
             ends = [(each.wait(), exits, each) for each, exits in round_.others]
             complaints += checks.gone(place)
+            whole = checks.whole(place, undisturbed.results)
         complaints += round_.complaints
-        whole = checks.done(place).keys() >= undisturbed.results.keys()
         true = whole or (disturbance.lost and trained)  # what was done is lost
         if code not in disturbance.exits and not (code == 0 and true):
             complaints.append(f"exit code {code}")
@@ -194,7 +194,7 @@ class Chaos:
 
         # Of a search, a trial that failed counts as one, and one whose run was lost with its database did end.
         failing = subject.searches and (1 in disturbance.exits or disturbance.lost)
-        if subject.several or not whole:
+        if subject.several or not checks.whole(place, undisturbed.results):
             self._recover(complaints, place, again(), {0, 1} if failing and 1 in disturbance.exits else {0})
         complaints += checks.gone(place)
         complaints += checks.true(place, running=True)

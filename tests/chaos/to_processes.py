@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 import psutil
+import store
 from disturbances import SHORT, Round, disturbance, several
 from place import until
 
@@ -113,4 +114,5 @@ def start_it_twice_and_kill_the_first(round_: Round) -> None:
 @disturbance(0, applies=lambda subject: subject.resumed, stretches=(0, 1, 2))
 def resume_it_twice(round_: Round) -> None:
     """The same training resumed in a second terminal: one of the two refuses."""
-    round_.others.append((round_.place.start(round_.again()), frozenset({0, 2})))
+    for row in store.peek(round_.place.database):
+        round_.others.append((round_.place.start(["train", f"resume={row.id}"]), frozenset({0, 2})))

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 
+from hourglass.bars import Bar
 from hourglass.sweeps import Outcome, Slot, execute
 
 
@@ -167,3 +168,16 @@ def test_what_a_killed_sweep_left_in_the_temporary_folder_is_removed_by_the_next
         done = subprocess.run(command, env=environment, check=True, capture_output=True)
         assert not done.stderr
         assert not list(folder.iterdir())
+
+
+def killed_with_a_bar(_: int) -> None:
+    Bar(total=1, disable=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_job_that_is_killed_leaves_no_semaphore() -> None:
+    script = "import test_slots as t; print([*t.execute(t.killed_with_a_bar, [0], slots=t.slots(1))][0].failure)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, check=True, capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("killed by SIGKILL", "")

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 import pytorch_lightning as pl
-from tqdm import tqdm
 
+from hourglass.bars import Bar
 from hourglass.training import Learner
 
 log = logging.getLogger("hourglass")
@@ -16,13 +16,13 @@ class Progress(pl.Callback):
     """One bar over all optimizer steps; where the output is no terminal, one line per tenth of the training."""
 
     def __init__(self) -> None:
-        self.bar: tqdm[Any] | None = None
+        self.bar: Bar | None = None
         self.shown = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
         """Open the bar."""
         self.shown = 0
-        self.bar = tqdm(
+        self.bar = Bar(
             total=pl_module.steps,
             initial=pl_module.steps_done,
             unit="step",

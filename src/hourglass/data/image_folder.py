@@ -34,8 +34,8 @@ import numpy.typing as npt
 import torch
 from filelock import FileLock
 from torch import Tensor
-from tqdm import tqdm
 
+from hourglass.bars import Bar
 from hourglass.cache import cache_dir
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
@@ -192,7 +192,7 @@ def _write_pixels(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> 
     with (
         path.open("wb") as stream,
         ThreadPoolExecutor(torch.get_num_threads()) as pool,  # Pillow decodes without holding Python's lock
-        tqdm(total=len(files), desc="decoding images", unit="image", disable=None, delay=1.0) as bar,
+        Bar(total=len(files), desc="decoding images", unit="image", disable=None, delay=1.0) as bar,
     ):
         for start in range(0, len(files), BLOCK):
             for pixels in pool.map(decode, files[start : start + BLOCK]):
