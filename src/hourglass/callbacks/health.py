@@ -79,7 +79,7 @@ def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
     error, count = 0.0, 0
     with torch.autocast(learner.device.type, enabled=False):
         for index, block in enumerate(torch.split(x, EVAL_BATCH)):
-            clean = learner.data.scaled(block.to(learner.device))
+            clean = learner.data.scaled(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
             with learner.noise.fixed(index):
                 corrupted = learner.noise(clean)
             if count < RECONSTRUCTED:
