@@ -121,7 +121,7 @@ def test_the_seed_fixes_the_draws_and_leaves_the_callers_alone() -> None:
 
 
 def test_a_code_without_a_density() -> None:
-    made = model("deterministic")
+    made = model("linear")
     assert log_likelihood(made, X, LOSS, draws=3, seed=0) is None
 
 

@@ -47,6 +47,7 @@ def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None
     model: Autoencoder = build(config.model, shape=data.shape)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
+        model.begin(data.train.x)
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, bounds=data.range, shape=data.shape)

@@ -157,7 +157,7 @@ def test_validation_draws_alike_in_every_epoch() -> None:
         (["model.bottleneck.beta=4.0"], r".*set model\.bottleneck\.beta=1, got 4"),
         (["model.bottleneck.warmup_steps=10"], r".*set model\.bottleneck\.warmup_steps=0, got 10"),
         (
-            ["bottleneck=deterministic"],
+            ["bottleneck=linear"],
             r"training: importance weights need a code with a density; set bottleneck=gaussian",
         ),
     ],

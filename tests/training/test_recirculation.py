@@ -98,7 +98,7 @@ def test_with_a_regression_near_one_it_follows_the_gradient() -> None:
         (["training.regression=1.0"], r"training\.regression must be from 0 to below 1, got 1.0"),
         (["training.regression=-0.1"], r"training\.regression must be from 0 to below 1, got -0.1"),
         (["regularizer=l1"], r"computes no gradients, which penalties need: set regularizer=none"),
-        (["bottleneck=binary"], r"needs a code that is an activation, unit by unit: set bottleneck=deterministic"),
+        (["bottleneck=binary"], r"needs a code that is an activation, unit by unit: set bottleneck=linear"),
         (["model=multilayer"], r"trains one layer on each side, got 2: set model=vanilla, or model\.depth=0"),
         (["model.tied=true"], r"two fully connected layers with weights of their own"),
         (["data=digits", "model=conv", "model.depth=1", "model.code_size=null"], r"two fully connected layers"),

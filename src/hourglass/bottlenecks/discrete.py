@@ -8,9 +8,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.spread import Spread
 from hourglass.terms import Term
 
 
@@ -111,27 +112,32 @@ class Binary(Bottleneck):
 
     h_j ~ Bernoulli(s(a_j)), with the gradient of s(a_j) (straight-through)
 
-    Reference: Estimating or propagating gradients through stochastic neurons (Bengio, Leonard & Courville, 2013).
+    The logits a are spread first (see `hourglass.bottlenecks.spread`): as they come, half of the bits end up constant.
+
+    Reference: Estimating or propagating gradients through stochastic neurons (Bengio, Leonard & Courville, 2013), which
+    takes the logits as they come.
 
     Args:
         code_size: number of bits.
+        deviation: of the logits, above 0; null: as they come. The larger, the less is left to chance.
     """
 
     differs = True
 
-    def __init__(self, *, code_size: int) -> None:
+    def __init__(self, *, code_size: int, deviation: float | None = None) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
+        self.spread = _spread(code_size, deviation)
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
         if self.training:
             return self.as_trained(a)
-        p = a.sigmoid()
+        p = self.spread(a).sigmoid()
         return self._straight_through(p, (p > 0.5).to(p.dtype))
 
     def as_trained(self, a: Tensor) -> Bottled:
         """See `Bottleneck.as_trained`: a draw."""
-        p = a.sigmoid()
+        p = self.spread(a).sigmoid()
         return self._straight_through(p, torch.bernoulli(p))
 
     def _straight_through(self, p: Tensor, bits: Tensor) -> Bottled:
@@ -159,14 +165,17 @@ class Categorical(Bottleneck):
 
         kl = 1/B sum_b sum_g  log K - H(softmax(a_g)),   weighted with beta
 
+    The logits are spread first (see `hourglass.bottlenecks.spread`): as they come, many categories are never chosen.
+
     References: Categorical reparameterization with Gumbel-softmax (Jang, Gu & Poole, 2017); The concrete distribution
-    (Maddison, Mnih & Teh, 2017).
+    (Maddison, Mnih & Teh, 2017), which take the logits as they come.
 
     Args:
         code_size: number of code units, a multiple of `categories`.
         categories: K, at least 2.
         temperature: t, above 0.
         beta: weight of the divergence, at least 0.
+        deviation: of the logits, above 0; null: as they come.
     """
 
     temperature: Tensor
@@ -174,7 +183,9 @@ class Categorical(Bottleneck):
     differs = True
     per_sample = True
 
-    def __init__(self, *, code_size: int, categories: int, temperature: float, beta: float) -> None:
+    def __init__(
+        self, *, code_size: int, categories: int, temperature: float, beta: float, deviation: float | None = None
+    ) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
         if categories < 2 or code_size % categories:
             raise ValueError(f"categories must be at least 2 and divide code_size={code_size}, got {categories}")
@@ -183,6 +194,7 @@ class Categorical(Bottleneck):
         if not 0 <= beta < math.inf:
             raise ValueError(f"beta must be at least 0, got {beta}")
         self.categories = categories
+        self.spread = _spread(code_size, deviation)
         self.register_buffer("temperature", torch.tensor(temperature))
         self.register_buffer("beta", torch.tensor(beta))
 
@@ -203,7 +215,7 @@ class Categorical(Bottleneck):
 
     def _logits(self, a: Tensor) -> Tensor:
         """(B, code_size) to (B, groups, K)."""
-        return a.reshape(len(a), -1, self.categories)
+        return self.spread(a).reshape(len(a), -1, self.categories)  # type: ignore[no-any-return]
 
     def _divergence(self, logits: Tensor) -> Term:
         log_p = logits.log_softmax(dim=2)
@@ -228,5 +240,9 @@ class Categorical(Bottleneck):
 
     def rates(self, a: Tensor) -> Tensor:
         """See `Bottleneck.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
-        log_p = a.reshape(len(a), -1, self.categories).log_softmax(dim=2)
+        log_p = self._logits(a).log_softmax(dim=2)
         return math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)
+
+
+def _spread(units: int, deviation: float | None) -> nn.Module:
+    return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

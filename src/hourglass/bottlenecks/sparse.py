@@ -11,6 +11,7 @@ has been `idle`, so that a penalty can bring it back.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -177,15 +178,17 @@ class WinnerTakeAll(Bottleneck):
 class JumpReLU(Bottleneck):
     """A code whose units have learned thresholds, with a penalty on how many are on.
 
-    h_j = a_j H(a_j - t_j),   l0 = 1/B sum_b sum_j H(a_bj - t_j),   t_j > 0
+    h_j = a_j H(a_j - d t_j),   l0 = 1/B sum_b sum_j H(a_bj - d t_j),   t_j > 0
 
-    The mean number of units that are on, `l0`, is weighted with lambda. The step function H has no gradient; the
-    thresholds are trained through a rectangular kernel K(u) = [|u| < 1/2] of width e,
+    Thresholds and kernel are in units of d, the deviation of all encoder outputs over the first training batch, so that
+    one setting suits any data and model. The mean number of units that are on, `l0`, is weighted with lambda. The
+    step function H has no gradient; the thresholds are trained through a rectangular kernel K(u) = [|u| < 1/2] of
+    width e, with a in units of d:
 
     d H(a - t) / dt = -1/e K((a - t) / e),   d h / dt = -t/e K((a - t) / e)
 
     Reference: Jumping ahead: improving reconstruction fidelity with JumpReLU sparse autoencoders (Rajamanoharan et
-    al., 2024).
+    al., 2024), whose inputs are scaled instead.
 
     Args:
         code_size: number of code units.
@@ -195,6 +198,7 @@ class JumpReLU(Bottleneck):
     """
 
     weight: Tensor
+    deviation: Tensor
 
     def __init__(self, *, code_size: int, weight: float, threshold: float, bandwidth: float) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
@@ -204,23 +208,41 @@ class JumpReLU(Bottleneck):
             if not value > 0:
                 raise ValueError(f"{key} must be above 0, got {value}")
         self.register_buffer("weight", torch.tensor(weight))
+        self.register_buffer("deviation", torch.tensor(0.0))  # no step has been made
         self.bandwidth = bandwidth
         self.log_threshold = torch.nn.Parameter(torch.full((code_size,), math.log(threshold)))
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; the loss term is `l0`."""
+        if self.training:
+            with torch.no_grad():
+                count = len(a) * self.active.sum()
+                centred = (a - (a * self.active).sum() / count) * self.active
+                found = (centred.square().sum() / count).sqrt().to(self.deviation)
+                # Encoder outputs that are all the same, as those of weights of zero, have no scale.
+                found = torch.where(found > 0, found, 1.0)
+                self.deviation.copy_(torch.where(self.deviation > 0, self.deviation, found))
+        d = self._unit(a)
         t = self.log_threshold.exp()
-        on = _Step.apply(a, t, self.bandwidth) * self.active
-        code = _Jump.apply(a, t, self.bandwidth) * self.active
+        on = _Step.apply(a / d, t, self.bandwidth) * self.active
+        code = _Jump.apply(a / d, t, self.bandwidth) * d * self.active
         return Bottled(code, {"l0": Term(on.sum(dim=1).mean(), self.weight)})
+
+    def _unit(self, a: Tensor) -> Tensor:
+        return torch.where(self.deviation > 0, self.deviation, 1.0).to(a)
 
     def slope(self, a: Tensor) -> Tensor:
         """1 where a unit is on, 0 where it is off."""
-        return (a > self.log_threshold.exp()).to(a.dtype) * self.active
+        return (a > self._unit(a) * self.log_threshold.exp()).to(a.dtype) * self.active
 
     def activity(self) -> Activity:
         """See `Bottleneck.activity`: a unit below its threshold is exactly zero."""
         return Switched()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Earlier versions had thresholds in units of the encoder outputs themselves.
+        state_dict.setdefault(f"{prefix}deviation", torch.tensor(1.0))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class _Jump(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from hourglass.models.autoencoder import Autoencoder, Output, Stage
 from hourglass.models.closed_form import PCA, Identity, Mean
 from hourglass.models.conv import Conv
+from hourglass.models.dictionary import Dictionary
 from hourglass.models.mlp import MLP
 
-__all__ = ["MLP", "PCA", "Autoencoder", "Conv", "Identity", "Mean", "Output", "Stage"]
+__all__ = ["MLP", "PCA", "Autoencoder", "Conv", "Dictionary", "Identity", "Mean", "Output", "Stage"]

@@ -148,6 +148,10 @@ class Autoencoder(nn.Module):
         )
         return stages
 
+    def begin(self, x: Tensor) -> None:  # noqa: B027
+        """Set what depends on the training samples (N, *shape), as a data set stores them, before a training of new
+        weights: nothing, as a rule."""
+
     def solve(self, x: Tensor) -> None:  # noqa: ARG002
         """Set the weights from training samples (N, *shape), as a data set stores them (see `hourglass.pca.PCA`).
 

@@ -87,12 +87,11 @@ class Adversarial(Minibatch):
         if (low, high) != (-math.inf, math.inf):
             raise ValueError(
                 f"the prior's draws may have any value, but the model's code lies in [{low:g}, {high:g}];"
-                " set model.bottleneck.activation=linear, or bottleneck=gaussian"
+                " set bottleneck=linear, or bottleneck=gaussian"
             )
         if model.bottleneck.symbols(torch.zeros(1, model.code_size)) is not None:
             raise ValueError(
-                "the prior is continuous, but the model's code is made of symbols; set bottleneck=deterministic"
-                " and model.bottleneck.activation=linear"
+                "the prior is continuous, but the model's code is made of symbols; set bottleneck=linear"
             )
         if prior == "mixture" and model.code_size < 2:
             raise ValueError(

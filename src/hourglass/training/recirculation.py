@@ -45,7 +45,7 @@ class Recirculation(Minibatch):
         bottleneck = self.model.bottleneck
         if bottleneck.slope(torch.zeros(1, bottleneck.inputs)) is None:
             raise ValueError(
-                "recirculation needs a code that is an activation, unit by unit: set bottleneck=deterministic"
+                "recirculation needs a code that is an activation, unit by unit: set bottleneck=linear"
             )
         stages = self.model.stages()
         if len(stages) != 1:
