@@ -13,12 +13,13 @@ import torch
 import yaml
 
 import hourglass
-from hourglass.config import build, compose_config, conf_dir
+from hourglass.compose import compose
+from hourglass.config import build, choices, compose_config, conf_dir
 from hourglass.errors import HourglassError
 from hourglass.evaluation import evaluate
 from hourglass.fusion import Job, fusable, train_fused
 from hourglass.hydra_application import resumed
-from hourglass.measures.prior_distance import SCALES
+from hourglass.measures.prior_distance import SCALES, prior_distance
 from hourglass.regularizers import MMD
 from hourglass.tracking import Run
 from hourglass.train import Result, train
@@ -40,19 +41,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(home: Path, *words: str) -> Job:
-    config, choices = compose_config([*WORDS, f"tracking.uri=sqlite:///{home}/mlflow.db", *words])
-    return Job(config, choices, home)
+    config, chosen = compose_config([*WORDS, f"tracking.uri=sqlite:///{home}/mlflow.db", *words])
+    return Job(config, chosen, home)
 
 
 def trained(home: Path, *words: str) -> Result:
-    config, choices, folder, *_ = job(home, "tracking.images=false", *words)
-    return train(config, choices=choices, folder=folder)
+    config, chosen, folder, *_ = job(home, "tracking.images=false", *words)
+    return train(config, choices=chosen, folder=folder)
 
 
 @pytest.fixture(scope="module")
 def fitted(home: Path) -> Result:
-    config, choices, folder, *_ = job(home, "bottleneck=linear", "sampler=mixture", "name=fitted", "noise=masking")
-    return train(config, choices=choices, folder=folder)
+    config, chosen, folder, *_ = job(home, "bottleneck=linear", "sampler=mixture", "name=fitted", "noise=masking")
+    return train(config, choices=chosen, folder=folder)
 
 
 def test_a_run_draws_from_it(fitted: Result) -> None:
@@ -159,6 +160,29 @@ def test_a_loaded_run_draws_from_what_its_learner_draws_from(words: list[str], h
     torch.testing.assert_close(model.sample(50, seed=0), model.decode(codes))
     if "training.radius=50" in words:
         assert codes[:, :2].norm(dim=1).min() > 40
+
+
+@pytest.mark.parametrize("name", choices()["bottleneck"])
+def test_every_continuous_code_has_draws_in_its_range(name: str) -> None:
+    suited = ["model.code_size=8", *(["loss.reduction=sum"] if name in ("gaussian", "categorical") else [])]
+    config, _ = compose_config(["data=digits", "sampler=mixture", f"bottleneck={name}", *suited])
+    if name in ("binary", "categorical", "vector_quantized"):
+        with pytest.raises(HourglassError, match=r"^sampler: .* made of symbols: set sampler=none$"):
+            compose(config)
+        return
+    torch.manual_seed(0)
+    learner = compose(config).learner.train()
+    state = {key: value.clone() for key, value in learner.state_dict().items()}
+    learner.on_fit_end()
+    assert learner.training
+    assert all(state[key].equal(value) for key, value in learner.state_dict().items())
+    draws, (low, high) = learner.prior(500), learner.model.bottleneck.code_range
+    assert draws is not None
+    assert draws.isfinite().all()
+    assert low <= draws.min() <= draws.max() <= high
+    found = prior_distance(learner.drawn_codes(learner.data.test.x), learner.prior, seed=0)
+    assert found is not None
+    assert found.mmd < 0.1  # of at most 14; rectified codes are the farthest from a mixture
 
 
 def test_where_there_is_nothing_to_draw_from(home: Path) -> None:
