@@ -86,7 +86,7 @@ def test_a_yaml_opens_with_its_one_line_description(group: str, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("group", "name"), every("data", "model", "bottleneck", "noise", "regularizer", "loss", "optimizer")
+    ("group", "name"), every("data", "model", "bottleneck", "noise", "regularizer", "loss", "sampler", "optimizer")
 )
 def test_a_choice_composes_and_its_object_takes_a_batch(group: str, name: str) -> None:
     data = NEEDED.get(name, [] if group == "data" else ["data=digits"])

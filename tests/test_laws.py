@@ -620,8 +620,9 @@ ROOM = {"conv": "model.depth=1", "conv_dae": "model.depth=1", "multilayer": "mod
 
 
 def with_bottleneck(name: str, model: str = "vanilla") -> Parts:
-    overrides = [f"model={model}", f"bottleneck={name}", "model.code_size=16", "model.widths=null"]
-    return fresh_parts(*overrides, *([ROOM[model]] if model in ROOM else []))
+    overrides = [f"model={model}", f"bottleneck={name}", "model.code_size=16"]
+    widths = ["model.widths=null"] if "widths" in config(f"model={model}").model else []
+    return fresh_parts(*overrides, *widths, *([ROOM[model]] if model in ROOM else []))
 
 
 @pytest.mark.parametrize("name", BOTTLENECKS, ids=str)

@@ -8,6 +8,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from hourglass.bottlenecks import Binary, VectorQuantized
 from hourglass.bottlenecks.activity import Above, Switched
 from hourglass.metrics import BCE_EPS, Metrics, laplacian_variance, ssim
 from hourglass.metrics.images import ssim_map
@@ -216,7 +217,35 @@ def test_perplexity_at_its_ends():
     x, code = torch.rand(4, 6), torch.rand(4, 4)
     metrics.update(x, None, x, code, torch.tensor([[7, 0], [5, 5]]))
     assert metrics.compute()["code_perplexity"] == pytest.approx((1 + 2) / 2)
-    assert not {"code_usage", "code_perplexity"} & measure(x, x, code).keys()
+    assert not {"code_usage", "code_perplexity", "code_bits"} & measure(x, x, code).keys()
+
+
+def symbol_bits(symbols: torch.Tensor, *, samples: int) -> tuple[float, float]:
+    metrics = Metrics(shape=(6,), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(4))
+    x = torch.rand(samples, 6)
+    metrics.update(x, None, x, torch.rand(samples, 4), symbols)
+    result = metrics.compute()
+    return result["code_bits"], result["code_bits_capacity"]
+
+
+def test_bits_by_hand():
+    # Half and half: 1 bit; 1/4, 1/4, 1/2: 1.5 bits; always the same: none; a group that only pads the code is no part
+    symbols = torch.tensor([[2, 2, 0, 0], [1, 1, 2, 0], [4, 0, 0, 0], [0, 0, 0, 0]])
+    assert symbol_bits(symbols, samples=4) == pytest.approx((2.5, 3 * 2))
+    # Three parts with one codebook: 12 choices of 4 samples, 1/2, 1/4, 1/4
+    assert symbol_bits(torch.tensor([[6, 3, 3, 0]]), samples=4) == pytest.approx((3 * 1.5, 3 * 2))
+
+
+def test_bits_of_codes_that_are_known():
+    book = VectorQuantized(code_size=6, entries=4, dimension=2, commitment=0.0, decay=0.0, revive_below=0.0)
+    book.codebook.copy_(torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+    book.active[4:] = 0  # the last part only pads
+    code = book.codebook[torch.tensor([[0, 1, 0], [0, 1, 0], [2, 3, 0], [2, 3, 0]])].flatten(1)
+    assert symbol_bits(book.symbols(code), samples=4) == pytest.approx((2 * 2, 2 * 2))  # two parts, four even symbols
+    bits = Binary(code_size=4)
+    bits.active[3] = 0
+    code = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 1, 1, 0]]).float()
+    assert symbol_bits(bits.symbols(code), samples=4) == pytest.approx((2, 3))
 
 
 def test_batches_do_not_matter():

@@ -10,6 +10,7 @@ from hourglass.bottlenecks.activity import LEAST_RANGE, LEAST_SHARE, LEAST_VARIA
 from hourglass.callbacks.health import ENCODED, RECONSTRUCTED
 from hourglass.callbacks.usefulness import AUDITED
 from hourglass.config import compose_config
+from hourglass.measures import code_jacobian, prior_distance
 from hourglass.measures.linear_floor import SPARSE
 from hourglass.measures.linear_probe import SAMPLES, STRENGTHS
 from hourglass.metrics.streaming import COLLAPSED_BELOW
@@ -82,4 +83,7 @@ def test_thresholds_on_the_page_are_those_of_the_code() -> None:
     assert (health.MOST_GAP, health.LEAST_LATE_GAIN, health.ROUNDING) == (1.25, 0.01, 1e-5)
     assert (LEAST_RANGE, LEAST_SHARE, LEAST_VARIANCE, COLLAPSED_BELOW, SPARSE) == (0.01, 1e-6, 0.01, 0.01, 0.5)
     assert (SAMPLES, STRENGTHS[0], STRENGTHS[-1]) == (60_000, 1.0, 1e-5)
+    assert prior_distance.SCALES == (0.1, 0.2, 0.5, 1, 2, 5, 10)
+    assert (prior_distance.SAMPLES, prior_distance.HALVINGS, prior_distance.PERCENTILE) == (2000, 200, 0.95)
+    assert (code_jacobian.SAMPLES, code_jacobian.PASSES, code_jacobian.LARGEST) == (500, 1280, 64)
     assert (ENCODED, RECONSTRUCTED, AUDITED, CLUSTERED) == (60_000, 10_000, 2000, 5000)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from hourglass.config import build
+from hourglass.config import build, named
 from hourglass.data import Dataset, check_trainable
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
 
 
 def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None = None) -> Parts:
-    """Build data, model, noise, regularizers, loss, optimizer and training procedure.
+    """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
 
     Args:
         config: the whole configuration.
@@ -61,6 +61,12 @@ def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None
         raise HourglassError(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
         )
+    sampler = build(config.sampler, code_size=model.code_size)
+    if learned is None:
+        try:
+            sampler.check(model.bottleneck, samples=len(data.train))
+        except ValueError as error:
+            raise HourglassError(named("sampler", config.sampler, error)) from error
     _check_optimizer(config.optimizer)
     learner = build(
         config.training,
@@ -70,6 +76,7 @@ def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None
         loss=loss,
         optimizer=partial(build, config.optimizer),
         data=data,
+        sampler=sampler,
     )
     return Parts(data, model, learner)
 

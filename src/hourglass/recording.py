@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import Baselines, Checkpoints, Floor, Health, Pictures, Usefulness
+from hourglass.callbacks import Baselines, Checkpoints, Floor, Health, Pictures, Properties, Usefulness
 from hourglass.compose import Parts
 from hourglass.config import config_hash
 from hourglass.data import Dataset
@@ -35,7 +35,8 @@ class Recorder:
         image_count: test samples in a picture, at least 1.
         image_every: epochs between two pictures, at least 1; null: about five in a training.
         code_map: `pca` or `tsne`: how a code of more than two units is drawn in a plane.
-        usefulness: whether the code is probed and the error compared with the linear floor after the test.
+        usefulness: whether the code is probed, also for the properties of its type, and the error compared with the
+            linear floor, after the test.
         probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
             all, up to 60,000.
         likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
@@ -201,6 +202,7 @@ class Recorder:
                     normal=normal,
                 )
             )
+            chosen.append(Properties(run=run, data=data))
         if self.baseline_samples is not None:
             pictured = self._pictured(data)
             chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))

@@ -20,12 +20,15 @@ from hourglass.data.dataset import Scaling
 from hourglass.errors import HourglassError
 from hourglass.inputs import Inputs
 from hourglass.models import Autoencoder
+from hourglass.samplers import Sampler
+from hourglass.samplers.source import Source
 from hourglass.schema import MissingKey
 from hourglass.tracking import Run, resolve_uri
 from hourglass.trained_model import TrainedModel
 from hourglass.trust import recorded, trusts
 
 WEIGHTS = "weights.safetensors"
+SAMPLER = "sampler.safetensors"
 
 LARGEST = 2**26
 """The most values that a sample is believed to have."""
@@ -45,6 +48,8 @@ class Trained(NamedTuple):
     """Names of the columns of its table, where it had them."""
     data_digest: str | None
     """Of the data it was trained on; None where an earlier version didn't keep it."""
+    sampler: Sampler
+    """The density of its codes, as fitted."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
@@ -68,6 +73,10 @@ class Trained(NamedTuple):
                 _check_sizes(config.model, held, run)
             model = build(config.model, shape=held.shape)
         restore(model, run, WEIGHTS)
+        with recorded_by(run), torch.device("meta"):  # sizes without memory: it gets what its file holds
+            sampler: Sampler = build(config.sampler, code_size=model.code_size)
+        if sampler.state_dict():
+            restore(sampler, run, SAMPLER, assign=True)
         return cls(
             run,
             config,
@@ -76,6 +85,7 @@ class Trained(NamedTuple):
             scaling=held.scaling,
             columns=held.columns,
             data_digest=held.data_digest,
+            sampler=sampler,
         )
 
     @property
@@ -92,7 +102,7 @@ class Trained(NamedTuple):
     @property
     def in_own_units(self) -> TrainedModel:
         """The model as it is used: of arrays of any kind, in the units of its training data."""
-        return TrainedModel(model=self.model, inputs=self.inputs)
+        return TrainedModel(model=self.model, inputs=self.inputs, source=Source(self.sampler, self.config))
 
 
 class _Held(NamedTuple):
@@ -176,10 +186,10 @@ def recorded_by(run: Run) -> Iterator[None]:
         ) from missing
 
 
-def restore(module: nn.Module, run: Run, name: str) -> None:
-    """Give a network the weights that a run kept under a name."""
+def restore(module: nn.Module, run: Run, name: str, *, assign: bool = False) -> None:
+    """Give a network the weights that a run kept under a name; `assign`: it takes the tensors as they are."""
     try:
-        module.load_state_dict(run.load_weights(name))
+        module.load_state_dict(run.load_weights(name), assign=assign)
     except SafetensorError as error:
         raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {name}: {error}") from error
     except RuntimeError as error:

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hourglass.errors import HourglassError
 from hourglass.inputs import Inputs
 from hourglass.models import Autoencoder, Output
+from hourglass.samplers.source import Source
 
 
 class TrainedModel(nn.Module):
@@ -27,14 +29,16 @@ class TrainedModel(nn.Module):
     Args:
         model: the autoencoder, of values as it sees them.
         inputs: what it takes.
+        source: what new codes are drawn from; None: there is nothing.
 
     Its methods raise HourglassError for another shape, type or range, with the reason in one line.
     """
 
-    def __init__(self, *, model: Autoencoder, inputs: Inputs) -> None:
+    def __init__(self, *, model: Autoencoder, inputs: Inputs, source: Source | None = None) -> None:
         super().__init__()
         self.model = model
         self.inputs = inputs
+        self.source = source
         self.shape = model.shape
         self.code_size = model.code_size
         self.training = model.training
@@ -58,6 +62,20 @@ class TrainedModel(nn.Module):
         """Samples to an `Output`, whose reconstruction is as `decode` gives it. Arguments: see `encode`."""
         output: Output = self.model(self._seen(x, range))
         return output._replace(reconstruction=self._given_back(output.reconstruction))
+
+    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
+        """New samples (count, *shape), decoded from codes that no input gave.
+
+        The codes are drawn from the density that was fitted to those of the training set (`sampler=mixture`), else from
+        the prior that the model was trained with.
+
+        count: how many, at least 1.
+        seed: gives the same samples again, and leaves torch's random numbers alone; None goes on from these.
+        """
+        if self.source is None:
+            raise HourglassError("nothing is known that codes could be drawn from: load the model of a run")
+        codes = self._like_weights(self.source.draw(self.model, count, seed=seed))
+        return self._given_back(torch.cat([self.model.decode(block) for block in torch.split(codes, 1000)]))
 
     def _seen(self, x: Any, given: str | Sequence[float] | None) -> Tensor:
         x, warning = self.inputs.samples(x, name="x", given=given)

@@ -19,6 +19,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,11 @@ VARIABLE = "HOURGLASS_TRUST"
 ONLY_TRAINING = ("callbacks", "profiler", "plugins")
 """Keys of the trainer whose objects a trained model is used and measured without."""
 
-GROUPS = ("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking")
+GROUPS = ("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking", "sampler")
 """What every configuration holds, each made of a `_target_`."""
+
+ADDED = {"sampler": {"_target_": "hourglass.samplers.NoSampler"}}
+"""Groups that records of earlier versions lack, and what stands for what those did."""
 
 BESIDES = {
     "optimizer": {
@@ -76,7 +80,7 @@ def recorded(run: "Run", *, trust: Sequence[str] = (), training: bool = False) -
     """
     from omegaconf import OmegaConf
 
-    config = run.read_config()
+    config = {**deepcopy(ADDED), **run.read_config()}
     if not training and isinstance(config.get("trainer"), dict):
         config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ONLY_TRAINING}
     check(config, of=f"run {run.name} ({run.id})", trust=trust)

@@ -125,3 +125,13 @@ def test_refused() -> None:
         Categorical(code_size=4, categories=3, temperature=1.0, beta=0.0)
     with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
         Categorical(code_size=4, categories=2, temperature=0.0, beta=0.0)
+
+
+def test_a_categorical_code_is_compared_with_its_prior_as_one_hot_draws() -> None:
+    torch.manual_seed(0)
+    bottleneck = Categorical(code_size=4, categories=4, temperature=0.5, beta=0.0).eval()
+    shares = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    drawn = bottleneck.sampled(shares.log().expand(20_000, 4))
+    assert drawn.sum(dim=1).eq(1).all()
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(drawn.mean(dim=0), shares, atol=0.015, rtol=0)

@@ -86,8 +86,14 @@ def test_winner_take_all_keeps_the_largest_of_each_unit() -> None:
     assert torch.equal(bottleneck.eval()(a).code, a)
 
 
+def jump_relu(*, deviation: float = 1.0, code_size: int = 4, weight: float = 0.0) -> JumpReLU:
+    bottleneck = JumpReLU(code_size=code_size, weight=weight, threshold=0.3, bandwidth=0.4)
+    bottleneck.deviation.fill_(deviation)
+    return bottleneck
+
+
 def test_jump_relu_by_hand() -> None:
-    bottleneck = JumpReLU(code_size=4, weight=0.5, threshold=0.3, bandwidth=0.4)
+    bottleneck = jump_relu(weight=0.5)
     a = A.clone().requires_grad_()
     code, losses = bottleneck(a)
     assert torch.equal(code, torch.tensor([[3.0, 1.0, 2.0, 0.0], [0.5, 0.0, 0.0, 0.0]]))
@@ -101,7 +107,7 @@ def test_jump_relu_by_hand() -> None:
 
 
 def test_jump_relu_passes_the_gradient_of_units_that_are_on() -> None:
-    bottleneck = JumpReLU(code_size=4, weight=0.0, threshold=0.3, bandwidth=0.4)
+    bottleneck = jump_relu()
     a = A.clone().requires_grad_()
     bottleneck(a).code.sum().backward()
     assert torch.equal(a.grad, (A > 0.3).float())
@@ -109,11 +115,37 @@ def test_jump_relu_passes_the_gradient_of_units_that_are_on() -> None:
 
 def test_jump_relu_moves_the_threshold_of_what_is_near_it_by_the_threshold() -> None:
     """d h / dt = -t/e K((a - t) / e): the value at the jump, whatever the activation (equation 11 of the reference)."""
-    bottleneck = JumpReLU(code_size=1, weight=0.0, threshold=0.3, bandwidth=0.4).double()
+    bottleneck = jump_relu(code_size=1).double()
     a = torch.tensor([[0.15], [0.45], [0.9]], dtype=torch.float64)  # two within 0.2 of the threshold
     (torch.tensor([[1.0], [2.0], [4.0]]) * bottleneck(a).code).sum().backward()
     # (1 + 2) * -0.3 / 0.4, and d t / d log t = t
     assert bottleneck.log_threshold.grad[0].item() == pytest.approx(3 * -0.75 * 0.3, rel=1e-6)
+
+
+def test_jump_relu_takes_the_unit_of_its_thresholds_from_the_first_batch() -> None:
+    """The same outputs in other units make the same choices, a later batch changes nothing, padding has no say."""
+    codes = []
+    for scale in (1.0, 1000.0):
+        bottleneck = JumpReLU(code_size=4, weight=0.5, threshold=0.3, bandwidth=0.4)
+        code = bottleneck(scale * A).code
+        assert bottleneck.deviation.item() == pytest.approx(scale * A.std(correction=0).item(), rel=1e-5)
+        bottleneck(torch.rand(2, 4))
+        assert bottleneck.deviation.item() == pytest.approx(scale * A.std(correction=0).item(), rel=1e-5)
+        assert torch.equal(bottleneck.slope(scale * A), (code > 0).float())
+        codes.append(code / scale)
+    assert torch.allclose(codes[0], codes[1])
+    padded = JumpReLU(code_size=4, weight=0.5, threshold=0.3, bandwidth=0.4)
+    padded.active[2:] = 0
+    padded(A)
+    assert padded.deviation.item() == pytest.approx(A[:, :2].std(correction=0).item(), rel=1e-5)
+
+
+def test_jump_relu_of_an_earlier_version_keeps_its_thresholds() -> None:
+    """They were in units of the encoder outputs, and nothing was kept of a deviation."""
+    held = {name: value for name, value in jump_relu().state_dict().items() if name != "deviation"}
+    loaded = jump_relu(deviation=7.0)
+    loaded.load_state_dict(held)
+    assert loaded.deviation.item() == 1.0
 
 
 @pytest.mark.parametrize("k", [0, 5])

@@ -64,7 +64,8 @@ def test_the_encoder_is_charged_for_codes_that_are_found_out() -> None:
 
 def test_the_discriminator_is_charged_for_both_kinds_of_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     learner = judging_by_the_first_unit(make())
-    monkeypatch.setattr(learner, "prior", lambda count: torch.tensor([[math.log(3), 0.0], [-1.0, 0.0]])[:count])
+    draws = torch.tensor([[math.log(3), 0.0], [-1.0, 0.0]])
+    monkeypatch.setattr(learner, "trained_prior", lambda count: draws[:count])
     output, _ = learner.terms(torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8))
     scores = learner.scores(output._replace(code=torch.tensor([[0.0, 5.0], [-math.log(3), 5.0]])), None)
     # D = 3/4 and 1/(1 + e) of the draws, 1/2 and 1/4 of the codes: one draw and, at 1/2 no draw, both codes told.

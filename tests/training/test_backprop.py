@@ -479,5 +479,6 @@ def test_refused(changed: dict[str, Any], message: str) -> None:
             loss=learner.loss,
             optimizer=learner.make_optimizer,
             data=data,
+            sampler=learner.sampler,
             **{**settings, **changed},
         )

@@ -76,6 +76,11 @@ class Bottleneck(nn.Module):
         bottled: Bottled = self(a)
         return bottled
 
+    def sampled(self, a: Tensor) -> Tensor:
+        """Encoder outputs (B, inputs) to codes (B, code_size) of the kind that `prior` draws, to be compared with it:
+        those of a training step, as far as training doesn't soften them."""
+        return self.as_trained(a).code
+
     @property
     def settled(self) -> bool:
         """Whether the weights of its terms have reached what they are to be: losses of before don't compare."""

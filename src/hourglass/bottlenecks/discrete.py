@@ -209,9 +209,17 @@ class Categorical(Bottleneck):
     def as_trained(self, a: Tensor) -> Bottled:
         """See `Bottleneck.as_trained`: a draw, softened."""
         logits = self._logits(a)
-        noise = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-20, 1 - 1e-7)))
-        soft = ((logits + noise) / self.temperature).softmax(dim=2)
+        soft = (self._disturbed(logits) / self.temperature).softmax(dim=2)
         return Bottled(soft.reshape_as(a) * self.active, {"kl": self._divergence(logits)})
+
+    def sampled(self, a: Tensor) -> Tensor:
+        """See `Bottleneck.sampled`: the draw itself, one-hot."""
+        chosen = self._disturbed(self._logits(a)).argmax(dim=2)
+        return F.one_hot(chosen, self.categories).to(a.dtype).reshape_as(a) * self.active
+
+    def _disturbed(self, logits: Tensor) -> Tensor:
+        """Logits with Gumbel noise, whose largest is a draw of the categories."""
+        return logits - torch.log(-torch.log(torch.rand_like(logits).clamp(1e-20, 1 - 1e-7)))
 
     def _logits(self, a: Tensor) -> Tensor:
         """(B, code_size) to (B, groups, K)."""

@@ -1,8 +1,8 @@
 """Callbacks: what happens around training but is no part of it.
 
-`Progress` shows where one is, `Pictures` and `Usefulness` record what the model does, `Floor` and `Baselines` what
-linear codes and classical methods make of the same samples, `Health` judges, `Checkpoints` makes a cut-off training
-resumable in the same run.
+`Progress` shows where one is, `Pictures`, `Usefulness` and `Properties` record what the model does, `Floor` and
+`Baselines` what linear codes and classical methods make of the same samples, `Health` judges, `Checkpoints` makes a
+cut-off training resumable in the same run.
 """
 
 from hourglass.callbacks.baselines import Baselines
@@ -12,6 +12,7 @@ from hourglass.callbacks.floor import Floor
 from hourglass.callbacks.health import Health
 from hourglass.callbacks.pictures import Pictures
 from hourglass.callbacks.progress import Progress
+from hourglass.callbacks.properties import Properties
 from hourglass.callbacks.usefulness import Usefulness
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Health",
     "Pictures",
     "Progress",
+    "Properties",
     "Usefulness",
     "encode",
 ]

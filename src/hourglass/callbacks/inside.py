@@ -1,7 +1,8 @@
 """Looking inside a trained model: which pictures it has, and the numbers that they show.
 
 All are drawn from the first 2,000 test samples at most. Codes that no input gave come from quantiles: of draws from
-the prior where training brings the code to one, else of the test codes, so that the decoder is asked for what it knows.
+the fitted density or the prior of the code where there is one, else of the test codes, so that the decoder is asked for
+what it knows.
 """
 
 from typing import Literal, NamedTuple
@@ -25,7 +26,8 @@ _PLANE = 14
 
 class _Codes(NamedTuple):
     test: Tensor  # (n, code_size)
-    draws: Tensor | None  # (count, code_size) from the prior, where there is one
+    draws: Tensor | None  # (count, code_size) of what codes are drawn from, where there is something
+    source: str  # what that is
 
 
 @torch.no_grad()
@@ -34,7 +36,7 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
     caller stay undisturbed.
 
     Which pictures apply is decided here and nowhere else: `feature_maps` need convolutions, `filters` weights,
-    `samples` a prior, `traversal` a code of at most 64 units, `manifold` images and a code of two.
+    `samples` a prior or a density, `traversal` a code of at most 64 units, `manifold` images and a code of two.
 
     Args:
         learner: what was trained, in evaluation mode.
@@ -48,7 +50,8 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
     with torch.random.fork_rng(), torch.autocast(learner.device.type, enabled=False):
         torch.manual_seed(0)
         draws = learner.prior(_PRIOR_DRAWS if model.code_size <= _LARGEST_CODE else _DRAWN)
-        codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), None if draws is None else draws.float().cpu())
+        source = "the density fitted to the codes" if learner.sampler.state_dict() else "the prior of the code"
+        codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), None if draws is None else draws.float().cpu(), source)
         output = _as_tested(learner, x)
 
         weights = next((w.detach().float().cpu() for w in model.encoder.parameters() if w.ndim in (2, 4)), None)
@@ -67,7 +70,7 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         if len(x) > 1:
             pictures["interpolation"] = _interpolation(learner, x, codes.test)
         if codes.draws is not None:
-            caption = "Decoded draws from the prior of the code"
+            caption = f"Decoded draws from {source}"
             images = _decode(learner, codes.draws[: _DRAWN if data.is_image else _DRAWN // 2])
             pictures["samples"] = figures.samples(images, value_range=limits, caption=caption)
         if model.code_size <= _LARGEST_CODE:
@@ -121,7 +124,7 @@ def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Picture:
 
 def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
     """Values (len(units), steps) from the 5th to the 95th percentile of each unit, and of what they are."""
-    reference, name = (codes.test, "the test codes") if codes.draws is None else (codes.draws, "the prior")
+    reference, name = (codes.test, "the test codes") if codes.draws is None else (codes.draws, codes.source)
     return torch.nanquantile(reference[:, units], torch.linspace(0.05, 0.95, steps), dim=0).T, name
 
 

@@ -24,7 +24,7 @@ Config = DictConfig | Mapping[str, Any]
 """The configuration of a job, as Hydra composes it or plain and resolved."""
 
 FREE = {
-    "": ("seed", "name", "study", "start", "resume", "tracking", "sweep"),
+    "": ("seed", "name", "study", "start", "resume", "tracking", "sweep", "sampler"),
     "noise": ("seed",),
     "optimizer": ("lr", "weight_decay"),
     "training": (

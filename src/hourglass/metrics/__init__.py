@@ -22,6 +22,9 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
     code_usage          share of the symbols that were chosen at all         discrete codes only
     code_perplexity     mean over groups of exp(-sum_k p_k ln p_k), p_k the share of symbol k among the choices of
                         a group: from 1, all alike, to K, all equally often  discrete codes only
+    code_bits           sum over the code's parts of their entropy -sum_k p_k log2 p_k: bits of a sample's symbols, each
+                        part coded by itself, p_k shared where a codebook is  discrete codes only
+    code_bits_capacity  parts log2 K: what they could carry              discrete codes only
     code_collapsed_units    units, or groups drawn as one, with 1/N sum_i KL(q(z_j | x_i), p(z_j)) below .01 nats: they
                         say nothing of their input           codes with a prior only
     compression_ratio   D / n

@@ -177,8 +177,8 @@ class Metrics:
 
         What is not defined is left out: `explained_variance` for samples that are all the same, as one alone is,
         `bce` and `bce_excess` for data beyond [0, 1], `ssim` for other shapes than (C, H, W), `sharpness` also for
-        images below 3 x 3 or without an edge, `code_hoyer` for a single unit, `code_usage` and `code_perplexity` for
-        codes without symbols, `psnr_input` and `psnr_gain` when no input was corrupted. What depends on a NaN or an
+        images below 3 x 3 or without an edge, `code_hoyer` for a single unit, what is said of symbols for
+        codes without them, `psnr_input` and `psnr_gain` when no input was corrupted. What depends on a NaN or an
         infinity is NaN. A perfect reconstruction has an infinite PSNR.
 
         Raises:
@@ -213,7 +213,7 @@ class Metrics:
             result["psnr_input"] = self._psnr(total["input_error"] / count / elements)
             result["psnr_gain"] = result["psnr"] - result["psnr_input"]
         if "symbols" in total:
-            result |= _symbol_metrics(self._sums["symbols"])
+            result |= _symbol_metrics(self._sums["symbols"], samples=count)
         if "rates" in total:
             collapsed = (self._sums["rates"] / count < COLLAPSED_BELOW).sum().item()
             result["code_collapsed_units"] = float(collapsed) if math.isfinite(total["rates"]) else math.nan
@@ -244,13 +244,17 @@ def _accumulate(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
     sums[name] = sums[name] + value if name in sums else value.double()
 
 
-def _symbol_metrics(counts: Tensor) -> dict[str, float]:
-    """`code_usage` and `code_perplexity` of how often each symbol was chosen, (groups, K)."""
-    share = counts / counts.sum(1, keepdim=True)
-    entropy = torch.special.entr(share).sum(1)  # -p ln p, 0 for p = 0
+def _symbol_metrics(counts: Tensor, *, samples: int) -> dict[str, float]:
+    """What is said of symbols, by how often each was chosen, (groups, K); a group that never chose is not in use."""
+    counts = counts[counts.sum(1) > 0]
+    choices = counts.sum(1)  # (groups,): a multiple of the samples where parts of the code share a codebook
+    entropy = torch.special.entr(counts / choices.unsqueeze(1)).sum(1)  # -p ln p, 0 for p = 0
+    parts = choices / samples
     return {
         "code_usage": (counts > 0).double().mean().item(),
         "code_perplexity": entropy.exp().mean().item(),
+        "code_bits": (parts * entropy).sum().item() / math.log(2),
+        "code_bits_capacity": parts.sum().item() * math.log2(counts.shape[1]),
     }
 
 

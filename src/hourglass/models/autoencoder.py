@@ -160,6 +160,11 @@ class Autoencoder(nn.Module):
         """
         raise ValueError(f"{type(self).__name__} has no closed form, it is trained by gradients: training=backprop")
 
+    @property
+    def has_closed_jacobian(self) -> bool:
+        """Whether `squared_jacobian` is a formula, which costs no more than the code itself."""
+        return False
+
     @abstractmethod
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """Squared Frobenius norm of the encoder's Jacobian at each input: (B, *shape) to (B,).

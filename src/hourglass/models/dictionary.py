@@ -69,10 +69,11 @@ class Dictionary(MLP):
     Args:
         shape: shape of one sample.
         code_size: number of atoms, at least 1; as a rule more than the data have degrees of freedom.
-        bottleneck: builds the bottleneck from the code size; it must take one value for each unit.
+        bottleneck: builds the bottleneck from the code size. Of one that takes several values for each unit the first,
+            a mean, begin as the transpose.
 
     Raises:
-        ValueError: a bottleneck that takes more.
+        ValueError: a code size below 1.
     """
 
     def __init__(self, *, shape: Sequence[int], code_size: int, bottleneck: Callable[..., Bottleneck]) -> None:
@@ -88,11 +89,6 @@ class Dictionary(MLP):
             output_activation="linear",
             bottleneck=bottleneck,
         )
-        if self.bottleneck.inputs != code_size:
-            raise ValueError(
-                f"a dictionary needs a bottleneck that takes one value for each of the {code_size} code units,"
-                f" but {type(self.bottleneck).__name__} takes {self.bottleneck.inputs}; set model=vanilla"
-            )
         flatten, down = self.encoder.children()
         up, unflatten = self.decoder.children()
         units = Standardise(inputs=torch.Size(self.shape).numel())
@@ -100,7 +96,7 @@ class Dictionary(MLP):
         self.decoder = nn.Sequential(up, Restore(units), unflatten)
         self._lengths = [3], [3]
         with torch.no_grad():
-            down.weight.copy_(up.weight.T)  # type: ignore[union-attr, operator]
+            down.weight[:code_size].copy_(up.weight.T)  # type: ignore[union-attr, operator, index]
 
     @property
     def units(self) -> Standardise:

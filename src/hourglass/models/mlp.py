@@ -117,6 +117,12 @@ class MLP(Autoencoder):
             )
         return self._cut(*self._lengths)
 
+    @property
+    def has_closed_jacobian(self) -> bool:
+        """See `Autoencoder.has_closed_jacobian`: without hidden layers, of a code that is elementwise."""
+        some = next(self.encoder.parameters()).new_zeros(1, self.bottleneck.inputs)
+        return self.depth == 0 and self.bottleneck.slope(some) is not None
+
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """See `Autoencoder.squared_jacobian`; without hidden layers in closed form (Rifai et al., 2011):
 

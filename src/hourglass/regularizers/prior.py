@@ -127,7 +127,13 @@ def discrepancy(one: Tensor, other: Tensor, widths: Tensor) -> Tensor:
     """
 
     def likeness(u: Tensor, v: Tensor) -> Tensor:
-        squares = u.square().sum(dim=1).unsqueeze(1) + v.square().sum(dim=1) - 2 * u @ v.T  # (B, C)
-        return (widths / (widths + squares.clamp(min=0).unsqueeze(2))).sum(dim=2).mean()
+        return kernel(u, v, widths).mean()
 
     return likeness(one, one) + likeness(other, other) - 2 * likeness(one, other)
+
+
+def kernel(u: Tensor, v: Tensor, widths: Tensor) -> Tensor:
+    """sum_s c_s / (c_s + |u_b - v_c|^2) of all pairs of points (B, n) and (C, n): (B, C); widths: the c, (s,)."""
+    squares = (u.square().sum(dim=1).unsqueeze(1) + v.square().sum(dim=1) - 2 * u @ v.T).clamp(min=0)  # (B, C)
+    # One after another: (B, C, s) at once takes five times as long.
+    return torch.stack([width / (width + squares) for width in widths.unbind()]).sum(dim=0)

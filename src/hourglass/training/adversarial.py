@@ -10,14 +10,14 @@ drawn from the prior decodes to a sample.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Literal, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hourglass.models import Output
+from hourglass.models import Autoencoder, Output
 from hourglass.terms import Term, logged, total
 from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, Shared
@@ -107,14 +107,22 @@ class Adversarial(Minibatch):
             params=list(self.discriminator.parameters()), lr=discriminator_lr
         )
 
-    def prior(self, count: int) -> Tensor:
+    def trained_prior(self, count: int) -> Tensor:
         """Draws (count, code_size) of the prior; zero in inactive units."""
-        draws = torch.randn(count, self.model.code_size, device=self.device)
-        if self.kind == "mixture":
-            angle = torch.randint(self.components, (count,), device=self.device) * (2 * math.pi / self.components)
-            centres = self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)  # (count, 2)
-            draws[:, :2] = centres + self.sigma * draws[:, :2]
-        return draws * self.model.bottleneck.active
+        settings = {"prior": self.kind, "components": self.components, "radius": self.radius, "sigma": self.sigma}
+        return self.prior_of(settings, self.model, count)
+
+    @staticmethod
+    def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor:
+        """See `Learner.prior_of`: the one that the discriminator knows."""
+        active = model.bottleneck.active
+        draws = torch.randn(count, model.code_size, device=active.device)
+        if settings["prior"] == "mixture":
+            components = int(settings["components"])
+            angle = torch.randint(components, (count,), device=active.device) * (2 * math.pi / components)
+            centres = settings["radius"] * torch.stack([angle.cos(), angle.sin()], dim=1)  # (count, 2)
+            draws[:, :2] = centres + settings["sigma"] * draws[:, :2]
+        return draws * active
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
         """See `Learner.terms_of`; `adversarial` is mean(-log D(h)), weighted with `weight`."""
@@ -123,7 +131,7 @@ class Adversarial(Minibatch):
 
     def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
         """The discriminator's loss, and the share of codes and as many draws of the prior that it tells apart."""
-        codes, draws = self._logit(output.code), self._logit(self.prior(len(output.code)))
+        codes, draws = self._logit(output.code), self._logit(self.trained_prior(len(output.code)))
         return {
             "discriminator": (F.softplus(-draws).mean() + F.softplus(codes).mean()) / 2,
             "discriminator_accuracy": ((draws > 0).float().mean() + (codes <= 0).float().mean()) / 2,
@@ -143,7 +151,7 @@ class Adversarial(Minibatch):
 
     def companions(self) -> dict[str, nn.Module]:
         """The discriminator."""
-        return {"discriminator": self.discriminator}
+        return {**super().companions(), "discriminator": self.discriminator}
 
     def _logit(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""

@@ -32,6 +32,12 @@ def chunk_rows(x: Tensor, batch_size: int) -> int:
     return batch_size * max(1, CHUNK_BYTES // (batch_size * item))
 
 
+def some(x: Tensor, count: int) -> Tensor:
+    """`count` samples at most of (N, *shape), drawn once and for all: the first ones may be sorted, or easier."""
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    return x[order[:count].sort().values]
+
+
 class Batches:
     """An iterable of chunks over one split, in order or in a new permutation each epoch.
 

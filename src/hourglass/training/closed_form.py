@@ -14,6 +14,7 @@ from hourglass.losses import Loss
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.samplers import Sampler
 from hourglass.training.batches import Batches, Chunk
 from hourglass.training.learner import Learner
 from hourglass.training.minibatch import MakeOptimizer
@@ -33,6 +34,7 @@ class ClosedForm(Learner):
         data: the data set.
         epochs: 1.
         code_threshold: see `Learner`.
+        sampler: see `Learner`.
 
     Raises:
         ValueError: a model that has weights to train by gradients; penalties; another number of epochs than 1.
@@ -49,9 +51,16 @@ class ClosedForm(Learner):
         data: Dataset,
         epochs: int,
         code_threshold: float | None,
+        sampler: Sampler,
     ) -> None:
         super().__init__(
-            model=model, noise=noise, penalties=penalties, loss=loss, data=data, code_threshold=code_threshold
+            model=model,
+            noise=noise,
+            penalties=penalties,
+            loss=loss,
+            data=data,
+            code_threshold=code_threshold,
+            sampler=sampler,
         )
         if any(weight.requires_grad for weight in model.parameters()):
             raise ValueError("model has no closed form, its weights need gradients: set training=backprop")

@@ -75,7 +75,7 @@ class Finetune(Minibatch):
 
     def companions(self) -> dict[str, nn.Module]:
         """The classifier."""
-        return {"classifier": self.classifier}
+        return {**super().companions(), "classifier": self.classifier}
 
     def on_train_epoch_start(self) -> None:
         """A frozen encoder keeps still: no draws, no counts of its units."""

@@ -11,6 +11,8 @@ What the code in use reconstructs, its mean, say `mse` and all else that `hourgl
 
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
@@ -25,11 +27,15 @@ from hourglass.metrics import Clean, Metrics
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.samplers import Sampler
 from hourglass.terms import Term, logged
-from hourglass.training.batches import Batches, Chunk
+from hourglass.training.batches import Batches, Chunk, some
 
 EVAL_BATCH = 1000
 """Samples of a batch in validation and test; part of what makes their noise the same in every run."""
+
+FITTED = 10_000
+"""Training samples, at most, whose codes a sampler is fitted to, a random subset."""
 
 _CLEAN: WeakKeyDictionary[Split, dict[tuple[float, float], Clean]] = WeakKeyDictionary()
 """Sums over the clean samples of a split by the range of its data: all epochs and all members of a stack share them."""
@@ -46,6 +52,7 @@ class Learner(pl.LightningModule):
         data: the data set.
         code_threshold: |h| above which a code unit counts as on, at least 0; null: what the code's own definition
             is (see `hourglass.bottlenecks.activity`).
+        sampler: what codes are drawn from once it has been fitted, after the training.
 
     Raises:
         ValueError: a threshold out of its range.
@@ -66,6 +73,7 @@ class Learner(pl.LightningModule):
         loss: Loss,
         data: Dataset,
         code_threshold: float | None,
+        sampler: Sampler,
     ) -> None:
         super().__init__()
         if code_threshold is not None and not 0 <= code_threshold < math.inf:
@@ -76,6 +84,8 @@ class Learner(pl.LightningModule):
         self.loss = loss
         self.data = data
         self.code_threshold = code_threshold
+        # No module of this one: no part of the state that steps change, checkpoints hold and stacks share.
+        self._samplers = (sampler,)
         self.steps = 0  # optimizer steps of the whole training; the subclass knows them
         self.steps_done = 0
         self.seconds = 0.0  # of training, logging included, validation not
@@ -105,18 +115,58 @@ class Learner(pl.LightningModule):
         """What else to measure of a batch, means over its samples by name; no part of the loss."""
         return {}
 
+    @property
+    def sampler(self) -> Sampler:
+        """The density of the codes, which the end of the fit leaves."""
+        return self._samplers[0]
+
     def prior(self, count: int) -> Tensor | None:
+        """Codes (count, code_size) drawn to be decoded; None where there is nothing to draw from.
+
+        From the sampler where one was chosen, which is fitted then; else from the prior that training brings the code
+        to: the procedure's own, the bottleneck's, or the penalties'."""
+        drawn = self.sampler.draw(self.model.bottleneck, count)
+        return drawn if drawn is not None else self.trained_prior(count)
+
+    def trained_prior(self, count: int) -> Tensor | None:
         """Codes (count, code_size) drawn from the prior that training brings the code to; None where there is none."""
         own = self.model.bottleneck.prior(count)
         return own if own is not None else self.penalties.prior(self.model, count)
+
+    @staticmethod
+    def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG004
+        """Codes (count, code_size) drawn from the prior that a procedure with these settings has of its own, beside
+        those of bottleneck and penalties: what remains of it in a record. None where it has none."""
+        return None
+
+    @torch.no_grad()
+    def drawn_codes(self, x: Tensor) -> Tensor:
+        """Codes (N, code_size) of samples (N, *shape) as training sees and draws them (`Bottleneck.sampled`), on the
+        CPU; noise and draws are the same every time, and the same as those of validation and test."""
+        blocks = []
+        with torch.autocast(self.device.type, enabled=False):
+            for index, block in enumerate(torch.split(x, EVAL_BATCH)):
+                clean = self.data.scaled(block.to(self.device)).to(self.dtype)
+                with self.noise.fixed(index):
+                    encoded = self.model(self.noise(clean)).encoded
+                    blocks.append(self.model.bottleneck.sampled(encoded).float().cpu())
+        return torch.cat(blocks)
+
+    def on_fit_end(self) -> None:
+        """Fit the sampler, with the weights that are kept: callbacks have put them back."""
+        training = self.model.training
+        self.model.eval()
+        if self.sampler.state_dict():  # else there is nothing to learn
+            self.sampler.fit(self.drawn_codes(some(self.data.train.x, FITTED)))
+        self.model.train(training)
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
         return self.model.bottleneck.activity() if self.code_threshold is None else Above(threshold=self.code_threshold)
 
     def companions(self) -> dict[str, nn.Module]:
-        """Networks that are trained besides the model, by the name that their weights are kept under."""
-        return {}
+        """What learns besides the model, by the name that its weights are kept under."""
+        return {"sampler": self.sampler} if self.sampler.state_dict() else {}
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
         """All optimizers, in an order that stays; schedules and checkpoints serve each."""

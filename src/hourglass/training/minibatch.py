@@ -19,6 +19,7 @@ from hourglass.losses import Loss
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
+from hourglass.samplers import Sampler
 from hourglass.terms import logged, total
 from hourglass.training.batches import Batches, Chunk, chunk_rows
 from hourglass.training.keep_best import KeepBest
@@ -47,6 +48,7 @@ class Shared(TypedDict):
     log_every_n_steps: int
     keep: Literal["best", "last"]
     patience: int | None
+    sampler: Sampler
 
 
 class Minibatch(Learner):
@@ -70,6 +72,7 @@ class Minibatch(Learner):
         log_every_n_steps: a training point is the mean over that many steps, at least 1.
         keep: see `KeepBest`.
         patience: see `KeepBest`.
+        sampler: see `Learner`.
 
     Raises:
         ValueError: a number out of its range; a model without weights.
@@ -98,9 +101,16 @@ class Minibatch(Learner):
         log_every_n_steps: int,
         keep: Literal["best", "last"],
         patience: int | None,
+        sampler: Sampler,
     ) -> None:
         super().__init__(
-            model=model, noise=noise, penalties=penalties, loss=loss, data=data, code_threshold=code_threshold
+            model=model,
+            noise=noise,
+            penalties=penalties,
+            loss=loss,
+            data=data,
+            code_threshold=code_threshold,
+            sampler=sampler,
         )
         for key, value in (
             ("epochs", epochs),

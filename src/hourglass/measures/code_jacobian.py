@@ -1,0 +1,53 @@
+"""How much does a code follow its input: the squared Jacobian norm of the encoder, in units of code and input.
+
+    code_jacobian = E|d h / d x|_F^2 sum_k Var(x_k) / sum_j Var(h_j)
+
+A contractive code keeps still where the input moves a little and differs between samples all the same. The Jacobian
+alone is small for any small code: h / 10 has a hundredth of it. Over the variance of the code it is a number without a
+unit. n orthonormal directions that hold all variance of the input give n. No linear code has less than 1; a code that
+has is flat at the samples and moves between them.
+
+Reference: Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011).
+"""
+
+import torch
+from torch import Tensor
+
+from hourglass.models import Autoencoder
+
+SAMPLES = 500
+"""Samples whose variances are taken, and whose Jacobians where these have a closed form."""
+PASSES = 1280
+"""Backward passes that the Jacobians take at most where it has none: one for each unit and sample."""
+LARGEST = 64
+"""Units of the largest code that is measured without a closed form."""
+
+
+@torch.no_grad()
+def code_jacobian(model: Autoencoder, x: Tensor) -> float | None:
+    """The number, of the code in use.
+
+    Args:
+        model: in evaluation mode, on the device of x.
+        x: (B, *shape) as the model sees them, in no order; the first `SAMPLES` count.
+
+    Returns:
+        None where it would take long: a code of more than `LARGEST` units without a closed form; for a code of symbols,
+        which has no derivative; where nothing varies.
+    """
+    if model.bottleneck.symbols(torch.zeros(1, model.code_size, device=x.device)) is not None:
+        return None
+    if not model.has_closed_jacobian and model.code_size > LARGEST:
+        return None
+    x = x[:SAMPLES]
+    variance = _variance(model.encode(x)).item()
+    if len(x) < 2 or not variance > 0:
+        return None
+    measured = x if model.has_closed_jacobian else x[: max(1, PASSES // model.code_size)]
+    squares = model.squared_jacobian(measured)
+    return squares.double().mean().item() * _variance(x).item() / variance
+
+
+def _variance(values: Tensor) -> Tensor:
+    """Summed over what a sample has, (B, ...) to a scalar."""
+    return values.flatten(1).double().var(dim=0, correction=0).sum()

@@ -1,0 +1,16 @@
+"""Samplers: densities that are fitted to the codes of a model after its training, so that new codes can be drawn.
+
+    h_i = f(x_i)  of training samples,    p fitted to the h_i,    z ~ p,    g(z) a new sample
+
+A code that was trained without a prior has none to draw from, and one with a prior seldom fills it: a density that is
+fitted ex post serves both. Here belongs what learns a distribution of codes once the networks stand still; priors that
+training brings the code to are those of bottlenecks, regularizers and training procedures. `NoSampler` leaves drawing
+to these.
+
+Reference: From variational to deterministic autoencoders (Ghosh et al., 2020).
+"""
+
+from hourglass.samplers.mixture import Mixture
+from hourglass.samplers.sampler import NoSampler, Sampler
+
+__all__ = ["Mixture", "NoSampler", "Sampler"]

@@ -1,0 +1,77 @@
+"""Mixtures of gaussians; a single gaussian is the mixture of one.
+
+p(z) = sum_k w_k N(z; m_k, L_k L_k^T)
+"""
+
+import torch
+from torch import Tensor
+
+from hourglass.bottlenecks import Bottleneck
+from hourglass.samplers.sampler import Sampler, symbols_of
+
+_RIDGE = 1e-6  # added to the variances, in units of each unit's own, so that no component collapses onto a sample
+_ITERATIONS = 300
+
+
+class Mixture(Sampler):
+    """A mixture of gaussians with full covariances, fitted by expectation maximisation from k-means.
+
+    Units are scaled to variance 1 for the fit, so that it is the same for small and large codes; a unit that never
+    changes keeps its value in every draw. Takes components x code_size^2 numbers, and as many times the samples
+    multiplications for each iteration.
+
+    Reference: From variational to deterministic autoencoders (Ghosh et al., 2020), with 10 components.
+
+    Args:
+        code_size: number of code units.
+        components: gaussians, at least 1; as many training samples are needed, and two.
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def __init__(self, *, code_size: int, components: int) -> None:
+        super().__init__(code_size=code_size)
+        if components < 1:
+            raise ValueError(f"components must be at least 1, got {components}")
+        self.components = components
+        self.register_buffer("weights", torch.zeros(components))
+        self.register_buffer("means", torch.zeros(components, code_size))
+        self.register_buffer("factors", torch.zeros(components, code_size, code_size))
+
+    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+        """See `Sampler.check`: refuses symbols, which have no density, and too few samples."""
+        if symbols_of(bottleneck):
+            raise ValueError("a density is of numbers, but the model's code is made of symbols: set sampler=none")
+        if samples < max(2, self.components):
+            raise ValueError(f"components must be at most the training samples, {samples}, got {self.components}")
+
+    def fit(self, codes: Tensor) -> None:
+        """See `Sampler.fit`; the same for the same codes."""
+        import warnings
+
+        import numpy as np
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        h = codes.detach().double().cpu().numpy()
+        offset, scale = h.mean(axis=0), h.std(axis=0)
+        scale[scale <= 1e-12 * np.abs(offset)] = 0.0  # rounding
+        units = (h - offset) / np.where(scale > 0, scale, 1.0)
+        mixture = GaussianMixture(self.components, reg_covar=_RIDGE, max_iter=_ITERATIONS, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct codes than components are no mistake
+            mixture.fit(units)
+        self.weights.copy_(torch.from_numpy(mixture.weights_))
+        self.means.copy_(torch.from_numpy(offset + scale * mixture.means_))
+        self.factors.copy_(torch.from_numpy(scale[:, None] * np.linalg.cholesky(mixture.covariances_)))
+
+    def sample(self, count: int) -> Tensor:
+        """See `Sampler.sample`."""
+        chosen = torch.multinomial(self.weights, count, replacement=True)
+        draws = torch.randn(count, self.code_size, device=self.means.device)
+        for component in range(self.components):
+            rows = (chosen == component).nonzero().flatten()
+            draws[rows] = self.means[component] + draws[rows] @ self.factors[component].T
+        return draws

@@ -1,0 +1,58 @@
+"""The contract of a sampler, and the one that there is none."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.bottlenecks import Bottleneck
+
+
+class Sampler(nn.Module):
+    """A density of codes: fitted once, then drawn from. What it has learned are buffers, which the run keeps.
+
+    Args:
+        code_size: number of code units.
+    """
+
+    def __init__(self, *, code_size: int) -> None:
+        super().__init__()
+        self.code_size = code_size
+
+    @abstractmethod
+    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+        """Called before the training, with the bottleneck whose codes it will be fitted to, and how many there will be
+        at most: raise ValueError if they don't suit."""
+
+    @abstractmethod
+    def fit(self, codes: Tensor) -> None:
+        """Learn the density of codes (N, code_size)."""
+
+    @abstractmethod
+    def sample(self, count: int) -> Tensor | None:
+        """Draws (count, code_size), on the device of its buffers; None where there is no density."""
+
+    def draw(self, bottleneck: Bottleneck, count: int) -> Tensor | None:
+        """Draws (count, code_size) within the range of a bottleneck's codes, on its device; None without a density."""
+        drawn = self.sample(count)
+        return None if drawn is None else drawn.to(bottleneck.active.device).clamp(*bottleneck.code_range)
+
+
+class NoSampler(Sampler):
+    """No density: codes are drawn from the prior that training brings them to, if there is one."""
+
+    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+        """See `Sampler.check`: every code suits."""
+
+    def fit(self, codes: Tensor) -> None:
+        """See `Sampler.fit`: there is nothing to learn."""
+
+    def sample(self, count: int) -> None:  # noqa: ARG002
+        """See `Sampler.sample`: None."""
+        return
+
+
+def symbols_of(bottleneck: Bottleneck) -> bool:
+    """Whether the code is made of symbols."""
+    with torch.no_grad():
+        return bottleneck.symbols(bottleneck.active.new_zeros(1, bottleneck.code_size)) is not None

@@ -1,0 +1,54 @@
+"""Where the codes of a finished run are drawn from: its sampler, else the prior that it was trained with."""
+
+from typing import NamedTuple
+
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig
+from torch import Tensor
+
+from hourglass.config import build
+from hourglass.errors import HourglassError
+from hourglass.models import Autoencoder
+from hourglass.samplers.sampler import Sampler, symbols_of
+
+
+class Source(NamedTuple):
+    """What a run says of it."""
+
+    sampler: Sampler
+    """With what it has learned."""
+    config: DictConfig
+    """Of the run, which was looked at (`hourglass.trust`): its training and its penalties may have a prior."""
+
+    def draw(self, model: Autoencoder, count: int, *, seed: int | None) -> Tensor:
+        """Codes (count, code_size) of a model.
+
+        Args:
+            model: the run's.
+            count: how many, at least 1.
+            seed: the same seed, the same codes, and torch's random numbers are left alone; None: it goes on from these.
+
+        Raises:
+            HourglassError: a run that has nothing to draw from; a count or a seed that is none.
+        """
+        for name, value, lowest in (("count", count, 1), ("seed", seed, 0)):
+            if value is not None and (type(value) is not int or not lowest <= value < 2**63):
+                raise HourglassError(f"{name} must be a whole number of at least {lowest}, got {value!r}")
+        with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
+            if seed is not None:
+                torch.manual_seed(seed)
+            drawn = self._drawn(model, count)
+        if drawn is None:
+            advice = "" if symbols_of(model.bottleneck) else ": train with sampler=mixture, which fits a density to it"
+            raise HourglassError(f"the code has no prior to draw from{advice}")
+        return drawn
+
+    def _drawn(self, model: Autoencoder, count: int) -> Tensor | None:
+        training = self.config.training
+        drawn = self.sampler.draw(model.bottleneck, count)
+        if drawn is None:
+            drawn = get_object(training._target_).prior_of(training, model, count)
+        if drawn is None:
+            drawn = model.bottleneck.prior(count)
+        return build(self.config.regularizer).prior(model, count) if drawn is None else drawn
