@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo types exact-vs-fast lint audit clean
+.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -48,8 +48,11 @@ bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmar
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py
 
-zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md (half an hour)
+zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md (40 minutes)
 	@$(BIN)/python experiments/zoo/measure.py
+
+zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md (2 hours)
+	@$(BIN)/python experiments/zoo/measure.py --tuned
 
 types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (an hour)
 	@$(BIN)/python experiments/types/measure.py

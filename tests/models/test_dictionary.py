@@ -12,9 +12,7 @@ X = torch.tensor([[[1.0, 2.0]], [[3.0, 2.0]], [[5.0, 8.0]]])
 
 
 def dictionary(size: int = 3, activation: str = "relu") -> Dictionary:
-    return Dictionary(
-        shape=(1, 2), code_size=size, bottleneck=partial(Deterministic, activation=activation)
-    ).eval()
+    return Dictionary(shape=(1, 2), code_size=size, bottleneck=partial(Deterministic, activation=activation)).eval()
 
 
 def test_samples_come_to_mean_zero_and_norm_one() -> None:

@@ -148,7 +148,7 @@ class Autoencoder(nn.Module):
         )
         return stages
 
-    def begin(self, x: Tensor) -> None:  # noqa: B027
+    def begin(self, x: Tensor) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them, before a training of new
         weights: nothing, as a rule."""
 

@@ -96,12 +96,12 @@ class Dictionary(MLP):
         self.decoder = nn.Sequential(up, Restore(units), unflatten)
         self._lengths = [3], [3]
         with torch.no_grad():
-            down.weight[:code_size].copy_(up.weight.T)  # type: ignore[union-attr, operator, index]
+            down.get_parameter("weight")[:code_size].copy_(up.weight.T)  # type: ignore[arg-type]
 
     @property
     def units(self) -> Standardise:
         """What brings samples to E|u|^2 = 1."""
-        found: Standardise = self.encoder[1]  # type: ignore[index, assignment]
+        found: Standardise = self.encoder[1]  # type: ignore[index]
         return found
 
     def begin(self, x: Tensor) -> None:

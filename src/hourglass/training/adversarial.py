@@ -90,9 +90,7 @@ class Adversarial(Minibatch):
                 " set bottleneck=linear, or bottleneck=gaussian"
             )
         if model.bottleneck.symbols(torch.zeros(1, model.code_size)) is not None:
-            raise ValueError(
-                "the prior is continuous, but the model's code is made of symbols; set bottleneck=linear"
-            )
+            raise ValueError("the prior is continuous, but the model's code is made of symbols; set bottleneck=linear")
         if prior == "mixture" and model.code_size < 2:
             raise ValueError(
                 f"prior mixture lies in a plane: model.code_size must be at least 2, got {model.code_size}"

@@ -44,9 +44,7 @@ class Recirculation(Minibatch):
             raise ValueError("recirculation computes no gradients, which penalties need: set regularizer=none")
         bottleneck = self.model.bottleneck
         if bottleneck.slope(torch.zeros(1, bottleneck.inputs)) is None:
-            raise ValueError(
-                "recirculation needs a code that is an activation, unit by unit: set bottleneck=linear"
-            )
+            raise ValueError("recirculation needs a code that is an activation, unit by unit: set bottleneck=linear")
         stages = self.model.stages()
         if len(stages) != 1:
             raise ValueError(

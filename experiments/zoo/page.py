@@ -1,0 +1,129 @@
+"""The page of the zoo: a table of measurements and one of properties, as configured or tuned."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from kinds import TYPES, Type
+
+HERE = Path(__file__).resolve().parent
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Quantile .975 of Student's t over n - 1 degrees of freedom, by n pairs."""
+
+Found = Mapping[str, Sequence[dict[str, float]]]
+"""The metrics of each type's runs, one for each seed in order."""
+
+COLUMNS = {
+    "test/mse_over_linear": ("over linear", "{:.2f}"),
+    "test/code_active_fraction": ("active", "{:.0%}"),
+    "fit/dead_units": ("dead units", "{:.0f}"),
+    "test/code_bits": ("bits", "{:.1f}"),
+    "test/linear_accuracy": ("linear probe", "{:.1%}"),
+    "time/fit_seconds": ("seconds", "{:.0f}"),
+}
+
+TEXT = """\
+# The zoo{tuned}
+
+**Question.** What does each type of autoencoder make of MNIST, given the same data, batches, optimizer and passes, and
+does it do what it is for?
+
+**Command.** `make {target}` (on {cores} cores, one run on each; {budget}; seeds {seeds}). {how}
+
+{table}
+
+Means over the seeds, with the range of the test MSE. *Over linear*: over the error of the best linear code of as many
+units on the same input, PCA or, under noise, reduced-rank regression; below 1 is better than any linear code; none for
+sparse codes. *Active*: share of the units that are on for a digit, which depends on the kind of code
+(docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of a digit.
+*Linear probe*: accuracy of a linear classifier that sees only the code and learns from {samples:,} digits; on the
+pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed.
+
+## What each is for, and whether it has it
+
+{properties}
+
+*Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
+makes this one, seed by seed with the same batches: its mean and 95 % interval (Student's t, {count} pairs). What counts
+as having the property: `experiments/zoo/properties.py`.
+
+{verdict}
+"""
+
+
+def write(
+    found: Found, settings: Mapping[str, Sequence[str]] | None, *, cores: int, budget: str, seeds: Sequence[int]
+) -> None:
+    """The page, as README.md or, of settings that were searched, TUNED.md; its verdict stays as a person wrote it."""
+    page = HERE / ("TUNED.md" if settings else "README.md")
+    _, _, verdict = page.read_text(encoding="utf-8").partition("**Verdict.**") if page.exists() else ("", "", "")
+    pca = found["PCA"][0]
+    how = (
+        "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
+        if settings
+        else "Every weight, k, beta and share is the one in conf/,\nunless the last column says otherwise. The learning rate is"
+        " that of all. Looked at on MNIST, with two to six values and one seed,\nwere JumpReLU's weight and thresholds, the"
+        " weights of L1, contraction and the discriminator, and the spread of the logits\nof bits and categories."
+    )
+    text = TEXT.format(
+        tuned=", tuned" if settings else "",
+        target="zoo-tuned" if settings else "zoo",
+        cores=cores,
+        budget=budget,
+        seeds=", ".join(map(str, seeds)),
+        how=how,
+        table=_measurements(found, settings),
+        samples=int(pca["test/linear_samples"]),
+        pixels=pca["test/linear_accuracy_pixels"],
+        properties=_properties(found),
+        count=len(seeds),
+        verdict=f"**Verdict.** {verdict.strip()}",
+    )
+    page.write_text(text, encoding="utf-8")
+
+
+def _measurements(found: Found, settings: Mapping[str, Sequence[str]] | None) -> str:
+    heads = ["type", "reference", "code", "test MSE", *(head for head, _ in COLUMNS.values()), "command"]
+    rows = [heads]
+    for kind in TYPES:
+        runs = found[kind.name]
+        errors = [run["test/mse"] for run in runs]
+        cells = [kind.name, kind.reference, f"{runs[0]['code_size']:.0f}"]
+        cells.append(f"{mean(errors):.4f} ({min(errors):.4f} to {max(errors):.4f})")
+        for metric, (_, form) in COLUMNS.items():
+            values = [run[metric] for run in runs if metric in run]
+            # What else ran on the machine can only have made it slower.
+            middle = min if metric.startswith("time/") else mean
+            cells.append(form.format(middle(values)) if values else "")
+        words = [*kind.words, *(settings or {}).get(kind.name, ())]
+        rows.append([*cells, f"`{' '.join(words)}`"])
+    return _table(rows)
+
+
+def _properties(found: Found) -> str:
+    rows = [["type", "property", "has it", "against its control"]]
+    for kind in TYPES:
+        if kind.property is None:
+            continue
+        runs = found[kind.name]
+        controls = found[kind.control] if kind.control else [None] * len(runs)
+        held = [kind.property.holds(run, control) for run, control in zip(runs, controls, strict=True)]
+        verdict = "yes" if all(held) else f"with {sum(held)} of {len(held)} seeds" if any(held) else "**no**"
+        rows.append([kind.name, kind.property.says(runs), verdict, _against(kind, found)])
+    return _table(rows)
+
+
+def _against(kind: Type, found: Found) -> str:
+    if kind.control is None:
+        return ""
+    pairs = zip(found[kind.name], found[kind.control], strict=True)
+    differences = [run["test/mse"] - other["test/mse"] for run, other in pairs]
+    half = T_95[len(differences)] * stdev(differences) / math.sqrt(len(differences))
+    middle = mean(differences)
+    return f"{middle:+.4f} ({middle - half:+.4f} to {middle + half:+.4f}): {kind.control}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]])
