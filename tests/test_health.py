@@ -128,7 +128,14 @@ def test_a_trained_net_is_healthy_and_the_numbers_are_there(tmp_path: Path) -> N
 
 def test_dead_are_units_that_no_training_sample_puts_on(tmp_path: Path) -> None:
     """A penalty that is far too strong; units that only the test set misses are no dead ones."""
-    result = trained(tmp_path, "regularizer=l1", "regularizer.l1.weight=0.3", "training.epochs=4", "model.code_size=16")
+    result = trained(
+        tmp_path,
+        "bottleneck=relu",
+        "regularizer=l1",
+        "regularizer.l1.weight=0.3",
+        "training.epochs=4",
+        "model.code_size=16",
+    )
     data, model = result.parts.data, result.parts.model
     never = (model.encode(data.scaled(data.train.x)) == 0).all(0).sum().item()
     assert never > 0

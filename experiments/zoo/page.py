@@ -51,6 +51,14 @@ as having the property: `experiments/zoo/properties.py`.
 {verdict}
 """
 
+CONFIGURED = """\
+Every weight, k, beta and share is the one in conf/,
+unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to six values and
+one seed, were JumpReLU's weight and thresholds, the weights of L1, contraction and the discriminator, and the spread of
+the logits of bits and categories."""
+
+TUNED = "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
+
 
 def write(
     found: Found, settings: Mapping[str, Sequence[str]] | None, *, cores: int, budget: str, seeds: Sequence[int]
@@ -59,13 +67,7 @@ def write(
     page = HERE / ("TUNED.md" if settings else "README.md")
     _, _, verdict = page.read_text(encoding="utf-8").partition("**Verdict.**") if page.exists() else ("", "", "")
     pca = found["PCA"][0]
-    how = (
-        "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
-        if settings
-        else "Every weight, k, beta and share is the one in conf/,\nunless the last column says otherwise. The learning rate is"
-        " that of all. Looked at on MNIST, with two to six values and one seed,\nwere JumpReLU's weight and thresholds, the"
-        " weights of L1, contraction and the discriminator, and the spread of the logits\nof bits and categories."
-    )
+    how = TUNED if settings else CONFIGURED
     text = TEXT.format(
         tuned=", tuned" if settings else "",
         target="zoo-tuned" if settings else "zoo",

@@ -33,7 +33,7 @@ RUN is a run's id, its first 6 digits or more, or its name. Rows of a table stan
 read from and written to .csv files. For IN.npy a picture or a folder of pictures will do. range=0,255 scales values of
 that range to the training data's, range=any takes values as they are, however far from those. Examples:
 
-  hourglass train model=conv noise=masking regularizer=l1 model.code_size=32 data=fashion_mnist
+  hourglass train model=conv noise=masking bottleneck=relu regularizer=l1 data=fashion_mnist
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
   hourglass train experiment=vanilla
 """

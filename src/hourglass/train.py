@@ -1,5 +1,6 @@
 """The composition root: a resolved configuration in, a tracked and tested model out."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from hourglass.recording import Recorder
 from hourglass.resuming import Earlier
 from hourglass.tracking import Run, RunLogger
 from hourglass.trainers import make_trainer
+
+log = logging.getLogger("hourglass")
 
 
 class Result(NamedTuple):
@@ -66,6 +69,8 @@ def train(
     trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
     if parent is None:  # else the same would be said for every job
         parts.data.say_notes()
+        for note in parts.learner.penalties.notes(parts.model):
+            log.info(note)
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
         trainer.logger = RunLogger(run=run)
         trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks.activity import Varying
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty, full_precision, wide
 
@@ -56,6 +57,14 @@ class L1(_Activity):
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
         return self.reduced(output.code.abs())
+
+    def note(self, model: Autoencoder) -> str | None:
+        """See `Regularizer.note`: a code that never is exactly zero becomes small, not sparse."""
+        if isinstance(model.bottleneck.activity(), Varying):
+            return (
+                "makes this code small, but no unit is ever exactly 0 and so off; set bottleneck=relu for a sparse code"
+            )
+        return None
 
 
 class L2(_Activity):

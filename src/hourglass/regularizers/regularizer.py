@@ -24,6 +24,10 @@ class Regularizer(nn.Module):
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Term | None:
         """The term, or None for a regularizer that adds none; x is the clean input (B, *shape)."""
 
+    def note(self, model: Autoencoder) -> str | None:  # noqa: ARG002
+        """What a person should know of it with this model, in one line; None for nothing."""
+        return None
+
     def prior(self, model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG002
         """Codes (count, code_size) drawn from the prior that it pulls the code to; None if it has none."""
         return None
@@ -85,6 +89,11 @@ class Penalties(nn.Module):
                 regularizer.attach(model, batch_size=batch_size)
             except ValueError as error:
                 raise HourglassError(f"regularizer {name} {error}") from error
+
+    def notes(self, model: Autoencoder) -> list[str]:
+        """What a person should know of them with this model, a line each."""
+        notes = ((name, regularizer.note(model)) for name, regularizer in self._named())
+        return [f"regularizer {name}: {note}" for name, note in notes if note is not None]
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Term]:
         """The terms by name; x is the clean input (B, *shape)."""
