@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hourglass.tracking import prepare
+
 JOBS = 6
 WORDS = [
     *("-m", "data=digits", "data.train_size=200", "training.epochs=1", "trainer.accelerator=cpu"),
@@ -41,6 +43,13 @@ def replace(database: Path) -> None:
     database.with_name("other").replace(database)
 
 
+def begin_anew(database: Path) -> None:
+    prepare(f"sqlite:///{database.with_name('other')}")
+    for path in database.parent.glob(f"{database.name}-*"):
+        path.unlink()  # its log, which belongs to no other
+    database.with_name("other").replace(database)
+
+
 def make_read_only(database: Path) -> None:
     folder = str(database.parent)  # mounted once more, so that those who have the file open keep it as it is
     subprocess.run(["mount", "--bind", folder, folder], check=True)
@@ -52,6 +61,7 @@ def make_read_only(database: Path) -> None:
     [
         make_read_only,
         delete,
+        begin_anew,
         pytest.param(empty, marks=pytest.mark.slow),
         pytest.param(cut_off, marks=pytest.mark.slow),
         pytest.param(replace, marks=pytest.mark.slow),
@@ -98,6 +108,8 @@ def test_a_store_that_is_gone_ends_the_sweep_with_one_line(
         assert f"{JOBS} jobs, {done} finished before" in again.stderr
         assert count(database, "FINISHED") == JOBS
         assert count(database, "RUNNING") == 0
+    if disturb is begin_anew:  # nothing is recorded where its study is not
+        assert count(database, "FINISHED") == 0
 
 
 def count(database: Path, status: str) -> int:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hourglass.tracking import Run, TrackingUnavailable
+from hourglass.tracking import Run, TrackingUnavailable, search_runs
 from hourglass.tracking.points import POINTS_PER_WRITE
 
 
@@ -26,6 +26,12 @@ def test_a_run_is_found_by_id_beginning_and_name_with_what_it_was_given(run: Run
 def test_a_child_names_its_parent(run: Run, uri: str) -> None:
     child = Run.start(uri=uri, experiment="hourglass", name="child", tags={}, params={}, parent_id=run.id)
     assert child.tags["mlflow.parentRunId"] == run.id
+
+
+def test_a_child_is_not_recorded_where_its_parent_is_not(uri: str) -> None:
+    with pytest.raises(TrackingUnavailable, match=f"cannot be used: Run with id={'0' * 32} not found$"):
+        Run.start(uri=uri, experiment="hourglass", name="child", tags={}, params={}, parent_id="0" * 32)
+    assert search_runs(uri, None, "") == []
 
 
 @pytest.mark.parametrize("reference", ["abcdef", "it's", 'a "name"', "first%", "both ' and \"", ""])

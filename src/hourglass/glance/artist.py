@@ -60,6 +60,7 @@ class Artist:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
             if error is None and self._any:
+                self.run.flush()  # a store that is away is waited for here, not by the drawing and then once more
                 self._collect()
                 self._drawing = self._start(last=True)
                 found = self._collect()

@@ -141,6 +141,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
             if any(end.away for end in fresh.values()):
                 with at_most(BRIEFLY):  # it has been waited for
                     parent.flush()
+                    parent.check_held()
                     check(uri)
                 if not wait:  # it is back: they are tried once more
                     fresh = {key: end for key, end in fresh.items() if not end.away}

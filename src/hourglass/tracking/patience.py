@@ -1,7 +1,9 @@
 """Waiting for a store that is locked, full or out of reach, without losing anything and not for ever.
 
 Every call to a store goes through ``PatientClient`` and so waits up to ``HOURGLASS_PATIENCE`` seconds (120 if that
-is not set) for the store to come back; ``at_most`` shortens that for what must not take long.
+is not set) for the store to come back; ``at_most`` shortens that for what must not take long. Patience is had with the
+store, not with each call anew: of the calls that a process makes while its store is away, all together wait so long.
+A single try, which may wait for a lock or an answer in its turn, ends with the waiting (``longest_try``).
 """
 
 import errno
@@ -15,11 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from hourglass import process
-from hourglass.errors import HourglassError, first_line
-from hourglass.passwords import shown
+from hourglass.errors import HourglassError
+from hourglass.passwords import shown, without_passwords
 
 T = TypeVar("T")
 
@@ -27,7 +29,20 @@ log = logging.getLogger("hourglass")
 
 BRIEFLY = 10.0  # seconds that what must end waits for its store
 _LONGEST_PAUSE = 5.0  # seconds between two tries
+_SHORTEST_TRY = 2.0  # seconds that a try may take where no time is left: a store that is back may be busy
+_SAME_ABSENCE = 15.0  # seconds between two failed tries of a store that was away all the time
+_SINCE_THEN = 5.0  # seconds for which a failed try speaks for those of others, as of other members of a stack
+_REQUEST = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds, read by MLflow before each request
 _deadline = ContextVar("deadline", default=math.inf)
+_away: "dict[str, _Absence]" = {}
+
+
+class _Absence(NamedTuple):
+    """A store is away."""
+
+    since: float
+    seen: float
+    """When a try last failed."""
 
 
 class TrackingUnavailable(HourglassError):  # noqa: N818 - says what is wrong
@@ -70,9 +85,9 @@ class PatientClient:
             lambda client: getattr(client, name)(*arguments, **keywords)
         )
 
-    def patiently(self, call: Callable[[Any], T]) -> T:
-        """``call(once)``, waiting while the store is away."""
-        return patiently(partial(self.tried, call), self._uri)
+    def patiently(self, call: Callable[[Any], T], *, again: bool = True) -> T:
+        """``call(once)``, waiting while the store is away; without `again` it is tried once."""
+        return patiently(partial(self.tried, call), self._uri, again=again)
 
     def tried(self, call: Callable[[Any], T]) -> T:
         """``call(once)``; an answer does not count that came from a file which is gone."""
@@ -92,7 +107,7 @@ def import_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Single, short attempts: a stalled call would stall the training with it.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault(_REQUEST, "30")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import mlflow
@@ -125,36 +140,69 @@ def at_most(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def patiently(call: Callable[[], T], uri: str) -> T:
+def longest_try(most: float) -> float:
+    """Seconds that the try under way may wait for a lock or an answer: no longer than its call, and never so little
+    that a store which is only busy can't answer."""
+    return min(most, max(_SHORTEST_TRY, _deadline.get() - time.monotonic()))
+
+
+def patiently(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
     """``call()``, tried again with growing pauses while the store is locked, full or out of reach.
 
+    Args:
+        call: what is tried.
+        uri: of the store.
+        again: whether it is tried again.
+
     Raises:
-        TrackingUnavailable: still failing after ``patience()`` seconds. Any other error passes through at once.
+        TrackingUnavailable: still failing when the store has been away for ``patience()`` seconds. Any other error
+            passes through at once.
     """
     began, pause = time.monotonic(), 0.1
-    deadline = min(began + patience(), _deadline.get())
-    told = False
-    while True:
-        try:
-            with process.whole():
-                result = call()
-        except Exception as error:
-            if is_useless(error):
-                raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
-            if not is_transient(error):
-                raise
-            left = deadline - time.monotonic()
-            if pause > left:
-                raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
-            if not told and pause >= 1.0:
-                log.warning("tracking.uri=%s: %s; waiting %.0f s at most", shown(uri), one_line(error), left)
-                told = True
-        else:
-            if told:
-                log.warning("tracking.uri=%s is back after %.0f s", shown(uri), time.monotonic() - began)
-            return result
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    known = _away.get(uri)
+    since = known.since if known and began - known.seen < _SAME_ABSENCE else began
+    hurry = not again and known is not None and began - known.seen < _SINCE_THEN
+    told = failed = False
+    with at_most(0.0 if hurry else since + patience() - began):
+        while True:
+            try:
+                with process.whole(), _requests_limited():
+                    result = call()
+            except Exception as error:
+                if is_useless(error):
+                    raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+                if not is_transient(error):
+                    raise
+                failed = True
+                _away[uri] = _Absence(since, time.monotonic())
+                left = _deadline.get() - time.monotonic()
+                if left <= 0 or not again:
+                    raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+                if not told and pause >= 1.0:
+                    log.warning("tracking.uri=%s: %s; waiting %.0f s at most", shown(uri), one_line(error), left)
+                    told = True
+            else:
+                if failed or not again:  # other successes prove nothing: a locked database can be read
+                    _away.pop(uri, None)
+                if told:
+                    log.warning("tracking.uri=%s is back after %.0f s", shown(uri), time.monotonic() - began)
+                return result
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+@contextmanager
+def _requests_limited() -> Iterator[None]:
+    """Within, a server is not waited for longer than the call waits."""
+    most = os.environ.get(_REQUEST, "")
+    if not most.isdecimal():  # MLflow is not in use, or says what is wrong with it
+        yield
+        return
+    os.environ[_REQUEST] = f"{longest_try(float(most)):.0f}"
+    try:
+        yield
+    finally:
+        os.environ[_REQUEST] = most
 
 
 def is_useless(error: BaseException) -> bool:
@@ -215,5 +263,6 @@ _SIGNS = (
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's message, without the class that SQLAlchemy puts before it; or the error's class."""
-    return re.sub(r"^\(\w+\.\w+\) ", "", first_line(error) or type(error).__name__)
+    """The first line of an error's message, without what SQLAlchemy puts before it; or the error's class."""
+    said = re.sub(r"^\(raised as a result of [^\n]*\n", "", without_passwords(str(error)).strip())
+    return re.sub(r"^\(\w+\.\w+\) ", "", said.partition("\n")[0]) or type(error).__name__

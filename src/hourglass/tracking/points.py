@@ -7,9 +7,10 @@ memory and is tried again; writing a point twice is harmless, since its name, st
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, at_most, patience
+from hourglass.tracking.patience import PatientClient, TrackingUnavailable, patience
 
 POINTS_PER_WRITE = 500
 SECONDS_PER_WRITE = 5.0
@@ -56,8 +57,8 @@ class Points:
         """Don't write points (metric, step, value) that the run has: a resumed training makes the last ones again."""
         self._known = known
 
-    def write(self) -> None:
-        """Writes all points, waiting for the store.
+    def write(self, *, again: bool = True) -> None:
+        """Writes all points, waiting for the store; without `again` each call to it is tried once.
 
         Raises:
             TrackingUnavailable: the store stayed away; the points are kept.
@@ -65,16 +66,18 @@ class Points:
         try:
             while self._waiting:
                 batch = self._waiting[:_METRICS_PER_BATCH]
-                self._client.log_batch(self._run_id, metrics=batch)
+                self._client.patiently(partial(self._send, batch), again=again)
                 del self._waiting[: len(batch)]
             self._away_since = None
         finally:
             self._tried_at = time.monotonic()
 
+    def _send(self, batch: list[Any], client: Any) -> None:
+        client.log_batch(self._run_id, metrics=batch)
+
     def _write_or_wait(self) -> None:
         try:
-            with at_most(0.0):
-                self.write()
+            self.write(again=False)
         except TrackingUnavailable:
             self._away_since = self._away_since or time.monotonic()
             if time.monotonic() - self._away_since > patience():

@@ -24,7 +24,7 @@ from hourglass.tracking.files import Files
 from hourglass.tracking.patience import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
-from hourglass.tracking.search import create_run, experiment_id, find_run
+from hourglass.tracking.search import PARENT, create_run, experiment_id, find_run
 from hourglass.tracking.store import open_client, prepare, resolve_uri
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Run:
         """Opens a new run, RUNNING, in ``experiment`` (made if missing), under a parent run if one is given.
 
         Raises:
-            TrackingUnavailable: the store cannot be used (see ``prepare``).
+            TrackingUnavailable: the store cannot be used (see ``prepare``), or does not hold the parent.
         """
         uri = resolve_uri(uri)
         if parent_id is None:  # where there is a parent, the store is ready
@@ -83,7 +83,7 @@ class Run:
         client = open_client(uri)
         every = {**tags, **identity(), "mlflow.source.name": "hourglass", "mlflow.source.type": "LOCAL"}
         if parent_id is not None:
-            every["mlflow.parentRunId"] = parent_id
+            every[PARENT] = parent_id
         place = experiment_id(client, uri, experiment)
         entity = create_run(client, place, name, every)
         run = cls(client=client, uri=uri, entity=entity, experiment=experiment)
@@ -122,6 +122,10 @@ class Run:
         tags = self.tags
         if self.status == "RUNNING" and is_alive(tags):
             raise HourglassError(f"run {self.id} cannot be resumed: process {tags['pid']} is still writing it")
+
+    def check_held(self) -> None:
+        """TrackingUnavailable if the store holds this run no more: another database is in its place."""
+        self._client.get_run(self.id)
 
     @classmethod
     def join(cls, run_id: str, *, uri: str | None) -> Self:
@@ -300,7 +304,7 @@ class Run:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Lightning's SIGTERMException is a SystemExit
                 self.kill(f"interrupted by {type(error).__name__}")
             else:  # a store that is away has been waited for
-                with at_most(BRIEFLY if isinstance(error, TrackingUnavailable) else math.inf):
+                with at_most(0.0 if isinstance(error, TrackingUnavailable) else math.inf):
                     self.fail(error)
         except Exception as another:
             log.warning("the end of run %s (%s) was not recorded: %s", self.name, self.id, one_line(another))

@@ -10,6 +10,8 @@ from hourglass.tracking.patience import PatientClient
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000
+PARENT = "mlflow.parentRunId"
+"""The tag by which a run names its parent."""
 _MADE_BY = "mlflow.hourglass.made_by"  # MLflow's pages don't show tags that begin with its name
 
 
@@ -81,13 +83,19 @@ def create_run(client: PatientClient, place: str, name: str, tags: Mapping[str, 
     """MLflow's record of a new run in the experiment with the id ``place``.
 
     It is made once, also where a server made it and went away before it could say so: the next try finds it by a tag.
+
+    Raises:
+        TrackingUnavailable: its parent is not there: another database has taken the place of the one that holds it.
     """
+    parent = tags.get(PARENT)
     made_by = uuid.uuid4().hex
     tries = 0
 
     def find_or_create(once: Any) -> Any:
         nonlocal tries
         tries += 1
+        if parent is not None:  # in the same try, which counts only where one database has answered throughout
+            once.get_run(parent)
         earlier = once.search_runs([place], f"tags.`{_MADE_BY}` = '{made_by}'") if tries > 1 else []
         return earlier[0] if earlier else once.create_run(place, tags={**tags, _MADE_BY: made_by}, run_name=name)
 

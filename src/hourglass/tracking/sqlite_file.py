@@ -13,7 +13,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hourglass.tracking.patience import Gone, TrackingUnavailable, import_mlflow, one_line, patiently
+from hourglass.tracking.patience import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, patiently
+
+_LONGEST_LOCK = 20.0  # seconds that one try waits while others write
 
 
 class State(NamedTuple):
@@ -95,6 +97,24 @@ def reopen(path: Path, client: Any) -> None:
     client._tracking_client.store.engine.dispose()
 
 
+def limit_locks(client: Any) -> None:
+    """Let a client of MLflow's wait for a lock no longer than the call does which it is part of: itself it waits 20 s
+    for each, as often as it is asked."""
+    from sqlalchemy import event
+
+    engine = client._tracking_client.store.engine  # which clients share
+    if not event.contains(engine, "before_cursor_execute", _limit_lock):
+        event.listen(engine, "before_cursor_execute", _limit_lock, retval=True)
+
+
+def _limit_lock(
+    _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+) -> tuple[str, Any]:
+    if statement.startswith("PRAGMA busy_timeout"):  # MLflow's, at the beginning of each session
+        statement = f"PRAGMA busy_timeout = {1000 * longest_try(_LONGEST_LOCK):.0f}"
+    return statement, parameters
+
+
 def write_nothing(path: Path) -> None:
     """What any writer begins with.
 
@@ -104,13 +124,13 @@ def write_nothing(path: Path) -> None:
     """
     identify(path)
     read_again(path)
-    with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
+    with closing(sqlite3.connect(path, timeout=longest_try(5.0), isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         database.execute("ROLLBACK")
 
 
 def _state(path: Path) -> State:
-    with _unreadable_told(path), closing(sqlite3.connect(path, timeout=20)) as database:
+    with _unreadable_told(path), closing(sqlite3.connect(path, timeout=longest_try(_LONGEST_LOCK))) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if not {"alembic_version", "experiments", "runs", "metrics"} <= tables:
             raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} is not a whole MLflow database")
@@ -172,7 +192,7 @@ def _migrate(path: Path) -> None:
         _upgrade_db(engine)
         engine.dispose()
     if state.mode != "wal":
-        with closing(sqlite3.connect(path, timeout=20)) as database:
+        with closing(sqlite3.connect(path, timeout=_LONGEST_LOCK)) as database:
             database.execute("PRAGMA journal_mode = WAL")
 
 

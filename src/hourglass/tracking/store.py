@@ -15,7 +15,15 @@ from hourglass import passwords
 from hourglass.passwords import shown
 from hourglass.tracking.moved import follow
 from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
-from hourglass.tracking.sqlite_file import identify, make_ready, read_again, read_state, reopen, write_nothing
+from hourglass.tracking.sqlite_file import (
+    identify,
+    limit_locks,
+    make_ready,
+    read_again,
+    read_state,
+    reopen,
+    write_nothing,
+)
 
 _SERVERS = ("http://", "https://")
 _DATABASES = ("postgresql", "mysql", "mssql")
@@ -91,6 +99,7 @@ def open_client(uri: str) -> PatientClient:
         else:
             read_state(path)
         client = patiently(partial(import_mlflow().MlflowClient, uri, registry_uri=uri), uri)
+        limit_locks(client)
         return PatientClient(client, uri, identify=partial(identify, path), reopen=partial(reopen, path))
     address = passwords.for_requests(uri) if uri.startswith(_SERVERS) else uri
     make = partial(import_mlflow().MlflowClient, address, registry_uri=address)  # which opens a database
