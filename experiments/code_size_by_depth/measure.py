@@ -24,7 +24,7 @@ from hourglass.tracking import resolve_uri, search_runs
 HERE = Path(__file__).resolve().parent
 NAME = "code_size_by_depth"
 SIZE, DEPTH = AXES = ("model.code_size", "model.depth")
-ACCURACY, ACTIVE = "test/linear_accuracy", "test/code_active_fraction"
+ACCURACY, DEAD = "test/linear_accuracy", "fit/dead_units"
 
 TEXT = """\
 # Code size by depth
@@ -38,8 +38,8 @@ layers taper from the image to the code. {took}.
 
 {errors}
 
-**Linear probe**, accuracy of a linear classifier that sees the code alone, and the share of its units that are active
-for a test sample: means over the seeds. *PCA*: of as many components.
+**Linear probe**, accuracy of a linear classifier that sees the code alone: means over the seeds. *PCA*: of as many
+components. {dead}
 
 {probes}
 
@@ -95,7 +95,8 @@ def write(table: Table, *, uri: str, into: Path, words: str, setting: str, took:
     depths = table.values[DEPTH]
     heads = ["code size", *(f"depth {depth}" for depth in depths), "PCA"]
     errors, floor = table.spreads(ERROR, AXES), table.spreads("test/linear_mse", [SIZE])
-    accuracy, active = table.spreads(ACCURACY, AXES), table.spreads(ACTIVE, AXES)
+    accuracy = table.spreads(ACCURACY, AXES)
+    dead = max(spread.high for spread in table.spreads(DEAD, AXES).values())
     pca = table.spreads("test/linear_accuracy_pca", [SIZE])
     sizes = table.values[SIZE]
     text = TEXT.format(
@@ -114,12 +115,13 @@ def write(table: Table, *, uri: str, into: Path, words: str, setting: str, took:
             [
                 [
                     size,
-                    *(f"{accuracy[size, depth].mean:.1%}; {active[size, depth].mean:.0%}" for depth in depths),
+                    *(f"{accuracy[size, depth].mean:.1%}" for depth in depths),
                     _mean(pca, size, "{:.1%}"),
                 ]
                 for size in sizes
             ],
         ),
+        dead=f"At most {dead:.0f} units of a code are dead." if dead else "No unit of any code is dead.",
         verdict=verdict(table),
     )
     (into / "README.md").write_text(text, encoding="utf-8")

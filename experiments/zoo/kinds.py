@@ -7,7 +7,8 @@ from properties import Below, Contracts, Generates, Learns, Property, Sparse, Sy
 CODE = ["model=multilayer", "model.code_size=32"]  # 784-128-32-128-784
 SMALL = ["model=vanilla", "model.code_size=32"]  # 784-32-784
 ATOMS = ["model=dictionary", "model.code_size=256"]  # 784-256-784, centred and scaled: sparse codes have room
-BOUNDED = ["model=vanilla", "model.code_size=256", "model.bottleneck.activation=sigmoid"]
+WIDE = ["model=vanilla", "model.code_size=256"]  # 784-256-784
+BOUNDED = [*WIDE, "model.bottleneck.activation=sigmoid"]
 TIED = [*BOUNDED, "model.tied=true"]
 
 
@@ -106,13 +107,14 @@ TYPES = (
         Sparse(),
         "dictionary (control: no penalty)",
     ),
-    Type("k-sparse", "Makhzani & Frey, 2013", [*ATOMS, "bottleneck=top_k"], Sparse()),
+    Type("k-sparse", "Makhzani & Frey, 2013", [*WIDE, "model.tied=true", "bottleneck=top_k"], Sparse()),
+    Type("k-sparse dictionary (control: no revival)", "", [*ATOMS, "bottleneck=top_k"], Sparse()),
     Type(
         "k-sparse with revival",
         "Gao et al., 2024",
         [*ATOMS, "bottleneck=top_k", "regularizer=revival"],
         Sparse(),
-        "k-sparse",
+        "k-sparse dictionary (control: no revival)",
     ),
     Type(
         "batch top-k with revival",

@@ -1,16 +1,15 @@
 """The page of the zoo: a table of measurements and one of properties, as configured or tuned."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from kinds import TYPES, Type
 
-HERE = Path(__file__).resolve().parent
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Quantile .975 of Student's t over n - 1 degrees of freedom, by n pairs."""
+from hourglass.measures.paired import paired_difference
 
+HERE = Path(__file__).resolve().parent
+BEGINS, ENDS = "<!-- the zoo, written by make zoo -->", "<!-- end of the zoo -->"
 Found = Mapping[str, Sequence[dict[str, float]]]
 """The metrics of each type's runs, one for each seed in order."""
 
@@ -46,16 +45,17 @@ pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where th
 
 *Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
 makes this one, seed by seed with the same batches: its mean and 95 % interval (Student's t, {count} pairs). What counts
-as having the property: `experiments/zoo/properties.py`.
+as having the property: `experiments/zoo/properties.py`; of distances from the prior, at most .04, which is about that of
+draws that are a fifth too wide.
 
 {verdict}
 """
 
 CONFIGURED = """\
 Every weight, k, beta and share is the one in conf/,
-unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to six values and
-one seed, were JumpReLU's weight and thresholds, the weights of L1, contraction and the discriminator, and the spread of
-the logits of bits and categories."""
+unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to eight values and
+one seed, were JumpReLU's weight and thresholds, the weights of L1 and contraction, weight and rate of the discriminator,
+and the spread of the logits of bits and categories."""
 
 TUNED = "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
 
@@ -83,6 +83,24 @@ def write(
         verdict=f"**Verdict.** {verdict.strip()}",
     )
     page.write_text(text, encoding="utf-8")
+    if not settings:
+        _into_readme(found)
+
+
+def _into_readme(found: Found) -> None:
+    """The short table of the project's README, between its two marks."""
+    readme = HERE.parents[1] / "README.md"
+    before, mark, rest = readme.read_text(encoding="utf-8").partition(BEGINS)
+    _, end, after = rest.partition(ENDS)
+    if not mark or not end:
+        raise SystemExit(f"README.md must hold the marks {BEGINS} and {ENDS}")
+    rows = [["type", "code", "test MSE", "linear probe", "what it is for", "has it"]]
+    for kind in TYPES:
+        runs = found[kind.name]
+        error, probe = (mean(run[name] for run in runs) for name in ("test/mse", "test/linear_accuracy"))
+        cells = [kind.name, f"{runs[0]['code_size']:.0f}", f"{error:.4f}", f"{probe:.1%}"]
+        rows.append([*cells, *_property(kind, found)])
+    readme.write_text(f"{before}{mark}\n{_table(rows)}\n{end}{after}", encoding="utf-8")
 
 
 def _measurements(found: Found, settings: Mapping[str, Sequence[str]] | None) -> str:
@@ -105,25 +123,26 @@ def _measurements(found: Found, settings: Mapping[str, Sequence[str]] | None) ->
 
 def _properties(found: Found) -> str:
     rows = [["type", "property", "has it", "against its control"]]
-    for kind in TYPES:
-        if kind.property is None:
-            continue
-        runs = found[kind.name]
-        controls = found[kind.control] if kind.control else [None] * len(runs)
-        held = [kind.property.holds(run, control) for run, control in zip(runs, controls, strict=True)]
-        verdict = "yes" if all(held) else f"with {sum(held)} of {len(held)} seeds" if any(held) else "**no**"
-        rows.append([kind.name, kind.property.says(runs), verdict, _against(kind, found)])
+    rows += [[kind.name, *_property(kind, found), _against(kind, found)] for kind in TYPES if kind.property is not None]
     return _table(rows)
+
+
+def _property(kind: Type, found: Found) -> tuple[str, str]:
+    """What a type's numbers say of what it is for, and the verdict."""
+    if kind.property is None:
+        return "", ""
+    runs = found[kind.name]
+    controls = found[kind.control] if kind.control else [None] * len(runs)
+    held = [kind.property.holds(run, control) for run, control in zip(runs, controls, strict=True)]
+    verdict = "yes" if all(held) else f"with {sum(held)} of {len(held)} seeds" if any(held) else "**no**"
+    return kind.property.says(runs), verdict
 
 
 def _against(kind: Type, found: Found) -> str:
     if kind.control is None:
         return ""
-    pairs = zip(found[kind.name], found[kind.control], strict=True)
-    differences = [run["test/mse"] - other["test/mse"] for run, other in pairs]
-    half = T_95[len(differences)] * stdev(differences) / math.sqrt(len(differences))
-    middle = mean(differences)
-    return f"{middle:+.4f} ({middle - half:+.4f} to {middle + half:+.4f}): {kind.control}"
+    ours, theirs = ([run["test/mse"] for run in found[name]] for name in (kind.name, kind.control))
+    return f"{paired_difference(ours, theirs).said('+.4f')}: {kind.control}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

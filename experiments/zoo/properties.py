@@ -83,11 +83,12 @@ class Contracts(Property):
 
 
 class Generates(Property):
-    """Codes that are distributed as what new ones are drawn from: within four times what two sets of draws differ by.
+    """Codes that are distributed like what new ones are drawn from: no farther than draws that are a fifth too wide.
 
-    Four, because the test digits are not quite the training digits: a density fitted perfectly to the latter reads 2
-    to 3.
+    Of 1.2 z instead of z, z ~ N(0, 1), the distance is .034 with 8 units and .039 with 32.
     """
+
+    MOST = 0.04
 
     def says(self, runs: Runs) -> str:
         """See `Property.says`."""
@@ -99,7 +100,7 @@ class Generates(Property):
 
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:  # noqa: ARG002
         """See `Property.holds`."""
-        return run["test/prior_mmd"] <= 4 * run["test/prior_mmd_null"]
+        return run["test/prior_mmd"] <= self.MOST
 
 
 class Symbols(Property):
