@@ -45,7 +45,7 @@ pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where th
 
 *Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
 makes this one, seed by seed with the same batches: its mean and 95 % interval (Student's t, {count} pairs). What counts
-as having the property: `experiments/zoo/properties.py`; of distances from the prior, at most .04, which is about that of
+as having the property: `experiments/zoo/properties.py`. Of distances from the prior that is at most .04, about that of
 draws that are a fifth too wide.
 
 {verdict}
@@ -53,9 +53,9 @@ draws that are a fifth too wide.
 
 CONFIGURED = """\
 Every weight, k, beta and share is the one in conf/,
-unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to eight values and
-one seed, were JumpReLU's weight and thresholds, the weights of L1 and contraction, weight and rate of the discriminator,
-and the spread of the logits of bits and categories."""
+unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to eight values
+and one seed, were JumpReLU's weight and thresholds, the weights of L1 and contraction, weight and rate of the
+discriminator, and the spread of the logits of bits and categories."""
 
 TUNED = "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
 
