@@ -146,7 +146,7 @@ def runs_in(folder: Path) -> dict[str, str]:
 
 TRAIN = {
     # names
-    "model=convv": ["model=convv: no such choice", "nearest: conv", "allowed: conv, conv_dae, identity"],
+    "model=convv": ["model=convv: no such choice", "nearest: conv", "allowed: conv, conv_dae, dictionary"],
     "data=minst": ["data=minst", "nearest: mnist"],
     "noise=[masking,gausian]": ["noise=gausian", "nearest: gaussian"],
     "regularizer=l3": ["regularizer=l3", "nearest: l2, l1"],
@@ -196,7 +196,7 @@ TRAIN = {
         "the loss takes reconstructions in [0, 1]",
         "sigmoid",
     ],
-    "regularizer=kl_sparsity": ["regularizer kl_sparsity needs a code in [0, 1]", "[0, inf]", "activation=sigmoid"],
+    "regularizer=kl_sparsity": ["regularizer kl_sparsity needs a code in [0, 1]", "[-inf, inf]", "activation=sigmoid"],
     "model=conv model.code_size=9": ["model.code_size must be from 1 to 8", "8x1x1", "got 9"],
     "model=conv model.depth=4 model.widths=null": ["model.depth must be from 0 to 3", "8x8", "got 4"],
     "model=conv data=purchases": ["model: a convolution needs images", "(18,)", "model=vanilla"],

@@ -28,11 +28,13 @@ class Facts(NamedTuple):
 
 
 VANILLA = "784-64 relu-784 sigmoid"
+LINEAR = "784-64 linear-784 sigmoid"
 DEEP = "18-15 sigmoid-11 sigmoid-11 sigmoid-8 sigmoid-11 sigmoid-11 sigmoid-15 sigmoid-18 {}"
 KERAS = "MSE, Adam 0.001, 20 x 256"
 SPLIT, TEST = "mnist", "mnist, val = test"
 PURCHASES = "purchases, val = test"
 ZOO = "BCE, Adam 0.001, 10 x 256"
+ATOMS = "MSE, Adam 0.001, 10 x 256"
 STACK = "784-500 sigmoid-500 sigmoid-500 sigmoid-500 sigmoid-500 sigmoid-784 sigmoid"
 
 DOCUMENTS = {
@@ -91,18 +93,19 @@ DOCUMENTS = {
 
 #: Recipes of the types that no document of those states.
 TYPES = {
-    "batch_top_k": Facts("784-256-784 sigmoid", 402_448, ZOO, SPLIT),
+    "batch_top_k": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
     "binary": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "categorical": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
-    "contractive": Facts("784-256 relu-784 sigmoid", 402_448, ZOO, SPLIT),
+    # tied: 784 256 + 256 + 784
+    "contractive": Facts("784-256 sigmoid-784 sigmoid", 201_744, ZOO, SPLIT),
     # a threshold for each of 256 units besides
-    "jump_relu": Facts("784-256-784 sigmoid", 402_704, ZOO, SPLIT),
+    "jump_relu": Facts("784-256-784 linear", 402_704, ATOMS, SPLIT),
     "kl_sparse": Facts("784-256 sigmoid-784 sigmoid", 402_448, ZOO, SPLIT),
     "linear": Facts("784-32 linear-784 linear", 50_992, "MSE, Adam 0.001, 10 x 256", SPLIT),
     # 784 32 + 32 + 784
-    "tied": Facts("784-32 relu-784 sigmoid", 25_904, ZOO, SPLIT),
+    "tied": Facts("784-32 linear-784 sigmoid", 25_904, ZOO, SPLIT),
     "vector_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
-    "winner_take_all": Facts("784-256-784 sigmoid", 402_448, ZOO, SPLIT),
+    "winner_take_all": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
     "aae": Facts(
         "784-512 relu-512 relu-8 linear-512 relu-512 relu-784 sigmoid", 1_338_136, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
@@ -111,16 +114,16 @@ TYPES = {
     ),
     "beta_tcvae": Facts("784-512 relu-20-512 relu-784 sigmoid", 820_004, "BCE, Adam 0.001, 20 x 256", SPLIT),
     "beta_vae": Facts("784-512 relu-20-512 relu-784 sigmoid", 820_004, "BCE, Adam 0.001, 20 x 256", SPLIT),
-    "code_size_by_depth": Facts(VANILLA, 101_200, "BCE, Adam 0.001, 8 x 256", SPLIT),
-    "code_dropout": Facts(VANILLA, 101_200, "BCE, Adam 0.001, 20 x 256", SPLIT),
-    "colourisation": Facts("3-32 relu-32 relu-3 sigmoid", 11_011, "MSE, Adam 0.001, 10 x 128", "patches"),
+    "code_size_by_depth": Facts(LINEAR, 101_200, "BCE, Adam 0.001, 8 x 256", SPLIT),
+    "code_dropout": Facts(LINEAR, 101_200, "BCE, Adam 0.001, 20 x 256", SPLIT),
+    "colourisation": Facts("3-32 linear-32 relu-3 sigmoid", 11_011, "MSE, Adam 0.001, 10 x 128", "patches"),
     "denoising_table": Facts(
-        "30-64 relu-12 relu-64 relu-30 linear", 5_546, "MSE, Adam 0.001, 200 x 32", "breast_cancer"
+        "30-64 relu-12 linear-64 relu-30 linear", 5_546, "MSE, Adam 0.001, 200 x 32", "breast_cancer"
     ),
     "encoder_424": Facts("4-2 sigmoid-4 sigmoid", 22, "BCE, SGD 4.0, 10 x 4", "one_hot, val = test"),
     "finetuned_classifier": Facts(STACK.replace("500", "1000"), 5_573_784, "BCE, Adam 0.001, 30 x 100", SPLIT),
     "finetuned_classifier_small": Facts(STACK, 1_787_284, "BCE, Adam 0.001, 50 x 50", SPLIT),
-    "inpainting": Facts("784-512 relu-128 relu-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT),
+    "inpainting": Facts("784-512 relu-128 linear-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT),
     "iwae": Facts(
         "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid", 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
@@ -130,7 +133,7 @@ TYPES = {
     "stacked_denoising": Facts(STACK.replace("500", "1000"), 5_573_784, "BCE, Adam 0.001, 61 x 100", SPLIT),
     "stacked_denoising_small": Facts(STACK, 1_787_284, "BCE, Adam 0.001, 16 x 100", SPLIT),
     "super_resolution": Facts(
-        "784-512 relu-128 relu-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT
+        "784-512 relu-128 linear-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT
     ),
     # 320 + 18,496 + 50,192 + 68 (mean and log variance of two units) | 9,408 + 36,928 + 18,464 + 289
     "vae": Facts(

@@ -53,7 +53,8 @@ def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_table_is_what_conf_holds() -> None:
     table = trust.allowed()
-    assert table["model"] == {f"hourglass.models.{name}" for name in ("Conv", "Identity", "MLP", "Mean", "PCA")}
+    models = ("Conv", "Dictionary", "Identity", "MLP", "Mean", "PCA")
+    assert table["model"] == {f"hourglass.models.{name}" for name in models}
     assert table["noise"] == {"hourglass.noise.Corruption"}
     assert table["trainer"] == {"pytorch_lightning.Trainer"}
     for place, group in (("model.bottleneck", "bottleneck"), ("noise.*", "noise"), ("regularizer.*", "regularizer")):
@@ -108,9 +109,9 @@ def test_a_package_of_ones_own_is_taken_where_it_is_named(
         trust.check(config, of="run good")
     assert str(refused.value) == (
         "the config.yaml of run good is refused: model._target_ is 'ownpkg.models.Mine', allowed are"
-        " hourglass.models.Conv, hourglass.models.Identity, hourglass.models.MLP, hourglass.models.Mean,"
-        " hourglass.models.PCA; if ownpkg is something that you know and trust, say so: HOURGLASS_TRUST=ownpkg, or"
-        " trust=('ownpkg',)"
+        " hourglass.models.Conv, hourglass.models.Dictionary, hourglass.models.Identity, hourglass.models.MLP,"
+        " hourglass.models.Mean, hourglass.models.PCA; if ownpkg is something that you know and trust, say so:"
+        " HOURGLASS_TRUST=ownpkg, or trust=('ownpkg',)"
     )
     assert own_package not in sys.modules
     for named in (("ownpkg",), ("ownpkg.models",), "ownpkg", ("other,ownpkg",)):

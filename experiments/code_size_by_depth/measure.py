@@ -88,7 +88,9 @@ def main(into: Path, words: Sequence[str]) -> int:
 def write(table: Table, *, uri: str, into: Path, words: str, setting: str, took: str) -> None:
     """The page and its figures."""
     into.mkdir(parents=True, exist_ok=True)
-    for name, figure in (("heat_map", heat_map(table)), ("curves", curves(table)), ("mosaic", mosaic(table, uri=uri))):
+    images = mosaic(table, uri=uri)
+    found = images.picture or images.missing
+    for name, figure in (("heat_map", heat_map(table)), ("curves", curves(table)), ("mosaic", found)):
         if isinstance(figure, str):
             raise SystemExit(f"no {name}: {figure}")
         figures.to_png(figure, into / f"{name}.png")

@@ -227,7 +227,7 @@ def test_the_loss_is_the_autoencoders() -> None:
 
 # -- refused ---------------------------------------------------------------------------------------------------------
 
-BOUNDED = r"training: the prior's draws may have any value, but the model's code lies in \[%s\]; set model.bottleneck"
+BOUNDED = r"training: the prior's draws may have any value, but the model's code lies in \[%s\]; set bottleneck=linear"
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,9 @@ class Every(pl.Callback):
 def test_keep(keep: str) -> None:
     every = Every()
     # A rate at which the validation loss goes up and down
-    learner, points = fit(f"training.keep={keep}", "optimizer.lr=0.3", "training.epochs=6", callbacks=[every])
+    learner, points = fit(
+        f"training.keep={keep}", "bottleneck=relu", "optimizer.lr=0.3", "training.epochs=6", callbacks=[every]
+    )
     values = [value for _, value in points.of("val/reconstruction")]
     best = values.index(min(values))
     assert best < 5, f"the last epoch is the best, nothing is tested: {values}"

@@ -146,7 +146,7 @@ def test_any_training_can_start_from_a_run(uri: str, pretrained: tuple[Run, Part
     [
         (["start=nowhere"], r"^start: run 'nowhere' is not in sqlite"),
         (["start=pretrained", "model.code_size=8"], r"^start=pretrained: model\.code_size must be 16, .*, got 8$"),
-        (["start=pretrained", "model.bottleneck.activation=tanh"], r"model\.bottleneck\.activation must be relu"),
+        (["start=pretrained", "model.bottleneck.activation=tanh"], r"model\.bottleneck\.activation must be linear"),
         (["start=pretrained", "data=wine", "model.output_activation=sigmoid"], r"model\.shape must be \(1, 8, 8\)"),
     ],
 )
