@@ -83,7 +83,7 @@ def _row(run: Any, axes: list[str]) -> Row:
         {axis: params.get(axis, tags.get(axis, "")) for axis in axes},
         info.status,
         info.run_id,
-        {name: value for name, value in run.data.metrics.items() if name.startswith("test/")},
+        {name: value for name, value in run.data.metrics.items() if name.startswith(("test/", "fit/"))},
         (info.end_time - info.start_time) / 1000 if info.end_time else None,
         tags.get("failure", ""),
     )
