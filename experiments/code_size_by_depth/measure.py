@@ -69,7 +69,7 @@ def main(into: Path, words: Sequence[str]) -> int:
     fresh = len(
         search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{run.info.run_id}' AND start_time > {began * 1000:.0f}")
     )
-    took = f"{len(table.rows)} jobs of together {sum(row.seconds or 0 for row in table.rows) / 60:.0f} minutes"
+    took = f"{len(table.rows)} jobs"
     if fresh == len(table.rows):
         took += f", everything counted {minutes:.1f} minutes on {len(os.sched_getaffinity(0))} cores"
     one = search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")[0].data.params
@@ -142,7 +142,7 @@ def verdict(table: Table) -> str:
             f" a higher one at {_list(harmed)}."
         )
     for depth in depths:
-        better = [size for (size,), pca in floor.items() if errors[size, depth].high < pca.mean]
+        better = [size for size in sizes if (size,) in floor and errors[size, depth].high < floor[size,].mean]
         said.append(f"With depth {depth}, PCA is beaten with every seed at code size {_list(better)}.")
     best = min(errors, key=lambda point: errors[point].mean)
     said.append(f"The lowest mean error, {errors[best].mean:.5f}, is that of code size {best[0]} and depth {best[1]}.")
