@@ -45,7 +45,7 @@ components. {dead}
 
 ![Test error over code size and depth](heat_map.png)
 
-![Test error, active units and linear probe over the code size, a line for each depth, bars over the seeds](curves.png)
+![Test error and linear probe over the code size, a line for each depth, bars over the seeds](curves.png)
 
 ![The first test images, reconstructed from each code size with each depth](mosaic.png)
 

@@ -19,7 +19,12 @@ def study(axes: dict[str, list[str]], *, status: dict[int, str] | None = None) -
         point = dict(zip(axes, values, strict=True))
         size = float(point.get("model.code_size", 1))
         mse = 1 / size + 0.1 * float(point.get("seed", 0))
-        metrics = {"test/mse": mse, "test/linear_mse": 2 / size, "test/code_active_fraction": 0.5}
+        metrics = {
+            "test/mse": mse,
+            "test/linear_mse": 2 / size,
+            "test/code_active_fraction": 0.5 / size,
+            "test/linear_accuracy": 0.9,
+        }
         rows.append(Row(point, (status or {}).get(number, "FINISHED"), str(number), metrics, 1.0, ""))
     return Table(name="made up", axes=axes, rows=rows)
 
@@ -45,7 +50,7 @@ def test_a_heat_map_has_a_number_in_each_cell_and_says_what_is_missing() -> None
 def test_curves_have_bars_over_seeds_and_the_linear_floor() -> None:
     figure = curves(study(BOTH))
     assert figure is not None
-    error, active = figure.axes  # no probe was measured
+    error, active = figure.axes  # the probe is the same everywhere: it says nothing
     assert error.get_xscale() == "log"
     line, *_ = (each for each in error.lines if each.get_marker() == "o")
     assert np.allclose(line.get_xydata(), [(2, 0.6), (4, 0.35), (32, 1 / 32 + 0.1)])

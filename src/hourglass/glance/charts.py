@@ -91,11 +91,12 @@ def heat_map(table: Table) -> Figure | None:
 def curves(table: Table) -> Figure | None:
     """Error, sparsity and linear probe over the first axis shown, a line for each value of the second; None without.
 
-    Points are means, bars reach from the least to the largest value. Text on the axis gives points without lines.
+    Points are means, bars reach from the least to the largest value. What is the same everywhere is left out. Text on
+    the axis gives points without lines.
     """
     if not table.shown:
         return None
-    panels = [panel for panel in PANELS if panel.metric == ERROR or table.spreads(panel.metric, table.shown)]
+    panels = [panel for panel in PANELS if panel.metric == ERROR or _says_something(table, panel.metric)]
     figure = Figure(figsize=(4.6 * len(panels), 4.7), dpi=DPI, layout="constrained")
     drawn: dict[str, Any] = {}
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -104,12 +105,18 @@ def curves(table: Table) -> Figure | None:
         drawn.values(),
         drawn.keys(),
         loc="outside lower center",
-        ncols=min(len(drawn), 2 * len(panels) + 1),
+        ncols=min(len(drawn), max(2, 2 * len(panels) - 1)),
         fontsize=10,
         frameon=False,
     )
     _entitle(figure, table, f"test metrics over {table.shown[0]}", bars=bool(table.averaged))
     return figure
+
+
+def _says_something(table: Table, metric: str) -> bool:
+    """Whether it was measured, and not the same everywhere: as the share of active units where none is ever off."""
+    spreads = table.spreads(metric, table.shown).values()
+    return len({value for spread in spreads for value in (spread.low, spread.high)}) > 1
 
 
 def about(table: Table) -> str:
