@@ -63,8 +63,8 @@ steps (150.72 against 150.77 over the last 200).
 Makhzani & Frey (2013) find 25 of 1,000 units better than 10, and both better than pixels; `experiment=k_sparse`, the
 probe learns from all 55,000 training digits:
 
-| | test accuracy, mean of seeds {seeds} (lowest to highest) |
-|---|---|
+| | test accuracy, mean of seeds {seeds} (lowest to highest) | dead units |
+|---|---|---|
 {k_sparse}
 
 ## Stacked denoising
@@ -159,9 +159,9 @@ def write(found: dict[str, list[dict[str, float]]]) -> None:
         ),
         k_sparse="\n".join(
             [
-                f"| k = 25 of 1,000 units | {spread(best)} |",
-                f"| k = 10 of 1,000 units | {spread(fewer)} |",
-                f"| pixels | {pixels:.2%} |",
+                f"| k = 25 of 1,000 units | {spread(best)} | {spread(each(found['k=25'], 'fit/dead_units'), '.0f')} |",
+                f"| k = 10 of 1,000 units | {spread(fewer)} | {spread(each(found['k=10'], 'fit/dead_units'), '.0f')} |",
+                f"| pixels | {pixels:.2%} | |",
             ]
         ),
         stacked="\n".join(
