@@ -8,7 +8,7 @@ import torch
 
 import hourglass
 from hourglass.config import compose_config
-from hourglass.train import Result, train
+from hourglass.train import Result, train, train_once
 
 WORDS = [
     "data=digits",
@@ -27,6 +27,14 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("train")
     config, choices = compose_config([*WORDS, f"tracking.uri=sqlite:///{folder}/mlflow.db"])
     return train(config, choices=choices, folder=folder)
+
+
+def test_what_has_been_trained_is_found(tmp_path: Path) -> None:
+    quick = ("training.epochs=1", "tracking.images=false", "tracking.usefulness=false")
+    words = ["data=digits", *quick, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+    first, again, other = (train_once([*words, *more], folder=tmp_path) for more in ([], [], ["seed=1"]))
+    assert first.id == again.id != other.id
+    assert again.metrics == first.metrics
 
 
 def test_status_and_metrics(result: Result) -> None:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from hourglass.config import compose_config, config_hash
 from hourglass.sweeps import Slot, execute
 
 HERE = Path(__file__).resolve().parent
@@ -105,24 +104,11 @@ def measure(job: Job) -> dict[str, float]:
 
 def run(recipe: str, seed: int, words: tuple[str, ...]) -> str:
     """Train a recipe, or find the finished run that did; returns the run's id."""
-    from hourglass.tracking import prepare, resolve_uri, search_runs
-    from hourglass.train import train
+    from hourglass.train import train_once
 
     probed = str(recipe == "k_sparse").lower()
     few = ("study=types", "tracking.images=false", f"tracking.usefulness={probed}", "tracking.baseline_samples=null")
-    words = (f"experiment={recipe}", f"seed={seed}", *few, *words)
-    config, choices = compose_config(words)
-    uri = resolve_uri(config.tracking.uri)
-    prepare(uri)
-    from omegaconf import OmegaConf
-
-    key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-    known = search_runs(uri, None, f"tags.config_hash = '{key}' AND attributes.status = 'FINISHED'")
-    if known:
-        return str(known[0].info.run_id)
-    folder = Path("runs/types")
-    folder.mkdir(parents=True, exist_ok=True)
-    return train(config, choices=choices, folder=folder).run.id
+    return train_once([f"experiment={recipe}", f"seed={seed}", *few, *words], folder=Path("runs/types")).id
 
 
 def terms(run_id: str) -> dict[str, float]:

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 from kinds import TYPES, Type
 from page import write
 
-from hourglass.config import compose_config, config_hash
 from hourglass.sweeps import Slot, execute
-from hourglass.tracking import prepare, resolve_uri, search_runs
+from hourglass.tracking import resolve_uri, search_runs
 
 SEEDS = (0, 1, 2)
 DATA = ("data=mnist", "trainer=fast")
@@ -66,26 +65,15 @@ def words_of(kind: Type) -> tuple[str, ...]:
 
 def measure(job: Job) -> dict[str, float]:
     """Train one type with one seed in the study `zoo`, or find the finished run that did; its metrics."""
-    from omegaconf import OmegaConf
-
-    from hourglass.train import train
+    from hourglass.train import train_once
 
     kind, seed = job.kind, job.seed
     study = "zoo_tuned" if job.settings else "zoo"
     # Pictures of the first seed: they take longer than the training of a small net.
     quick = () if seed == SEEDS[0] and not job.settings else PLAIN
     words = [*words_of(kind), *job.settings, f"seed={seed}", f"study={study}", f"name={kind.name!r}", *quick]
-    config, choices = compose_config(words)
-    uri = resolve_uri(config.tracking.uri)
-    prepare(uri)
-    key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-    known = search_runs(uri, None, f"tags.config_hash = '{key}' AND attributes.status = 'FINISHED'")
-    if known:
-        metrics = dict(known[0].data.metrics)
-    else:
-        folder = Path("runs") / study / f"{kind.name} {seed}".replace(" ", "_").replace(",", "").replace(":", "")
-        folder.mkdir(parents=True, exist_ok=True)
-        metrics = train(config, choices=choices, folder=folder).metrics
+    folder = Path("runs") / study / f"{kind.name} {seed}".replace(" ", "_").replace(",", "").replace(":", "")
+    metrics = train_once(words, folder=folder).metrics
     return {**metrics, "code_size": metrics["model/code_size"]}
 
 

@@ -135,7 +135,7 @@ def _property(kind: Type, found: Found) -> tuple[str, str]:
     controls = found[kind.control] if kind.control else [None] * len(runs)
     held = [kind.property.holds(run, control) for run, control in zip(runs, controls, strict=True)]
     verdict = "yes" if all(held) else f"with {sum(held)} of {len(held)} seeds" if any(held) else "**no**"
-    return kind.property.says(runs), verdict
+    return kind.property.says(runs, found[kind.control] if kind.control else ()), verdict
 
 
 def _against(kind: Type, found: Found) -> str:

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from statistics import mean
 
+from typing_extensions import override
+
 Runs = Sequence[dict[str, float]]
 """The metrics of one type's runs, one for each seed."""
 
@@ -12,8 +14,8 @@ class Property(ABC):
     """What a type is for."""
 
     @abstractmethod
-    def says(self, runs: Runs) -> str:
-        """Its numbers, means over the seeds."""
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """Its numbers, means over the seeds; `controls` are the runs without it, if there are any."""
 
     @abstractmethod
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
@@ -32,14 +34,16 @@ class Below(Property):
     def __init__(self, most: float, words: str = "", *, noisy: bool = False) -> None:
         self.most, self.words, self.noisy = most, words, noisy
 
-    def says(self, runs: Runs) -> str:
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
         ratio = f"{mean(run['test/mse_over_linear'] for run in runs):.2f} times the best linear"
         if self.noisy:
             return f"{ratio} denoiser, {mean(run['test/psnr_gain'] for run in runs):+.1f} dB over its input"
         return f"{ratio} code{', ' + self.words if self.words else ''}"
 
-    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:  # noqa: ARG002
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return run["test/mse_over_linear"] < self.most and (not self.noisy or run["test/psnr_gain"] > 0)
 
@@ -47,11 +51,13 @@ class Below(Property):
 class Learns(Property):
     """More than half of the variance, by a rule that knows no gradient."""
 
-    def says(self, runs: Runs) -> str:
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
         return f"{mean(run['test/explained_variance'] for run in runs):.0%} of the variance, without backpropagation"
 
-    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:  # noqa: ARG002
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return run["test/explained_variance"] > 0.5
 
@@ -59,12 +65,14 @@ class Learns(Property):
 class Sparse(Property):
     """At most a fifth of the units on for a digit, and at most one in twenty dead."""
 
-    def says(self, runs: Runs) -> str:
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
         on = f"{mean(run['test/code_l0'] for run in runs):.1f} of {runs[0]['code_size']:.0f} units on"
         return f"{on}, {mean(run['fit/dead_units'] for run in runs):.0f} dead"
 
-    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:  # noqa: ARG002
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         size = run["code_size"]
         return run["test/code_l0"] <= size / 5 and run["fit/dead_units"] <= size / 20
@@ -73,10 +81,13 @@ class Sparse(Property):
 class Contracts(Property):
     """A Jacobian at most half as large as without the penalty, in units of the code's own variance."""
 
-    def says(self, runs: Runs) -> str:
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
-        return f"Jacobian over variance {mean(run['test/code_jacobian'] for run in runs):.0f}"
+        found, without = (mean(run["test/code_jacobian"] for run in each) for each in (runs, controls))
+        return f"Jacobian over variance {found:.0f}, without the penalty {without:.0f}"
 
+    @override
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return control is not None and run["test/code_jacobian"] <= control["test/code_jacobian"] / 2
@@ -90,7 +101,8 @@ class Generates(Property):
 
     MOST = 0.04
 
-    def says(self, runs: Runs) -> str:
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
         found, null = (mean(run[f"test/prior_mmd{end}"] for run in runs) for end in ("", "_null"))
         words = f"MMD from the prior {found:.4f} (null {null:.4f})"
@@ -98,7 +110,8 @@ class Generates(Property):
             words += f", {mean(run['test/log_likelihood'] for run in runs):.1f} nats"
         return words
 
-    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:  # noqa: ARG002
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return run["test/prior_mmd"] <= self.MOST
 
@@ -106,13 +119,15 @@ class Generates(Property):
 class Symbols(Property):
     """Nine tenths of the bits that the symbols could carry, and of the symbols in use."""
 
-    def says(self, runs: Runs) -> str:
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
         bits, most, used = (
             mean(run[f"test/code_{name}"] for run in runs) for name in ("bits", "bits_capacity", "usage")
         )
         return f"{bits:.1f} of {most:.0f} bits, {used:.0%} of the symbols"
 
-    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:  # noqa: ARG002
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return run["test/code_bits"] >= 0.9 * run["test/code_bits_capacity"] and run["test/code_usage"] >= 0.9

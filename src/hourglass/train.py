@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hourglass import process
 from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun, Progress
 from hourglass.compose import Parts, compose
-from hourglass.config import build, check_seed
+from hourglass.config import build, check_seed, compose_config, config_hash
 from hourglass.recording import Recorder
 from hourglass.resuming import Earlier
-from hourglass.tracking import Run, RunLogger
+from hourglass.tracking import Run, RunLogger, prepare, resolve_uri, search_runs
 from hourglass.trainers import make_trainer
 
 log = logging.getLogger("hourglass")
@@ -80,3 +80,24 @@ def train(
             trainer.test(parts.learner, verbose=False)
         recorder.close(run, parts)
     return Result(run, parts, run.metrics)
+
+
+def train_once(words: Sequence[str], *, folder: Path) -> Run:
+    """Train what overrides say, or find the finished run that did: what is recorded is not measured again.
+
+    Args:
+        words: as on the command line.
+        folder: where files of the run go; it is made.
+
+    Raises:
+        HourglassError: see `train`.
+    """
+    config, choices = compose_config(list(words))
+    uri = resolve_uri(config.tracking.uri)
+    prepare(uri)
+    key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    known = search_runs(uri, None, f"tags.config_hash = '{key}' AND attributes.status = 'FINISHED'")
+    if known:
+        return Run.find(known[0].info.run_id, uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    return train(config, choices=choices, folder=folder).run

@@ -69,3 +69,11 @@ def test_decorrelation_keeps_its_precision_in_bfloat16() -> None:
     exact = value(Decorrelation(weight=1.0), code)
     with torch.autocast("cpu", torch.bfloat16):
         assert value(Decorrelation(weight=1.0), code) == exact
+
+
+@pytest.mark.parametrize(("activation", "said"), [("linear", True), ("relu", False), ("sigmoid", False)])
+def test_l1_says_where_no_unit_can_be_off(activation: str, *, said: bool) -> None:
+    penalties = Penalties(l1=L1(weight=0.1, reduction="sample"), l2=L2(weight=0.1, reduction="sample"))
+    notes = penalties.notes(mlp(code=activation))
+    assert bool(notes) == said
+    assert all(note.startswith("regularizer l1: ") and "bottleneck=relu" in note for note in notes)

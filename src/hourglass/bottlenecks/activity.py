@@ -36,6 +36,8 @@ class Activity(ABC):
 
     words: str
     """When a unit is on, in few words."""
+    switches: bool = True
+    """Whether a unit can be off for one sample and on for another."""
     dense: float = 1.0
     """Share of the units that are on for a sample of a code that nothing has made sparse."""
 
@@ -134,6 +136,7 @@ class Varying(Activity):
     """
 
     words = "the unit varies"
+    switches = False
 
     def __init__(self, *, least: float | None) -> None:
         super().__init__()

@@ -253,4 +253,5 @@ class Categorical(Bottleneck):
 
 
 def _spread(units: int, deviation: float | None) -> nn.Module:
+    # None is the constructors' default because that is what runs of before the key were trained with.
     return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

@@ -11,7 +11,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hourglass.bottlenecks.activity import Varying
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty, full_precision, wide
 
@@ -60,7 +59,7 @@ class L1(_Activity):
 
     def note(self, model: Autoencoder) -> str | None:
         """See `Regularizer.note`: a code that never is exactly zero becomes small, not sparse."""
-        if isinstance(model.bottleneck.activity(), Varying):
+        if not model.bottleneck.activity().switches:
             return (
                 "makes this code small, but no unit is ever exactly 0 and so off; set bottleneck=relu for a sparse code"
             )
