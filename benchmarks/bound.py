@@ -10,7 +10,7 @@ pipeline on these operations can reach.
 import time
 from collections.abc import Callable
 
-from hourglass import process
+from hourglass.system import process
 
 process.before_torch()
 

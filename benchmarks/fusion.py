@@ -18,11 +18,11 @@ from typing import cast
 
 import torch
 
-from hourglass import process
-from hourglass.compose import compose
-from hourglass.config import compose_config
-from hourglass.fusion.stack import Stack
-from hourglass.fusion.together import template_of
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.compose import compose
+from hourglass.sweeps.fusion.lockstep import template_of
+from hourglass.sweeps.fusion.stack import Stack
+from hourglass.system import process
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
 

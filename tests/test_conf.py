@@ -16,11 +16,13 @@ import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
-from hourglass.compose import compose
-from hourglass.config import build, choices, compose_config, conf_dir
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.configuration.groups import choices, conf_dir
 from hourglass.data import DataUnavailableError, idx_format
-from hourglass.errors import HourglassError
-from hourglass.terms import logged, total
+from hourglass.losses import logged, total
+from hourglass.pipeline.compose import compose
+from hourglass.system.errors import HourglassError
 
 CHOICES = choices()
 RECIPES = list(CHOICES["experiment"])
@@ -194,7 +196,7 @@ def test_what_is_written_wrong_comes_repaired_too_and_both_say_what_differs(name
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
-    from hourglass.train import train
+    from hourglass.pipeline.train import train
 
     recipe = (conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
     small = {} if any(f"override /data: {tiny}\n" in recipe for tiny in TINY) else SMALL
@@ -286,7 +288,7 @@ def test_list_shows_every_recipe_without_importing_torch() -> None:
         [
             sys.executable,
             "-c",
-            "import sys; from hourglass.cli import main; main(['list']); print('torch' in sys.modules)",
+            "import sys; from hourglass.commands.main import main; main(['list']); print('torch' in sys.modules)",
         ],
         capture_output=True,
         text=True,

@@ -16,14 +16,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hourglass.baselines import METHODS
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config, conf_dir
-from hourglass.errors import HourglassError
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.configuration.groups import conf_dir
+from hourglass.losses import logged, total
+from hourglass.measures.restorations import METHODS
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
+from hourglass.pipeline.compose import Parts, compose
 from hourglass.regularizers import Penalties
-from hourglass.terms import logged, total
+from hourglass.system.errors import HourglassError
 
 
 def names(group: str) -> list[str]:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hourglass.compose import Parts, compose
-from hourglass.config import choices, compose_config
-from hourglass.errors import HourglassError
+from hourglass.configuration.composition import compose_config
+from hourglass.configuration.groups import choices
 from hourglass.models.layers import TiedLinear
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.system.errors import HourglassError
 
 
 class Facts(NamedTuple):

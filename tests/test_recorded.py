@@ -8,11 +8,11 @@ import pytest
 from mlflow import MlflowClient
 
 import hourglass
-from hourglass.config import compose_config
+from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
-from hourglass.evaluation import evaluate
+from hourglass.pipeline.evaluate import evaluate
+from hourglass.pipeline.train import train
 from hourglass.tracking import Run, prepare
-from hourglass.train import train
 from recorded.record import HELD, KINDS, SMALL
 
 NAMES = sorted(path.name for path in HELD.iterdir())
@@ -51,7 +51,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
 
 
 def data_of(old: Old) -> Dataset:
-    from hourglass.compose import compose
+    from hourglass.pipeline.compose import compose
 
     return compose(compose_config(old.words())[0]).data
 

@@ -15,10 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from hourglass import figures
-from hourglass.glance.charts import curves, heat_map
-from hourglass.glance.mosaic import mosaic
-from hourglass.glance.record import read
-from hourglass.glance.table import ERROR, Spread, Table
+from hourglass.sweeps.studies.charts import curves, heat_map
+from hourglass.sweeps.studies.mosaic import mosaic
+from hourglass.sweeps.studies.record import read
+from hourglass.sweeps.studies.table import ERROR, Spread, Table
 from hourglass.tracking import resolve_uri, search_runs
 
 HERE = Path(__file__).resolve().parent

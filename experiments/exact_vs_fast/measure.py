@@ -7,9 +7,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from hourglass.config import compose_config
+from hourglass.configuration.composition import compose_config
 from hourglass.measures.paired import Difference, paired_difference
-from hourglass.train import train
+from hourglass.pipeline.train import train
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2, 3, 4)

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from hourglass.config import build, compose_config
-from hourglass.pca import pca_for
-from hourglass.train import Result, train
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.models.principal_components import pca_for
+from hourglass.pipeline.train import Result, train
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)

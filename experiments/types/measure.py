@@ -104,7 +104,7 @@ def measure(job: Job) -> dict[str, float]:
 
 def run(recipe: str, seed: int, words: tuple[str, ...]) -> str:
     """Train a recipe, or find the finished run that did; returns the run's id."""
-    from hourglass.train import train_once
+    from hourglass.pipeline.train import train_once
 
     probed = str(recipe == "k_sparse").lower()
     few = ("study=types", "tracking.images=false", f"tracking.usefulness={probed}", "tracking.baseline_samples=null")

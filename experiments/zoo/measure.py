@@ -65,7 +65,7 @@ def words_of(kind: Type) -> tuple[str, ...]:
 
 def measure(job: Job) -> dict[str, float]:
     """Train one type with one seed in the study `zoo`, or find the finished run that did; its metrics."""
-    from hourglass.train import train_once
+    from hourglass.pipeline.train import train_once
 
     kind, seed = job.kind, job.seed
     study = "zoo_tuned" if job.settings else "zoo"

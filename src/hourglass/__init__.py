@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hourglass.classifier import Classifier
-    from hourglass.trained_model import TrainedModel
+    from hourglass.trained.classifier import Classifier
+    from hourglass.trained.model import TrainedModel
 
 
 def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "TrainedModel":
@@ -20,7 +20,7 @@ def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "
 
     It takes tensors, arrays and lists: images as floats in the range of the training data or as uint8 grey levels, rows
     in their table's own units. What has another shape, or lies far from the training data, is refused in one line; its
-    `model` is the bare autoencoder, which checks and scales nothing. See `hourglass.trained_model`.
+    `model` is the bare autoencoder, which checks and scales nothing. See `hourglass.trained.model`.
 
     Args:
         run_id: id of the run, a unique beginning of at least 6 digits, or its name.
@@ -32,7 +32,7 @@ def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "
         ValueError: no such run, or one without weights; one that names what is not trusted.
     """
     # Here, so that importing the package stays instant.
-    from hourglass.trained import Trained
+    from hourglass.trained.load import Trained
 
     return Trained.of(run_id, uri=uri, trust=trust).in_own_units
 
@@ -49,7 +49,7 @@ def load_classifier(run_id: str, *, uri: str | None = None, trust: Sequence[str]
     Raises:
         ValueError: no such run, or one that trained no classifier.
     """
-    from hourglass.classifier import Classifier
-    from hourglass.trained import Trained
+    from hourglass.trained.classifier import Classifier
+    from hourglass.trained.load import Trained
 
     return Classifier.of(Trained.of(run_id, uri=uri, trust=trust))

@@ -1,5 +1,5 @@
 """`python -m hourglass` is the command `hourglass`."""
 
-from hourglass.cli import main
+from hourglass.commands.main import main
 
 raise SystemExit(main())

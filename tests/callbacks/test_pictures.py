@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hourglass import figures
-from hourglass.callbacks.inside import inside
-from hourglass.compose import compose
-from hourglass.config import compose_config
+from hourglass.callbacks.inspection import inside
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.compose import compose
 from hourglass.training import Learner
 
 ALWAYS = {"filters", "code_map", "code_histogram", "most_activating", "worst", "interpolation"}
@@ -66,7 +66,7 @@ def test_pictures_repeat_themselves_and_leave_no_trace() -> None:
 
 def test_feature_maps_are_what_the_stages_put_out() -> None:
     """Against the encoder applied by hand: convolution, pooling, activation."""
-    from hourglass.callbacks.inside import _feature_maps
+    from hourglass.callbacks.inspection import _feature_maps
 
     conv = learner("data=digits", "model=conv", "model.depth=2", "model.code_size=5")
     x = conv.data.scaled(conv.data.test.x[:3])
@@ -79,8 +79,8 @@ def test_feature_maps_are_what_the_stages_put_out() -> None:
 
 
 def test_an_unknown_map_is_refused() -> None:
-    from hourglass.config import build
-    from hourglass.errors import HourglassError
+    from hourglass.configuration.build import build
+    from hourglass.system.errors import HourglassError
 
     config, _ = compose_config(["tracking.code_map=umap"])
     with pytest.raises(HourglassError, match="code_map must be one of pca, tsne, got 'umap'"):

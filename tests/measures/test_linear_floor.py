@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass.config import build, compose_config
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
 from hourglass.measures.linear_floor import (
     RIDGE,
@@ -17,9 +18,9 @@ from hourglass.measures.linear_floor import (
     ratio,
     reduced_rank_regression,
 )
+from hourglass.models.principal_components import fit, pca_for
 from hourglass.noise import Corruption
-from hourglass.pca import fit, pca_for
-from hourglass.train import train
+from hourglass.pipeline.train import train
 
 
 def made(*words: str) -> tuple[Dataset, Corruption]:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from hourglass.config import build, compose_config
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
 from hourglass.measures import linear_probe as module
 from hourglass.measures.linear_probe import STRENGTHS, linear_probe

@@ -8,9 +8,8 @@ from sklearn import decomposition
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from hourglass import pca
 from hourglass.bottlenecks import Bottleneck, Deterministic, Gaussian, TopK
-from hourglass.models import PCA, Identity, Mean
+from hourglass.models import PCA, Identity, Mean, principal_components
 
 LINEAR = partial(Deterministic, activation="linear")
 
@@ -22,7 +21,7 @@ def digits() -> Tensor:
 
 def test_pca_is_the_decomposition(digits: Tensor) -> None:
     train, test = digits[:1500], digits[1500:]
-    fitted = pca.fit(train)
+    fitted = principal_components.fit(train)
     for k in (1, 10, 64):
         model = PCA(shape=(1, 8, 8), code_size=k, bottleneck=LINEAR)
         model.solve(train)

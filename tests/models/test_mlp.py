@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from hourglass.bottlenecks import Deterministic, Gaussian, JumpReLU
-from hourglass.config import build, compose_config
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
 from hourglass.models import MLP
 from hourglass.models.layers import TiedLinear
 from hourglass.models.mlp import taper

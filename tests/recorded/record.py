@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hourglass.config import compose_config
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.train import train
 from hourglass.tracking import Run
-from hourglass.train import train
 
 HELD = Path(__file__).resolve().parent / "held"
 SMALL = (

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks import BatchTopK, Binary, Categorical
-from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
 from hourglass.models.autoencoder import exact_squared_jacobian
 from hourglass.regularizers import Contractive, DecoderGradient, Penalties
+from hourglass.system.errors import HourglassError
 from regularizers.small import by_hand, conv, gaussian, mlp, value, with_decoder
 
 CODE = torch.tensor([[1.0, -2.0], [0.0, 4.0]])  # 2 samples, 2 units

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from hourglass.errors import HourglassError
 from hourglass.models import Output
 from hourglass.regularizers import MMD, Penalties, TotalCorrelation
 from hourglass.regularizers.prior import discrepancy, total_correlation
+from hourglass.system.errors import HourglassError
 from regularizers.small import gaussian, mlp, value
 
 

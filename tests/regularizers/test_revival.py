@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from hourglass.errors import HourglassError
 from hourglass.regularizers import Penalties, Revival
+from hourglass.system.errors import HourglassError
 from regularizers.small import mlp, top_k, value, with_decoder
 
 #: 3 units with decoder columns (1, 0), (0, 1), (2, 2); of one sample the first is on.

@@ -13,16 +13,18 @@ import torch
 import yaml
 
 import hourglass
-from hourglass.compose import compose
-from hourglass.config import build, choices, compose_config, conf_dir
-from hourglass.errors import HourglassError
-from hourglass.evaluation import evaluate
-from hourglass.fusion import Job, fusable, train_fused
-from hourglass.hydra_application import resumed
+from hourglass.commands.train import resumed
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.configuration.groups import choices, conf_dir
 from hourglass.measures.prior_distance import SCALES, prior_distance
+from hourglass.pipeline.compose import compose
+from hourglass.pipeline.evaluate import evaluate
+from hourglass.pipeline.train import Result, train
 from hourglass.regularizers import MMD
+from hourglass.sweeps.fusion import Job, fusable, train_fused
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run
-from hourglass.train import Result, train
 
 WORDS = (
     "data=digits",

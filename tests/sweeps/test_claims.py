@@ -12,8 +12,8 @@ import pytest
 from test_faults import Place, errors, until, wait_in_a_thread
 
 from hourglass.sweeps import Slot, execute
-from hourglass.sweeps.claims import claim
 from hourglass.sweeps.study import open_study
+from hourglass.system.locks import claim
 from hourglass.tracking import prepare, search_runs
 
 

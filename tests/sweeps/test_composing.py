@@ -10,7 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf, open_dict
 
-from hourglass.config import conf_dir, register_resolvers
+from hourglass.configuration.groups import conf_dir
+from hourglass.configuration.resolvers import register_resolvers
 from hourglass.sweeps.composing import Composer, make_job
 
 Prepared = tuple[Composer, HydraContext, OmegaConf]

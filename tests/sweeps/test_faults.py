@@ -17,7 +17,9 @@ import psutil
 import pytest
 from omegaconf import OmegaConf
 
-from hourglass.config import build, compose_config, config_hash
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.configuration.identity import config_hash
 from hourglass.sweeps import Slot, execute
 from hourglass.sweeps.jobs import End, Job
 from hourglass.sweeps.sweep import sweep

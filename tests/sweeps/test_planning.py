@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from hourglass.config import compose_config
+from hourglass.configuration.composition import compose_config
 from hourglass.sweeps.engine import Local
 from hourglass.sweeps.jobs import Job
 from hourglass.sweeps.planning import Way, choose, plan

@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from hourglass.errors import HourglassError
 from hourglass.sweeps import Settings
 from hourglass.sweeps.engine import open_engine
 from hourglass.sweeps.study import end_lost
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, prepare, search_runs
 
 if find_spec("ray") is None:

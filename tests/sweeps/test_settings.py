@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from hourglass.errors import HourglassError
 from hourglass.sweeps import Settings
 from hourglass.sweeps.engine import Local, open_engine
 from hourglass.sweeps.ray_engine import _check_reach, _fitted
+from hourglass.system.errors import HourglassError
 
 
 def settings(**keys: Any) -> Settings:

@@ -14,8 +14,8 @@ import psutil
 import pytest
 import torch
 
-from hourglass.bars import Bar
 from hourglass.sweeps import Outcome, Slot, execute
+from hourglass.system.bars import Bar
 
 
 def slots(count: int, threads: int = 1) -> list[Slot]:
@@ -122,7 +122,7 @@ import sys, time
 from multiprocessing import forkserver
 from hourglass.sweeps import slots
 
-slots.PRELOAD = ("hourglass.sweeps.leash", "sleeper")
+slots.PRELOAD = ("hourglass.system.leash", "sleeper")
 slots.start_server()
 print(forkserver._forkserver._forkserver_pid, flush=True)
 time.sleep(600)
@@ -130,7 +130,7 @@ time.sleep(600)
 SLEEPER = """
 import os, sys, threading, time
 from pathlib import Path
-from hourglass.sweeps import leash
+from hourglass.system import leash
 
 if os.environ["LEASH"] == "thread":  # as where the system has no signal for it
     leash.loosen()

@@ -12,11 +12,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-import hourglass.compose
-from hourglass.cli import main
-from hourglass.config import compose_config
-from hourglass.errors import HourglassError
+import hourglass.pipeline.compose
+from hourglass.commands.main import main
+from hourglass.configuration.composition import compose_config
 from hourglass.sweeps.jobs import Job, axes, refusals
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import search_runs
 
 SMALL = [
@@ -169,9 +169,9 @@ def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, swe
 
 def test_what_makes_no_sense_is_found_once_for_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
-    real = hourglass.compose.compose
+    real = hourglass.pipeline.compose.compose
     monkeypatch.setattr(
-        hourglass.compose,
+        hourglass.pipeline.compose,
         "compose",
         lambda config, **rest: (built.append(config.model.code_size), real(config, **rest)),
     )
@@ -190,7 +190,7 @@ def test_what_makes_no_sense_is_found_once_for_all_seeds(monkeypatch: pytest.Mon
 
 
 def test_the_process_of_a_sweep_imports_no_torch(tmp_path: Path) -> None:
-    code = "import sys; from hourglass.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    code = "import sys; from hourglass.commands.main import main; main(sys.argv[1:]); print(*sys.modules)"
     words = [sys.executable, "-c", code, "train", "-m", *SMALL, "model.code_size=2,4"]
     ended = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert "2 of 2 jobs done" in ended.stdout + ended.stderr

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import hourglass
-from hourglass import cli
+from hourglass.commands import main as cli
 from hourglass.tracking import Run, search_runs
 
 LIMIT = 240.0  # seconds that a test waits for something that takes seconds on a machine of its own

@@ -11,7 +11,7 @@ import pytest
 
 from hourglass.tracking import Run, TrackingUnavailable, serve
 from hourglass.tracking.dashboard import _CAPTION, with_first_choices
-from hourglass.tracking.patience import at_most
+from hourglass.tracking.retries import at_most
 
 INDEX = '<!doctype html><html><head><script defer src="main.js"></script></head></html>'
 

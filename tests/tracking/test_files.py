@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass.config import compose_config
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.train import train
 from hourglass.tracking import Run
 from hourglass.tracking.files import local_folder
-from hourglass.train import train
 
 
 def held(run: Run) -> set[str]:

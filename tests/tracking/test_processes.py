@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
+from hourglass.system.temporary import temporary_folder
 from hourglass.tracking import Run, reap, search_runs
 from hourglass.tracking.processes import _mark, identity, is_alive
 from hourglass.tracking.store import open_client
 from hourglass.tracking.tables import running
-from hourglass.tracking.temporary import temporary_folder
 
 POINTS = 1200
 

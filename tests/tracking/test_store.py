@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from hourglass.tracking import Run, TrackingUnavailable, prepare, reap, resolve_uri
-from hourglass.tracking.patience import at_most, is_transient, patience, patiently
+from hourglass.tracking.retries import at_most, is_transient, patience, patiently
 
 
 def _answer(status: int) -> requests.Response:

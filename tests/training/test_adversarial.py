@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config
-from hourglass.errors import HourglassError
-from hourglass.terms import total
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.losses import total
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.pipeline.train import train
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, prepare
-from hourglass.train import train
 
 SMALL = (
     "data=digits",
@@ -181,7 +182,7 @@ def run_training(uri: str, folder: Path, *overrides: str, resume: str | None = N
     quiet = ("tracking.images=false", "tracking.usefulness=false", "training.log_every_n_steps=4")
     whole, choices = compose_config([*SMALL, *quiet, f"tracking.uri={uri}", *overrides])
     if resume is not None:
-        from hourglass.hydra_application import resumed
+        from hourglass.commands.train import resumed
 
         whole.resume = resume
         whole = resumed(whole, [f"resume={resume}", *overrides])

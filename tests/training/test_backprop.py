@@ -12,11 +12,12 @@ import torch
 from pytorch_lightning.loggers.logger import Logger
 from torch import Tensor, nn
 
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config
-from hourglass.errors import Diverged
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.pipeline.train import train
+from hourglass.system.errors import Diverged
 from hourglass.tracking import Run, prepare
-from hourglass.train import train
 from hourglass.training import Backprop
 
 SMALL = ("data=digits", "data.train_size=250", "model.code_size=4", "training.batch_size=32", "trainer.accelerator=cpu")
@@ -399,7 +400,7 @@ def run_training(uri: str, folder: Path, *overrides: str, resume: str | None = N
     given = [*SMALL, *QUIET, f"tracking.uri={uri}", *overrides]
     whole, choices = compose_config(given)
     if resume is not None:
-        from hourglass.hydra_application import resumed
+        from hourglass.commands.train import resumed
 
         whole.resume = resume
         whole = resumed(whole, [f"resume={resume}", *overrides])
@@ -420,7 +421,7 @@ def test_a_loss_that_is_no_number_ends_the_run_as_failed(uri: str, tmp_path: Pat
         )
     run = Run.find("diverges", uri)
     assert run.status == "FAILED"
-    assert run.tags["failure"].startswith("hourglass.errors.Diverged: train/loss became")
+    assert run.tags["failure"].startswith("hourglass.system.errors.Diverged: train/loss became")
     assert "Traceback (most recent call last)" in run.artifact("traceback.txt").read_text()
     assert all(math.isfinite(value) for _, value in run.history("train/loss"))
 

@@ -6,9 +6,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config
-from hourglass.likelihood import log_likelihood
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.measures.likelihood import log_likelihood
+from hourglass.pipeline.compose import Parts, compose
 
 SMALL = (
     *("data=digits", "data.train_size=1000", "model=multilayer", "model.widths=[32]", "model.code_size=4"),

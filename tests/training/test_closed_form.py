@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import hourglass
-from hourglass.compose import Parts, compose
-from hourglass.config import compose_config
-from hourglass.errors import HourglassError
-from hourglass.hydra_application import resumed
+from hourglass.commands.train import resumed
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.pipeline.train import train
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run
-from hourglass.train import train
 
 SOLVED = (
     "data=digits",

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks import Draws
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config
-from hourglass.errors import HourglassError
-from hourglass.terms import total
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.losses import total
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.system.errors import HourglassError
 
 SMALL = (
     "data=digits",

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config
-from hourglass.errors import HourglassError
-from hourglass.hydra_application import resumed
+from hourglass.commands.train import resumed
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.pipeline.train import train
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run
-from hourglass.train import train
 
 SMALL = (
     "data=digits",

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from hourglass.compose import Parts, compose
-from hourglass.config import build, compose_config
-from hourglass.errors import HourglassError
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.system.errors import HourglassError
 
 ENCODER = (
     "data=one_hot",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
-from hourglass.terms import Term
+from hourglass.losses import Term
 
 
 class Bottled(NamedTuple):

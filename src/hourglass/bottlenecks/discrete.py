@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.spread import Spread
-from hourglass.terms import Term
+from hourglass.losses import Term
 
 
 class VectorQuantized(Bottleneck):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hourglass.bottlenecks.activity import LEAST_VARIANCE, Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
-from hourglass.terms import Term
+from hourglass.losses import Term
 
 
 class Gaussian(Bottleneck):

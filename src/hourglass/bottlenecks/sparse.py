@@ -21,7 +21,7 @@ from hourglass.activations import activation_range
 from hourglass.bottlenecks.activity import Activity, Switched
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.deterministic import KEY
-from hourglass.terms import Term
+from hourglass.losses import Term
 
 
 class TopK(Bottleneck):

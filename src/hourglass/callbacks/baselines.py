@@ -5,9 +5,9 @@ import torch
 
 from hourglass import figures
 from hourglass.data import Dataset
+from hourglass.data.dataset import EVAL_BATCH
 from hourglass.tracking import Run
 from hourglass.training import Learner
-from hourglass.training.learner import EVAL_BATCH
 
 PICTURED = 10
 """Samples in the picture."""
@@ -35,10 +35,10 @@ class Baselines(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
         """Restore, compare and draw."""
-        from hourglass import baselines
+        from hourglass.measures import restorations
 
         noise = pl_module.noise
-        names = baselines.suited(noise.baselines, self.data.shape)
+        names = restorations.suited(noise.baselines, self.data.shape)
         if not names:
             return
         # The whole first batch, because its draws depend on its size; then the samples that are wanted.
@@ -46,12 +46,12 @@ class Baselines(pl.Callback):
         with torch.no_grad(), noise.fixed():
             corrupted = noise(batch)[: self.samples]
             model = pl_module.model(corrupted).reconstruction
-        known = baselines.probe(noise, batch).first(self.samples)
+        known = restorations.probe(noise, batch).first(self.samples)
         restored = {
-            name: baselines.restore(name, corrupted, known=known, value_range=self.data.range) for name in names
+            name: restorations.restore(name, corrupted, known=known, value_range=self.data.range) for name in names
         }
         x, rows = batch[: self.samples], {"corrupted": corrupted, **restored, "model": model}
-        values = baselines.compare(x, rows, value_range=self.data.range)
+        values = restorations.compare(x, rows, value_range=self.data.range)
         self.run.log_metrics({f"baseline/{key}": value for key, value in values.items()}, step=pl_module.steps_done)
         if not self.pictured:
             return

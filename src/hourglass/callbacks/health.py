@@ -6,14 +6,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass import health
 from hourglass.bottlenecks import Activity
 from hourglass.data import Dataset
-from hourglass.errors import Diverged
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.measures import health
+from hourglass.system.errors import Diverged
 from hourglass.tracking import Run
-from hourglass.tracking.patience import TrackingUnavailable
+from hourglass.tracking.retries import TrackingUnavailable
 from hourglass.training import Learner
-from hourglass.training.learner import EVAL_BATCH
 
 log = logging.getLogger("hourglass")
 
@@ -32,7 +32,7 @@ class Health(pl.Callback):
     - `fit/train_mse`, `fit/val_mse`: the error on training and on validation samples;
     - `fit/best_epoch`, `fit/epochs`: which epoch was the best, from 1, and how many there were;
 
-    and the tag `health` (see `hourglass.health`), also of a training that diverged.
+    and the tag `health` (see `hourglass.measures.health`), also of a training that diverged.
 
     Args:
         run: where they go.

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass import figures
-from hourglass.callbacks.inside import inside
+from hourglass.callbacks.inspection import inside
 from hourglass.data import Dataset
 from hourglass.figures.picture import Picture
 from hourglass.tracking import Run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from hourglass.bars import Bar
+from hourglass.system.bars import Bar
 from hourglass.training import Learner
 
 log = logging.getLogger("hourglass")

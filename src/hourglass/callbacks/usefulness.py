@@ -6,6 +6,7 @@ from torch import Tensor
 
 from hourglass.callbacks.encoding import encode
 from hourglass.data import Dataset
+from hourglass.data.dataset import EVAL_BATCH
 from hourglass.measures.linear_probe import SAMPLES
 from hourglass.tracking import Run
 from hourglass.training import Learner
@@ -20,9 +21,9 @@ class Usefulness(pl.Callback):
     Logs, as `test/...`:
 
     - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code
-      where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.usefulness`);
+      where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.measures.probes`);
     - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `shuffled`, `copy_ratio`);
-    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.likelihood`);
+    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.measures.likelihood`);
     - `anomaly_auroc`: whether the error tells these data from those that the model knows.
 
     Args:
@@ -63,23 +64,21 @@ class Usefulness(pl.Callback):
         self.run.log_metrics({f"test/{name}": value for name, value in values.items()}, step=pl_module.steps_done)
 
     def _probes(self, learner: Learner) -> dict[str, float]:
-        from hourglass import usefulness
+        from hourglass.measures import probes
 
         train, test, samples = self.data.train, self.data.test, self.train_samples
         if train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
             return {}  # nothing to tell apart, or nothing to learn it from
-        chooses = usefulness.choosing(self.data)
+        chooses = probes.choosing(self.data)
         validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
         code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x)
         return {
-            **usefulness.probe(
-                code, train.y[:SAMPLES], test_code, test.y, train_samples=samples, validation=validation
-            ),
-            **usefulness.baselines(self.data, train_samples=samples, code_size=learner.model.code_size),
+            **probes.probe(code, train.y[:SAMPLES], test_code, test.y, train_samples=samples, validation=validation),
+            **probes.baselines(self.data, train_samples=samples, code_size=learner.model.code_size),
         }
 
     def _copying(self, learner: Learner) -> dict[str, float]:
-        from hourglass.usefulness import copy_ratio, shuffled
+        from hourglass.measures.probes import copy_ratio, shuffled
 
         x = self.data.test.x[:AUDITED]
         clean = squared_errors(learner, x).double().mean().item()
@@ -87,7 +86,7 @@ class Usefulness(pl.Callback):
         return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise)}
 
     def _likelihood(self, learner: Learner) -> dict[str, float]:
-        from hourglass.likelihood import log_likelihood
+        from hourglass.measures.likelihood import log_likelihood
 
         if self.likelihood_draws is None:
             return {}
@@ -96,7 +95,7 @@ class Usefulness(pl.Callback):
         return {} if found is None else {"log_likelihood": found.mean().item()}
 
     def _anomalies(self, learner: Learner) -> dict[str, float]:
-        from hourglass.usefulness import anomaly_auroc
+        from hourglass.measures.probes import anomaly_auroc
 
         if self.normal is None:
             return {}
@@ -112,7 +111,7 @@ def _classes(y: Tensor) -> int:
 def squared_errors(learner: Learner, x: Tensor) -> Tensor:
     """Mean squared error (N,) per element of each clean sample (N, *shape), on the CPU."""
     blocks = []
-    for block in torch.split(x, 1000):
+    for block in torch.split(x, EVAL_BATCH):
         clean = learner.data.scaled(block.to(learner.device))
         blocks.append((learner.model(clean).reconstruction - clean).square().flatten(1).mean(1).float().cpu())
     return torch.cat(blocks)

@@ -11,8 +11,8 @@ from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.generated import one_hot, purchases, synthetic_manifold
-from hourglass.data.handwriting import fashion_mnist, mnist
 from hourglass.data.image_folder import image_folder
+from hourglass.data.mnist_like import fashion_mnist, mnist
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
 from hourglass.data.splitting import Splits, SplitsAndTest, Splitting

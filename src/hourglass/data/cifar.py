@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.data.carriers import from_archive
 from hourglass.data.dataset import Dataset, Split
+from hourglass.data.downloads import from_archive
 from hourglass.data.fetch import Collection, DataCorruptError, load
 from hourglass.data.splitting import Splits, Splitting
 

@@ -17,7 +17,7 @@ from typing import Unpack
 import torch
 
 from hourglass.data.dataset import Dataset, Split, digest
-from hourglass.data.handwriting import mnist
+from hourglass.data.mnist_like import mnist
 from hourglass.data.splitting import Splits, check_count
 from hourglass.noise import Corruption, Process
 

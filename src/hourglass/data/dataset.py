@@ -23,6 +23,9 @@ from torch import Tensor
 
 log = logging.getLogger("hourglass")
 
+EVAL_BATCH = 1000
+"""Samples that are measured at a time; part of what makes the noise of validation and test the same in every run."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:

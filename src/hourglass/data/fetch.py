@@ -25,8 +25,8 @@ from typing import Literal
 
 from filelock import FileLock
 
-from hourglass.cache import cache_dir
-from hourglass.data.carriers import FAILURES, from_folder
+from hourglass.data.downloads import FAILURES, from_folder
+from hourglass.system.cache import cache_dir
 
 log = logging.getLogger("hourglass")
 

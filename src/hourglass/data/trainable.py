@@ -2,8 +2,8 @@
 
 import torch
 
-from hourglass.data.dataset import Dataset
-from hourglass.errors import HourglassError
+from hourglass.data.dataset import EVAL_BATCH, Dataset
+from hourglass.system.errors import HourglassError
 
 
 def check_trainable(data: Dataset, *, fewest: int) -> None:
@@ -16,7 +16,7 @@ def check_trainable(data: Dataset, *, fewest: int) -> None:
             " data.test_share, data.train_size"
         )
     # Mostly the first block tells: a mapped file isn't read whole.
-    if all(bool((block == x[0]).all()) for block in torch.split(x, 1000)):
+    if all(bool((block == x[0]).all()) for block in torch.split(x, EVAL_BATCH)):
         values = f" ({x[0].flatten()[0].item():g})" if bool((x[0] == x[0].flatten()[0]).all()) else ""
         raise HourglassError(
             f"data={data.name} must hold samples that differ, got {len(x)} training samples all the same{values}"

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.cache import cache_dir
 from hourglass.data import Dataset
-from hourglass.health import ROUNDING
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.measures.health import ROUNDING
+from hourglass.models.principal_components import LARGEST, pca_for
 from hourglass.noise import Corruption
-from hourglass.pca import LARGEST, pca_for
-from hourglass.training.learner import EVAL_BATCH
+from hourglass.system.cache import cache_dir
 
 log = logging.getLogger("hourglass")
 
@@ -158,9 +158,9 @@ def errors(floor: LinearFloor, x: Tensor, data: Dataset, noise: Corruption, *, k
 def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | None:
     """The error over that of the floor of k units; None where the two can't be compared.
 
-    They can't where the floor leaves `hourglass.health.ROUNDING` of the variance or less, and where the code is
-    sparse. Of k units a sparse code writes only some down for a sample, so that k components ask too much of it; as
-    many components as units are on would ask too little, because the code also says which units these are.
+    They can't where the floor leaves `health.ROUNDING` of the variance or less, and where the code is sparse. Of k
+    units a sparse code writes only some down for a sample, so that k components ask too much of it; as many components
+    as units are on would ask too little, because the code also says which units these are.
 
     Args:
         mse: the model's, on the same samples and corruption.

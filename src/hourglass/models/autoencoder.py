@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation, activation_range
 from hourglass.bottlenecks import Bottled, Bottleneck
-from hourglass.terms import Term
+from hourglass.losses import Term
 
 
 class Output(NamedTuple):
@@ -153,7 +153,8 @@ class Autoencoder(nn.Module):
         weights: nothing, as a rule."""
 
     def solve(self, x: Tensor) -> None:  # noqa: ARG002
-        """Set the weights from training samples (N, *shape), as a data set stores them (see `hourglass.pca.PCA`).
+        """Set the weights from training samples (N, *shape), as a data set stores them (see
+        `hourglass.models.principal_components`).
 
         Raises:
             ValueError: the model has no closed form, or there are too few samples.

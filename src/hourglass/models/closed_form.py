@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hourglass import pca
 from hourglass.bottlenecks import Bottleneck
+from hourglass.models import principal_components
 from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
 
 
@@ -121,7 +121,7 @@ class PCA(ClosedForm):
         """See `Autoencoder.solve`; at least code_size samples, and at least 2."""
         if len(x) < self.code_size:
             raise ValueError(f"code_size must be at most {len(x)}, the training samples, got {self.code_size}")
-        fitted = pca.fit(x)
+        fitted = principal_components.fit(x)
         components = fitted.components[: self.code_size]
         self.encoder.get_buffer("1.weight").copy_(components)
         self.encoder.get_buffer("1.bias").copy_(-components @ fitted.mean)

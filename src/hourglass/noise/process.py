@@ -11,7 +11,7 @@ class Process(nn.Module):
     """One corruption process: (B, *shape) to (B, *shape), drawn from torch's global random numbers."""
 
     baselines: tuple[str, ...] = ()
-    """The classical restorations that a model has to be compared with, by their names in `hourglass.baselines`."""
+    """The classical restorations that a model has to be compared with, by name: see `measures.restorations`."""
 
     @abstractmethod
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:

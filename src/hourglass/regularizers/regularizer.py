@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from hourglass.errors import HourglassError
+from hourglass.losses import Term
 from hourglass.models import Autoencoder, Output
-from hourglass.terms import Term
+from hourglass.system.errors import HourglassError
 
 
 class Regularizer(nn.Module):

@@ -7,10 +7,10 @@ from hydra.utils import get_object
 from omegaconf import DictConfig
 from torch import Tensor
 
-from hourglass.config import build
-from hourglass.errors import HourglassError
+from hourglass.configuration.build import build
 from hourglass.models import Autoencoder
 from hourglass.samplers.sampler import Sampler, symbols_of
+from hourglass.system.errors import HourglassError
 
 
 class Source(NamedTuple):
@@ -19,7 +19,7 @@ class Source(NamedTuple):
     sampler: Sampler
     """With what it has learned."""
     config: DictConfig
-    """Of the run, which was looked at (`hourglass.trust`): its training and its penalties may have a prior."""
+    """Of the run, which was looked at (`configuration.trust`): its training and its penalties may have a prior."""
 
     def draw(self, model: Autoencoder, count: int, *, seed: int | None) -> Tensor:
         """Codes (count, code_size) of a model.

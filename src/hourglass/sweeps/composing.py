@@ -17,7 +17,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from hourglass.config import check_top, chosen
+from hourglass.configuration.composition import check_top
+from hourglass.configuration.groups import chosen
 from hourglass.sweeps.jobs import Job
 
 

@@ -8,12 +8,13 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.config import build, config_hash
-from hourglass.errors import HourglassError
+from hourglass.configuration.build import build
+from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.composing import Composer, make_job, study_name
 from hourglass.sweeps.jobs import axes
 from hourglass.sweeps.slots import start_server
 from hourglass.sweeps.sweep import SweepFailed, sweep
+from hourglass.system.errors import HourglassError
 
 log = logging.getLogger("hourglass")
 

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hourglass.config import NAMED, UNNAMED, config_hash
-from hourglass.errors import HourglassError, reason
-from hourglass.passwords import shown, without_passwords
+from hourglass.configuration.identity import NAMED, UNNAMED, config_hash
+from hourglass.system.errors import HourglassError, reason
+from hourglass.system.passwords import shown, without_passwords
 
 if TYPE_CHECKING:
-    from hourglass.search.pruning import Pruning, Watch
+    from hourglass.callbacks.pruning import Pruning, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +100,8 @@ def run(task: Task) -> dict[str, End]:
     Returns:
         how each ended, by its key; not those that another process runs at this moment, unless `task.wait`.
     """
-    from hourglass.sweeps.claims import claim
     from hourglass.sweeps.study import finished
+    from hourglass.system.locks import claim
     from hourglass.tracking import TrackingUnavailable
     from hourglass.tracking.store import expect
 
@@ -128,10 +128,11 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
 
     from omegaconf import OmegaConf
 
-    from hourglass import fusion, process
-    from hourglass.config import register_resolvers
+    from hourglass.configuration.resolvers import register_resolvers
+    from hourglass.pipeline.train import train
+    from hourglass.sweeps import fusion
+    from hourglass.system import process
     from hourglass.tracking import TrackingUnavailable
-    from hourglass.train import train
 
     for job in jobs:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
@@ -184,7 +185,7 @@ def _print_trace(error: BaseException) -> None:
 def _callbacks(job: Job) -> "list[Pruning]":
     if job.watch is None:
         return []
-    from hourglass.search.pruning import Pruning
+    from hourglass.callbacks.pruning import Pruning
 
     return [Pruning(watch=job.watch)]
 
@@ -203,7 +204,7 @@ class Unit(NamedTuple):
 
 def units(request: tuple[Sequence[Job], int | None, int]) -> list[Unit]:
     """Sort jobs into stacks of at most so many, to train so many at a time."""
-    from hourglass.fusion import fusable, not_worth
+    from hourglass.sweeps.fusion import fusable, not_worth
 
     jobs, largest, places = request
     configs = [job.config for job in jobs]
@@ -224,10 +225,11 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
 
     from omegaconf import OmegaConf
 
-    from hourglass import process
-    from hourglass.compose import compose
-    from hourglass.config import build, check_seed
-    from hourglass.trainers import make_trainer
+    from hourglass.configuration.build import build
+    from hourglass.configuration.composition import check_seed
+    from hourglass.pipeline.compose import compose
+    from hourglass.pipeline.trainer import make_trainer
+    from hourglass.system import process
 
     process.quieten()
     data: dict[str, Any] = {}

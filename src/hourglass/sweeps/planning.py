@@ -16,10 +16,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hourglass.errors import HourglassError, first_line
 from hourglass.sweeps.engine import Engine, Local
 from hourglass.sweeps.jobs import Job, Unit, units
 from hourglass.sweeps.settings import Settings, Slot
+from hourglass.system.errors import HourglassError, first_line
 
 log = logging.getLogger("hourglass")
 
@@ -138,27 +138,27 @@ def _words(way: Way) -> str:
 
 
 def _length(request: tuple[Sequence[Mapping[str, Any]], int]) -> tuple[float, int]:
-    """`hourglass.fusion.probe.length`, in a process that may import it; as a plain tuple, which the parent, that needs
-    neither torch nor Lightning, can read without."""
-    from hourglass import process
-    from hourglass.fusion import probe
+    """`fusion.benchmark.length`, in a process that may import torch. The answer is a plain tuple, because the parent
+    reads it without torch."""
+    from hourglass.sweeps.fusion import benchmark
+    from hourglass.system import process
 
     process.before_training()
     process.quieten()
     configs, sharing = request
-    found = probe.length(configs, sharing=sharing)
+    found = benchmark.length(configs, sharing=sharing)
     return found.seconds, found.fits
 
 
 def _measure(request: tuple[Sequence[Mapping[str, Any]], Sequence[int]]) -> dict[int, float]:
-    """`hourglass.fusion.probe.measure`, likewise."""
-    from hourglass import process
-    from hourglass.fusion import probe
+    """`hourglass.sweeps.fusion.benchmark.measure`, likewise."""
+    from hourglass.sweeps.fusion import benchmark
+    from hourglass.system import process
 
     process.before_training()
     process.quieten()
     configs, sizes = request
-    return probe.measure(configs, sizes=sizes, seconds=SECONDS)
+    return benchmark.measure(configs, sizes=sizes, seconds=SECONDS)
 
 
 def _ask(engine: Engine, function: Any, requests: Sequence[Any]) -> list[Any]:

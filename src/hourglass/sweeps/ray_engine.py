@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hourglass.errors import HourglassError, first_line
 from hourglass.sweeps.settings import Settings, Slot, visible_gpus
 from hourglass.sweeps.slots import Outcome, check_gpus, execute
+from hourglass.system.errors import HourglassError, first_line
 
 _PATIENCE = 30.0  # seconds that tasks have to end when they are cancelled: more than a slot gives its process
 _REACH = 10.0  # seconds in which the address of a cluster has to answer
@@ -77,7 +77,7 @@ def _in_slot(function: Callable[..., Any], argument: Any, threads: int, folder: 
     """A task of Ray's, in one of its workers: the job in a process of its own."""
     import ray
 
-    from hourglass import process
+    from hourglass.system import process
 
     process.before_torch()
     if Path(folder).is_dir():  # on this machine, or on a file system that the machines share

@@ -20,15 +20,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from hourglass.errors import HourglassError, reason
-from hourglass.passwords import VARIABLE, without_passwords
-from hourglass.sweeps import leash
 from hourglass.sweeps.settings import Slot, visible_gpus
-from hourglass.tracking.temporary import temporary_folder
+from hourglass.system import leash
+from hourglass.system.errors import HourglassError, reason
+from hourglass.system.passwords import VARIABLE, without_passwords
+from hourglass.system.temporary import temporary_folder
 
 PRELOAD = (
-    "hourglass.sweeps.leash",
-    *("hourglass.train", "hourglass.sweeps.jobs", "hourglass.sweeps.study", "hourglass.fusion"),
+    "hourglass.system.leash",
+    *("hourglass.pipeline.train", "hourglass.sweeps.jobs", "hourglass.sweeps.study", "hourglass.sweeps.fusion"),
     *("hourglass.tracking.run", "hourglass.tracking.model", "mlflow"),
     # What MLflow, scikit-learn and others import only when first used: seconds, in every job.
     *("mlflow.store.tracking.sqlalchemy_workspace_store", "mlflow.store.model_registry.sqlalchemy_workspace_store"),
@@ -40,7 +40,7 @@ PRELOAD = (
         "matplotlib.backends.backend_agg",
     ),
     *("sklearn.linear_model", "sklearn.datasets", "sklearn.neighbors", "sklearn.neural_network", "sklearn.cluster"),
-    *("sklearn.manifold", "hourglass.sweeps.warm"),
+    *("sklearn.manifold", "hourglass.sweeps.preload"),
 )
 _LONGEST = 70  # bytes of a folder's name: those of a socket's are 107 at most, 33 of them multiprocessing's own
 _PATIENCE = 20.0  # seconds that a process has to record its end before it is killed

@@ -3,9 +3,9 @@
 import socket
 from collections.abc import Collection, Mapping, Sequence
 
-from hourglass.passwords import shown
-from hourglass.sweeps.claims import claim
 from hourglass.sweeps.jobs import Trained
+from hourglass.system.locks import claim
+from hourglass.system.passwords import shown
 from hourglass.tracking import Run, search_runs
 
 

@@ -9,17 +9,17 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from hourglass.errors import HourglassError
-from hourglass.glance import Artist
-from hourglass.passwords import shown
 from hourglass.sweeps.display import Display
 from hourglass.sweeps.engine import Engine, open_engine
 from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run
 from hourglass.sweeps.planning import plan
 from hourglass.sweeps.settings import Settings
+from hourglass.sweeps.studies import Artist
 from hourglass.sweeps.study import end_lost, finished, open_study
+from hourglass.system.errors import HourglassError
+from hourglass.system.passwords import shown
 from hourglass.tracking import Run, prepare, reap, resolve_uri
-from hourglass.tracking.patience import BRIEFLY, TrackingUnavailable, at_most
+from hourglass.tracking.retries import BRIEFLY, TrackingUnavailable, at_most
 from hourglass.tracking.store import check, expect
 
 log = logging.getLogger("hourglass")
@@ -72,7 +72,7 @@ def studying(
 ) -> Iterator[tuple[Run, Engine]]:
     """Within, the study's run is open, new or taken up again, and so is what runs its jobs; SIGTERM ends both truly.
 
-    The run shows the jobs at a glance (`hourglass.glance`), at the end and now and then before.
+    The run shows the jobs at a glance (`hourglass.sweeps.studies`), at the end and now and then before.
 
     Args:
         config: of one of its jobs.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from hourglass.tracking.flattening import flatten
     from hourglass.tracking.logger import RunLogger
     from hourglass.tracking.model import log_model
-    from hourglass.tracking.patience import TrackingUnavailable
     from hourglass.tracking.processes import reap
+    from hourglass.tracking.retries import TrackingUnavailable
     from hourglass.tracking.run import Run
     from hourglass.tracking.search import search_runs
     from hourglass.tracking.store import prepare, resolve_uri
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Run": "run",
     "RunLogger": "logger",
-    "TrackingUnavailable": "patience",
+    "TrackingUnavailable": "retries",
     "flatten": "flattening",
     "log_model": "model",
     "prepare": "store",

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from hourglass.errors import HourglassError
-from hourglass.passwords import shown
+from hourglass.system.errors import HourglassError
+from hourglass.system.passwords import shown
 from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
 
 _FIRST_CHOICES = {

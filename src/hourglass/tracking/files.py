@@ -15,9 +15,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from hourglass.errors import HourglassError
-from hourglass.tracking.patience import PatientClient, patiently
-from hourglass.tracking.temporary import temporary_folder
+from hourglass.system.errors import HourglassError
+from hourglass.system.temporary import temporary_folder
+from hourglass.tracking.retries import PatientClient, patiently
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hourglass.passwords import for_requests
+from hourglass.system.passwords import for_requests
 from hourglass.tracking.run import Run
 
 

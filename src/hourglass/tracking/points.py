@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, patience
+from hourglass.tracking.retries import PatientClient, TrackingUnavailable, patience
 
 POINTS_PER_WRITE = 500
 SECONDS_PER_WRITE = 5.0

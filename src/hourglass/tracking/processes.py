@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import psutil
 
 from hourglass.tracking import tables
-from hourglass.tracking.patience import PatientClient
+from hourglass.tracking.retries import PatientClient
 from hourglass.tracking.search import search_runs
 from hourglass.tracking.store import open_client, sqlite_path
 

@@ -15,15 +15,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from hourglass.cache import cache_dir
-from hourglass.errors import HourglassError, printable
-from hourglass.passwords import without_passwords
-from hourglass.plain_yaml import read_mapping
+from hourglass.configuration.plain_yaml import read_mapping
+from hourglass.system.cache import cache_dir
+from hourglass.system.errors import HourglassError, printable
+from hourglass.system.passwords import without_passwords
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.files import Files
-from hourglass.tracking.patience import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
+from hourglass.tracking.retries import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.search import PARENT, create_run, experiment_id, find_run
 from hourglass.tracking.store import open_client, prepare, resolve_uri
 
@@ -207,7 +207,7 @@ class Run:
         return self._files.read(path, read)
 
     def read_config(self) -> dict[Any, Any]:
-        """What ``config.yaml`` holds, anybody's text (see ``hourglass.trust``); raises as ``read_file``."""
+        """What ``config.yaml`` holds, anybody's text (see ``configuration.trust``); raises as ``read_file``."""
         what = f"run {self.name} ({self.id}): its config.yaml"
         return self.read_file("config.yaml", lambda path: read_mapping(path.read_bytes(), what=what))
 

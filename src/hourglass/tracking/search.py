@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hourglass.errors import HourglassError
-from hourglass.passwords import shown
-from hourglass.tracking.patience import PatientClient
+from hourglass.system.errors import HourglassError
+from hourglass.system.passwords import shown
+from hourglass.tracking.retries import PatientClient
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000

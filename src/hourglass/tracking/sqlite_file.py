@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hourglass.tracking.patience import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, patiently
+from hourglass.tracking.retries import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, patiently
 
 _LONGEST_LOCK = 20.0  # seconds that one try waits while others write
 

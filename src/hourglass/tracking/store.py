@@ -11,10 +11,10 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
-from hourglass import passwords
-from hourglass.passwords import shown
+from hourglass.system import passwords
+from hourglass.system.passwords import shown
 from hourglass.tracking.moved import follow
-from hourglass.tracking.patience import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
+from hourglass.tracking.retries import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
 from hourglass.tracking.sqlite_file import (
     identify,
     limit_locks,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hourglass.tracking.patience import PatientClient
+from hourglass.tracking.retries import PatientClient
 
 _IDENTITY = ("host", "pid", "process_start")
 _AT_ONCE = 500  # numbers of runs in a statement: databases limit how many values one may hold

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hourglass.losses import Term, logged, total
 from hourglass.models import Autoencoder, Output
-from hourglass.terms import Term, logged, total
 from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, Shared
 

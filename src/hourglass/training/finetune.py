@@ -13,8 +13,8 @@ from typing import Unpack
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hourglass.losses import Term
 from hourglass.models import Output
-from hourglass.terms import Term
 from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, Shared
 

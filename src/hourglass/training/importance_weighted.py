@@ -14,8 +14,8 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
+from hourglass.losses import Term
 from hourglass.models import Output
-from hourglass.terms import Term
 from hourglass.training.minibatch import Minibatch, Shared
 
 

@@ -6,7 +6,7 @@
 The target is always the clean x. Validation and test draw their noise from fixed seeds and measure with full precision,
 so that numbers of different runs can be compared. There every loss term is of the code as it is trained, drawn from
 the same fixed seeds: `val/loss` is what training minimises, for a variational code a bound on the likelihood.
-What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.metrics` measures.
+What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.measures.streaming` measures.
 """
 
 import math
@@ -21,18 +21,15 @@ from torch import Tensor, nn
 
 from hourglass.bottlenecks import Above, Activity
 from hourglass.data import Dataset, Split
-from hourglass.errors import Diverged
-from hourglass.losses import Loss
-from hourglass.metrics import Clean, Metrics
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.losses import Loss, Term, logged
+from hourglass.measures.streaming import Clean, Metrics
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
 from hourglass.samplers import Sampler
-from hourglass.terms import Term, logged
+from hourglass.system.errors import Diverged
 from hourglass.training.batches import Batches, Chunk, some
-
-EVAL_BATCH = 1000
-"""Samples of a batch in validation and test; part of what makes their noise the same in every run."""
 
 FITTED = 10_000
 """Training samples, at most, whose codes a sampler is fitted to, a random subset."""

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from hourglass.data import Dataset
-from hourglass.errors import Diverged
-from hourglass.losses import Loss
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.losses import Loss, logged, total
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
 from hourglass.samplers import Sampler
-from hourglass.terms import logged, total
+from hourglass.system.errors import Diverged
 from hourglass.training.batches import Batches, Chunk, chunk_rows
 from hourglass.training.keep_best import KeepBest
-from hourglass.training.learner import EVAL_BATCH, Learner
+from hourglass.training.learner import Learner
 
 MakeOptimizer = Callable[..., torch.optim.Optimizer]
 """The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
@@ -80,7 +80,7 @@ class Minibatch(Learner):
     """
 
     fuses = False
-    """Whether every step is `backpropagate`, so that many models can make theirs as one (see `hourglass.fusion`)."""
+    """Whether every step is `backpropagate`, so that many models can make theirs as one (see `sweeps.fusion`)."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=hourglass_optuna`: searches instead of trying everything; what it does is in `hourglass.search`.
+"""`hydra/sweeper=hourglass_optuna`: searches instead of trying everything: `hourglass.sweeps.search`.
 
 Hydra imports this module with every command, so nothing slow is imported here.
 """
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class HourglassOptuna(Sweeper):
-    """Hands the arguments to `hourglass.search.loop`.
+    """Hands the arguments to `hourglass.sweeps.search.loop`.
 
     Args:
-        keys: those of `conf/hydra/sweeper/hourglass_optuna.yaml`, which `hourglass.search.settings` checks: a mistake
-            that is found here would reach the person wrapped into Hydra's own words.
+        keys: those of `conf/hydra/sweeper/hourglass_optuna.yaml`, which `sweeps.search.settings` checks: a mistake that
+            is found here would reach the person wrapped into Hydra's own words.
     """
 
     def __init__(self, **keys: Any) -> None:
@@ -31,7 +31,7 @@ class HourglassOptuna(Sweeper):
 
     def sweep(self, arguments: Sequence[str]) -> None:
         """Search; raises SweepFailed at the end if a trial failed."""
-        from hourglass.search.loop import search
+        from hourglass.sweeps.search.loop import search
 
         assert self.hydra_context is not None
         assert self.config is not None

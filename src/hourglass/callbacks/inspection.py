@@ -1,0 +1,162 @@
+"""Looking inside a trained model: which pictures it has, and the numbers that they show.
+
+All are drawn from the first 2,000 test samples at most. Codes that no input gave come from quantiles: of draws from
+the fitted density or the prior of the code where there is one, else of the test codes, so that the decoder is asked for
+what it knows.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hourglass import figures
+from hourglass.callbacks.encoding import encode
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.figures.picture import Picture
+from hourglass.training import Learner
+
+_SAMPLES = 2000
+_PRIOR_DRAWS = 10_000  # for quantiles that are right to two digits
+_DRAWN = 64
+_UNITS = 10  # in a traversal
+_LARGEST_CODE = 64  # that single units are turned of
+_STEPS = 9
+_PLANE = 14
+
+
+class _Codes(NamedTuple):
+    test: Tensor  # (n, code_size)
+    draws: Tensor | None  # (count, code_size) of what codes are drawn from, where there is something
+    source: str  # what that is
+
+
+@torch.no_grad()
+def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, Picture]:
+    """The pictures of a model by their key, in full precision, the same ones every time; the random numbers of the
+    caller stay undisturbed.
+
+    Which pictures apply is decided here and nowhere else: `feature_maps` need convolutions, `filters` weights,
+    `samples` a prior or a density, `traversal` a code of at most 64 units, `manifold` images and a code of two.
+
+    Args:
+        learner: what was trained, in evaluation mode.
+        code_map: how a code of more than two units becomes a plane.
+    """
+    data, model = learner.data, learner.model
+    limits = data.range
+    x = data.scaled(data.test.x[:_SAMPLES])
+    y = None if data.test.y is None else data.test.y[:_SAMPLES]
+    pictures: dict[str, Picture] = {}
+    with torch.random.fork_rng(), torch.autocast(learner.device.type, enabled=False):
+        torch.manual_seed(0)
+        draws = learner.prior(_PRIOR_DRAWS if model.code_size <= _LARGEST_CODE else _DRAWN)
+        source = "the density fitted to the codes" if learner.sampler.state_dict() else "the prior of the code"
+        codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), None if draws is None else draws.float().cpu(), source)
+        output = _as_tested(learner, x)
+
+        weights = next((w.detach().float().cpu() for w in model.encoder.parameters() if w.ndim in (2, 4)), None)
+        if weights is not None and (weights.ndim == 4 or weights.shape[1] == data.test.x[0].numel()):
+            pictures["filters"] = figures.filters(weights, data.shape)
+        if maps := _feature_maps(learner, x[:4]):
+            pictures["feature_maps"] = figures.feature_maps(x[:4], maps, value_range=limits)
+        pictures["code_map"] = figures.code_map(codes.test, y, method=code_map)
+        pictures["code_histogram"] = figures.code_histogram(codes.test, activity=learner.activity())
+        pictures["most_activating"] = figures.most_activating(
+            x, codes.test, count=min(8, len(x)), activity=learner.activity(), value_range=limits
+        )
+        count, of_each = 6 if data.is_image else 3, "" if y is None else " of each class"
+        caption = f"The worst reconstructions{of_each} of {len(x):,} test samples: original, output, MSE"
+        pictures["worst"] = figures.worst(x, output, y, count=count, value_range=limits, caption=caption)
+        if len(x) > 1:
+            pictures["interpolation"] = _interpolation(learner, x, codes.test)
+        if codes.draws is not None:
+            caption = f"Decoded draws from {source}"
+            images = _decode(learner, codes.draws[: _DRAWN if data.is_image else _DRAWN // 2])
+            pictures["samples"] = figures.samples(images, value_range=limits, caption=caption)
+        if model.code_size <= _LARGEST_CODE:
+            pictures["traversal"] = _traversal(learner, codes)
+        if model.code_size == 2 and data.is_image:
+            pictures["manifold"] = _manifold(learner, codes)
+    return pictures
+
+
+def _as_tested(learner: Learner, x: Tensor) -> Tensor:
+    """Reconstructions (n, *shape) of corrupted samples, on the CPU."""
+    blocks = []
+    with learner.noise.fixed():
+        for block in torch.split(x, EVAL_BATCH):
+            blocks.append(learner.model(learner.noise(block.to(learner.device))).reconstruction.float().cpu())
+    return torch.cat(blocks)
+
+
+def _decode(learner: Learner, codes: Tensor) -> Tensor:
+    """Codes (*leading, code_size) to what they stand for (*leading, *shape), on the CPU."""
+    decoded = learner.model.decode(codes.flatten(0, -2).to(learner.device)).float().cpu().contiguous()
+    return decoded.view(*codes.shape[:-1], *decoded.shape[1:])
+
+
+def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
+    """What each convolution of the encoder leads to before the next one, pooled and activated: (n, C, h, w) by stage;
+    nothing for an encoder without convolutions."""
+    stages: list[Tensor] = []
+
+    def keep(module: nn.Module, _: object, output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            stages.append(output)
+        elif stages and output.ndim == 4:
+            stages[-1] = output
+
+    leaves = [module for module in learner.model.encoder.modules() if not any(module.children())]
+    hooks = [leaf.register_forward_hook(keep) for leaf in leaves]
+    learner.model.encoder(x.to(learner.device))
+    for hook in hooks:
+        hook.remove()
+    return {f"stage {number}": maps.float().cpu() for number, maps in enumerate(stages, start=1)}
+
+
+def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Picture:
+    pairs = min(6 if learner.data.is_image else 4, len(x) // 2)
+    first, last = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+    t = torch.linspace(0, 1, _STEPS)[:, None]
+    between = (1 - t) * code[first, None] + t * code[last, None]  # (pairs, steps, code_size)
+    return figures.interpolation(x[first], _decode(learner, between), x[last], value_range=learner.data.range)
+
+
+def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
+    """Values (len(units), steps) from the 5th to the 95th percentile of each unit, and of what they are."""
+    reference, name = (codes.test, "the test codes") if codes.draws is None else (codes.draws, codes.source)
+    return torch.nanquantile(reference[:, units], torch.linspace(0.05, 0.95, steps), dim=0).T, name
+
+
+def _traversal(learner: Learner, codes: _Codes) -> Picture:
+    """The units that vary most over the test codes, each between two percentiles, the others as for a test sample."""
+    variance = codes.test.var(dim=0, correction=0).nan_to_num()
+    units = variance.argsort(descending=True, stable=True)[:_UNITS]
+    ends, name = _quantiles(codes, units, 2)
+    values = torch.lerp(ends[:, :1], ends[:, 1:], torch.linspace(0, 1, _STEPS))
+    moved = codes.test[0].repeat(len(units), _STEPS, 1)
+    moved[torch.arange(len(units)), :, units] = values
+    return figures.traversal(
+        _decode(learner, moved),
+        values,
+        units=units.tolist(),
+        value_range=learner.data.range,
+        caption=(
+            f"{len(units)} of {codes.test.shape[1]} code units, most variable first, each alone from the 5th to the"
+            f" 95th percentile of {name}; the others as in the code of the first test sample"
+        ),
+    )
+
+
+def _manifold(learner: Learner, codes: _Codes) -> Picture:
+    """The plane at evenly spaced quantiles, as in Kingma & Welling (2014)."""
+    (horizontal, vertical), name = _quantiles(codes, torch.arange(2), _PLANE)
+    grid = torch.stack(torch.meshgrid(horizontal, vertical, indexing="xy"), dim=-1)  # (vertical, horizontal, 2)
+    return figures.manifold(
+        _decode(learner, grid),
+        horizontal,
+        vertical,
+        value_range=learner.data.range,
+        caption=f"The plane of the code, decoded at evenly spaced quantiles (5 % to 95 %) of {name}",
+    )

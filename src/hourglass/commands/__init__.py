@@ -1,0 +1,1 @@
+"""What a person types: `hourglass train`, `evaluate`, `encode`, `list`, `ui`, and what is printed in answer."""

@@ -1,0 +1,267 @@
+"""The constructors are the schema: the arguments that a `_target_` takes, against what the configuration gives it.
+
+    _target_: hourglass.models.MLP    of    def __init__(self, *, code_size: int, ..., **shared: Unpack[Shared])
+    code_size: 64
+
+Every key must be an argument, every argument without a default a key, and every value must suit the type hint. The
+fields of an unpacked `TypedDict` are arguments like the others. Only our own constructors are annotated as a schema: of
+others the names are compared beforehand, and the types once the constructor has complained.
+"""
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hourglass.system.errors import HourglassError, nearest
+
+
+class MissingKey(HourglassError):  # noqa: N818 - says what happened
+    """A configuration holds no value for an argument.
+
+    Attributes:
+        key: its full name, as `model.code_size`.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} must be given, got nothing: add {key}=...")
+        self.key = key
+
+
+class Arguments(NamedTuple):
+    """What a constructor or function takes."""
+
+    hints: dict[str, Any]
+    """The type hint of every argument, by name."""
+    required: set[str]
+    """Those without a default."""
+    takes_any: bool
+    """Whether it takes arguments of any other name too."""
+
+
+@cache
+def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
+    """Read them from the signature."""
+    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    found = Arguments({}, set(), takes_any=False)
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = hints.get(name, Any)
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            found.hints[name] = hint
+            found.required.update([name] if parameter.default is inspect.Parameter.empty else [])
+        elif typing.get_origin(hint) is typing.Unpack:
+            (fields,) = typing.get_args(hint)
+            found.hints.update(typing.get_type_hints(fields))
+            found.required.update(fields.__required_keys__)
+        else:
+            found = found._replace(takes_any=True)
+    return found
+
+
+@cache
+def declared_tensors(target: str) -> frozenset[str]:
+    """What one of our own classes holds as tensors: numbers that may change without making it another program."""
+    from hydra.utils import get_object
+    from torch import Tensor
+
+    hints = typing.get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
+    return frozenset(key for key, hint in hints.items() if hint is Tensor)
+
+
+def full_key(config: Any) -> str:
+    """Where a node stands in its configuration, as `model.bottleneck` or `trainer.callbacks[0]`."""
+    from omegaconf import ListConfig
+
+    parent = config._get_parent()
+    if isinstance(parent, ListConfig):
+        return f"{full_key(parent)}[{config._key()}]"
+    return str(config._get_full_key(None))
+
+
+def check(config: Any, given: set[str]) -> None:
+    """Compare every value below `config` with the type hints of the object that it is an argument of.
+
+    Args:
+        config: a node of the configuration.
+        given: arguments of the node's own target that come from elsewhere.
+
+    Raises:
+        MissingKey: an argument that has no value.
+        HourglassError: a key that is no argument, a value of another type.
+    """
+    from omegaconf import DictConfig
+
+    for node in config.values() if isinstance(config, DictConfig) else ():
+        if isinstance(node, DictConfig):
+            check(node, set())
+    if not isinstance(config, DictConfig) or config.get("_target_") is None:
+        return
+    where = full_key(config)
+    function = located(config._target_, where)
+    if is_own(config):
+        hints, needed, takes_any = arguments_of(function)
+        required = tuple(key for key in hints if key in needed)
+        _check_values(config, where, hints, given, takes_any=takes_any)
+    else:
+        names, required, takes_any = names_of(function)
+        unknown = [str(key) for key in config if not str(key).startswith("_") and str(key) not in names]
+        if unknown and not takes_any:
+            raise HourglassError(_foreign(config, where, unknown, [name for name in names if name not in given]))
+        # Torch's optimizers take any text for true.
+        if str(config._target_).startswith("torch.optim.") and (problem := misfit(config)):
+            raise HourglassError(problem)
+    if not config.get("_partial_") and not config.get("_args_"):  # else the rest comes later, or came without names
+        for key in required:
+            if key not in given and key not in config:
+                raise MissingKey(f"{where}.{key}")
+
+
+def is_own(config: Any) -> bool:
+    """Whether a node makes something of this package."""
+    return str(config.get("_target_")).startswith("hourglass.")
+
+
+def located(target: Any, where: str) -> typing.Callable[..., Any]:
+    """The class or function that a `_target_` names; where it can't be had, that is a HourglassError.
+
+    Args:
+        target: dotted, as `torch.optim.NAdam`.
+        where: full key of the node that holds it.
+    """
+    what = f"{where}._target_={target}"
+    parts = str(target).split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise HourglassError(f"{what} must be a class or function with its module, as package.module.Name")
+    found: Any = None
+    for length in range(1, len(parts) + 1):
+        name = ".".join(parts[:length])
+        if length > 1 and hasattr(found, parts[length - 1]):
+            found = getattr(found, parts[length - 1])
+            continue
+        try:
+            found = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise HourglassError(
+                    f"{what} can't be imported: {name} needs {error.name}, which isn't there"
+                ) from error
+            if length == 1:
+                raise HourglassError(
+                    f"{what} can't be imported: there is no module {name}, neither installed nor in a folder of"
+                    " PYTHONPATH"
+                ) from error
+            known = [each for each in vars(found) if not each.startswith("_")] if hasattr(found, "__dict__") else []
+            raise HourglassError(
+                f"{what}: {'.'.join(parts[: length - 1])} has no {parts[length - 1]}{nearest(parts[length - 1], known)}"
+            ) from error
+        except Exception as error:
+            raise HourglassError(f"{what} can't be imported: {type(error).__name__} in {name}: {error}") from error
+    if not callable(found):
+        raise HourglassError(f"{what} must be a class or function, got a {type(found).__name__}")
+    return typing.cast(typing.Callable[..., Any], found)
+
+
+@cache
+def names_of(function: typing.Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """The names of the arguments of a class or function that isn't ours, those without a default, and whether it takes
+    others too."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # one that is written in C
+        return (), (), True
+    by_name = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    required = tuple(each.name for each in by_name if each.default is each.empty)
+    return tuple(each.name for each in by_name), required, any(each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def misfit(config: Any) -> str | None:
+    """The first value of a node that doesn't suit its argument's type hint, in one line, for one that isn't ours.
+
+    Asked once the constructor has complained: hints of others may say less than what they take.
+    """
+    try:
+        hints = arguments_of(located(config._target_, full_key(config))).hints
+    except Exception:  # hints that can't be read
+        return None
+    for key, value in config.items():
+        if key in hints and not _fits(value, hints[key]):
+            return _unsuited(f"{full_key(config)}.{key}", value, hints[key])
+    return None
+
+
+def _check_values(config: Any, where: str, hints: dict[str, Any], given: set[str], *, takes_any: bool) -> None:
+    from omegaconf import DictConfig
+
+    for key, value in config.items():
+        if str(key).startswith("_"):
+            continue
+        if key not in hints or key in given:
+            if takes_any and isinstance(value, DictConfig):
+                if not value.get("_target_"):
+                    # As left behind by a recipe that sets a value of a choice which the command line then replaced.
+                    raise HourglassError(
+                        f"{where}.{key!s} has values but was not chosen: add it, {where}=[...,{key!s}], or take"
+                        f" them away, ~{where}.{key!s}"
+                    )
+                continue
+            allowed = [name for name in hints if name not in given]
+            others = f"{', and ' if allowed else ''}choices by name" if takes_any else ""
+            raise HourglassError(f"{where}.{key!s}: no such key; {where} takes {', '.join(allowed)}{others}")
+        if not _fits(value, hints[key]):
+            raise HourglassError(_unsuited(f"{where}.{key!s}", value, hints[key]))
+
+
+def _unsuited(key: str, value: Any, hint: Any) -> str:
+    return f"{key} must be {_words(hint)}, got {value!r}"
+
+
+def _foreign(config: Any, where: str, unknown: list[str], allowed: list[str]) -> str:
+    """Keys that a class or function of others doesn't take, all at once, and how to leave them out."""
+    away = " ".join(f"~{where}.{key}" for key in unknown)
+    return (
+        f"{', '.join(f'{where}.{key}' for key in unknown)}: {config._target_} takes no such key"
+        f"{nearest(unknown[0], allowed)}; it takes {', '.join(allowed)}"
+        # A part of a list can't be taken away by a word of its own.
+        f"{'' if '[' in where else f'; to leave out what it does not take: {away}'}"
+    )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a configured value suits a type hint. Hints other than scalars, lists and literals are left alone."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if hint is Path:
+        return isinstance(value, str | Path)
+    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
+        part = typing.get_args(hint)[0]
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
+    return True
+
+
+def _words(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(part) for part in typing.get_args(hint))
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
+    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
+        return f"a list, each {_words(typing.get_args(hint)[0])}"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))

@@ -1,0 +1,143 @@
+"""From a configuration to the parts of a training, with every mistake refused before anything is recorded."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from hourglass.configuration.build import build, named
+from hourglass.configuration.schema import located
+from hourglass.data import Dataset, check_trainable
+from hourglass.models import Autoencoder
+from hourglass.noise import Corruption
+from hourglass.pipeline.trainer import check_trainer
+from hourglass.system.errors import HourglassError
+from hourglass.tracking import flatten
+from hourglass.trained.load import Trained
+from hourglass.training import Learner
+
+WIDE = ("64-true", "64", 64)
+"""Precisions whose models take 64 bits only."""
+
+
+class Parts(NamedTuple):
+    """A data set, a model, and what makes the model learn from it."""
+
+    data: Dataset
+    model: Autoencoder
+    learner: Learner
+
+
+def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None = None) -> Parts:
+    """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
+
+    Args:
+        config: the whole configuration.
+        data: the data set that `config.data` makes, where it has been made already.
+        learned: the data that the model was trained on, where `data` is only measured; its loss is that of these.
+
+    Raises:
+        HourglassError: a key, a value or a combination that makes no sense, in one line.
+    """
+    check_trainer(config.trainer, epochs=config.training.get("epochs"))
+    data = build(config.data) if data is None else data
+    model: Autoencoder = build(config.model, shape=data.shape)
+    if learned is None:
+        check_trainable(data, fewest=model.fewest_samples)
+        model.begin(data.train.x)
+    if config.get("start") and not config.resume:  # a resumed training has weights of its own
+        _start_from(str(config.start), model, config)
+    noise = build(config.noise, bounds=data.range, shape=data.shape)
+    _check_precision(config, noise)
+    penalties = build(config.regularizer)
+    loss = build(config.loss, data_range=(learned or data).extent)  # no split may leave what the loss takes
+    _check_range(model, data.range, f"data={data.name} lies in")
+    _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
+    penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))
+    if model.bottleneck.per_sample and loss.reduction != "sum":
+        raise HourglassError(
+            f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
+        )
+    sampler = build(config.sampler, code_size=model.code_size)
+    if learned is None:
+        try:
+            sampler.check(model.bottleneck, samples=len(data.train))
+        except ValueError as error:
+            raise HourglassError(named("sampler", config.sampler, error)) from error
+    _check_optimizer(config.optimizer)
+    learner = build(
+        config.training,
+        model=model,
+        noise=noise,
+        penalties=penalties,
+        loss=loss,
+        optimizer=partial(build, config.optimizer),
+        data=data,
+        sampler=sampler,
+    )
+    return Parts(data, model, learner)
+
+
+def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
+    """Give the model the weights of a run, whose model must be the same."""
+    try:
+        trained = Trained.of(reference, uri=config.tracking.uri)
+    except HourglassError as error:
+        raise HourglassError(f"start: {error}") from error
+    theirs, ours = (flatten(OmegaConf.to_container(each.model, resolve=True)) for each in (trained.config, config))  # type: ignore[arg-type]
+    theirs["shape"], ours["shape"] = str(trained.model.shape), str(model.shape)
+    # Keys that only one of them has, from another version, show in the weights if they matter.
+    for key, value in ours.items():
+        if theirs.get(key, value) != value:
+            raise HourglassError(
+                f"start={reference}: model.{key} must be {theirs[key]}, as in the run {trained.run.name}, got {value}"
+            )
+    model.load_state_dict(trained.model.state_dict())
+
+
+def _check_precision(config: Any, noise: Corruption) -> None:
+    """A model of 64 bits takes only such samples, and only training and measuring make them."""
+    precision, tracking = config.trainer.get("precision"), config.get("tracking") or {}
+    if precision not in WIDE:
+        return
+    for key, without in (("images", False), ("usefulness", False), ("baseline_samples", None)):
+        if tracking.get(key) and (key != "baseline_samples" or noise.baselines):
+            raise HourglassError(
+                f"trainer.precision={precision} needs tracking.{key}={str(without).replace('None', 'null').lower()}:"
+                " what is shown and compared there has 32 bits"
+            )
+
+
+def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
+    """Torch's optimizers check less, and name no keys; one that asks for the loss again and again can't be served."""
+    if target := optimizer.get("_target_"):
+        step = getattr(located(target, "optimizer"), "step", None)
+        closure = inspect.signature(step).parameters.get("closure") if step else None
+        if closure is not None and closure.default is closure.empty:
+            raise HourglassError(
+                f"optimizer._target_={target} computes the loss several times a step, which can't be here"
+            )
+    for key in ("lr", "momentum", "eps", "weight_decay"):
+        value = optimizer.get(key, 0)
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            raise HourglassError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
+
+
+def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False) -> None:
+    """The output activation must reach the data, and must not leave what the loss allows."""
+    low, high = interval
+    lowest, highest = model.output_range
+    wrong = lowest < low or highest > high if outside else low < lowest or high > highest
+    if wrong:
+        advice = (
+            "set model.output_activation=sigmoid, or loss=mse"
+            if outside
+            else "set model.output_activation=linear, or scale the data"
+        )
+        raise HourglassError(
+            f"model.output_activation gives values in [{lowest:g}, {highest:g}],"
+            f" but {what} [{low:g}, {high:g}]; {advice}"
+        )

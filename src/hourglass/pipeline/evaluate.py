@@ -1,0 +1,272 @@
+"""Trained models measured anew: on the test set of other data, under other noise.
+
+What the model sees changes, the model doesn't. Rows of another table are scaled as the run's own were, so that a
+metre stays a metre; loss, errors and PSNR refer to the range of the data that it was trained on, and data far from that
+range are refused (see `hourglass.data.ranges`).
+
+Of a file or folder of one's own all samples are measured, unless `data.test_share` says otherwise or it brings a test
+set. Where it is the one that the run was trained on, only the run's own test part is.
+"""
+
+import filecmp
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from hourglass.callbacks import Progress
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config, update
+from hourglass.data import Dataset
+from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
+from hourglass.pipeline.compose import compose
+from hourglass.pipeline.recorder import Recorder
+from hourglass.pipeline.trainer import make_trainer, measuring
+from hourglass.system import process
+from hourglass.system.errors import HourglassError
+from hourglass.tracking import Run, RunLogger, flatten
+from hourglass.trained.load import Trained, recorded_by, restore
+
+log = logging.getLogger("hourglass")
+
+EVALUATED = ("data", "noise")
+"""What an evaluation may change of a run: the groups that say what the model sees."""
+
+
+OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
+"""Sources of a person's own data, which are measured whole."""
+
+PATHS = ("path", "labels", "test_path", "test_labels")
+"""Keys of these sources that name a file or folder."""
+
+
+class _Wanted(NamedTuple):
+    """What an evaluation is asked for."""
+
+    config: DictConfig
+    """The run's configuration with other data or noise."""
+    choices: dict[str, str]
+    """The names of what was chosen."""
+    trained_on: bool
+    """Whether the data lie in the very file or folder that the run was trained on."""
+    given: str | None
+    """The range that the values of the data are given in."""
+    unchanged: bool
+    """Whether nothing is said of the data: they are the run's own."""
+
+
+def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tuple[Run, dict[str, float]]:
+    """Measure a run's model on the test set of other data, under other noise.
+
+    The measurement is a run of its own, below the one it measures. Other data than the run's own also get
+    `test/anomaly_auroc`: how well the reconstruction error tells them from the run's own test set.
+
+    Args:
+        reference: the run.
+        overrides: `data=fashion_mnist`, `noise=gaussian`, `noise.gaussian.sigma=0.3`, ...; `range=0,255` scales values
+            of that range to the training data's, `range=any` takes them as they are.
+
+    Raises:
+        HourglassError: an override of anything but data and noise; data of another shape, or of another range.
+    """
+    process.quieten()
+    trained = Trained.of(reference, uri=uri)
+    wanted = _wanted(trained, overrides)
+    config = wanted.config
+    own = _own_data(trained, needed=wanted.unchanged)
+    data = own if wanted.unchanged else _as_seen(trained, config.data, wanted.given)
+    tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **wanted.choices}
+    config.trainer = measuring(config.trainer)
+    config.start = None  # it has been
+    config.tracking.usefulness = True  # it is what is asked for
+    with recorded_by(trained.run):
+        parts = compose(config, data=data, learned=own)
+        recorder: Recorder = build(config.tracking)
+    _check_loss(parts.learner.loss.allowed, data)
+    parts.model.load_state_dict(trained.model.state_dict())
+    for name, companion in parts.learner.companions().items():
+        restore(companion, trained.run, f"{name}.safetensors")
+    trainer = make_trainer(config.trainer, callbacks=[Progress()])
+    _say(wanted, data, own)
+    with (
+        process.sigterm_raises(),
+        Run.start(
+            uri=trained.run.uri,
+            experiment=trained.run.experiment,
+            name=f"evaluation of {trained.run.name} on {data.name} {wanted.choices['noise']}",
+            tags=tags,
+            params=flatten({group: OmegaConf.to_container(config[group], resolve=True) for group in EVALUATED}),
+            parent_id=trained.run.id,
+        ) as run,
+    ):
+        trainer.logger = RunLogger(run=run)
+        trainer.callbacks += recorder.test_callbacks(run, data, normal=own if own.digest != data.digest else None)
+        run.log_dataset(data.name, data.digest, data.sizes)
+        with process.interruptible():
+            trainer.test(parts.learner, verbose=False)
+    return run, run.metrics
+
+
+def _own_data(trained: Trained, *, needed: bool) -> Dataset:
+    """The run's own data: what it was trained on decides its loss, and is what other data are told from."""
+    try:
+        with recorded_by(trained.run):
+            data: Dataset = build(trained.config.data)
+    except HourglassError as error:
+        if needed:
+            raise
+        raise HourglassError(f"the run's own data, to compare with, can't be had: {error}") from error
+    _check_shape(trained, data)
+    data = data.rescaled(trained.scaling)
+    if trained.data_digest not in (None, data.digest):
+        log.warning(
+            "data=%s have changed since the run was trained: what is its test part now it may have learned from",
+            data.name,
+        )
+    return replace(data, range=trained.range)
+
+
+def _as_seen(trained: Trained, config: DictConfig, given: str | None) -> Dataset:
+    """The data set of a configuration, scaled as the run's own was: a model knows no other units.
+
+    Raises:
+        HourglassError: samples of another shape, values far from the training data's.
+    """
+    try:
+        said = read_range(given)
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+    with recorded_by(trained.run):
+        data: Dataset = build(config)
+    _check_shape(trained, data)
+    grey, target = data.train.x.dtype == torch.uint8, usual(trained.range)
+    if trained.scaling is not None:
+        if isinstance(said, tuple):
+            raise HourglassError(f"data={data.name} holds rows, scaled as the run's own were: range takes {ANY} here")
+        data = data.rescaled(trained.scaling)
+    elif isinstance(said, tuple):
+        data = data.changed(lambda x: moved(x.float(), said, trained.range))
+    elif grey and target is None and said is None:
+        low, high = trained.range
+        raise HourglassError(
+            f"data={data.name} holds grey levels, and the model was trained on floats from {low:g} to {high:g}: say"
+            " range=0,255 to have them scaled to that"
+        )
+    elif grey and (target != (0.0, 1.0) or said == ANY):
+        data = data.changed(lambda x: x.float() if said == ANY else moved(x.float(), GREY, trained.range))
+    if data.test.x.dtype != torch.uint8 and said != ANY:
+        verdict = compare(data.test.x, trained.range, scaling=trained.scaling, columns=trained.columns)
+        if verdict.refusal is not None:
+            advice = ADVICE if trained.scaling is None else TAKE_ANY
+            raise HourglassError(f"data={data.name} holds {verdict.refusal}: {advice}")
+        if verdict.warning is not None:
+            log.warning("data=%s holds %s", data.name, verdict.warning)
+    return replace(data, range=trained.range)
+
+
+def _check_shape(trained: Trained, data: Dataset) -> None:
+    if data.shape != trained.model.shape:
+        raise HourglassError(
+            f"data={data.name} has samples of shape {data.shape}, the model of run {trained.run.name} takes"
+            f" {trained.model.shape}"
+        )
+
+
+def _check_loss(allowed: tuple[float, float], data: Dataset) -> None:
+    """The run's loss must be able to measure the data."""
+    if data.test.x.dtype == torch.uint8:
+        return
+    lowest, highest = (float(bound) for bound in data.test.x.aminmax())
+    if lowest < allowed[0] or highest > allowed[1]:
+        raise HourglassError(
+            f"data={data.name} holds values from {lowest:g} to {highest:g}, and the run's loss takes {allowed[0]:g} to"
+            f" {allowed[1]:g}: clip them, or say range=LOW,HIGH to have values of that range scaled"
+        )
+
+
+def _say(wanted: _Wanted, data: Dataset, own: Dataset) -> None:
+    """What a person should know of what is measured."""
+    if wanted.unchanged:
+        return
+    data.say_notes()
+    if wanted.config.data._target_ not in OWN_SOURCES:
+        return
+    total = sum(data.sizes.values())
+    if not wanted.trained_on:
+        measured = f"all {total:,} samples" if not len(data.train) else f"its test part, {len(data.test):,} samples,"
+        log.info("data=%s: %s are measured", data.name, measured)
+    elif data.digest == own.digest:
+        log.info("data=%s is what the run was trained on: its own test part is measured", data.name)
+    else:
+        log.warning(
+            "data=%s is what the run was trained on, split otherwise: it may have learned from what is measured",
+            data.name,
+        )
+
+
+def _wanted(trained: Trained, overrides: Sequence[str]) -> _Wanted:
+    """Read the overrides."""
+    config = trained.config.copy()
+    scaling = str(trained.config.data.get("scaling", "none"))
+    choices = {group: trained.run.tags.get(group, "none") for group in EVALUATED}
+    ranges = [override.partition("=")[2] for override in overrides if override.startswith("range=")]
+    overrides = [override for override in overrides if not override.startswith("range=")]
+    for override in overrides:
+        if "=" not in override or re.split("[.=]", override)[0] not in EVALUATED:
+            raise HourglassError(f"{override}: evaluate takes data=..., noise=... and their values, as noise.seed=1")
+        key, _, value = override.partition("=")
+        if key == "data.scaling" and value != scaling:
+            raise HourglassError(f"{override}: evaluate scales rows as the run's own were, data.scaling={scaling}")
+    for group in EVALUATED:
+        mine = [override for override in overrides if re.split("[.=]", override)[0] == group]
+        if any(override.startswith(f"{group}=") for override in mine):
+            fresh, chosen = compose_config(mine)
+            config[group] = fresh[group]
+            choices[group] = chosen[group]
+        else:  # the run's own, with a value changed
+            update(config, mine)
+    if "scaling" in config.data:
+        config.data.scaling = scaling
+    said = {override.partition("=")[0].removeprefix("data.") for override in overrides if override.startswith("data")}
+    trained_on = False
+    if config.data._target_ in OWN_SOURCES:
+        trained_on = _same_source(config.data, trained.config.data)
+        _choose_part(config.data, trained, said=said, trained_on=trained_on)
+    return _Wanted(config, choices, trained_on, ranges[-1] if ranges else None, unchanged=not said and not ranges)
+
+
+def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_on: bool) -> None:
+    """Set, of what was not said, how a person's own data are read and which part of them is measured."""
+    shape = trained.model.shape
+    if trained_on:
+        chosen = {str(key): value for key, value in trained.config.data.items() if key not in PATHS}
+    else:
+        chosen = {"test_share": 1.0}
+        if data._target_.endswith("image_folder") and len(shape) == 3:
+            chosen |= {"size": shape[1], "colour": shape[0] == 3}
+    for key, value in chosen.items():
+        if key in data and key not in said:
+            data[key] = value
+
+
+def _same_source(one: DictConfig, other: DictConfig) -> bool:
+    """Whether two configurations name the same files or folders, or files that hold the same."""
+    if one._target_ != other._target_:
+        return False
+    for key in PATHS:
+        paths = [None if each.get(key) is None else Path(str(each[key])).expanduser() for each in (one, other)]
+        if paths == [None, None]:
+            continue
+        first, second = paths
+        if first is None or second is None or not first.exists() or not second.exists():
+            return False
+        if not first.samefile(second) and not (
+            first.is_file() and second.is_file() and filecmp.cmp(first, second, False)
+        ):
+            return False
+    return True

@@ -1,0 +1,239 @@
+"""Recording: what a run keeps besides its losses and metrics, as configured by the group `tracking`."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from hourglass.callbacks import Baselines, Checkpoints, Floor, Health, Pictures, Properties, Usefulness
+from hourglass.configuration.identity import config_hash
+from hourglass.configuration.trust import check_recordable
+from hourglass.data import Dataset
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.pipeline.compose import Parts
+from hourglass.pipeline.resume import Earlier
+from hourglass.system.passwords import shown
+from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
+from hourglass.tracking.pictures import MARK
+from hourglass.trained.table_model import in_own_units
+
+
+class Recorder:
+    """What is recorded of a run, and where.
+
+    Args:
+        uri: tracking server or database; null: MLFLOW_TRACKING_URI, else mlflow.db in the current directory.
+        experiment: name of the MLflow experiment.
+        log_every_n_steps: optimizer steps between two points of a training curve; the training procedure reads it.
+        images: whether pictures are logged.
+        image_count: test samples in a picture, at least 1.
+        image_every: epochs between two pictures, at least 1; null: about five in a training.
+        code_map: `pca` or `tsne`: how a code of more than two units is drawn in a plane.
+        usefulness: whether the code is probed, also for the properties of its type, and the error compared with the
+            linear floor, after the test.
+        probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
+            all, up to 60,000.
+        likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
+        likelihood_samples: test samples whose log-likelihood is estimated, at least 1.
+        baseline_samples: test samples that classical methods restore too, where the noise names some, 1 to 1000;
+            null: none.
+        checkpoint_every: epochs between two checkpoints to resume from, at least 1.
+        log_model: whether an MLflow model with a signature is logged too.
+    """
+
+    def __init__(
+        self,
+        *,
+        uri: str | None,
+        experiment: str,
+        log_every_n_steps: int,
+        images: bool,
+        image_count: int,
+        image_every: int | None,
+        code_map: Literal["pca", "tsne"],
+        usefulness: bool,
+        probe_samples: int,
+        likelihood_draws: int | None,
+        likelihood_samples: int,
+        baseline_samples: int | None,
+        checkpoint_every: int,
+        log_model: bool,
+    ) -> None:
+        for key, value, lowest in (
+            ("log_every_n_steps", log_every_n_steps, 1),
+            ("image_count", image_count, 1),
+            ("image_every", image_every, 1),
+            ("probe_samples", probe_samples, 10),
+            ("likelihood_draws", likelihood_draws, 1),
+            ("likelihood_samples", likelihood_samples, 1),
+            ("baseline_samples", baseline_samples, 1),
+            ("checkpoint_every", checkpoint_every, 1),
+        ):
+            if value is not None and value < lowest:
+                raise ValueError(f"{key} must be at least {lowest}, got {value}")
+        if baseline_samples is not None and baseline_samples > EVAL_BATCH:
+            raise ValueError(f"baseline_samples must be at most {EVAL_BATCH}, one test batch, got {baseline_samples}")
+        if code_map not in ("pca", "tsne"):
+            raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
+        if not experiment:
+            raise ValueError("experiment must be a name, got ''")
+        if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
+            # A folder is called by it.
+            raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
+        self.uri = uri
+        self.experiment = experiment
+        self.images = images
+        self.image_count = image_count
+        self.image_every = image_every
+        self.code_map = code_map
+        self.usefulness = usefulness
+        self.probe_samples = probe_samples
+        self.likelihood_draws = likelihood_draws
+        self.likelihood_samples = likelihood_samples
+        self.baseline_samples = baseline_samples
+        self.checkpoint_every = checkpoint_every
+        self.log_model = log_model
+
+    def open(
+        self,
+        config: DictConfig,
+        *,
+        choices: Mapping[str, str],
+        parts: Parts,
+        parent: str | None,
+        point: str,
+        earlier: Earlier | None,
+    ) -> Run:
+        """Start the run of a configuration, or go on with an earlier one, which has been compared with it.
+
+        `parent` is a study's run, and `point` what tells this one from the study's others.
+        """
+        uri = resolve_uri(self.uri)
+        resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        if self.uri:
+            resolved["tracking"]["uri"] = shown(self.uri)
+        check_recordable(resolved)
+        tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
+        if config.study:
+            tags["study"] = config.study
+        if self._pictured(parts.data):
+            tags |= MARK
+        if earlier is not None:
+            run = Run.resume(earlier.run.id, uri=earlier.run.uri, after=earlier.steps)
+        else:
+            if parent is None:  # else the sweep has seen to it
+                prepare(uri)
+                reap(uri, self.experiment)
+            run = Run.start(
+                uri=uri,
+                experiment=self.experiment,
+                name=f"{config.name or run_name(choices, parts)} {point}".strip(),
+                tags=tags,
+                params=flatten(resolved),
+                parent_id=parent,
+            )
+        try:
+            if earlier is not None:
+                run.set_tags(tags)
+            else:
+                run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
+            run.log_text(yaml.safe_dump(resolved, sort_keys=False), "config.yaml")
+        except BaseException as error:
+            run.give_up(error)
+            raise
+        return run
+
+    def close(self, run: Run, parts: Parts) -> None:
+        """Record the weights and what is known at the end."""
+        learner, model, data = parts.learner, parts.model, parts.data
+        run.log_metrics(
+            {
+                "time/fit_seconds": learner.seconds,
+                "time/steps_per_second": learner.steps_done / learner.seconds if learner.seconds else 0.0,
+                "model/parameters": sum(weight.numel() for weight in model.parameters()),
+                "model/code_size": model.code_size,
+            },
+            step=learner.steps_done,
+        )
+        run.log_weights(model.state_dict(), metadata=data.metadata)
+        for name, companion in learner.companions().items():
+            run.log_weights(companion.state_dict(), f"{name}.safetensors")
+        if self.log_model:
+            samples = data.scaled(data.train.x[:2])
+            example = samples if data.scaling is None else data.scaling.undo(samples)
+            log_model(run, in_own_units(model.cpu(), data.scaling), example)
+
+    def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
+        """The callbacks that record into `run`; pictures on disk go to `folder`."""
+        chosen: list[Any] = []
+        if self._pictured(data):
+            chosen.append(
+                Pictures(
+                    run=run,
+                    data=data,
+                    count=self.image_count,
+                    every=self.image_every,
+                    code_map=self.code_map,
+                    folder=folder,
+                )
+            )
+        # Health judges by what the others measured; a checkpoint stands for what all of them have written.
+        last = [Health(run=run, data=data), Checkpoints(run=run, every=self.checkpoint_every)]
+        return [*chosen, *self.test_callbacks(run, data, normal=None), *last]
+
+    def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
+        """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
+        chosen: list[Any] = []
+        if self.usefulness:
+            chosen.append(Floor(run=run, data=data))
+            chosen.append(
+                Usefulness(
+                    run=run,
+                    data=data,
+                    train_samples=self.probe_samples,
+                    likelihood_draws=self.likelihood_draws,
+                    likelihood_samples=self.likelihood_samples,
+                    normal=normal,
+                )
+            )
+            chosen.append(Properties(run=run, data=data))
+        if self.baseline_samples is not None:
+            pictured = self._pictured(data)
+            chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
+        return chosen
+
+    def _pictured(self, data: Dataset) -> bool:
+        return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture
+
+
+def run_name(choices: Mapping[str, str], parts: Parts) -> str:
+    """A name that a person can tell apart: `conv-128 mnist masking`."""
+    words = [f"{choices.get('model', 'model')}-{parts.model.code_size}", parts.data.name]
+    words += [choices[group] for group in ("noise", "regularizer") if choices.get(group, "none") != "none"]
+    return " ".join(words)
+
+
+@cache
+def code_version() -> dict[str, str]:
+    """Tags that say which code ran: the commit, and whether the files differed from it.
+
+    Asked once in a process, and by a sweep's fork server for all of its jobs: what has been imported stays as it is.
+    """
+    source, program = Path(__file__).resolve().parent, shutil.which("git")
+
+    def git(*words: str) -> str:
+        if program is None:
+            return ""
+        result = subprocess.run([program, "-C", str(source), *words], capture_output=True, text=True, check=False)
+        return result.stdout.strip() if result.returncode == 0 else ""
+
+    tags = {"hourglass_version": version("hourglass")}
+    if sha := git("rev-parse", "HEAD"):
+        tags |= {"git_sha": sha, "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+    return tags

@@ -1,0 +1,105 @@
+"""The composition root: a resolved configuration in, a tracked and tested model out."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+
+from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun, Progress
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import check_seed, compose_config
+from hourglass.configuration.identity import config_hash
+from hourglass.pipeline.compose import Parts, compose
+from hourglass.pipeline.recorder import Recorder
+from hourglass.pipeline.resume import Earlier
+from hourglass.pipeline.trainer import make_trainer
+from hourglass.system import process
+from hourglass.tracking import Run, RunLogger, prepare, resolve_uri, search_runs
+
+log = logging.getLogger("hourglass")
+
+
+class Result(NamedTuple):
+    """What a training leaves."""
+
+    run: Run
+    parts: Parts
+    metrics: dict[str, float]
+    """The last value of every metric, as recorded."""
+
+
+def train(
+    config: DictConfig,
+    *,
+    choices: Mapping[str, str],
+    folder: Path,
+    parent: str | None = None,
+    point: str = "",
+    composed: Callable[[DictConfig], Parts] = compose,
+    callbacks: Sequence[pl.Callback] = (),
+) -> Result:
+    """Compose, train, test and record one autoencoder.
+
+    Args:
+        config: the whole configuration, as `conf/config.yaml` composes it.
+        choices: the choice made in every group, for the run's tags.
+        folder: where files of this run go.
+        parent: id of the run that this one is a part of; None: it stands alone.
+        point: what tells it from its siblings, for its name: `depth=2 seed=1`.
+        composed: makes the parts of a configuration; one that trains in a stack needs its own (`sweeps.fusion`).
+        callbacks: what else watches the training.
+
+    Raises:
+        HourglassError: a mistake in the configuration, before a run is opened, or one to resume is changed; or a
+            loss that became NaN.
+        KeyboardInterrupt, SystemExit: what stopped it, in whatever it was doing.
+    """
+    check_seed(config.seed)
+    process.before_training()
+    process.quieten()
+    pl.seed_everything(config.seed, verbose=False)
+    recorder: Recorder = build(config.tracking)
+    earlier = Earlier.of(config.resume, uri=config.tracking.uri) if config.resume else None
+    if earlier is not None:
+        earlier.check_config(config)
+    parts = composed(config)
+    if earlier is not None:
+        earlier.check_parts(config, parts)
+    trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
+    if parent is None:  # else the same would be said for every job
+        parts.data.say_notes()
+        for note in parts.learner.penalties.notes(parts.model):
+            log.info(note)
+    with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
+        trainer.logger = RunLogger(run=run)
+        trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
+        trainer.strategy.checkpoint_io = CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None)
+        with process.interruptible():
+            trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
+            trainer.test(parts.learner, verbose=False)
+        recorder.close(run, parts)
+    return Result(run, parts, run.metrics)
+
+
+def train_once(words: Sequence[str], *, folder: Path) -> Run:
+    """Train what overrides say, or find the finished run that did: what is recorded is not measured again.
+
+    Args:
+        words: as on the command line.
+        folder: where files of the run go; it is made.
+
+    Raises:
+        HourglassError: see `train`.
+    """
+    config, choices = compose_config(list(words))
+    uri = resolve_uri(config.tracking.uri)
+    prepare(uri)
+    key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    known = search_runs(uri, None, f"tags.config_hash = '{key}' AND attributes.status = 'FINISHED'")
+    if known:
+        return Run.find(known[0].info.run_id, uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    return train(config, choices=choices, folder=folder).run

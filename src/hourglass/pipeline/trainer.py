@@ -1,0 +1,177 @@
+"""Lightning's `Trainer` as a node of the configuration: which of its keys work here, and what to use for the others.
+
+The training set comes in chunks of many batches, optimizer steps are made by hand, and epochs, clipping and records
+have keys of their own. So a key of Lightning's that would count chunks, or be ignored, is refused with the key that
+does what was meant.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, open_dict
+
+from hourglass.configuration.build import build
+from hourglass.configuration.trust import ONLY_TRAINING
+from hourglass.system.errors import HourglassError
+
+ONE_DEVICE = "several devices can't train one model yet; -m trains a model on each"
+IN_MEMORY = "data are in memory, in the same arrays every epoch"
+
+ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
+    "accelerator": (("auto", "cpu", "gpu", "cuda", "mps"), ""),
+    "strategy": (("auto",), ONE_DEVICE),
+    "num_nodes": ((1,), ONE_DEVICE),
+    "sync_batchnorm": ((False,), ONE_DEVICE),
+    "precision": (
+        ("32-true", "bf16-mixed", "64-true", "bf16", "32", "64", 32, 64, None),
+        "16 bits without a scaled loss lose small gradients",
+    ),
+    "deterministic": ((True, False, "warn", None), ""),
+    "benchmark": ((True, False, None), ""),
+    "detect_anomaly": ((True, False), ""),
+    "enable_checkpointing": ((True, False), ""),
+    "enable_progress_bar": ((True, False), ""),
+    "logger": ((None, False), "runs are recorded by MLflow: see tracking"),
+    "default_root_dir": ((None,), "a run keeps its files itself"),
+    "log_every_n_steps": ((None,), "use tracking.log_every_n_steps"),
+    "model_registry": ((None,), "use tracking.log_model"),
+    "enable_autolog_hparams": ((True,), "every key is recorded"),
+    "enable_model_summary": ((False,), "a training ends with its number of parameters"),
+    "barebones": ((False,), "use tracking.images=false and tracking.usefulness=false"),
+    "fast_dev_run": ((False,), "use training.max_steps, as training.max_steps=1"),
+    "min_epochs": ((None,), "use training.epochs, and training.patience for an early end"),
+    "max_steps": ((-1,), "use training.max_steps"),
+    "min_steps": ((None,), "use training.max_steps, and training.patience for an early end"),
+    "limit_train_batches": ((None, 1.0), "use training.max_steps for fewer steps, data.train_size for fewer samples"),
+    "limit_val_batches": ((None, 1.0), "use data.validation_size"),
+    "limit_test_batches": ((None, 1.0), "use data.test_size"),
+    "limit_predict_batches": ((None, 1.0), "nothing is predicted here: see hourglass encode"),
+    "overfit_batches": ((0.0, 0), "use data.train_size"),
+    "val_check_interval": ((None, 1.0), "validation comes after an epoch: see trainer.check_val_every_n_epoch"),
+    "num_sanity_val_steps": ((0,), "the first validation comes after the first epoch"),
+    "accumulate_grad_batches": ((1,), "use training.batch_size"),
+    "gradient_clip_val": ((None,), "use training.gradient_clip"),
+    "gradient_clip_algorithm": ((None,), "training.gradient_clip clips by the norm"),
+    "inference_mode": ((False,), "penalties on derivatives are measured too"),
+    "reload_dataloaders_every_n_epochs": ((0,), IN_MEMORY),
+}
+"""The values that a key may have, and what to use instead of others. Keys that are not here work as Lightning says:
+`callbacks`, `check_val_every_n_epoch`, `max_time`, `plugins`, `use_distributed_sampler`."""
+
+
+def check_trainer(trainer: Mapping[str, Any], *, epochs: Any) -> None:
+    """Refuse what would not do what its name says.
+
+    Args:
+        trainer: the node of the configuration.
+        epochs: `training.epochs`.
+
+    Raises:
+        HourglassError: a key or value that has no place here, in one line with what has; a GPU that isn't there.
+    """
+    for key, (allowed, instead) in ONLY.items():
+        value = _value(trainer, key)
+        if not _is_among(value, allowed):
+            raise HourglassError(
+                f"trainer.{key} must be {_one_of(allowed)}, got {value}{f': {instead}' if instead else ''}"
+            )
+    _check_device(trainer)
+    if isinstance(profiler := _value(trainer, "profiler"), str):
+        raise HourglassError(
+            f"trainer.profiler must be an object with a file to write to, got {profiler}: use"
+            " '+trainer.profiler={_target_:pytorch_lightning.profilers.SimpleProfiler,dirpath:.,filename:times}'"
+        )
+    if type(epochs) is not int:
+        return  # which is said where the training procedure is built
+    limit = _value(trainer, "max_epochs")
+    if limit not in (epochs, None):
+        raise HourglassError(f"trainer.max_epochs must be training.epochs={epochs}, got {limit}: use training.epochs")
+    every = _value(trainer, "check_val_every_n_epoch")
+    if type(every) is not int or not 1 <= every <= max(1, epochs):
+        raise HourglassError(
+            f"trainer.check_val_every_n_epoch must be a whole number from 1 to training.epochs={epochs}, got {every}"
+        )
+
+
+def _value(trainer: Mapping[str, Any], key: str) -> Any:
+    return trainer.get(key, inspect.signature(pl.Trainer).parameters[key].default)
+
+
+def _is_among(value: Any, allowed: Sequence[Any]) -> bool:
+    """Whether a value is one of these, of the same type: 1 is a single batch, 1.0 all of them."""
+    return any(type(value) is type(each) and value == each for each in allowed)
+
+
+def _one_of(allowed: Sequence[Any]) -> str:
+    words = ["null" if each is None else str(each).lower() for each in allowed]
+    return words[0] if len(words) == 1 else f"one of {', '.join(dict.fromkeys(words))}"
+
+
+def _check_device(trainer: Mapping[str, Any]) -> None:
+    accelerator, devices = _value(trainer, "accelerator"), _value(trainer, "devices")
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise HourglassError(
+            f"trainer.accelerator={accelerator} needs a CUDA device, and there is none here;"
+            " set trainer.accelerator=cpu or auto"
+        )
+    gpus = 0 if accelerator in ("cpu", "mps") else torch.cuda.device_count()
+    which = list(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else None
+    if which is not None and len(which) == 1 and type(which[0]) is int:
+        if not 0 <= which[0] < gpus:
+            raise HourglassError(f"trainer.devices={devices} names a GPU, and there are {gpus} here: use 1")
+    elif type(devices) is bool or devices not in (1, "1"):
+        raise HourglassError(
+            f"trainer.devices must be 1, or [N] for one GPU by its number from 0, got {devices}: {ONE_DEVICE}"
+        )
+
+
+def make_trainer(config: DictConfig, *, callbacks: Sequence[pl.Callback] = ()) -> Any:
+    """The `pl.Trainer` of a node, with these callbacks and then those that the node names, one, a list or by name.
+
+    Raises:
+        HourglassError: see `hourglass.configuration.build.build`; a callback that is none.
+    """
+    own = config.get("callbacks")
+    named = [] if own is None else _nodes(own)
+    node = config.copy()
+    with open_dict(node):
+        node.pop("callbacks", None)
+    made = [build(each) for each in named]
+    for each, callback in zip(named, made, strict=True):
+        if not isinstance(callback, pl.Callback):
+            raise HourglassError(f"trainer.callbacks must be callbacks of Lightning, got {each.get('_target_')}")
+    if any(isinstance(callback, pl.callbacks.Checkpoint) for callback in made):
+        node.enable_checkpointing = True  # without it Lightning refuses them
+    return build(node, callbacks=[*callbacks, *made], logger=False)
+
+
+def _nodes(own: Any) -> list[DictConfig]:
+    found = (
+        [own]
+        if isinstance(own, DictConfig) and "_target_" in own
+        else list(own.values() if isinstance(own, DictConfig) else own)
+    )
+    for each in found:
+        if not isinstance(each, DictConfig) or "_target_" not in each:
+            raise HourglassError(
+                "trainer.callbacks must be a list of objects, as '+trainer.callbacks=[{_target_:mypackage.Watch}]',"
+                f" got {each}"
+            )
+    return found
+
+
+def measuring(config: DictConfig) -> DictConfig:
+    """The node for a test alone, of a recorded run: without what only training asks for, or what has no place here."""
+    node = config.copy()
+    with open_dict(node):
+        for key in (*ONLY_TRAINING, "check_val_every_n_epoch", "max_epochs", "max_time"):
+            node.pop(key, None)
+        for key, (allowed, _) in ONLY.items():
+            if key in node and not _is_among(node[key], allowed):
+                node[key] = allowed[0]
+        # Whatever it was trained on, it is measured on what is here, as every training measures.
+        node.update(accelerator="auto", devices=1, precision="32-true")
+    return node

@@ -1,0 +1,112 @@
+"""A stack: models of one structure that make their steps together.
+
+With the weights W = (w_1, ..., w_n) of all members, zero-padded to the largest, one pass over the batch x gives the
+losses of all, and one backward pass their gradients, because no member's loss depends on another's weights:
+
+    L = sum_i loss_i(w_i, x),    dL / dw_i = d loss_i / dw_i
+
+Padded weights get no gradient and stay zero; padded code units are not `active`.
+
+References: torch.func.vmap; Horizontally fused training array (Wang et al., 2021) for the idea.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.losses import logged
+from hourglass.sweeps.fusion.linear import StackedLinear
+from hourglass.sweeps.fusion.padding import empty, pack, places, tensors, unpack
+from hourglass.sweeps.fusion.update import Update
+from hourglass.training.batches import Chunk
+from hourglass.training.minibatch import Minibatch
+
+
+class Stack:
+    """Learners that are trained as one; between two chunks each holds its own weights again.
+
+    Args:
+        members: the learners, on one device, which have made equally many steps.
+        template: one of their structure that is at least as large as each in every respect; it only lends its shape.
+    """
+
+    def __init__(self, *, members: Sequence[Minibatch], template: Minibatch) -> None:
+        self.members = members
+        template.loss.stacked = True
+        self.terms = _Terms(template.train())
+        like = tensors(template)
+        held = [tensors(member) for member in members]
+        at = [places(member, template) for member in members]
+        packed = {
+            name: pack(tensor, [each[name] for each in held], [each[name] for each in at])
+            for name, tensor in like.items()
+        }
+        names = {id(tensor): name for name, tensor in held[0].items()}
+        trained = [names[id(weight)] for group in members[0].optimizer.param_groups for weight in group["params"]]
+        padded = empty({name: like[name] for name in trained}, at)
+        self.weights = {name: packed[name].requires_grad_() for name in trained}
+        self.others = {name: tensor for name, tensor in packed.items() if name not in self.weights}
+        self.update = Update(
+            members=members,
+            stacked=list(self.weights.values()),
+            padding=[padded.get(name) for name in trained],
+            at=[[each[name] for each in at] for name in trained],
+        )
+        self._home = {name: ([each[name] for each in held], [each[name] for each in at]) for name in like}
+
+    def advance(self, chunks: Sequence[Chunk]) -> list[dict[str, Tensor]]:
+        """A step of every member for each batch of a chunk.
+
+        Args:
+            chunks: the chunk of every member; they differ at most in what was corrupted beforehand.
+
+        Returns:
+            for every member what `Minibatch.own_steps` gives, on the CPU.
+        """
+        first, chunk = self.members[0], chunks[0]
+        batches = first.batches(chunk)
+        rates = self.update.rates(range(first.steps_done, first.steps_done + len(batches)))
+        frozen = chunk.corrupted is not None
+        history: list[dict[str, Tensor]] = []
+        for rows, rate in zip(batches, rates, strict=True):
+            x = first.data.scaled(chunk.x[rows])
+            corrupted = torch.stack([each.corrupted[rows] for each in chunks]) if frozen else None  # type: ignore[index]
+            history.append(self._step(x, corrupted, None if chunk.y is None else chunk.y[rows], rate))
+        columns = {name: torch.stack([terms[name] for terms in history]).cpu() for name in history[0]}
+        self._give_back()
+        return [{name: column[:, row] for name, column in columns.items()} for row in range(len(self.members))]
+
+    def _step(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None, rate: Tensor) -> dict[str, Tensor]:
+        for weight in self.weights.values():
+            weight.grad = None
+        together = torch.func.vmap(
+            lambda each, mine: torch.func.functional_call(self.terms, each, (x, mine, y)),
+            in_dims=(0, None if corrupted is None else 0),
+            randomness="different",
+        )
+        held = {f"learner.{name}": tensor for name, tensor in {**self.weights, **self.others}.items()}
+        with StackedLinear():
+            terms: dict[str, Tensor] = together(held, corrupted)
+        torch.autograd.backward(terms["loss"].sum())
+        self.update(rate)
+        torch.clear_autocast_cache()  # see `Minibatch.update`
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _give_back(self) -> None:
+        self.update.give_back()
+        for name, stacked in {**self.weights, **self.others}.items():
+            unpack(stacked, *self._home[name])
+
+
+class _Terms(nn.Module):
+    """A learner's loss and its terms as the forward pass of a module, which `functional_call` wants."""
+
+    def __init__(self, learner: Minibatch) -> None:
+        super().__init__()
+        self.learner = learner
+
+    def forward(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
+        learner = self.learner
+        _, terms = learner.terms(x, learner.noise(x) if corrupted is None else corrupted, y)
+        return logged(terms)

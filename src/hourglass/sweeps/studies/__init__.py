@@ -1,0 +1,14 @@
+"""A study at a glance: what the run of a sweep shows of its jobs, while they run and at the end.
+
+    heat map   the test error over two axes of the sweep, means over the others
+    curves     error, active code units and linear probe over one axis, the linear floor, seeds as error bars
+    mosaic     the same test images as every model of the study reconstructs them
+    table      one line per job, as `study/jobs.csv`; the best run as the tag `best_run`
+
+`table` holds the jobs and sums them up, `charts` and `mosaic` draw, `record` does it all in a process of its own, which
+`artist` starts.
+"""
+
+from hourglass.sweeps.studies.recorder import Artist
+
+__all__ = ["Artist"]

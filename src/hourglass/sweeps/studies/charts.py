@@ -1,0 +1,258 @@
+"""A study in numbers: the heat map of its test error, and curves over one of its axes.
+
+Colours and marks are for colour-blind readers too: viridis, and the muted scheme of Paul Tol (2021) with a mark for
+each line. What no finished job covers is hatched and says why.
+"""
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+from hourglass.figures.canvas import COLOURS, DPI
+from hourglass.sweeps.studies.table import ERROR, Spread, Table
+
+_WIDE = 8.0
+"""A span of values, largest over smallest, from which a scale is logarithmic."""
+_MARKS = "osD^vP*X<>"
+_STATES = {"FAILED": "failed", "KILLED": "ended", "RUNNING": "running", "NOT RUN": "not run", "FINISHED": "no number"}
+_MOST = 240  # cells with a number each
+
+
+class Panel(NamedTuple):
+    """One metric over an axis."""
+
+    metric: str
+    title: str
+    floor: str | None
+    """What the best linear code of as many units gives."""
+    pixels: str | None
+    """What the pixels themselves give."""
+    share: bool
+    """Whether it lies between 0 and 1."""
+
+
+PANELS = (
+    Panel(ERROR, "test error: MSE per value", "test/linear_mse", None, False),
+    Panel("test/code_active_fraction", "sparsity: share of active code units", None, None, True),
+    Panel(
+        "test/linear_accuracy",
+        "linear probe of the code: accuracy",
+        *("test/linear_accuracy_pca", "test/linear_accuracy_pixels"),
+        True,
+    ),
+)
+
+
+def heat_map(table: Table) -> Figure | None:
+    """The mean test error at each point of the two axes shown; None with fewer than two."""
+    if len(table.shown) < 2:
+        return None
+    across, up = table.shown
+    columns, rows = table.values[across], table.values[up]
+    spreads, states = table.spreads(ERROR, table.shown), table.states(table.shown)
+    errors = np.full((len(rows), len(columns)), np.nan)
+    for (column, row), spread in spreads.items():
+        errors[rows.index(row), columns.index(column)] = spread.mean
+    wide, high = min(13.0, max(5.0, 0.85 * len(columns))), min(9.0, max(1.6, 0.62 * len(rows)))
+    figure = Figure(figsize=(wide + 2.6, high + 1.9), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    scale = _colours(errors)
+    shown = axes.imshow(errors, cmap="viridis", norm=scale, aspect="auto", origin="lower", interpolation="nearest")
+    numbered = errors.size <= _MOST
+    for y, row in enumerate(rows):
+        for x, column in enumerate(columns):
+            _cell(axes, x, y, spreads.get((column, row)), states.get((column, row), Counter()), scale, numbered)
+    for set_ticks, values, limit in ((axes.set_xticks, columns, 26), (axes.set_yticks, rows, 26)):
+        every = -(-len(values) // limit)
+        set_ticks(range(0, len(values), every), labels=values[::every], fontsize=11)
+    axes.set_xlabel(across, fontsize=12)
+    axes.set_ylabel(up, fontsize=12)
+    if np.isfinite(errors).any():
+        bar = figure.colorbar(shown, ax=axes, pad=0.02)
+        word = ", logarithmic" if isinstance(scale, LogNorm) else ""
+        bar.set_label(f"test MSE per value{word}", fontsize=11)
+        if isinstance(scale, LogNorm):
+            _plain(bar.ax.yaxis, errors[np.isfinite(errors)])
+        else:
+            bar.ax.ticklabel_format(useOffset=False)
+    _entitle(figure, table, f"test MSE per value over {across} and {up}")
+    return figure
+
+
+def curves(table: Table) -> Figure | None:
+    """Error, sparsity and linear probe over the first axis shown, a line for each value of the second; None without.
+
+    Points are means, bars reach from the least to the largest value. What is the same everywhere is left out. Text on
+    the axis gives points without lines.
+    """
+    if not table.shown:
+        return None
+    panels = [panel for panel in PANELS if panel.metric == ERROR or _says_something(table, panel.metric)]
+    figure = Figure(figsize=(4.6 * len(panels), 4.7), dpi=DPI, layout="constrained")
+    drawn: dict[str, Any] = {}
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        drawn |= _curves_of(axes, panel, table)
+    figure.legend(
+        drawn.values(),
+        drawn.keys(),
+        loc="outside lower center",
+        ncols=min(len(drawn), max(2, 2 * len(panels) - 1)),
+        fontsize=10,
+        frameon=False,
+    )
+    _entitle(figure, table, f"test metrics over {table.shown[0]}", bars=bool(table.averaged))
+    return figure
+
+
+def _says_something(table: Table, metric: str) -> bool:
+    """Whether it was measured, and not the same everywhere: as the share of active units where none is ever off."""
+    spreads = table.spreads(metric, table.shown).values()
+    return len({value for spread in spreads for value in (spread.low, spread.high)}) > 1
+
+
+def about(table: Table) -> str:
+    """Which study, what is averaged, and how many jobs are done, in one line."""
+    means = [f"{axis} ({len(table.values[axis])} values)" for axis in table.averaged]
+    done = f"{len(table.finished)} of {len(table.rows)} jobs finished"
+    return "; ".join([table.name, *([f"mean over {' and '.join(means)}"] if means else []), done])
+
+
+def digits(value: float) -> str:
+    """Three digits that count, `0.180`."""
+    return f"{value:#.3g}".rstrip(".")
+
+
+def _cell(
+    axes: Any, x: int, y: int, spread: Spread | None, states: Mapping[str, int], scale: Normalize, numbered: bool
+) -> None:
+    if spread is None:
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#E6E6E6", edgecolor="#B0B0B0", hatch="///"))
+        state = next((word for status, word in _STATES.items() if states.get(status)), "not run")
+        text, colour = state, "black"
+    else:
+        light = np.dot(matplotlib.colormaps["viridis"](scale(spread.mean))[:3], (0.299, 0.587, 0.114))
+        colour = "black" if light > 0.5 else "white"
+        text = digits(spread.mean)
+        if spread.jobs < sum(states.values()):
+            text += f"\n{spread.jobs} of {sum(states.values())}"
+    if numbered:
+        box = {"facecolor": "#E6E6E6", "edgecolor": "none", "pad": 1} if spread is None else None
+        axes.text(x, y, text, ha="center", va="center", fontsize=10, color=colour, bbox=box, linespacing=1.1)
+
+
+def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
+    """Draw one panel; what its legend says, with what it looks like."""
+    across, *second = table.shown
+    numeric = table.is_numeric(across)
+    places = {value: float(value) if numeric else float(place) for place, value in enumerate(table.values[across])}
+    found: dict[str, Any] = {}
+    spreads = table.spreads(panel.metric, table.shown)
+    lines: Sequence[tuple[str, ...]] = [(value,) for value in table.values[second[0]]] if second else [()]
+    for number, line in enumerate(lines):
+        points = {value: spread for value in places if (spread := spreads.get((value, *line)))}
+        means = np.array([spread.mean for spread in points.values()])
+        ends = [[s.mean - s.low for s in points.values()], [s.high - s.mean for s in points.values()]]
+        label = f"{second[0]} = {line[0]}" if second else "autoencoder"
+        found[label] = axes.errorbar(
+            [places[value] for value in points],
+            means,
+            yerr=np.array(ends) if table.averaged and len(means) else None,
+            color=_colour(number, len(lines)),
+            marker=_MARKS[number % len(_MARKS)],
+            linestyle="-" if numeric and not table.scattered else "none",
+            markersize=6,
+            linewidth=1.8,
+            capsize=3,
+        )
+    for floor, style, label in (
+        (panel.floor, "--", "best linear code of as many units"),
+        (panel.pixels, ":", "pixels"),
+    ):
+        points = {} if floor is None else {value: s for (value,), s in table.spreads(floor, [across]).items()}
+        # Where the other axes change what it gives, there is no one floor.
+        if points and all(spread.high - spread.low <= 0.01 * spread.high for spread in points.values()):
+            order = sorted(points, key=places.__getitem__)
+            (found[label],) = axes.plot(
+                [places[value] for value in order],
+                [points[value].mean for value in order],
+                linestyle=style,
+                color="0.4",
+                linewidth=1.8,
+                marker="" if numeric else "_",
+                markersize=16,
+            )
+    axes.set_xlabel(across, fontsize=12)
+    axes.set_title(panel.title, fontsize=12)
+    _scales(axes, panel, places, numeric=numeric)
+    axes.grid(visible=True, color="0.88", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return found
+
+
+def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bool) -> None:
+    ticks = list(places.values())
+    if numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks):
+        axes.set_xscale("log")
+    if numeric and len(ticks) > 12:  # numbers that would meet
+        ticks = ticks[:: -(-len(ticks) // 12)]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    names = {place: f"{place:.4g}" if numeric else value for value, place in places.items()}
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names.get(place, "")))
+    axes.tick_params(labelsize=11)
+    if panel.share:
+        axes.set_ylim(0, 1.03)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        return
+    values = np.array([y for line in axes.lines for y in line.get_ydata()])  # the ends of bars are lines too
+    if values.size and values.min() > 0 and values.max() > _WIDE * values.min():
+        axes.set_yscale("log")
+        axes.set_title(f"{panel.title}, logarithmic", fontsize=12)
+        _plain(axes.yaxis, values)
+    elif values.size:
+        axes.set_ylim(0, 1.05 * values.max())
+
+
+def _colours(errors: Any) -> Normalize:
+    known = errors[np.isfinite(errors)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if low > 0 and high > _WIDE * low:
+        return LogNorm(low, high)
+    return Normalize(low, high if high > low else low + (abs(low) or 1.0))
+
+
+def _plain(axis: Any, values: Any) -> None:
+    """Round numbers on a logarithmic axis, written out."""
+    low, high = values.min(), values.max()
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) < 5 else (1,)
+    ticks = [value for decade in decades for step in steps if low <= (value := step * 10.0**decade) <= high]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _colour(number: int, count: int) -> Any:
+    """One of many; black and grey stay with the floor and the pixels."""
+    plain = COLOURS[:-1]
+    order = (1, 0, 3, 6, 2, 5, 4, 7, 8)  # strong contrasts first
+    if count <= len(plain):
+        return plain[order[number]]
+    return matplotlib.colormaps["viridis"](number / count)
+
+
+def _entitle(figure: Figure, table: Table, what: str, *, bars: bool = False) -> None:
+    more = "; bars from the least to the largest" if bars else ""
+    width = int(10 * figure.get_figwidth())
+    lines = [*textwrap.wrap(what[0].upper() + what[1:], width), *textwrap.wrap(f"{about(table)}{more}", width)]
+    figure.suptitle("\n".join(lines), fontsize=12, x=0.01, ha="left")

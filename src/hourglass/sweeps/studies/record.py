@@ -1,0 +1,89 @@
+"""Reading a study, and recording what it shows at a glance; runs in a process of its own."""
+
+from typing import Any, NamedTuple
+
+from hourglass.sweeps.studies.table import ERROR, Row, Table
+from hourglass.system.errors import reason
+from hourglass.tracking import Run, search_runs
+
+
+class Request(NamedTuple):
+    """What to record."""
+
+    run_id: str
+    """Of the study."""
+    uri: str
+    """Where it is, resolved."""
+    pictures: bool
+    """Or the table alone."""
+    last: bool
+    """Whether the sweep is over: the pictures come once more at step 0, so that a grid of images shows them at once."""
+
+
+class Recorded(NamedTuple):
+    """What was recorded, in a line each."""
+
+    best: str
+    """Empty while no job is finished."""
+    missing: str
+    """Why there is no mosaic; empty where there is one, or no pictures were asked for."""
+    damaged: tuple[str, ...] = ()
+    """Jobs that had to be left out of the mosaic, a line each."""
+
+
+def read(run_id: str, *, uri: str) -> Table:
+    """The jobs of a study; of several runs of the same job the latest finished one, else the latest."""
+    parent = Run.find(run_id, uri)
+    prefix = "axis."
+    axes = {key.removeprefix(prefix): text.split(", ") for key, text in parent.tags.items() if key.startswith(prefix)}
+    children = search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{parent.id}' AND tags.kind = 'training'")
+    jobs: dict[str, Any] = {}
+    for child in sorted(children, key=lambda child: (child.info.status == "FINISHED", child.info.start_time)):
+        jobs[child.data.tags.get("config_hash", child.info.run_id)] = child
+    return Table(name=parent.name, axes=axes, rows=[_row(child, list(axes)) for child in jobs.values()])
+
+
+def record(request: Request) -> Recorded:
+    """Record the table, the best run and the pictures of a study as it stands, in its run."""
+    from hourglass.figures.canvas import to_array
+    from hourglass.sweeps.studies.charts import curves, heat_map
+    from hourglass.sweeps.studies.mosaic import Mosaic, mosaic
+
+    table = read(request.run_id, uri=request.uri)
+    run = Run.find(request.run_id, request.uri)
+    step, best, images = len(table.finished), table.best, Mosaic(None, "", ())
+    run.log_text(table.to_csv(), "study/jobs.csv")
+    if best is not None:
+        run.set_tags({"best_run": best.run_id})
+        run.log_metrics({"study/best_test_mse": best.metrics[ERROR]}, step=step)
+        run.flush()
+    if request.pictures and step:
+        try:
+            images = mosaic(table, uri=request.uri)
+        except Exception as error:  # as where the data are not here any more: the other pictures need none
+            images = Mosaic(None, reason(error), ())
+        for name, figure in (("heat_map", heat_map(table)), ("curves", curves(table)), ("mosaic", images.picture)):
+            if figure is not None:
+                pixels = to_array(figure)
+                run.log_image(pixels, f"study/{name}", step)
+                if request.last:
+                    run.log_image(pixels, f"final/{name}", 0)
+    text = (
+        ""
+        if best is None
+        else f"{table.label(best) or 'the only job'}: {ERROR} {best.metrics[ERROR]:.5f}, run {best.run_id}"
+    )
+    return Recorded(text, images.missing, images.damaged)
+
+
+def _row(run: Any, axes: list[str]) -> Row:
+    """One job from MLflow's record of its run: what a key or, for a group, its tag says."""
+    params, tags, info = run.data.params, run.data.tags, run.info
+    return Row(
+        {axis: params.get(axis, tags.get(axis, "")) for axis in axes},
+        info.status,
+        info.run_id,
+        {name: value for name, value in run.data.metrics.items() if name.startswith(("test/", "fit/"))},
+        (info.end_time - info.start_time) / 1000 if info.end_time else None,
+        tags.get("failure", ""),
+    )

@@ -1,0 +1,1 @@
+"""The ground floor: processes, locks, files, messages, errors, passwords; nothing here knows of autoencoders."""

@@ -1,0 +1,268 @@
+"""Waiting for a store that is locked, full or out of reach, without losing anything and not for ever.
+
+Every call to a store goes through ``PatientClient`` and so waits up to ``HOURGLASS_PATIENCE`` seconds (120 if that
+is not set) for the store to come back; ``at_most`` shortens that for what must not take long. Patience is had with the
+store, not with each call anew: of the calls that a process makes while its store is away, all together wait so long.
+A single try, which may wait for a lock or an answer in its turn, ends with the waiting (``longest_try``).
+"""
+
+import errno
+import logging
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
+
+from hourglass.system import process
+from hourglass.system.errors import HourglassError
+from hourglass.system.passwords import shown, without_passwords
+
+T = TypeVar("T")
+
+log = logging.getLogger("hourglass")
+
+BRIEFLY = 10.0  # seconds that what must end waits for its store
+_LONGEST_PAUSE = 5.0  # seconds between two tries
+_SHORTEST_TRY = 2.0  # seconds that a try may take where no time is left: a store that is back may be busy
+_SAME_ABSENCE = 15.0  # seconds between two failed tries of a store that was away all the time
+_SINCE_THEN = 5.0  # seconds for which a failed try speaks for those of others, as of other members of a stack
+_REQUEST = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds, read by MLflow before each request
+_deadline = ContextVar("deadline", default=math.inf)
+_away: "dict[str, _Absence]" = {}
+
+
+class _Absence(NamedTuple):
+    """A store is away."""
+
+    since: float
+    seen: float
+    """When a try last failed."""
+
+
+class TrackingUnavailable(HourglassError):  # noqa: N818 - says what is wrong
+    """The tracking store cannot be used: not reachable, not a database, locked or full for too long."""
+
+
+class Gone(TrackingUnavailable):
+    """A store that was there is not: it may come back, so it is waited for."""
+
+
+class PatientClient:
+    """An ``MlflowClient`` each of whose calls waits while the store is away.
+
+    A call whose answer was lost is made again. That is harmless where MLflow keeps the same thing once, as points,
+    params and tags; a run is made by ``search.create_run``, which sees to it.
+
+    Arguments:
+        once: the ``MlflowClient``, whose calls are tried once.
+        uri: of its store, for error messages.
+        identify: which store it is that answers now, raising ``Gone`` if none does. A file that was deleted takes what
+            is written by those who have it open, and loses it.
+        reopen: is given the client when another store has taken the place.
+    """
+
+    def __init__(
+        self,
+        once: Any,
+        uri: str,
+        identify: Callable[[], object] = lambda: None,
+        reopen: Callable[[Any], object] = lambda _: None,
+    ) -> None:
+        self.once = once
+        self._uri = uri
+        self._identify = identify
+        self._reopen = reopen
+        self._known = identify()
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **keywords: self.patiently(
+            lambda client: getattr(client, name)(*arguments, **keywords)
+        )
+
+    def patiently(self, call: Callable[[Any], T], *, again: bool = True) -> T:
+        """``call(once)``, waiting while the store is away; without `again` it is tried once."""
+        return patiently(partial(self.tried, call), self._uri, again=again)
+
+    def tried(self, call: Callable[[Any], T]) -> T:
+        """``call(once)``; an answer does not count that came from a file which is gone."""
+        before = self._identify()
+        if before != self._known:
+            self._reopen(self.once)
+            self._known = before
+        answer = call(self.once)
+        if self._identify() != before:
+            raise Gone("another file has taken its place")
+        return answer
+
+
+@cache
+def import_mlflow() -> Any:
+    """MLflow, told to leave the waiting to us, and to send no reports to its makers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Single, short attempts: a stalled call would stall the training with it.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault(_REQUEST, "30")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    import mlflow
+
+    # What it logs on a failed call is said again, in one line, by our own errors.
+    for name in ("mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return mlflow
+
+
+def patience() -> float:
+    """Seconds that a store may be away before a run gives up on it.
+
+    Raises:
+        HourglassError: HOURGLASS_PATIENCE is no number of seconds.
+    """
+    text = os.environ.get("HOURGLASS_PATIENCE", "120")
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise HourglassError(f"HOURGLASS_PATIENCE must be a number of seconds, 0 or more, got {text!r}")
+    return float(text)
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Within, all waiting together ends after so many seconds; each call is tried at least once."""
+    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def longest_try(most: float) -> float:
+    """Seconds that the try under way may wait for a lock or an answer: no longer than its call, and never so little
+    that a store which is only busy can't answer."""
+    return min(most, max(_SHORTEST_TRY, _deadline.get() - time.monotonic()))
+
+
+def patiently(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
+    """``call()``, tried again with growing pauses while the store is locked, full or out of reach.
+
+    Args:
+        call: what is tried.
+        uri: of the store.
+        again: whether it is tried again.
+
+    Raises:
+        TrackingUnavailable: still failing when the store has been away for ``patience()`` seconds. Any other error
+            passes through at once.
+    """
+    began, pause = time.monotonic(), 0.1
+    known = _away.get(uri)
+    since = known.since if known and began - known.seen < _SAME_ABSENCE else began
+    hurry = not again and known is not None and began - known.seen < _SINCE_THEN
+    told = failed = False
+    with at_most(0.0 if hurry else since + patience() - began):
+        while True:
+            try:
+                with process.whole(), _requests_limited():
+                    result = call()
+            except Exception as error:
+                if is_useless(error):
+                    raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+                if not is_transient(error):
+                    raise
+                failed = True
+                _away[uri] = _Absence(since, time.monotonic())
+                left = _deadline.get() - time.monotonic()
+                if left <= 0 or not again:
+                    raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+                if not told and pause >= 1.0:
+                    log.warning("tracking.uri=%s: %s; waiting %.0f s at most", shown(uri), one_line(error), left)
+                    told = True
+            else:
+                if failed or not again:  # other successes prove nothing: a locked database can be read
+                    _away.pop(uri, None)
+                if told:
+                    log.warning("tracking.uri=%s is back after %.0f s", shown(uri), time.monotonic() - began)
+                return result
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+@contextmanager
+def _requests_limited() -> Iterator[None]:
+    """Within, a server is not waited for longer than the call waits."""
+    most = os.environ.get(_REQUEST, "")
+    if not most.isdecimal():  # MLflow is not in use, or says what is wrong with it
+        yield
+        return
+    os.environ[_REQUEST] = f"{longest_try(float(most)):.0f}"
+    try:
+        yield
+    finally:
+        os.environ[_REQUEST] = most
+
+
+def is_useless(error: BaseException) -> bool:
+    """Whether this is not the store that was meant, so that waiting is no use."""
+    return any(sign in str(error) for sign in _USELESS)
+
+
+_USELESS = (
+    "no such table",
+    "no such column",
+    "failed with error code 401",  # a server that wants another name or password
+    "failed with error code 403",
+    "Run with id=",  # is not found: another database has taken the place of the one that a run began in
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again can help: a locked database, a full disk, a lost connection, an overloaded server."""
+    from requests.exceptions import ConnectionError as Lost
+    from requests.exceptions import Timeout
+
+    text = str(error)  # MLflow reports a lost connection as an internal error, so only its text tells
+    if isinstance(error, TrackingUnavailable):
+        return isinstance(error, Gone)
+    if is_useless(error):  # which MLflow calls "temporary" too
+        return False
+    answer = getattr(error, "response", None)
+    return (
+        isinstance(error, (ConnectionError, TimeoutError, Lost, Timeout, *_database_errors()))
+        or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+        or getattr(error, "error_code", None) in ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+        or getattr(answer, "status_code", None) in (429, 500, 502, 503, 504)
+        or any(sign in text for sign in _SIGNS)
+    )
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """A database's own trouble, where one is in use: SQLAlchemy is slow to import, and needless with a server."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return () if loaded is None else (loaded.OperationalError,)
+
+
+_SIGNS = (
+    "database is locked",
+    "database or disk is full",
+    "attempt to write a readonly database",
+    "unable to open database file",
+    "database disk image is malformed",
+    "file is not a database",
+    "disk I/O error",  # what SQLite says where a full disk keeps it from its shared memory
+    "No space left on device",
+    "failed: datasets.",  # two jobs record the same data for the first time: SQLite, PostgreSQL, MySQL
+    'unique constraint "dataset',
+    "for key 'datasets.",
+    "failed with exception",
+    "failed with error code 50",
+)
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message, without what SQLAlchemy puts before it; or the error's class."""
+    said = re.sub(r"^\(raised as a result of [^\n]*\n", "", without_passwords(str(error)).strip())
+    return re.sub(r"^\(\w+\.\w+\) ", "", said.partition("\n")[0]) or type(error).__name__

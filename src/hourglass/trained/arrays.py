@@ -1,0 +1,151 @@
+"""Trained models used on one's own arrays: samples to codes, codes to samples, in memory and in files."""
+
+import csv
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.data.image_folder import SUFFIXES, decoded, images_in
+from hourglass.data.own_tables import read_rows
+from hourglass.system.bars import Bar
+from hourglass.system.errors import HourglassError
+from hourglass.trained.load import Trained
+from hourglass.trained.table_model import in_own_units
+
+log = logging.getLogger("hourglass")
+
+
+def encode(trained: Trained, x: Tensor) -> Tensor:
+    """Samples that `read_samples` gave to codes (N, code_size)."""
+    return _in_batches(in_own_units(trained.model, trained.scaling).encode, x, "encoding")
+
+
+def decode(trained: Trained, code: Tensor) -> Tensor:
+    """(N, code_size) to reconstructions (N, *shape), of a scaled table in its own units."""
+    return _in_batches(in_own_units(trained.model, trained.scaling).decode, code, "decoding")
+
+
+def reconstruct(trained: Trained, x: Tensor) -> Tensor:
+    """Samples that `read_samples` gave to reconstructions (N, *shape); rows of a scaled table in its own units."""
+    model = in_own_units(trained.model, trained.scaling)
+    return _in_batches(lambda batch: model(batch).reconstruction, x, "reconstructing")
+
+
+@torch.no_grad()
+def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> Tensor:
+    batches = Bar(torch.split(x, EVAL_BATCH), desc=what, unit_scale=EVAL_BATCH, unit="sample", disable=None, delay=1.0)
+    return torch.cat([function(batch) for batch in batches])
+
+
+def read_samples(path: str, trained: Trained, given: str | None = None) -> Tensor:
+    """Samples (N, *shape) for the model from a .npy file, rows of a table from a .csv file, a picture, or a folder.
+
+    What they must be: see `hourglass.trained.inputs`. A .csv file has the columns of that of the training.
+    Pictures, those of a folder in the order of their names, are cut and resized as `data=image_folder` does it.
+
+    Args:
+        path: the file or folder.
+        trained: for whom.
+        given: the range that the values are given in, `0,255` or `any`; None: that of the training data.
+
+    Raises:
+        HourglassError: what can't be read, or isn't for this model.
+    """
+    file = Path(path)
+    if file.is_dir() or file.suffix.lower() in SUFFIXES:
+        array = _read_pictures(file, trained)
+    else:
+        array = _read_table(path, trained) if file.suffix.lower() == ".csv" else _read(path)
+    x, warning = trained.inputs.samples(array, name=path, given=given)
+    if warning is not None:
+        log.warning("%s", warning)
+    return x.float() if trained.scaling is None else x.double()
+
+
+def read_codes(path: str, trained: Trained) -> Tensor:
+    """Codes (N, code_size) for the model from a .npy file."""
+    return trained.inputs.codes(_read(path), name=path).float()
+
+
+def write(path: str, values: Tensor, columns: Sequence[str] | None = None) -> None:
+    """Write values to a .npy file, or rows below their columns' names to a .csv file: all of it or nothing."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise HourglassError(f"{path} can't be written: there is no folder {target.parent}")
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    if target.suffix.lower() == ".csv":
+        if values.ndim != 2:
+            raise HourglassError(f"{path} can't hold an array of shape {tuple(values.shape)}: write it to a .npy file")
+        with partial.open("w", newline="", encoding="utf-8") as text:
+            writer = csv.writer(text)
+            writer.writerows([columns] if columns else [])
+            writer.writerows(values.tolist())
+    else:
+        with partial.open("wb") as file:
+            np.save(file, values.numpy())
+    partial.replace(target)
+
+
+def _read(path: str) -> np.ndarray:
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise HourglassError(f"{path} can't be read: {error.strerror}") from error
+    if start.startswith(b"PK"):
+        raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")
+    if start != b"\x93NUMPY":
+        raise HourglassError(f"{path} can't be read as a .npy file, which is what numpy.save writes")
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        said = (
+            "it holds Python objects, which are never read" if "pickle" in str(error) else " ".join(str(error).split())
+        )
+        raise HourglassError(f"{path} can't be read as a .npy file: {said}") from error
+    return array
+
+
+def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
+    """A picture, or those below a folder, as grey levels (N, C, H, W)."""
+    shape = trained.model.shape
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise HourglassError(f"{path} holds pictures, the model takes (N, {_join(shape)}) in a .npy file")
+    if not path.exists():
+        raise HourglassError(f"{path} can't be read: there is no such file")
+    mode = "RGB" if shape[0] == 3 else "L"
+    try:
+        files = [path / name for name in images_in(path)] if path.is_dir() else [path]
+        bar = Bar(files, desc="decoding images", unit="image", disable=None, delay=1.0)
+        return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode) for file in bar])
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+
+
+def _read_table(path: str, trained: Trained) -> np.ndarray:
+    """The rows of a .csv file, read as the run's own data were."""
+    if len(trained.model.shape) != 1:
+        raise HourglassError(f"{path} holds rows, the model takes (N, {_join(trained.model.shape)}) in a .npy file")
+    data = trained.config.data
+    try:
+        return read_rows(
+            path,
+            delimiter=data.get("delimiter", ","),
+            decimal=data.get("decimal", "."),
+            header=data.get("header", "auto"),
+            label_column=data.get("label_column"),
+            columns=trained.columns,
+            width=trained.model.shape[0],
+        )
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+
+
+def _join(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

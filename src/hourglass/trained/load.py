@@ -1,0 +1,199 @@
+"""What a finished run left: its configuration, and the model that configuration and weights make.
+
+All of it may be a stranger's. Nothing that was pickled is executed, nothing is built but what `configuration.trust`
+allows and the file of the weights holds, and nothing here changes the run.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Self
+
+import torch
+from omegaconf import DictConfig
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from hourglass.configuration.build import build
+from hourglass.configuration.schema import MissingKey
+from hourglass.configuration.trust import recorded, trusts
+from hourglass.data.dataset import Scaling
+from hourglass.models import Autoencoder
+from hourglass.samplers import Sampler
+from hourglass.samplers.source import Source
+from hourglass.system.errors import HourglassError
+from hourglass.tracking import Run, resolve_uri
+from hourglass.trained.inputs import Inputs
+from hourglass.trained.model import TrainedModel
+
+WEIGHTS = "weights.safetensors"
+SAMPLER = "sampler.safetensors"
+
+LARGEST = 2**26
+"""The most values that a sample is believed to have."""
+
+
+class Trained(NamedTuple):
+    """A finished run and its model."""
+
+    run: Run
+    config: DictConfig
+    model: Autoencoder
+    range: tuple[float, float]
+    """Lowest and highest value of the data it was trained on, as the model sees them."""
+    scaling: Scaling | None
+    """How the rows of its table were scaled, where they were."""
+    columns: tuple[str, ...] | None
+    """Names of the columns of its table, where it had them."""
+    data_digest: str | None
+    """Of the data it was trained on; None where an earlier version didn't keep it."""
+    sampler: Sampler
+    """The density of its codes, as fitted."""
+
+    @classmethod
+    def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
+        """Rebuild the model of a run from `config.yaml` and `weights.safetensors`, on any tracking server.
+
+        Args:
+            reference: the run.
+            uri: where it is; None: see `resolve_uri`.
+            trust: packages whose classes its configuration may name, besides ours and those of `HOURGLASS_TRUST`.
+
+        Raises:
+            HourglassError: no such run, or one without weights; one of an earlier version, whose configuration or
+                weights don't make a model any more; a record that Hourglass didn't write.
+        """
+        run = Run.find(reference, resolve_uri(uri))
+        config = recorded(run, trust=trust)
+        held = _Held.read(run)
+        # The caller's random numbers are not for weights that get replaced.
+        with torch.random.fork_rng(devices=[]), recorded_by(run):
+            if not trusts(str(config.model._target_), trust):
+                _check_sizes(config.model, held, run)
+            model = build(config.model, shape=held.shape)
+        restore(model, run, WEIGHTS)
+        with recorded_by(run), torch.device("meta"):  # sizes without memory: it gets what its file holds
+            sampler: Sampler = build(config.sampler, code_size=model.code_size)
+        if sampler.state_dict():
+            restore(sampler, run, SAMPLER, assign=True)
+        return cls(
+            run,
+            config,
+            model.eval(),
+            range=held.range,
+            scaling=held.scaling,
+            columns=held.columns,
+            data_digest=held.data_digest,
+            sampler=sampler,
+        )
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the model takes."""
+        return Inputs(
+            shape=self.model.shape,
+            range=self.range,
+            scaling=self.scaling,
+            columns=self.columns,
+            code_size=self.model.code_size,
+        )
+
+    @property
+    def in_own_units(self) -> TrainedModel:
+        """The model as it is used: of arrays of any kind, in the units of its training data."""
+        return TrainedModel(model=self.model, inputs=self.inputs, source=Source(self.sampler, self.config))
+
+
+class _Held(NamedTuple):
+    """What the file of the weights says of itself: sizes, and the words about the data."""
+
+    sizes: dict[str, list[int]]
+    """The shape of every tensor, by name."""
+    shape: tuple[int, ...]
+    range: tuple[float, float]
+    scaling: Scaling | None
+    columns: tuple[str, ...] | None
+    data_digest: str | None
+
+    @classmethod
+    def read(cls, run: Run) -> Self:
+        """Read from the head of the file.
+
+        Raises:
+            HourglassError: it is not what Hourglass writes.
+        """
+        path = run.artifact(WEIGHTS)
+        try:
+            with safe_open(path, framework="pt") as file:
+                words: Mapping[str, str] = file.metadata() or {}
+                sizes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+            shape = tuple(int(size) for size in words["shape"].split(","))
+            if not 1 <= len(shape) <= 4 or min(shape) < 1 or math.prod(shape) > LARGEST:
+                raise ValueError(f"shape must be up to 4 numbers, at most {LARGEST} values, got {words['shape'][:100]}")
+            low, high = float(words["low"]), float(words["high"])
+            if not -math.inf < low <= high < math.inf:
+                raise ValueError(f"low and high must be a range of numbers, got {low} and {high}")
+            scaling = Scaling.from_json(words["scaling"]) if "scaling" in words else None
+            if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == shape):
+                raise ValueError(f"scaling must be of {shape[0]} columns")
+            columns: Any = json.loads(words["columns"]) if "columns" in words else None
+            texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
+            if columns is not None and not (texts and len(columns) == shape[0]):
+                raise ValueError(f"columns must be {shape[0]} names")
+        except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
+            said = f"it says no {error}" if isinstance(error, KeyError) else str(error)
+            raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
+        names = None if columns is None else tuple(columns)
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"))
+
+
+def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:
+    """A configuration may ask for more memory than there is: it gets what the file of the weights holds, no more."""
+    depth = node.get("depth")
+    if isinstance(depth, int) and depth > len(held.sizes):  # layers take time, also without memory
+        raise HourglassError(
+            f"run {run.name} ({run.id}) records model.depth={depth}, but {WEIGHTS} holds {len(held.sizes)} tensors"
+        )
+    try:
+        with torch.device("meta"):  # sizes without memory
+            model = build(node, shape=held.shape)
+        sizes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        raise HourglassError(f"run {run.name} ({run.id}) records a model that can't be built: {error}") from error
+    if sizes != held.sizes:
+        theirs, ours = (_differing(one, other) for one, other in ((held.sizes, sizes), (sizes, held.sizes)))
+        raise HourglassError(
+            f"run {run.name} ({run.id}) holds other weights in {WEIGHTS} than this version's network has: {theirs} in"
+            f" place of {ours}"
+        )
+
+
+def _differing(one: dict[str, list[int]], other: dict[str, list[int]]) -> str:
+    """The first few tensors that another list hasn't, with their sizes."""
+    found = [f"{name} {size}" for name, size in one.items() if other.get(name) != size]
+    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "") or "nothing"
+
+
+@contextmanager
+def recorded_by(run: Run) -> Iterator[None]:
+    """Say of a key that a run's configuration lacks that the run is older than the key."""
+    try:
+        yield
+    except MissingKey as missing:
+        raise HourglassError(
+            f"run {run.name} ({run.id}) was recorded by an earlier version without {missing.key}, which this one needs"
+        ) from missing
+
+
+def restore(module: nn.Module, run: Run, name: str, *, assign: bool = False) -> None:
+    """Give a network the weights that a run kept under a name; `assign`: it takes the tensors as they are."""
+    try:
+        module.load_state_dict(run.load_weights(name), assign=assign)
+    except SafetensorError as error:
+        raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {name}: {error}") from error
+    except RuntimeError as error:
+        raise HourglassError(
+            f"run {run.name} ({run.id}) holds other weights in {name} than this version's network has:"
+            f" {' '.join(str(error).split())}"
+        ) from error

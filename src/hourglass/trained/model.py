@@ -1,0 +1,112 @@
+"""A trained model as it is used: it takes what a person has, and refuses what it would answer wrong.
+
+    h = f(taken(x)),    r = g(h)
+
+`taken` is `hourglass.trained.inputs`: arrays of any kind, in the shape, type and range that the model was trained on,
+rows of a scaled table in that table's own units. The bare mathematics, of values as the model sees them, is that of
+`model`.
+"""
+
+import warnings
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.data.dataset import EVAL_BATCH
+from hourglass.models import Autoencoder, Output
+from hourglass.samplers.source import Source
+from hourglass.system.errors import HourglassError
+from hourglass.trained.inputs import Inputs
+
+
+class TrainedModel(nn.Module):
+    """A trained autoencoder that takes tensors, arrays and lists, in the units of its training data.
+
+    Whatever else an autoencoder has, as `bottleneck` or `squared_jacobian`, is that of `model`; and its state dict is
+    the model's. Nothing is detached: gradients flow through encoder and decoder as they do in `model`.
+
+    Args:
+        model: the autoencoder, of values as it sees them.
+        inputs: what it takes.
+        source: what new codes are drawn from; None: there is nothing.
+
+    Its methods raise HourglassError for another shape, type or range, with the reason in one line.
+    """
+
+    def __init__(self, *, model: Autoencoder, inputs: Inputs, source: Source | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.inputs = inputs
+        self.source = source
+        self.shape = model.shape
+        self.code_size = model.code_size
+        self.training = model.training
+        self.register_state_dict_post_hook(_without_own_name)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_with_own_name)  # type: ignore[no-untyped-call]
+
+    def encode(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
+        """Samples (B, *shape), for images of one channel also (B, H, W), for all also flat, to codes (B, code_size).
+
+        range: (LOW, HIGH) scales values of that range to the training data's, "any" takes them as they are, None
+        refuses what lies far from the training data.
+        """
+        return self.model.encode(self._seen(x, range))
+
+    def decode(self, code: Any) -> Tensor:
+        """Codes (B, code_size) to samples (B, *shape); rows of a scaled table in its own units, float64."""
+        code = self.inputs.codes(code, name="code")
+        return self._given_back(self.model.decode(self._like_weights(code)))
+
+    def forward(self, x: Any, *, range: str | Sequence[float] | None = None) -> Output:
+        """Samples to an `Output`, whose reconstruction is as `decode` gives it. Arguments: see `encode`."""
+        output: Output = self.model(self._seen(x, range))
+        return output._replace(reconstruction=self._given_back(output.reconstruction))
+
+    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
+        """New samples (count, *shape), decoded from codes that no input gave.
+
+        The codes are drawn from the density that was fitted to those of the training set (`sampler=mixture`), else from
+        the prior that the model was trained with.
+
+        count: how many, at least 1.
+        seed: gives the same samples again, and leaves torch's random numbers alone; None goes on from these.
+        """
+        if self.source is None:
+            raise HourglassError("nothing is known that codes could be drawn from: load the model of a run")
+        codes = self._like_weights(self.source.draw(self.model, count, seed=seed))
+        return self._given_back(torch.cat([self.model.decode(block) for block in torch.split(codes, EVAL_BATCH)]))
+
+    def _seen(self, x: Any, given: str | Sequence[float] | None) -> Tensor:
+        x, warning = self.inputs.samples(x, name="x", given=given)
+        if warning is not None:
+            warnings.warn(warning, stacklevel=3)
+        return self._like_weights(x if self.inputs.scaling is None else self.inputs.scaling.apply(x))
+
+    def _given_back(self, x: Tensor) -> Tensor:
+        return x if self.inputs.scaling is None else self.inputs.scaling.undo(x)
+
+    def _like_weights(self, x: Tensor) -> Tensor:
+        weights = chain(self.model.parameters(), self.model.buffers())
+        weight = next((each for each in weights if each.is_floating_point()), None)
+        return x.to(torch.float32) if weight is None else x.to(weight)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "model":
+                raise
+            return getattr(self.model, name)
+
+
+def _without_own_name(_module: nn.Module, state: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
+    for key in [key for key in state if key.startswith(f"{prefix}model.")]:
+        state[prefix + key.removeprefix(f"{prefix}model.")] = state.pop(key)
+
+
+def _with_own_name(_module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    for key in [key for key in state if key.startswith(prefix)]:
+        state[f"{prefix}model.{key.removeprefix(prefix)}"] = state.pop(key)
