@@ -23,8 +23,7 @@ SMALL = [
     "data=digits",
     "data.train_size=200",
     "training.epochs=1",
-    "tracking.images=false",
-    "tracking.usefulness=false",
+    "callback=quick",
     "sweep.workers=2",
 ]
 
@@ -211,5 +210,5 @@ def test_an_axis_has_a_value(word: str) -> None:
 
 
 def test_an_axis_makes_other_jobs() -> None:
-    with pytest.raises(HourglassError, match=r"tracking\.images must have one value.*got true, false"):
-        axes([["tracking.images=true"], ["tracking.images=false"]])
+    with pytest.raises(HourglassError, match=r"callback must have one value.*got default, quick"):
+        axes([["callback=default"], ["callback=quick"]])

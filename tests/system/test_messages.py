@@ -72,7 +72,7 @@ def test_a_training_survives_a_full_working_folder_quietly(small_disk: Path, tmp
         "    return whole(*words, **more)\n"
         "hourglass.pipeline.train.train = train\n"
         "sys.exit(cli.main(['train', 'data=digits', 'data.train_size=64', 'training.epochs=2',\n"
-        "  'tracking.images=false', 'tracking.usefulness=false', f'tracking.uri=sqlite:///{sys.argv[2]}']))"
+        "  'callback=quick', f'tracking.uri=sqlite:///{sys.argv[2]}']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "mlflow.db")],

@@ -393,7 +393,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return address
 
 
-QUIET = ("tracking.images=false", "tracking.usefulness=false", "training.log_every_n_steps=4")
+QUIET = ("callback=quick", "training.log_every_n_steps=4")
 
 
 def run_training(uri: str, folder: Path, *overrides: str, resume: str | None = None) -> tuple[Run, Parts]:

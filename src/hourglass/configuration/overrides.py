@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hourglass.configuration.groups import choices, conf_dir
+from hourglass.configuration.moved import advice
 from hourglass.system.errors import HourglassError, nearest
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ def explain(error: Exception) -> str:
 
 def unknown_key(wrong: str) -> str:
     """That there is no such key, with the choices that have it, or the keys that look like it."""
+    if (moved := advice(wrong)) is not None:
+        return moved
     known = _known_keys()
     if has := known.get(wrong):
         shown = " and ".join(has if len(has) < 4 else [*has[:2], f"{len(has) - 2} more"])

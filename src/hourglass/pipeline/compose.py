@@ -23,6 +23,10 @@ WIDE = ("64-true", "64", 64)
 """Precisions whose models take 64 bits only."""
 
 
+IN_32_BITS = ("pictures", "floor", "usefulness", "properties", "baselines")
+"""Callbacks that give the model samples of 32 bits."""
+
+
 class Parts(NamedTuple):
     """A data set, a model, and what makes the model learn from it."""
 
@@ -100,15 +104,16 @@ def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
 
 def _check_precision(config: Any, noise: Corruption) -> None:
     """A model of 64 bits takes only such samples, and only training and measuring make them."""
-    precision, tracking = config.trainer.get("precision"), config.get("tracking") or {}
+    precision = config.trainer.get("precision")
     if precision not in WIDE:
         return
-    for key, without in (("images", False), ("usefulness", False), ("baseline_samples", None)):
-        if tracking.get(key) and (key != "baseline_samples" or noise.baselines):
-            raise HourglassError(
-                f"trainer.precision={precision} needs tracking.{key}={str(without).replace('None', 'null').lower()}:"
-                " what is shown and compared there has 32 bits"
-            )
+    shown = [name for name in IN_32_BITS if name in (config.get("callback") or {})]
+    if not noise.baselines:
+        shown = [name for name in shown if name != "baselines"]
+    if shown:
+        raise HourglassError(
+            f"trainer.precision={precision} needs callback=quick: what {', '.join(shown)} draw and measure has 32 bits"
+        )
 
 
 def _check_optimizer(optimizer: Mapping[str, Any]) -> None:

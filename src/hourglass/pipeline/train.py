@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun, Progress
+from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
@@ -68,14 +68,13 @@ def train(
     parts = composed(config)
     if earlier is not None:
         earlier.check_parts(config, parts)
-    trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
+    trainer: pl.Trainer = make_trainer(config, folder=folder, callbacks=callbacks)
     if parent is None:  # else the same would be said for every job
         parts.data.say_notes()
         for note in parts.learner.penalties.notes(parts.model):
             log.info(note)
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
         trainer.logger = RunLogger(run=run)
-        trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
         trainer.strategy.checkpoint_io = CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None)
         with process.interruptible():
             trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)

@@ -94,7 +94,7 @@ def studying(
         with (
             _reaping(uri, experiment),
             open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied) as parent,
-            Artist(run=parent, pictures=config["tracking"]["images"]) as artist,
+            Artist(run=parent, pictures="pictures" in config["callback"]) as artist,
         ):
             yield parent, artist.watch(engine)
 

@@ -75,7 +75,7 @@ class _Bench:
         # The largest is always among them: all others are padded to it.
         spread = [configs[(at + 1) * len(configs) // count - 1] for at in range(count)]
         self.configs = [OmegaConf.create(dict(each)) for each in spread]
-        trainer = make_trainer(self.configs[0].trainer)
+        trainer = make_trainer(OmegaConf.create({"trainer": self.configs[0].trainer, "callback": {}}))
         self.plugin = trainer.precision_plugin
         self.device = trainer.strategy.root_device
         self.data: Dataset = build(self.configs[0].data)
