@@ -15,7 +15,9 @@ from omegaconf import OmegaConf
 import hourglass.pipeline.compose
 from hourglass.commands.main import main
 from hourglass.configuration.composition import compose_config
-from hourglass.sweeps.jobs import Job, axes, refusals
+from hourglass.sweeps.axes import axes
+from hourglass.sweeps.job import Job
+from hourglass.sweeps.worker import refusals
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import search_runs
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -31,7 +30,8 @@ def run(words: list[str]) -> int:
     """Run `hourglass train` with these words; returns the exit code."""
     words, held = _held(arranged(words))
     register_resolvers()
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    wants_traceback = before == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
     failures: list[HourglassError] = []
 
@@ -62,7 +62,9 @@ def run(words: list[str]) -> int:
             raise
         raise HourglassError(f"hydra.run.dir or hydra.sweep.dir can't be made: {error}") from error
     finally:
-        os.environ["HYDRA_FULL_ERROR"] = "1" if wants_traceback else "0"
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
     if failures:
         raise failures[0]
     return 0
@@ -117,7 +119,7 @@ def _job(config: DictConfig, held: list[str]) -> None:
         from hourglass.tracking.retries import import_mlflow
 
         import_mlflow()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    process.raise_at_sigterm()
 
     check_top(config)
     check_hydra(context)

@@ -74,7 +74,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     Raises:
         HourglassError: an override of anything but data and noise; data of another shape, or of another range.
     """
-    process.quieten()
+    process.silence_libraries()
     trained = Trained.of(reference, uri=uri)
     wanted = _wanted(trained, overrides)
     config = wanted.config

@@ -13,14 +13,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hourglass.sweeps.settings import Settings, Slot, visible_gpus
-from hourglass.sweeps.slots import Outcome, check_gpus, execute
+from hourglass.sweeps.settings import Settings, Slot
+from hourglass.sweeps.slots import Outcome, execute
+from hourglass.system.devices import check_cuda, check_gpus, visible_gpus
 from hourglass.system.errors import HourglassError, first_line
 
 _PATIENCE = 30.0  # seconds that tasks have to end when they are cancelled: more than a slot gives its process
@@ -47,7 +48,7 @@ class Ray:
         self.at_once = at_once
         self.uri = uri
 
-    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[Outcome]:
+    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Generator[Outcome, None, None]:
         """See `hourglass.sweeps.engine.Engine`."""
         import ray
 
@@ -185,11 +186,7 @@ def _fitted(settings: Settings, nodes: Sequence[Mapping[str, float]], *, acceler
     """The engine for what the nodes have: their resources `CPU` and `GPU`."""
     cpus = settings.cpus_per_job or 1
     most = max(node.get("GPU", 0) for node in nodes)
-    if accelerator in ("gpu", "cuda") and not most:
-        raise HourglassError(
-            f"trainer.accelerator={accelerator} needs a CUDA device, and no node of the Ray cluster has one;"
-            " set trainer.accelerator=cpu or auto"
-        )
+    check_cuda(accelerator, there=most > 0, where="no node of the Ray cluster has one")
     if settings.gpus_per_job is not None:
         gpus = settings.gpus_per_job
     else:

@@ -15,7 +15,7 @@ from optuna.trial import Trial
 from hourglass.configuration.build import build
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.composing import Composer, make_job, study_name
-from hourglass.sweeps.jobs import End, Job
+from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.search.report import say, show, track
 from hourglass.sweeps.search.settings import Settings
 from hourglass.sweeps.search.space import Space, parse
@@ -69,17 +69,15 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     name = common.study or f"{study_name(whole, list(space.dimensions))} ({settings.sampler})"
     with (
         Trials.opened(folder=folder, settings=settings, space=space) as trials,
-        studying(example.config, sweeping, jobs=settings.n_trials, varied=axes, identity=identity, name=name) as (
-            parent,
-            engine,
-        ),
+        studying(example.config, sweeping, jobs=settings.n_trials, varied=axes, identity=identity, name=name) as study,
     ):
+        parent, engine = study.run, study.engine
         log.info("%s: %d trials by %s, %d done before", name, trials.total, settings.sampler, len(trials.ended))
         size = settings.batch(places=engine.places, stack=sweeping.largest_stack(gpu=engine.gpu))
         while asked := trials.ask(size):
             jobs = [_job(composer, trials, trial) for trial in asked]
             what = f"trials {asked[0].number} to {asked[-1].number}" if len(asked) > 1 else f"trial {asked[0].number}"
-            ends = train_all(jobs, sweeping, parent=parent, engine=engine, name=what)
+            ends = train_all(jobs, sweeping, study=study, name=what)
             _check_measured(settings, ends)
             for trial, job in zip(asked, jobs, strict=True):
                 _tell(trials, trial, job, ends[job.key])
@@ -107,16 +105,14 @@ def _job(composer: Composer, trials: Trials, trial: Trial) -> Job:
 
 
 def _tell(trials: Trials, trial: Trial, job: Job, end: End) -> None:
-    run_id, pruned, failure = "", False, end.failure
+    failure = end.failure
     values: list[float] = []
-    if end.value is not None:
-        run_id, pruned = end.value.run_id, end.value.pruned
-        if not pruned:
-            found = {name: _value(name, job.config, end.value.metrics) for name in trials.settings.objectives}
-            missing = [name for name, value in found.items() if value is None]
-            failure = f"this run has no {', '.join(missing)}" if missing else None
-            values = [value for value in found.values() if value is not None]
-    trials.tell(trial, values, run_id=run_id, pruned=pruned, failure=failure)
+    if failure is None and not end.pruned:
+        found = {name: _value(name, job.config, end.metrics) for name in trials.settings.objectives}
+        missing = [name for name, value in found.items() if value is None]
+        failure = f"this run has no {', '.join(missing)}" if missing else None
+        values = [value for value in found.values() if value is not None]
+    trials.tell(trial, values, run_id=end.run_id, pruned=end.pruned, failure=failure)
 
 
 def _value(name: str, config: Mapping[str, Any], metrics: Mapping[str, float]) -> float | None:
@@ -149,7 +145,7 @@ def _check_measured(settings: Settings, ends: Mapping[str, End]) -> None:
     for end in ends.values():
         if end.failure is not None and "hydra.sweeper." in end.failure:
             raise HourglassError(end.failure[end.failure.index("hydra.sweeper.") :])
-    measured = [end.value.metrics for end in ends.values() if end.value is not None]
+    measured = [end.metrics for end in ends.values() if end.failure is None]
     known = sorted({name for metrics in measured for name in metrics})
     for name in settings.objectives:
         if measured and "/" in name and name not in known:
