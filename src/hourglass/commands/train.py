@@ -21,6 +21,7 @@ from hourglass.configuration.groups import chosen, conf_dir
 from hourglass.configuration.overrides import explain
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system import process
+from hourglass.system.environment import restored
 from hourglass.system.errors import HourglassError
 
 log = logging.getLogger("hourglass")
@@ -30,9 +31,7 @@ def run(words: list[str]) -> int:
     """Run `hourglass train` with these words; returns the exit code."""
     words, held = _held(arranged(words))
     register_resolvers()
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    wants_traceback = before == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     failures: list[HourglassError] = []
 
     def job(config: DictConfig) -> None:
@@ -52,7 +51,9 @@ def run(words: list[str]) -> int:
     sys.argv = ["hourglass train", *words]
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
     try:
-        application()
+        with restored("HYDRA_FULL_ERROR"):
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
+            application()
     except (HydraException, OmegaConfBaseException) as error:
         if wants_traceback:
             raise
@@ -61,10 +62,6 @@ def run(words: list[str]) -> int:
         if wants_traceback or not _is_of_hydra(error):
             raise
         raise HourglassError(f"hydra.run.dir or hydra.sweep.dir can't be made: {error}") from error
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-        if before is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before
     if failures:
         raise failures[0]
     return 0

@@ -137,10 +137,7 @@ def _as_seen(trained: Trained, config: DictConfig, given: str | None) -> Dataset
     Raises:
         HourglassError: samples of another shape, values far from the training data's.
     """
-    try:
-        said = read_range(given)
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
+    said = read_range(given)
     with recorded_by(trained.run):
         data: Dataset = build(config)
     _check_shape(trained, data)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hourglass.sweeps.job import End, Job
+from hourglass.sweeps.studies.table import ERROR
 
 log = logging.getLogger("hourglass")
-
-SHOWN = "test/mse"  # every type has it, and less is better
 
 
 class Display:
@@ -30,7 +29,7 @@ class Display:
         self.done = len(done)
         self.failures: list[tuple[Job, str]] = []
         self.fresh = 0
-        self.best = min((end.metrics.get(SHOWN, float("inf")) for end in done.values()), default=float("inf"))
+        self.best = min((end.metrics.get(ERROR, float("inf")) for end in done.values()), default=float("inf"))
         self.best_label = "an earlier job" if done else ""
         self.began = time.monotonic()
         self.live = sys.stderr.isatty()
@@ -71,11 +70,11 @@ class Display:
             self._say(f"failed   {job.label}: {end.failure}")
         else:
             self.done += 1
-            value = end.metrics.get(SHOWN, float("inf"))
+            value = end.metrics.get(ERROR, float("inf"))
             if value < self.best:
                 self.best, self.best_label = value, job.label
             if not self.live:
-                self._say(f"done     {job.label}: {SHOWN} {value:.5f}")
+                self._say(f"done     {job.label}: {ERROR} {value:.5f}")
         self._move()
 
     def close(self, *, seconds: float) -> None:
@@ -89,7 +88,7 @@ class Display:
                 log.error("         what it printed: %s", os.path.relpath(job.log))
 
     def _best(self) -> str:
-        return f"{SHOWN} {self.best:.5f} ({self.best_label})" if self.best_label else "none"
+        return f"{ERROR} {self.best:.5f} ({self.best_label})" if self.best_label else "none"
 
     def _say(self, text: str) -> None:
         if self.live:

@@ -28,9 +28,9 @@ WORTH_MEASURING = 60.0
 """Seconds that a sweep takes, one by one, from which on it is measured how it could take less."""
 SECONDS = 0.5
 """That each way is measured for."""
-LARGEST = 64
+LARGEST_STACK = 64
 """The most members of a stack that is tried: more gain nothing on a CPU, and share every failure."""
-SMALL = 8
+SMALL_STACK = 8
 """Members of a stack whose activations stay in a core's cache longer than those of a large one: tried too, and taken
 untried for a short sweep."""
 WORTH = 1.1
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     groups: Sequence[tuple[Job, ...]]
     """Those that train as one stack, or single ones."""
     alone: Mapping[str, int]
-    """Why jobs that could have shared a stack, or were asked to, train alone; and how many do for that reason."""
+    """Why single jobs train alone, and how many do for each reason."""
     engine: Engine
     """Where they train."""
 
@@ -102,9 +102,9 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
     sharing = settings.slots_per_gpu if engine.gpu else places
     ((seconds, fits),) = ask(engine, _length, [(configs, sharing)], purpose="planned")
     if seconds * total / places < WORTH_MEASURING:
-        return engine, min(max(default, SMALL), fits)
-    largest = min(fits, LARGEST, -(-len(jobs) // places))
-    sizes = sorted({1, min(SMALL, largest), largest})
+        return engine, min(max(default, SMALL_STACK), fits)
+    largest = min(fits, LARGEST_STACK, -(-len(jobs) // places))
+    sizes = sorted({1, min(SMALL_STACK, largest), largest})
     parts = [configs[len(jobs) * at // places : len(jobs) * (at + 1) // places] or configs for at in range(places)]
     rates = _rates(engine, parts, sizes)
     way = choose(rates, jobs=len(jobs))

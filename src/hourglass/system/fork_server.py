@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from hourglass.system import leash
+from hourglass.system.environment import change, restored
 from hourglass.system.errors import reason
 from hourglass.system.passwords import VARIABLE, without_passwords
 from hourglass.system.process import raise_at_sigterm
@@ -47,14 +48,14 @@ def start(preload: Sequence[str]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may say what a signal means
     before, elsewhere = signal.signal(signal.SIGINT, signal.SIG_IGN), tempfile.tempdir
-    os.environ[leash.PARENT] = str(os.getpid())
     if len(os.fsencode(temporary_folder())) <= _LONGEST:
         tempfile.tempdir = str(temporary_folder())  # for its socket: of a command that is killed, the next removes it
     try:
-        forkserver.ensure_running()
+        with restored(leash.PARENT):
+            os.environ[leash.PARENT] = str(os.getpid())
+            forkserver.ensure_running()
     finally:
         tempfile.tempdir = elsewhere
-        del os.environ[leash.PARENT]
         signal.signal(signal.SIGINT, before)
 
 
@@ -137,17 +138,14 @@ def _child(
     sender: Connection,
     alive: Connection,
     threads: int,
-    variables: Mapping[str, str | None],
+    variables: dict[str, str | None],
     function: Callable[..., Any],
     argument: Any,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_at_sigterm()
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
-    for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value  # before CUDA starts
+    change(variables)  # before CUDA starts
     import torch
 
     torch.set_num_threads(threads)

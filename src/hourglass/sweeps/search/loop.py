@@ -17,7 +17,7 @@ from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.composing import Composer, make_job, study_name
 from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.search.report import say, show, track
-from hourglass.sweeps.search.settings import Settings
+from hourglass.sweeps.search.settings import SearchSettings
 from hourglass.sweeps.search.space import Space, parse
 from hourglass.sweeps.search.trials import Trials
 from hourglass.sweeps.sweep import SweepFailed, studying, train_all
@@ -43,8 +43,9 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    keys = {**OmegaConf.to_container(config.hydra.sweeper), "_target_": "hourglass.sweeps.search.settings.Settings"}  # type: ignore[dict-item]
-    settings: Settings = build(OmegaConf.create({"hydra": {"sweeper": keys}}).hydra.sweeper)
+    keys: Any = OmegaConf.to_container(config.hydra.sweeper)
+    keys["_target_"] = "hourglass.sweeps.search.settings.SearchSettings"
+    settings: SearchSettings = build(OmegaConf.create({"hydra": {"sweeper": keys}}).hydra.sweeper)
     if not str(config.hydra.launcher._target_).endswith("HourglassLauncher"):
         raise HourglassError(
             "hydra/sweeper=hourglass_optuna needs hydra/launcher=hourglass, which tells how jobs ended, got"
@@ -91,7 +92,7 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
             raise failure
 
 
-def _identity(settings: Settings, space: Space, common: Mapping[str, Any]) -> str:
+def _identity(settings: SearchSettings, space: Space, common: Mapping[str, Any]) -> str:
     """The name of a search: whatever is not among `_RESUMABLE` makes it another one."""
     same = {key: value for key, value in vars(settings).items() if key not in _RESUMABLE}
     searched = {key: repr(dimension.distribution) for key, dimension in sorted(space.dimensions.items())}
@@ -125,7 +126,7 @@ def _value(name: str, config: Mapping[str, Any], metrics: Mapping[str, float]) -
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _check_objectives(settings: Settings, config: Mapping[str, Any]) -> None:
+def _check_objectives(settings: SearchSettings, config: Mapping[str, Any]) -> None:
     """Those that are keys of the configuration must be there, and numbers."""
     for name in settings.objectives:
         if "/" in name:
@@ -140,7 +141,7 @@ def _check_objectives(settings: Settings, config: Mapping[str, Any]) -> None:
             raise HourglassError(f"hydra.sweeper.objective={name} must be a number, got {known[name]!r}")
 
 
-def _check_measured(settings: Settings, ends: Mapping[str, End]) -> None:
+def _check_measured(settings: SearchSettings, ends: Mapping[str, End]) -> None:
     """A metric that no run measures, or that pruning misses, is a mistake in the command, not in the trial."""
     for end in ends.values():
         if end.failure is not None and "hydra.sweeper." in end.failure:
