@@ -60,10 +60,11 @@ types: $(READY) ## whether the types learn what their authors report; writes exp
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
 	@$(BIN)/python experiments/exact_vs_fast/measure.py
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, and who imports whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 audit: $(READY) ## known faults of the packages in constraints.txt; skipped where there is no network
 	@$(BIN)/python .ci/audit

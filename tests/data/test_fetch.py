@@ -114,7 +114,9 @@ def test_a_damaged_file_of_the_data_folder_is_fetched_again(
     mirror: str, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     raw = put(cache / "Tiny" / "raw", FILES | {"labels-ubyte": b"clashes"})
-    (raw / ".labels-ubyte.killed.part").write_bytes(b"cla")
+    killed = raw / ".labels-ubyte.killed.part"
+    killed.mkdir()
+    (killed / "labels-ubyte").write_bytes(b"cla")
     assert load(collection(mirror), root=None) == FILES
     assert (raw / "labels-ubyte").read_bytes() == b"classes"
     warning = next(record for record in caplog.records if record.levelno == logging.WARNING)

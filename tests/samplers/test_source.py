@@ -22,7 +22,7 @@ from hourglass.pipeline.compose import compose
 from hourglass.pipeline.evaluate import evaluate
 from hourglass.pipeline.train import Result, train
 from hourglass.regularizers import MMD
-from hourglass.sweeps.fusion import Job, fusable, train_fused
+from hourglass.sweeps.fusion import Member, fusable, train_fused
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run
 
@@ -42,9 +42,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def job(home: Path, *words: str) -> Job:
+def job(home: Path, *words: str) -> Member:
     config, chosen = compose_config([*WORDS, f"tracking.uri=sqlite:///{home}/mlflow.db", *words])
-    return Job(config, chosen, home)
+    return Member(config, chosen, home)
 
 
 def trained(home: Path, *words: str) -> Result:

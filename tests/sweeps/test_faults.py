@@ -21,7 +21,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps import Slot, execute
-from hourglass.sweeps.jobs import End, Job
+from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.sweep import sweep
 from hourglass.tracking import Run, prepare, search_runs
 
@@ -95,7 +95,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 def errors(ends: dict[str, End]) -> dict[str, float]:
     assert {end.failure for end in ends.values()} == {None}
-    return {label: end.value.metrics["test/mse"] for label, end in ends.items() if end.value is not None}
+    return {label: end.metrics["test/mse"] for label, end in ends.items()}
 
 
 def test_whatever_happens_to_a_job_happens_to_it_alone(

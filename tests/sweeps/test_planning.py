@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from hourglass.configuration.composition import compose_config
 from hourglass.sweeps.engine import Local
-from hourglass.sweeps.jobs import Job
+from hourglass.sweeps.job import Job
 from hourglass.sweeps.planning import Way, choose, plan
 from hourglass.sweeps.settings import Settings, Slot
 
@@ -52,22 +52,22 @@ def test_a_long_sweep_is_measured_and_a_short_one_is_not(caplog: pytest.LogCaptu
     caplog.set_level(logging.INFO, "hourglass")
     engine = Local(slots=[Slot(gpu=None, threads=1)] * 2)
     short = plan(jobs(1), settings("auto"), engine)
-    assert [len(unit.jobs) for unit in short.units] == [3, 2]
+    assert [len(group) for group in short.groups] == [3, 2]
     assert short.engine is engine
     assert "measured" not in caplog.text
     long = jobs(1_000_000)
     measured = plan(long, settings("auto", workers=2), engine)
     assert "times as fast as" in caplog.text
-    assert sorted(job.number for unit in measured.units for job in unit.jobs) == list(range(5))
+    assert sorted(job.number for group in measured.groups for job in group) == list(range(5))
     assert measured.engine is engine  # because `workers` is given
     fixed = plan(long, settings(2), engine)
-    assert [[job.config["model"]["code_size"] for job in unit.jobs] for unit in fixed.units] == [[8, 16], [4], [3], [2]]
+    assert [[job.config["model"]["code_size"] for job in group] for group in fixed.groups] == [[8, 16], [4], [3], [2]]
 
 
 def test_what_can_not_be_measured_trains_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     engine = Local(slots=[Slot(gpu=None, threads=1)] * 2)
     broken = [replace(job, config={**job.config, "data": {**job.config["data"], "train_size": -1}}) for job in jobs(1)]
     planned = plan(broken, settings("auto"), engine)
-    assert [unit.jobs for unit in planned.units] == [(job,) for job in broken]
+    assert planned.groups == [(job,) for job in broken]
     assert "one by one, because it could not be measured what is faster" in caplog.text
     assert "train_size" in caplog.text

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from multiprocessing import forkserver
 from pathlib import Path
@@ -115,59 +114,6 @@ def test_no_job_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None
     assert not left
     # SIGTERM, not SIGKILL, is what reached the jobs: each could still say that it ended.
     assert len(list(notes.glob("*.end"))) == 2
-
-
-IMPORTING = """
-import sys, time
-from multiprocessing import forkserver
-from hourglass.sweeps import slots
-
-slots.PRELOAD = ("hourglass.system.leash", "sleeper")
-slots.start_server()
-print(forkserver._forkserver._forkserver_pid, flush=True)
-time.sleep(600)
-"""
-SLEEPER = """
-import os, sys, threading, time
-from pathlib import Path
-from hourglass.system import leash
-
-if os.environ["LEASH"] == "thread":  # as where the system has no signal for it
-    leash.loosen()
-    leash._loose.clear()
-    threading.Thread(target=leash.watch, args=(os.getppid(),), daemon=True).start()
-Path(os.environ["ASLEEP"]).touch()
-time.sleep(600)
-"""
-
-
-@pytest.mark.parametrize("leash", ["signal", "thread"])
-def test_a_fork_server_that_still_imports_ends_with_its_parent(leash: str, tmp_path: Path) -> None:
-    (tmp_path / "sleeper.py").write_text(SLEEPER)
-    asleep = tmp_path / "asleep"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "LEASH": leash, "ASLEEP": str(asleep)}
-    with subprocess.Popen([sys.executable, "-c", IMPORTING], env=environment, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        server = psutil.Process(int(parent.stdout.readline()))
-        deadline = time.monotonic() + 120
-        while not asleep.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        parent.kill()
-    _, left = psutil.wait_procs([server], timeout=60)
-    assert not left
-
-
-def test_what_a_killed_sweep_left_in_the_temporary_folder_is_removed_by_the_next() -> None:
-    script = "from hourglass.sweeps.slots import start_server; start_server()"
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # shorter than `tmp_path`: a socket's name has a limit
-        command, folder, environment = [sys.executable, "-c", script], Path(name), {**os.environ, "TMPDIR": name}
-        killed = [*command[:2], f"{script}; import os; os.kill(os.getpid(), 9)"]
-        assert subprocess.run(killed, env=environment, check=False).returncode == -signal.SIGKILL
-        assert [path for path in folder.rglob("*") if path.is_socket()]
-        done = subprocess.run(command, env=environment, check=True, capture_output=True)
-        assert not done.stderr
-        assert not list(folder.iterdir())
 
 
 def killed_with_a_bar(_: int) -> None:

@@ -4,19 +4,13 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-import hourglass.pipeline.compose
 from hourglass.commands.main import main
-from hourglass.configuration.composition import compose_config
-from hourglass.sweeps.jobs import Job, axes, refusals
-from hourglass.system.errors import HourglassError
 from hourglass.tracking import search_runs
 
 SMALL = [
@@ -166,28 +160,6 @@ def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, swe
     assert sorted(run.data.tags.get("fused", "") for run in children) == ["", "", "2", "2"]
 
 
-def test_what_makes_no_sense_is_found_once_for_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    built = []
-    real = hourglass.pipeline.compose.compose
-    monkeypatch.setattr(
-        hourglass.pipeline.compose,
-        "compose",
-        lambda config, **rest: (built.append(config.model.code_size), real(config, **rest)),
-    )
-    jobs = {}
-    for size, seed in product((2, 0, 3), (0, 1, -1)):
-        config, choices = compose_config(["data=digits", f"model.code_size={size}", f"seed={seed}"])
-        plain = OmegaConf.to_container(config, resolve=True)
-        jobs[size, seed] = Job(number=len(jobs), overrides=(), config=plain, choices=choices, folder="")
-    reasons = refusals(list(jobs.values()))
-    assert built == [2, 0, 3]
-    assert {at: reasons.get(job.key, "").partition(", got")[0] for at, job in jobs.items()} == {
-        **dict.fromkeys(jobs, ""),
-        **{(0, seed): "model.code_size must be at least 1" for seed in (0, 1)},
-        **{(size, -1): f"seed must be a whole number from 0 to {2**32 - 1}" for size in (2, 0, 3)},
-    }
-
-
 def test_the_process_of_a_sweep_imports_no_torch(tmp_path: Path) -> None:
     code = "import sys; from hourglass.commands.main import main; main(sys.argv[1:]); print(*sys.modules)"
     words = [sys.executable, "-c", code, "train", "-m", *SMALL, "model.code_size=2,4"]
@@ -196,19 +168,3 @@ def test_the_process_of_a_sweep_imports_no_torch(tmp_path: Path) -> None:
     imported = set(ended.stdout.splitlines()[-1].split())
     assert "hourglass.sweeps.sweep" in imported
     assert not imported & {"torch", "pytorch_lightning", "sklearn"}
-
-
-def test_axes_are_what_differs() -> None:
-    jobs = [["model=conv", "seed=0", "+x=1"], ["model=conv", "seed=1", "+x=1"], ["model=conv", "seed=0", "+x=1"]]
-    assert axes(jobs) == {"seed": ["0", "1"]}
-
-
-@pytest.mark.parametrize("word", ["seed=", "+x="])
-def test_an_axis_has_a_value(word: str) -> None:
-    with pytest.raises(HourglassError, match="must have at least one value, got none"):
-        axes([[word]])
-
-
-def test_an_axis_makes_other_jobs() -> None:
-    with pytest.raises(HourglassError, match=r"callback must have one value.*got default, quick"):
-        axes([["callback=default"], ["callback=quick"]])

@@ -13,6 +13,7 @@ from hourglass.system.errors import HourglassError, nearest
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
+    from optuna.storages import JournalStorage
 
 
 class Watch(NamedTuple):
@@ -32,6 +33,16 @@ class Watch(NamedTuple):
     """What decides."""
 
 
+def open_journal(path: Path) -> "JournalStorage":
+    """The memory of a search in this file, which is made if it is missing; Optuna says no more than errors."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
 class Pruning(pl.Callback):
     """Reports after every validation, and stops the training when the pruner says so.
 
@@ -44,10 +55,7 @@ class Pruning(pl.Callback):
 
     def __init__(self, *, watch: Watch) -> None:
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         if not Path(watch.journal).exists():
             raise HourglassError(
                 f"hydra.sweeper.pruner needs a folder that all machines share, and {watch.journal} is not here: set"
@@ -56,7 +64,7 @@ class Pruning(pl.Callback):
         self.watch = watch
         study = optuna.load_study(
             study_name=watch.study,
-            storage=JournalStorage(JournalFileBackend(watch.journal)),
+            storage=open_journal(Path(watch.journal)),
             pruner=watch.pruner,
         )
         self.trial = optuna.trial.Trial(study, watch.trial)

@@ -91,7 +91,7 @@ def _evaluate(words: list[str]) -> int:
     arguments = parser.parse_args(words)
     from hourglass.pipeline.evaluate import evaluate
 
-    process.speak()
+    process.show_messages()
     run, metrics = evaluate(arguments.run, arguments.overrides, uri=None)
     from hourglass.commands.summary import table
 
@@ -117,7 +117,7 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         from hourglass.trained import arrays
         from hourglass.trained.load import Trained
 
-        process.speak()
+        process.show_messages()
         trained = Trained.of(arguments.run, uri=None)
         if command == "decode":
             values = arrays.read_codes(arguments.source, trained)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -22,6 +21,7 @@ from hourglass.configuration.groups import chosen, conf_dir
 from hourglass.configuration.overrides import explain
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system import process
+from hourglass.system.environment import restored
 from hourglass.system.errors import HourglassError
 
 log = logging.getLogger("hourglass")
@@ -32,7 +32,6 @@ def run(words: list[str]) -> int:
     words, held = _held(arranged(words))
     register_resolvers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
     failures: list[HourglassError] = []
 
     def job(config: DictConfig) -> None:
@@ -52,7 +51,9 @@ def run(words: list[str]) -> int:
     sys.argv = ["hourglass train", *words]
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
     try:
-        application()
+        with restored("HYDRA_FULL_ERROR"):
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
+            application()
     except (HydraException, OmegaConfBaseException) as error:
         if wants_traceback:
             raise
@@ -61,8 +62,6 @@ def run(words: list[str]) -> int:
         if wants_traceback or not _is_of_hydra(error):
             raise
         raise HourglassError(f"hydra.run.dir or hydra.sweep.dir can't be made: {error}") from error
-    finally:
-        os.environ["HYDRA_FULL_ERROR"] = "1" if wants_traceback else "0"
     if failures:
         raise failures[0]
     return 0
@@ -117,7 +116,7 @@ def _job(config: DictConfig, held: list[str]) -> None:
         from hourglass.tracking.retries import import_mlflow
 
         import_mlflow()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    process.raise_at_sigterm()
 
     check_top(config)
     check_hydra(context)

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from filelock import FileLock
 
 from hourglass.data.downloads import FAILURES, from_folder
 from hourglass.system.cache import cache_dir
+from hourglass.system.files import draft, remove_drafts
 
 log = logging.getLogger("hourglass")
 
@@ -95,8 +94,8 @@ def _load_own(collection: Collection, folder: Path) -> dict[str, bytes]:
 
 def _fetch(collection: Collection, folder: Path) -> dict[str, bytes]:
     """Complete `folder`, whose lock is held."""
-    for stale in folder.glob(".*.part"):  # left by a process that was killed while it held the lock
-        stale.unlink()
+    for name in collection.digests:
+        remove_drafts(folder / name)
     # Look again: another process may have fetched everything while this one waited for the lock.
     held, problems = _verified(collection, folder)
     tried = [f"{folder}: {', '.join(problems.values())}"]
@@ -120,7 +119,8 @@ def _fetch(collection: Collection, folder: Path) -> dict[str, bytes]:
                 refused.append(refusal)
                 log.warning("%s brought another file than the published one: %s", label, refusal)
             else:
-                _store(folder / name, content)
+                with draft(folder / name) as part:
+                    part.write_bytes(content)
                 held[name] = content
         tried.append(f"{label}: {', '.join(refused)}")
     if len(held) < len(collection.digests):
@@ -152,16 +152,3 @@ def _mismatch(content: bytes, name: str, collection: Collection) -> str | None:
     expected, found = collection.digests[name], hashlib.new(collection.algorithm, content).hexdigest()
     label = {"sha256": "SHA-256", "md5": "MD5"}[collection.algorithm]
     return None if found == expected else f"{name} must have {label} {expected}, got {found}"
-
-
-def _store(path: Path, content: bytes) -> None:
-    """Write all of `content` to `path` or nothing: to a temporary name in the same folder, then renamed."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would lock others out of a shared data folder
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

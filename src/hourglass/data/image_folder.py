@@ -22,7 +22,6 @@ import mmap
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -41,6 +40,7 @@ from hourglass.data.folders import FOLDERS, layout_of
 from hourglass.data.splitting import SplitsAndTest, Splitting, check_choice, check_count
 from hourglass.system.bars import Bar
 from hourglass.system.cache import cache_dir
+from hourglass.system.files import draft, remove_drafts
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: What such a file may hold, whatever its name says: for some formats (EPS) Pillow would start other programs.
@@ -167,19 +167,16 @@ def _build(
     with FileLock(cache.parent / f".{cache.name}.lock"):
         if cache.is_dir():  # made by another process while this one waited
             return
-        for stale in cache.parent.glob(f".{cache.name}.*.part"):  # of a process that was killed
-            shutil.rmtree(stale)
+        remove_drafts(cache)
         free, needed = shutil.disk_usage(cache.parent).free, math.prod(shape)
         if needed > free:
             raise OSError(f"{len(files)} images of size {shape[-1]} take {needed} bytes, and {free} are free")
-        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.name}.", suffix=".part") as temporary:
-            part = Path(temporary) / "whole"
+        with draft(cache) as part:
             part.mkdir()
             digests = _write_pixels(part / "pixels", [folder / files[at] for at in order], shape)
             np.save(part / "digests.npy", digests)
             if labels is not None:
                 np.save(part / "labels.npy", labels[order])
-            part.rename(cache)
 
 
 def _write_pixels(path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

@@ -24,7 +24,7 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 DECIMALS = (".", ",")
 TAB = "\\t"  # as it is typed
 LOOKED_AT = 10_000  # characters of a file whose delimiter is looked for
-SHOWN = 5  # names of columns in a message
+_SHOWN = 5  # names of columns in a message
 
 
 class _Malformed(ValueError):  # noqa: N818 - says what is wrong
@@ -209,7 +209,7 @@ def _told(table: _Table, first: Sequence[str]) -> str:
 
 
 def _few(words: Sequence[str]) -> str:
-    return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")
+    return ", ".join(words[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")
 
 
 def _position(label_column: str | int, names: Sequence[str], width: int) -> int:

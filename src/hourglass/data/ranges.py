@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import Scaling
+from hourglass.system.errors import HourglassError
 
 USUAL = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 OVERSHOOT, EXTREME, OTHER_UNIT = 0.1, 1.0, 10.0
@@ -59,7 +60,7 @@ def moved(x: Tensor, given: Range, known: Range) -> Tensor:
 def read_range(value: str | Sequence[float] | None) -> Range | str | None:
     """What a person says of the range of values: `any`, or two numbers, as `0,255` or (0, 255); None says nothing.
 
-    Raises ValueError for anything else.
+    Raises HourglassError for anything else.
     """
     if value is None or value == ANY:
         return value if value is None else ANY
@@ -68,7 +69,7 @@ def read_range(value: str | Sequence[float] | None) -> Range | str | None:
     except (ValueError, TypeError):
         low = high = 0.0
     if not -torch.inf < low < high < torch.inf:
-        raise ValueError(f"range must be LOW,HIGH with LOW below HIGH, as 0,255, or {ANY}, got {value!r}")
+        raise HourglassError(f"range must be LOW,HIGH with LOW below HIGH, as 0,255, or {ANY}, got {value!r}")
     return low, high
 
 

@@ -16,12 +16,10 @@ model (Izenman, 1975); Neural networks and principal component analysis (Baldi &
 """
 
 import hashlib
-import logging
 import math
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +32,7 @@ from hourglass.data.dataset import EVAL_BATCH
 from hourglass.measures.health import ROUNDING
 from hourglass.models.principal_components import LARGEST, pca_for
 from hourglass.noise import Corruption
-from hourglass.system.cache import cache_dir
-
-log = logging.getLogger("hourglass")
+from hourglass.system.cache import cache_dir, kept
 
 RIDGE = 1e-6
 """What is added to the variances of the corrupted values, as a share of their mean: far above the rounding of float64,
@@ -84,7 +80,12 @@ def linear_floor(data: Dataset, noise: Corruption) -> LinearFloor | None:
         return LinearFloor("PCA", pca.mean, pca.mean, pca.components, pca.components)
     seen = hashlib.sha256(corrupted.contiguous().numpy().tobytes()).hexdigest()
     path = cache_dir() / "floors" / f"{data.digest[:32]}-{seen[:32]}.npz"
-    return _kept(path, lambda: reduced_rank_regression(_pairs(data, noise)), elements=math.prod(data.shape))
+    return kept(
+        path,
+        read=partial(_read, elements=math.prod(data.shape)),
+        compute=lambda: reduced_rank_regression(_pairs(data, noise)),
+        write=_write,
+    )
 
 
 def reduced_rank_regression(pairs: Iterator[tuple[Tensor, Tensor]]) -> LinearFloor:
@@ -184,22 +185,16 @@ def _pairs(data: Dataset, noise: Corruption) -> Iterator[tuple[Tensor, Tensor]]:
         yield x.flatten(1).float().cpu(), corrupted.flatten(1).float().cpu()
 
 
-def _kept(path: Path, fit: Callable[[], LinearFloor], *, elements: int) -> LinearFloor:
-    """`fit()`, read from the npz file `path` where that exists; the file appears whole or not at all."""
-    names = ("input_mean", "mean", "encoder", "decoder")
-    if path.exists():
-        try:
-            with np.load(path, allow_pickle=False) as held:
-                arrays = {name: torch.from_numpy(held[name]) for name in names}
-                if arrays["decoder"].shape != (elements, elements):
-                    raise ValueError(f"holds samples of {len(arrays['mean'])} elements, expected {elements}")
-                return LinearFloor(str(held["name"]), **arrays)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as damage:
-            log.warning("%s is damaged and is computed again: %s", path, damage)
-    floor = fit()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / "floor.npz"
-        np.savez(part, name=floor.name, **{name: getattr(floor, name).numpy() for name in names})
-        part.replace(path)
-    return floor
+_ARRAYS = ("input_mean", "mean", "encoder", "decoder")
+
+
+def _read(path: Path, *, elements: int) -> LinearFloor:
+    with np.load(path, allow_pickle=False) as held:
+        arrays = {name: torch.from_numpy(held[name]) for name in _ARRAYS}
+        if arrays["decoder"].shape != (elements, elements):
+            raise ValueError(f"holds samples of {len(arrays['mean'])} elements, expected {elements}")
+        return LinearFloor(str(held["name"]), **arrays)
+
+
+def _write(path: Path, floor: LinearFloor) -> None:
+    np.savez(path, name=floor.name, **{name: getattr(floor, name).numpy() for name in _ARRAYS})

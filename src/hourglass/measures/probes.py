@@ -17,9 +17,7 @@ that is not above them is good for compression at best.
 """
 
 import json
-import logging
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +31,7 @@ from torch import Tensor
 from hourglass.data import Dataset
 from hourglass.measures.linear_probe import linear_probe
 from hourglass.models.principal_components import LARGEST, pca_for
-from hourglass.system.cache import cache_dir
-
-log = logging.getLogger("hourglass")
+from hourglass.system.cache import cache_dir, kept
 
 Floats = npt.NDArray[np.float32]
 
@@ -118,8 +114,8 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
     stem = cache_dir() / f"probes-{_VERSION}" / f"{data.digest}-{train_samples}"
     found = {f"{key}_pixels": value for key, value in _kept(Path(f"{stem}-pixels.json"), pixels).items()}
     if elements <= LARGEST:
-        kept = _kept(Path(f"{stem}-pca{min(code_size, elements)}.json"), components)
-        found |= {f"{key}_pca": value for key, value in kept.items()}
+        path = Path(f"{stem}-pca{min(code_size, elements)}.json")
+        found |= {f"{key}_pca": value for key, value in _kept(path, components).items()}
     return found
 
 
@@ -131,23 +127,12 @@ def choosing(data: Dataset) -> tuple[Tensor, Tensor] | None:
 
 
 def _kept(path: Path, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """`compute()`, read from `path` where an earlier call left it, else computed and left there.
-
-    The file appears whole or not at all. One that can't be read is reported and replaced.
-    """
-    if path.exists():
-        try:
-            held: dict[str, float] = json.loads(path.read_text())
-            return held
-        except (OSError, ValueError) as error:
-            log.warning("%s is damaged and is computed again: %s", path, error)
-    values = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / "probes.json"
-        part.write_text(json.dumps(values))
-        part.replace(path)
-    return values
+    return kept(
+        path,
+        read=lambda path: json.loads(path.read_text()),
+        compute=compute,
+        write=lambda path, values: path.write_text(json.dumps(values)),
+    )
 
 
 def knn_accuracy(train_code: Tensor, train_y: Tensor, test_code: Tensor, test_y: Tensor, *, k: int) -> float:

@@ -8,12 +8,10 @@ The best linear autoencoder with a code of k units, in closed form (Pearson, 190
 with m the training mean and V_k the first k rows of V. Nothing is clipped to the data's range.
 """
 
-import logging
 import math
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +19,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data import Dataset
-from hourglass.system.cache import cache_dir
-
-log = logging.getLogger("hourglass")
+from hourglass.system.cache import cache_dir, kept
 
 LARGEST = 4096
 """Elements of a sample up to which runs are compared with PCA: time grows with their cube, memory with their square."""
@@ -123,19 +119,11 @@ def fit_cached(x: Tensor, *, path: Path) -> PCA:
     The file appears whole or not at all, whoever else writes it. One that can't be read is reported and
     replaced.
     """
-    if path.exists():
-        try:
-            return _load(path, shape=tuple(x.shape[1:]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("%s is damaged and is computed again: %s", path, error)
-    pca = fit(x)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written in a folder of its own and renamed: a half-written file never has the name of a fit.
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / "fit.npz"
-        np.savez(part, mean=pca.mean, components=pca.components, eigenvalues=pca.eigenvalues)
-        part.replace(path)
-    return pca
+    return kept(path, read=partial(_load, shape=tuple(x.shape[1:])), compute=lambda: fit(x), write=_save)
+
+
+def _save(path: Path, pca: PCA) -> None:
+    np.savez(path, mean=pca.mean, components=pca.components, eigenvalues=pca.eigenvalues)
 
 
 def _load(path: Path, *, shape: tuple[int, ...]) -> PCA:

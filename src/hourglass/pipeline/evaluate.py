@@ -77,7 +77,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     Raises:
         HourglassError: an override of anything but data and noise; data of another shape, or of another range.
     """
-    process.quieten()
+    process.silence_libraries()
     trained = Trained.of(reference, uri=uri)
     wanted = _wanted(trained, overrides)
     config = wanted.config
@@ -148,10 +148,7 @@ def _as_seen(trained: Trained, config: DictConfig, given: str | None) -> Dataset
     Raises:
         HourglassError: samples of another shape, values far from the training data's.
     """
-    try:
-        said = read_range(given)
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
+    said = read_range(given)
     with recorded_by(trained.run):
         data: Dataset = build(config)
     _check_shape(trained, data)

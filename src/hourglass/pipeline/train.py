@@ -59,7 +59,7 @@ def train(
     """
     check_seed(config.seed)
     process.before_training()
-    process.quieten()
+    process.silence_libraries()
     pl.seed_everything(config.seed, verbose=False)
     recorder: Recorder = build(config.tracking)
     earlier = Earlier.of(config.resume, uri=config.tracking.uri) if config.resume else None

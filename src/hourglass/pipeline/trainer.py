@@ -17,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 from hourglass.callbacks import in_order
 from hourglass.configuration.build import build
 from hourglass.configuration.trust import ONLY_TRAINING
+from hourglass.system.devices import check_cuda
 from hourglass.system.errors import HourglassError
 
 ONE_DEVICE = "several devices can't train one model yet; -m trains a model on each"
@@ -114,11 +115,7 @@ def _one_of(allowed: Sequence[Any]) -> str:
 
 def _check_device(trainer: Mapping[str, Any]) -> None:
     accelerator, devices = _value(trainer, "accelerator"), _value(trainer, "devices")
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise HourglassError(
-            f"trainer.accelerator={accelerator} needs a CUDA device, and there is none here;"
-            " set trainer.accelerator=cpu or auto"
-        )
+    check_cuda(accelerator, there=torch.cuda.is_available())
     gpus = 0 if accelerator in ("cpu", "mps") else torch.cuda.device_count()
     which = list(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else None
     if which is not None and len(which) == 1 and type(which[0]) is int:

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hourglass.configuration.composition import check_top
 from hourglass.configuration.groups import chosen
-from hourglass.sweeps.jobs import Job
+from hourglass.sweeps.axes import among
+from hourglass.sweeps.job import Job
 
 
 class Composer:
@@ -79,11 +80,10 @@ class Composer:
 def make_job(composed: DictConfig, varied: Collection[str]) -> Job:
     """The job of such a configuration, told apart from others by its overrides of the keys that vary."""
     check_top(composed)
-    words = [word for word in composed.hydra.overrides.task if word.partition("=")[0].lstrip("+~") in varied]
     nodes = {str(key): composed[key] for key in composed if key != "hydra"}
     return Job(
         number=composed.hydra.job.num,
-        overrides=tuple(words),
+        overrides=tuple(among(composed.hydra.overrides.task, varied)),
         config={key: _plain(node) for key, node in nodes.items()},
         choices=chosen(composed, composed.hydra.runtime.choices),
         folder=composed.hydra.runtime.output_dir,

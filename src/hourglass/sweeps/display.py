@@ -4,16 +4,13 @@ import logging
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from hourglass.sweeps.jobs import Job, Unit
+from hourglass.sweeps.job import End, Job
+from hourglass.sweeps.studies.table import ERROR
 
 log = logging.getLogger("hourglass")
-
-SHOWN = "test/mse"  # every type has it, and less is better
 
 
 class Display:
@@ -26,13 +23,13 @@ class Display:
         done: how the jobs ended that were finished before, by key.
     """
 
-    def __init__(self, *, name: str, total: int, slots: int, done: Mapping[str, Any]) -> None:
+    def __init__(self, *, name: str, total: int, slots: int, done: Mapping[str, End]) -> None:
         self.total = total
         self.slots = slots
         self.done = len(done)
         self.failures: list[tuple[Job, str]] = []
         self.fresh = 0
-        self.best = min((end.value.metrics.get(SHOWN, float("inf")) for end in done.values()), default=float("inf"))
+        self.best = min((end.metrics.get(ERROR, float("inf")) for end in done.values()), default=float("inf"))
         self.best_label = "an earlier job" if done else ""
         self.began = time.monotonic()
         self.live = sys.stderr.isatty()
@@ -50,18 +47,22 @@ class Display:
         self.waiting = count
         self._move()
 
-    def planned(self, units: Sequence[Unit]) -> None:
-        """The jobs are sorted into stacks: how many, and why others train alone."""
-        sizes = [len(unit.jobs) for unit in units if len(unit.jobs) > 1]
+    def planned(self, groups: Sequence[Sequence[Job]], alone: Mapping[str, int]) -> None:
+        """The jobs are sorted into stacks.
+
+        Args:
+            groups: jobs that train together, or single ones.
+            alone: why single ones train alone, and how many do for that reason.
+        """
+        sizes = [len(group) for group in groups if len(group) > 1]
         if sizes:
             stacks = "1 stack" if len(sizes) == 1 else f"{len(sizes)} stacks"
             extent = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
             self._say(f"{sum(sizes)} jobs in {stacks} of {extent}")
-        reasons = Counter(unit.reason for unit in units if unit.reason)
-        for reason, count in reasons.items():
+        for reason, count in alone.items():
             self._say(f"{count} alone: {reason}")
 
-    def ended(self, job: Job, end: Any) -> None:
+    def ended(self, job: Job, end: End) -> None:
         """A job ended, well or not."""
         self.fresh += 1
         if end.failure is not None:
@@ -69,11 +70,11 @@ class Display:
             self._say(f"failed   {job.label}: {end.failure}")
         else:
             self.done += 1
-            value = end.value.metrics.get(SHOWN, float("inf"))
+            value = end.metrics.get(ERROR, float("inf"))
             if value < self.best:
                 self.best, self.best_label = value, job.label
             if not self.live:
-                self._say(f"done     {job.label}: {SHOWN} {value:.5f}")
+                self._say(f"done     {job.label}: {ERROR} {value:.5f}")
         self._move()
 
     def close(self, *, seconds: float) -> None:
@@ -87,7 +88,7 @@ class Display:
                 log.error("         what it printed: %s", os.path.relpath(job.log))
 
     def _best(self) -> str:
-        return f"{SHOWN} {self.best:.5f} ({self.best_label})" if self.best_label else "none"
+        return f"{ERROR} {self.best:.5f} ({self.best_label})" if self.best_label else "none"
 
     def _say(self, text: str) -> None:
         if self.live:

@@ -3,12 +3,14 @@
 An engine calls a function for each of many arguments, each in a process of its own, as many at a time as it has places.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from hourglass.sweeps.settings import Settings, Slot
-from hourglass.sweeps.slots import Outcome, check_gpus, execute
+from hourglass.sweeps.slots import Outcome, execute
+from hourglass.system.devices import check_gpus
+from hourglass.system.errors import HourglassError
 
 
 class Engine(Protocol):
@@ -22,7 +24,7 @@ class Engine(Protocol):
     def gpu(self) -> bool:
         """Whether a job has a GPU."""
 
-    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[Outcome]:
+    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Generator[Outcome, None, None]:
         """Call `function(argument)` for each argument, and yield the outcomes as they come.
 
         Whatever ends the iteration, Ctrl-C as well, ends the jobs that still run and gives them time to say so in their
@@ -38,7 +40,7 @@ class Local:
         self.places = len(slots)
         self.gpu = any(slot.gpu is not None for slot in slots)
 
-    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[Outcome]:
+    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Generator[Outcome, None, None]:
         """See `Engine`."""
         return execute(function, arguments, slots=self.slots)
 
@@ -64,3 +66,22 @@ def open_engine(settings: Settings, *, accelerator: str, jobs: int, uri: str) ->
 
     with open_ray(settings, accelerator=accelerator, jobs=jobs, uri=uri) as engine:
         yield engine
+
+
+def ask(engine: Engine, function: Callable[..., Any], arguments: Sequence[Any], *, purpose: str) -> list[Any]:
+    """What a function answers for each argument, in their order, where the jobs will run.
+
+    What a job may use (a GPU, a data set) is what there is there, and this process imports no torch.
+
+    Args:
+        purpose: what the answers are for: `the jobs could not be {purpose}` is said where there is none.
+
+    Raises:
+        HourglassError: a process failed.
+    """
+    answers = {}
+    for outcome in engine.execute(function, arguments):
+        if outcome.failure:
+            raise HourglassError(f"the jobs could not be {purpose}: {outcome.failure}", trace=outcome.trace)
+        answers[outcome.job] = outcome.value
+    return [answers[number] for number in range(len(arguments))]

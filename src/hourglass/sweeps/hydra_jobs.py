@@ -1,8 +1,7 @@
-"""From a batch of Hydra overrides to jobs, and from their ends to what Hydra wants to hear."""
+"""From a batch of Hydra's overrides to jobs, and from their ends to what Hydra asks for."""
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.types import HydraContext
@@ -10,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hourglass.configuration.build import build
 from hourglass.configuration.identity import config_hash
+from hourglass.sweeps.axes import axes, key_of, said_last
 from hourglass.sweeps.composing import Composer, make_job, study_name
-from hourglass.sweeps.jobs import axes
 from hourglass.sweeps.slots import start_server
 from hourglass.sweeps.sweep import SweepFailed, sweep
 from hourglass.system.errors import HourglassError
@@ -27,7 +26,7 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     if not job_overrides:
         raise HourglassError("an axis of the sweep has no value, as range(0), so that there is nothing to train")
-    job_overrides = [_said_last(each) for each in job_overrides]
+    job_overrides = [said_last(each) for each in job_overrides]
     words = [list(filter_overrides(each)) for each in job_overrides]
     varied = axes(words)
     composer = Composer(context, config)
@@ -36,7 +35,7 @@ def launch(
     if settings.engine == "local":
         start_server()  # it imports what the jobs need while they are composed
     jobs = [make_job(composer.compose(each, first + at), varied) for at, each in enumerate(job_overrides)]
-    base = composer.common([word for word in job_overrides[0] if word.partition("=")[0].lstrip("+~") not in varied])
+    base = composer.common([word for word in job_overrides[0] if key_of(word) not in varied])
     ends = sweep(
         jobs,
         settings,
@@ -44,26 +43,16 @@ def launch(
         identity=config_hash({**OmegaConf.to_container(base, resolve=False), "axes": sorted(varied)}),  # type: ignore[dict-item]
         name=base.study or study_name(example, varied),
     )
-    returns = []
-    for job, words_of_job in zip(jobs, words, strict=True):
-        end = ends[job.key]
-        value: Any = end.value if end.failure is None else HourglassError(end.failure)
-        status = JobStatus.COMPLETED if end.failure is None else JobStatus.FAILED
-        returns.append(
-            JobReturn(
-                overrides=words_of_job,  # without the configurations, which would fill the memory of a long sweep
-                working_dir=job.folder,
-                task_name=example.hydra.job.name,
-                status=status,
-                _return_value=value,
-            )
-        )
     failed = sum(end.failure is not None for end in ends.values())
     if failed:
         raise SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these")
-    return returns
-
-
-def _said_last(words: Sequence[str]) -> list[str]:
-    """One word for each key, the last: with `seed=0` beside a recipe that sweeps over seeds, only 0 is meant."""
-    return list({word.partition("=")[0].lstrip("+"): word for word in words}.values())
+    return [
+        JobReturn(
+            overrides=words_of_job,  # without the configurations, which would fill the memory of a long sweep
+            working_dir=job.folder,
+            task_name=example.hydra.job.name,
+            status=JobStatus.COMPLETED,
+            _return_value=ends[job.key],
+        )
+        for job, words_of_job in zip(jobs, words, strict=True)
+    ]

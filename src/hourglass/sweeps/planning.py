@@ -13,11 +13,12 @@ for each (benchmarks/README.md).
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hourglass.sweeps.engine import Engine, Local
-from hourglass.sweeps.jobs import Job, Unit, units
+from hourglass.sweeps.engine import Engine, Local, ask
+from hourglass.sweeps.job import Job
 from hourglass.sweeps.settings import Settings, Slot
 from hourglass.system.errors import HourglassError, first_line
 
@@ -27,13 +28,11 @@ WORTH_MEASURING = 60.0
 """Seconds that a sweep takes, one by one, from which on it is measured how it could take less."""
 SECONDS = 0.5
 """That each way is measured for."""
-LARGEST = 64
+LARGEST_STACK = 64
 """The most members of a stack that is tried: more gain nothing on a CPU, and share every failure."""
-SMALL = 8
+SMALL_STACK = 8
 """Members of a stack whose activations stay in a core's cache longer than those of a large one: tried too, and taken
 untried for a short sweep."""
-
-
 WORTH = 1.1
 """How many times as fast stacks must be: their members share a process, and with it whatever kills that."""
 
@@ -50,8 +49,12 @@ class Way(NamedTuple):
 class Plan(NamedTuple):
     """What `sweep` goes by."""
 
-    units: list[Unit]
+    groups: Sequence[tuple[Job, ...]]
+    """Those that train as one stack, or single ones."""
+    alone: Mapping[str, int]
+    """Why single jobs train alone, and how many do for each reason."""
     engine: Engine
+    """Where they train."""
 
 
 def plan(jobs: Sequence[Job], settings: Settings, engine: Engine) -> Plan:
@@ -61,23 +64,22 @@ def plan(jobs: Sequence[Job], settings: Settings, engine: Engine) -> Plan:
         HourglassError: the process that was asked to sort failed.
     """
     default = settings.largest_stack(gpu=engine.gpu)
-    alone = [Unit((job,), None) for job in jobs]
+    one_by_one = [(job,) for job in jobs]
     if len(jobs) < 2 or settings.max_stack == 1:
-        return Plan(alone, engine)
+        return Plan(one_by_one, {}, engine)
     largest = default
     if settings.max_stack == "auto":
-        (whole,) = _ask(engine, units, [(jobs, None, 1)])
-        common: Unit = max(whole, key=lambda unit: len(unit.jobs))
-        if len(common.jobs) > 1:
+        common = max((group for group, _ in _sorted(jobs, None, 1, engine)), key=len)
+        if len(common) > 1:
             try:
-                engine, largest = _measured(common.jobs, len(jobs), settings, engine, default)
+                engine, largest = _measured(common, len(jobs), settings, engine, default)
             except HourglassError as error:  # one bad job must not end the others: it fails again, but alone
                 log.warning("one by one, because it could not be measured what is faster: %s", first_line(error))
-                return Plan(alone, engine)
+                return Plan(one_by_one, {}, engine)
     if largest == 1:
-        return Plan(alone, engine)
-    (found,) = _ask(engine, units, [(jobs, largest, engine.places)])
-    return Plan(found, engine)
+        return Plan(one_by_one, {}, engine)
+    found = _sorted(jobs, largest, engine.places, engine)
+    return Plan([group for group, _ in found], Counter(reason for _, reason in found if reason is not None), engine)
 
 
 def choose(rates: Mapping[Way, float], *, jobs: int) -> Way:
@@ -97,11 +99,12 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
     """Where jobs that could share a stack train, and the most of one."""
     places = engine.places
     configs = [job.config for job in jobs]
-    ((seconds, fits),) = _ask(engine, _length, [(configs, settings.slots_per_gpu if engine.gpu else places)])
+    sharing = settings.slots_per_gpu if engine.gpu else places
+    ((seconds, fits),) = ask(engine, _length, [(configs, sharing)], purpose="planned")
     if seconds * total / places < WORTH_MEASURING:
-        return engine, min(max(default, SMALL), fits)
-    largest = min(fits, LARGEST, -(-len(jobs) // places))
-    sizes = sorted({1, min(SMALL, largest), largest})
+        return engine, min(max(default, SMALL_STACK), fits)
+    largest = min(fits, LARGEST_STACK, -(-len(jobs) // places))
+    sizes = sorted({1, min(SMALL_STACK, largest), largest})
     parts = [configs[len(jobs) * at // places : len(jobs) * (at + 1) // places] or configs for at in range(places)]
     rates = _rates(engine, parts, sizes)
     way = choose(rates, jobs=len(jobs))
@@ -120,7 +123,7 @@ def _measured(jobs: Sequence[Job], total: int, settings: Settings, engine: Engin
 def _rates(engine: Engine, parts: Sequence[Sequence[Mapping[str, Any]]], sizes: Sequence[int]) -> dict[Way, float]:
     """Model-steps per second of all places together by size of stack; each place has its part of the jobs."""
     rates: dict[Way, float] = {}
-    for measured in _ask(engine, _measure, [(part, sizes) for part in parts]):
+    for measured in ask(engine, _measure, [(part, sizes) for part in parts], purpose="planned"):
         for size, rate in measured.items():
             way = Way(len(parts), size)
             rates[way] = rates.get(way, 0.0) + rate
@@ -137,35 +140,51 @@ def _words(way: Way) -> str:
     return f"{f'stacks of {way.stack}' if way.stack > 1 else 'single jobs'}, {way.places} at a time"
 
 
+def _sorted(
+    jobs: Sequence[Job], largest: int | None, places: int, engine: Engine
+) -> list[tuple[tuple[Job, ...], str | None]]:
+    """Jobs in stacks of at most so many, to train so many at a time; of single ones why they are."""
+    (found,) = ask(engine, _sort, [([job.config for job in jobs], largest, places)], purpose="planned")
+    return [(tuple(jobs[number] for number in group), reason) for group, reason in found]
+
+
+def _sort(
+    request: tuple[Sequence[Mapping[str, Any]], int | None, int],
+) -> list[tuple[tuple[int, ...], str | None]]:
+    """`fusion.fusable` without the jobs that a stack would slow down, in a process that may import torch.
+
+    The answer is of plain tuples, because the parent reads it without torch.
+    """
+    from hourglass.sweeps.fusion import fusable, not_worth
+
+    configs, largest, places = request
+    slow = {number: reason for number, config in enumerate(configs) if (reason := not_worth(config)) is not None}
+    rest = [number for number in range(len(configs)) if number not in slow]
+    groups = fusable([configs[number] for number in rest], largest=largest, places=places)
+    return [
+        *((tuple(rest[at] for at in group.jobs), group.reason) for group in groups),
+        *(((number,), reason) for number, reason in slow.items()),
+    ]
+
+
 def _length(request: tuple[Sequence[Mapping[str, Any]], int]) -> tuple[float, int]:
-    """`fusion.benchmark.length`, in a process that may import torch. The answer is a plain tuple, because the parent
-    reads it without torch."""
+    """`fusion.benchmark.length`, likewise."""
     from hourglass.sweeps.fusion import benchmark
     from hourglass.system import process
 
     process.before_training()
-    process.quieten()
+    process.silence_libraries()
     configs, sharing = request
     found = benchmark.length(configs, sharing=sharing)
     return found.seconds, found.fits
 
 
 def _measure(request: tuple[Sequence[Mapping[str, Any]], Sequence[int]]) -> dict[int, float]:
-    """`hourglass.sweeps.fusion.benchmark.measure`, likewise."""
+    """`fusion.benchmark.measure`, likewise."""
     from hourglass.sweeps.fusion import benchmark
     from hourglass.system import process
 
     process.before_training()
-    process.quieten()
+    process.silence_libraries()
     configs, sizes = request
     return benchmark.measure(configs, sizes=sizes, seconds=SECONDS)
-
-
-def _ask(engine: Engine, function: Any, requests: Sequence[Any]) -> list[Any]:
-    """The answers of processes that have imported what knows."""
-    answers = {}
-    for outcome in engine.execute(function, requests):
-        if outcome.failure:
-            raise HourglassError(f"the jobs could not be planned: {outcome.failure}", trace=outcome.trace)
-        answers[outcome.job] = outcome.value
-    return [answers[number] for number in range(len(requests))]

@@ -13,14 +13,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hourglass.sweeps.settings import Settings, Slot, visible_gpus
-from hourglass.sweeps.slots import Outcome, check_gpus, execute
+from hourglass.sweeps.settings import Settings, Slot
+from hourglass.sweeps.slots import Outcome, execute
+from hourglass.system.devices import check_cuda, check_gpus, visible_gpus
+from hourglass.system.environment import restored
 from hourglass.system.errors import HourglassError, first_line
 
 _PATIENCE = 30.0  # seconds that tasks have to end when they are cancelled: more than a slot gives its process
@@ -47,7 +49,7 @@ class Ray:
         self.at_once = at_once
         self.uri = uri
 
-    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[Outcome]:
+    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Generator[Outcome, None, None]:
         """See `hourglass.sweeps.engine.Engine`."""
         import ray
 
@@ -111,31 +113,27 @@ def _outcome(index: int, future: "Future[Outcome]") -> Outcome:
 def open_ray(settings: Settings, *, accelerator: str, jobs: int, uri: str) -> Iterator[Ray]:
     """Connect to the cluster at `settings.address`, or start an instance on this machine for as long as it is needed.
 
-    Args:
-        settings: the group `sweep`.
-        accelerator: the jobs' `trainer.accelerator`.
-        jobs: no more places than that.
-        uri: where the jobs are recorded, resolved.
-
-    Raises:
-        HourglassError: Ray is not installed, does not answer, has no room for a job, or can't reach `uri`.
+    Arguments and errors: those of `sweeps.engine.open_engine`, which is how to come here.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice; a slot fixes its own GPU
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise HourglassError("sweep.engine=ray: Ray is not installed; pip install 'hourglass[ray]' does it") from error
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        _connect(settings, accelerator)
-        signal.signal(signal.SIGTERM, before)  # Ray has put its own in its place
-        nodes = [each for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]
-        _check_reach(uri, [node["NodeManagerHostname"] for node in nodes])
-        yield _fitted(settings, [node["Resources"] for node in nodes], accelerator=accelerator, jobs=jobs, uri=uri)
-    finally:
-        ray.shutdown()
-        signal.signal(signal.SIGTERM, before)
+    with restored("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice; a slot fixes its own GPU
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise HourglassError(
+                "sweep.engine=ray: Ray is not installed; pip install 'hourglass[ray]' does it"
+            ) from error
+        try:
+            _connect(settings, accelerator)
+            signal.signal(signal.SIGTERM, before)  # Ray has put its own in its place
+            nodes = [each for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]
+            _check_reach(uri, [node["NodeManagerHostname"] for node in nodes])
+            yield _fitted(settings, [node["Resources"] for node in nodes], accelerator=accelerator, jobs=jobs, uri=uri)
+        finally:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, before)
 
 
 def _connect(settings: Settings, accelerator: str) -> None:
@@ -185,11 +183,7 @@ def _fitted(settings: Settings, nodes: Sequence[Mapping[str, float]], *, acceler
     """The engine for what the nodes have: their resources `CPU` and `GPU`."""
     cpus = settings.cpus_per_job or 1
     most = max(node.get("GPU", 0) for node in nodes)
-    if accelerator in ("gpu", "cuda") and not most:
-        raise HourglassError(
-            f"trainer.accelerator={accelerator} needs a CUDA device, and no node of the Ray cluster has one;"
-            " set trainer.accelerator=cpu or auto"
-        )
+    check_cuda(accelerator, there=most > 0, where="no node of the Ray cluster has one")
     if settings.gpus_per_job is not None:
         gpus = settings.gpus_per_job
     else:

@@ -1,9 +1,10 @@
 """How a sweep runs, as configured by the group `sweep`."""
 
-import ctypes
 import os
 from dataclasses import dataclass
 from typing import Literal
+
+from hourglass.system.devices import visible_gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +84,3 @@ class Slot:
     """What CUDA_VISIBLE_DEVICES becomes for the job; None: a CPU."""
     threads: int
     """That torch uses on the CPU."""
-
-
-def visible_gpus() -> list[str]:
-    """The GPUs that CUDA may use, as CUDA_VISIBLE_DEVICES names them; asked without starting CUDA in this process."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name.strip() not in ("", "-1")]
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:  # no driver: known without the seconds that torch takes to import
-        return []
-    import torch
-
-    # NVML, or a forked process: neither starts CUDA here.
-    return [str(number) for number in range(torch.cuda.device_count())]

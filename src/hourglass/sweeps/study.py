@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Collection, Mapping, Sequence
 
-from hourglass.sweeps.jobs import Trained
+from hourglass.sweeps.job import End
 from hourglass.system.locks import claim
 from hourglass.system.passwords import shown
 from hourglass.tracking import Run, search_runs
@@ -31,7 +31,7 @@ def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Map
         return Run.start(uri=uri, experiment=experiment, name=name, tags=tags, params={})
 
 
-def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, Trained]:
+def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, End]:
     """The finished children of a study's run, by the hash of their configuration; of several the latest.
 
     Args:
@@ -44,7 +44,9 @@ def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, Trai
         condition += f" AND tags.config_hash = '{key}'"
     children = search_runs(uri, None, condition)
     return {
-        run.data.tags["config_hash"]: Trained(run.info.run_id, dict(run.data.metrics), "pruned" in run.data.tags)
+        run.data.tags["config_hash"]: End(
+            run_id=run.info.run_id, metrics=dict(run.data.metrics), pruned="pruned" in run.data.tags
+        )
         for run in sorted(children, key=lambda each: each.info.start_time)
         if "config_hash" in run.data.tags
     }

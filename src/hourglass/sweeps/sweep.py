@@ -1,23 +1,23 @@
 """A sweep: runs what a study has not finished yet, shows where it is, and says at the end what failed and why."""
 
 import logging
-import signal
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any, NamedTuple
 
 from hourglass.sweeps.display import Display
-from hourglass.sweeps.engine import Engine, open_engine
-from hourglass.sweeps.jobs import End, Job, Task, Unit, refusals, run
+from hourglass.sweeps.engine import Engine, ask, open_engine
+from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.planning import plan
 from hourglass.sweeps.settings import Settings
-from hourglass.sweeps.studies import Artist
+from hourglass.sweeps.slots import PRELOAD, Outcome
+from hourglass.sweeps.studies import StudyRecorder
 from hourglass.sweeps.study import end_lost, finished, open_study
+from hourglass.sweeps.worker import Task, refusals, run
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import shown
+from hourglass.system.process import sigterm_raises
 from hourglass.tracking import Run, prepare, reap, resolve_uri
 from hourglass.tracking.retries import BRIEFLY, TrackingUnavailable, at_most
 from hourglass.tracking.store import check, expect
@@ -29,6 +29,17 @@ class SweepFailed(HourglassError):  # noqa: N818 - says what happened
     """Jobs of a sweep failed; the others are done."""
 
     exit_code = 1
+
+
+class Study(NamedTuple):
+    """A study that is open."""
+
+    run: Run
+    """Its own, the parent of its jobs' runs."""
+    engine: Engine
+    """What runs its jobs."""
+    on_end: Callable[[], None]
+    """To be called when jobs have ended."""
 
 
 def sweep(
@@ -47,16 +58,13 @@ def sweep(
         how each job ended, by its key; failures are logged here already.
     """
     count = len({job.key for job in jobs})
-    with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as (
-        parent,
-        engine,
-    ):
-        ends = train_all(jobs, settings, parent=parent, engine=engine, name=name)
-        log.info("study    %s in %s", parent.id, shown(parent.uri))
+    with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as study:
+        ends = train_all(jobs, settings, study=study, name=name)
+        log.info("study    %s in %s", study.run.id, shown(study.run.uri))
         failed = sum(end.failure is not None for end in ends.values())
-        parent.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
+        study.run.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
         if failed:
-            parent.fail(SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these"))
+            study.run.fail(SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these"))
     return ends
 
 
@@ -69,7 +77,7 @@ def studying(
     varied: Mapping[str, Sequence[str]],
     identity: str,
     name: str,
-) -> Iterator[tuple[Run, Engine]]:
+) -> Iterator[Study]:
     """Within, the study's run is open, new or taken up again, and so is what runs its jobs; SIGTERM ends both truly.
 
     The run shows the jobs at a glance (`hourglass.sweeps.studies`), at the end and now and then before.
@@ -85,7 +93,7 @@ def studying(
     if not isinstance(config["study"], str | int | None):
         raise HourglassError(f"study must be text or null, got {config['study']!r}")
     with (
-        _sigterm_raises(),
+        sigterm_raises(),
         open_engine(settings, accelerator=config["trainer"]["accelerator"], jobs=jobs, uri=uri) as engine,
     ):
         prepare(uri)  # by one process, before several meet the empty file
@@ -94,69 +102,74 @@ def studying(
         with (
             _reaping(uri, experiment),
             open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied) as parent,
-            Artist(run=parent, pictures="pictures" in config["callback"]) as artist,
+            StudyRecorder(run=parent, pictures="pictures" in config["callback"], preload=PRELOAD) as recorder,
         ):
-            yield parent, artist.watch(engine)
+            yield Study(parent, engine, recorder.refresh)
 
 
-def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: Engine, name: str) -> dict[str, End]:
+def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: str) -> dict[str, End]:
     """Run the jobs that an open study has not finished yet; a search does so batch after batch.
 
     Returns:
         how each job ended, by its key.
     """
-    uri, experiment = parent.uri, parent.experiment
+    parent, engine = study.run, study.engine
     todo = {job.key: job for job in jobs}
     ends: dict[str, End] = {}
     asked = time.time() if settings.engine == "local" else None  # claims are seen on their own machine
     if not settings.rerun:
-        ends |= {key: End(value, None) for key, value in finished(parent.id, uri=uri).items() if key in todo}
+        ends |= {key: end for key, end in finished(parent.id, uri=parent.uri).items() if key in todo}
     display = Display(name=name, total=len(todo), slots=engine.places, done=ends)
     waiting = [job for key, job in todo.items() if key not in ends]
-    # By the engine: what a job may use (a GPU, a data set) is what there is where it will run.
-    checked = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
-    for outcome in engine.execute(refusals, checked):
-        if outcome.failure:
-            raise HourglassError(f"the jobs could not be checked: {outcome.failure}", trace=outcome.trace)
-        for key, reason in outcome.value.items():
-            ends[key] = End(None, reason)
+    parts = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
+    for refused in ask(engine, refusals, parts, purpose="checked"):
+        for key, reason in refused.items():
+            ends[key] = End(failure=reason)
             display.refused(todo[key], reason)
     display.start(len(todo) - len(ends))
     began = time.perf_counter()
     for wait in (False, True):
         # The second time, one by one, what another terminal ran and what a stack took down with it.
         waiting = [job for key, job in todo.items() if key not in ends]
-        together = [Unit((job,), None) for job in waiting]
+        groups: Sequence[tuple[Job, ...]] = [(job,) for job in waiting]
         if not wait:
-            together, engine = plan(waiting, settings, engine)
+            groups, alone, engine = plan(waiting, settings, engine)
             display.slots = engine.places
-            display.planned(together)
-        tasks = [Task(unit.jobs, parent.id, uri, settings.rerun, wait, None if wait else asked) for unit in together]
-        for outcome in engine.execute(run, tasks):
-            unit = together[outcome.job]
-            if outcome.failure:
-                reap(uri, experiment)  # a killed process could not say that it ended
-                end_lost(parent.id, {job.key for job in unit.jobs}, uri=uri, reason=outcome.failure)
-            fresh: dict[str, End] = outcome.value or {}
-            if any(end.away for end in fresh.values()):
-                with at_most(BRIEFLY):  # it has been waited for
+            display.planned(groups, alone)
+        tasks = [Task(group, parent.id, parent.uri, settings.rerun, wait, None if wait else asked) for group in groups]
+        # Closed at once when this ends, Ctrl-C included: its jobs must not wait for a garbage collection.
+        with closing(engine.execute(run, tasks)) as outcomes:
+            for outcome in outcomes:
+                group = groups[outcome.job]
+                fresh = _ends(outcome, group, study=parent, last=wait)
+                for job in group:
+                    if job.key in fresh:
+                        ends[job.key] = fresh[job.key]
+                        display.ended(job, ends[job.key])
+                if any(end.failure for end in fresh.values()):
+                    # Written at once: where this can't be, no other job could be recorded, and the sweep ends.
+                    parent.log_metrics({"study/failed": sum(end.failure is not None for end in ends.values())}, step=0)
                     parent.flush()
-                    parent.check_held()
-                    check(uri)
-                if not wait:  # it is back: they are tried once more
-                    fresh = {key: end for key, end in fresh.items() if not end.away}
-            if outcome.failure and len(unit.jobs) == 1:
-                fresh = {unit.jobs[0].key: End(None, outcome.failure)}
-            for job in unit.jobs:
-                if job.key in fresh:
-                    ends[job.key] = fresh[job.key]
-                    display.ended(job, ends[job.key])
-            if any(end.failure for end in fresh.values()):
-                # Written at once: where this can't be, no other job could be recorded, and the sweep ends.
-                parent.log_metrics({"study/failed": sum(end.failure is not None for end in ends.values())}, step=0)
-                parent.flush()
+                study.on_end()
     display.close(seconds=time.perf_counter() - began)
     return ends
+
+
+def _ends(outcome: Outcome, group: Sequence[Job], *, study: Run, last: bool) -> dict[str, End]:
+    """How jobs ended that had one process, by their keys; not those that are tried once more, unless this is `last`."""
+    if outcome.failure:
+        reap(study.uri, study.experiment)  # a killed process could not say that it ended
+        end_lost(study.id, {job.key for job in group}, uri=study.uri, reason=outcome.failure)
+        return {group[0].key: End(failure=outcome.failure)} if len(group) == 1 else {}
+    fresh: dict[str, End] = outcome.value
+    if any(end.away for end in fresh.values()):
+        with at_most(BRIEFLY):  # it has been waited for
+            study.flush()
+            study.check_held()
+            check(study.uri)
+        if not last:  # it is back
+            return {key: end for key, end in fresh.items() if not end.away}
+    return fresh
 
 
 @contextmanager
@@ -169,17 +182,3 @@ def _reaping(uri: str, experiment: str) -> Iterator[None]:
         with suppress(Exception), at_most(0.0 if isinstance(error, TrackingUnavailable) else BRIEFLY):
             reap(uri, experiment)
         raise
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM ends the sweep as Ctrl-C does, so that no job is left; the exit code says which it was."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(143)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,7 @@
-"""The first that a fork server imports: while it imports the rest, for seconds, it ends at once if its parent does.
+"""What a fork server imports first: while it imports the rest, for seconds, it ends at once if its parent does.
 
-Afterwards it watches a pipe that only the parent holds, as `multiprocessing` has it, and `warm` lets go.
+A fork server can be told nothing but which modules to import. So what it does for itself stands in the body of a
+module: here, at the start, and in `loose`, at the end.
 """
 
 import ctypes
@@ -34,7 +35,10 @@ def watch(parent: int) -> None:
 
 
 def loosen() -> None:
-    """It is the pipe's turn: the signal would also come when only the thread ends that started this process."""
+    """From now on `multiprocessing` has the server watch a pipe that only the parent holds.
+
+    The signal would also come when only the thread ends that started this process.
+    """
     _loose.set()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)

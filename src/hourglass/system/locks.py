@@ -1,6 +1,8 @@
 """Claims: which process runs a job, so that two terminals with the same sweep don't run it twice.
 
-A claim is a lock on a file, which the system lets go of when the process ends, however it ends.
+A claim is a lock on a file, which the system lets go of when the process ends, however it ends; the file's time says
+when that was. `filelock` promises neither: before its version 4 each attempt empties the file, which changes its time,
+and on a file system without such locks it makes do with a file that a killed process leaves behind.
 """
 
 import fcntl

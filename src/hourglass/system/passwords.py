@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from hourglass.system.environment import restored
+
 MASK = "***"
 VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -83,13 +85,8 @@ def _parts(uri: str) -> _Parts | None:
 @contextmanager
 def kept_out(words: Sequence[str]) -> Iterator[list[str]]:
     """The words of a command without the password that `tracking.uri=` may hold, which is known within all the same."""
-    before = os.environ.get(VARIABLE)
-    try:
+    with restored(VARIABLE):
         yield [_kept_out(word) for word in words]
-    finally:
-        os.environ.pop(VARIABLE, None)
-        if before is not None:
-            os.environ[VARIABLE] = before
 
 
 def _kept_out(word: str) -> str:

@@ -126,25 +126,30 @@ def interruptible() -> Iterator[None]:
         raise (KeyboardInterrupt() if end.code == 1 else end) from end
 
 
+def raise_at_sigterm() -> None:
+    """From now on SIGTERM raises SystemExit, so that a run can say that it ended; the exit code says what ended it."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + signal.SIGTERM)
+
+
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
     """Within, SIGTERM raises SystemExit, unless the process has a handler already."""
-
-    def stop(_signal: int, _frame: object) -> None:
-        sys.exit(143)
-
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, stop)
+    raise_at_sigterm()
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def speak() -> None:
+def show_messages() -> None:
     """Let the package's own messages be seen, where Hydra doesn't see to it."""
     console = Console()
     console.setFormatter(Formatter("%(message)s"))
@@ -152,7 +157,7 @@ def speak() -> None:
     logging.getLogger("hourglass").setLevel(logging.INFO)
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     """Silence what Lightning and its like say that is no news; to be called once they are imported."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)

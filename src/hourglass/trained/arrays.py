@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hourglass.data.image_folder import SUFFIXES, decoded, images_in
 from hourglass.data.own_tables import read_rows
 from hourglass.system.bars import Bar
 from hourglass.system.errors import HourglassError
+from hourglass.system.files import draft
 from hourglass.trained.load import Trained
 from hourglass.trained.table_model import in_own_units
 
@@ -78,18 +78,18 @@ def write(path: str, values: Tensor, columns: Sequence[str] | None = None) -> No
     target = Path(path)
     if not target.parent.is_dir():
         raise HourglassError(f"{path} can't be written: there is no folder {target.parent}")
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    if target.suffix.lower() == ".csv":
-        if values.ndim != 2:
-            raise HourglassError(f"{path} can't hold an array of shape {tuple(values.shape)}: write it to a .npy file")
-        with partial.open("w", newline="", encoding="utf-8") as text:
-            writer = csv.writer(text)
-            writer.writerows([columns] if columns else [])
-            writer.writerows(values.tolist())
-    else:
-        with partial.open("wb") as file:
-            np.save(file, values.numpy())
-    partial.replace(target)
+    is_text = target.suffix.lower() == ".csv"
+    if is_text and values.ndim != 2:
+        raise HourglassError(f"{path} can't hold an array of shape {tuple(values.shape)}: write it to a .npy file")
+    with draft(target) as part:
+        if is_text:
+            with part.open("w", newline="", encoding="utf-8") as text:
+                writer = csv.writer(text)
+                writer.writerows([columns] if columns else [])
+                writer.writerows(values.tolist())
+        else:
+            with part.open("wb") as file:  # by its name alone, numpy would append .npy to another one
+                np.save(file, values.numpy())
 
 
 def _read(path: str) -> np.ndarray:

@@ -55,10 +55,7 @@ class Inputs:
         Raises:
             HourglassError: another shape or type; values that are not finite, or far from the training data's.
         """
-        try:
-            said = read_range(given)
-        except ValueError as error:
-            raise HourglassError(str(error)) from error
+        said = read_range(given)
         shaped = self._in_shape(_tensor(x, name), name)
         taken = self._floats(shaped, name, said) if self.scaling is None else _numbers(shaped, name, said)
         if _is_traced(taken):

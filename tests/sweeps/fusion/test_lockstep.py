@@ -15,7 +15,7 @@ import torch
 import hourglass
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.train import Result, train
-from hourglass.sweeps.fusion import Ended, Job, fusable, train_fused
+from hourglass.sweeps.fusion import Ended, Member, fusable, train_fused
 from hourglass.system.errors import Diverged
 from hourglass.tracking import Run
 
@@ -29,16 +29,16 @@ BASE = (
 )
 
 
-def jobs(folder: Path, *members: Sequence[str], common: Sequence[str] = ()) -> list[Job]:
+def jobs(folder: Path, *members: Sequence[str], common: Sequence[str] = ()) -> list[Member]:
     made = []
     for number, overrides in enumerate(members):
         config, choices = compose_config([*BASE, f"tracking.uri=sqlite:///{folder}/mlflow.db", *common, *overrides])
-        made.append(Job(config, choices, folder / str(number)))
+        made.append(Member(config, choices, folder / str(number)))
         made[-1].folder.mkdir(parents=True, exist_ok=True)
     return made
 
 
-def single(job: Job) -> Result:
+def single(job: Member) -> Result:
     return train(job.config, choices=job.choices, folder=job.folder, parent=job.parent)
 
 
@@ -151,7 +151,7 @@ def test_a_member_that_diverges_fails_alone(tmp_path: Path) -> None:
             assert result.metrics["test/mse"] == pytest.approx(single(made[number]).metrics["test/mse"], rel=1e-3)
 
 
-def runs(job: Job) -> list[Run]:
+def runs(job: Member) -> list[Run]:
     from hourglass.tracking import search_runs
 
     uri = job.config.tracking.uri

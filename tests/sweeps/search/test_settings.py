@@ -1,4 +1,4 @@
-"""Settings of a search: what they refuse, and how large a batch is."""
+"""SearchSettings of a search: what they refuse, and how large a batch is."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from hourglass.configuration.groups import conf_dir
-from hourglass.sweeps.search.settings import Settings
+from hourglass.sweeps.search.settings import SearchSettings
 from hourglass.sweeps.search.space import parse
 from hourglass.system.errors import HourglassError
 
 
-def settings(**changed: Any) -> Settings:
+def settings(**changed: Any) -> SearchSettings:
     held = yaml.safe_load((conf_dir() / "hydra/sweeper/hourglass_optuna.yaml").read_text())
     del held["_target_"]
-    return Settings(**{**held, **changed})
+    return SearchSettings(**{**held, **changed})
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from hourglass.commands.main import main
-from hourglass.sweeps.studies import Artist
-from hourglass.sweeps.studies import recorder as artist
+from hourglass.sweeps.slots import PRELOAD
+from hourglass.sweeps.studies import StudyRecorder, recorder
 from hourglass.sweeps.studies.record import Request, read, record
 from hourglass.tracking import Run, search_runs
 
@@ -59,7 +59,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", sys.argv)
-        patch.setattr(artist, "PAUSE", 0.0)
+        patch.setattr(recorder, "PAUSE", 0.0)
         assert main(WORDS) == 0
     yield Study(folder)
     root.handlers[:], level = before
@@ -113,8 +113,11 @@ def test_a_drawing_that_fails_costs_a_warning(study: Study, tmp_path: Path, capl
     files.rename(tmp_path / "away")
     files.write_text("where the files of the run would go")
     try:
-        with caplog.at_level(logging.WARNING, logger="hourglass"), Artist(run=study.run, pictures=True) as by:
-            by.look()
+        with (
+            caplog.at_level(logging.WARNING, logger="hourglass"),
+            StudyRecorder(run=study.run, pictures=True, preload=PRELOAD) as by,
+        ):
+            by.refresh()
     finally:
         files.unlink()
         shutil.move(tmp_path / "away", files)
@@ -127,8 +130,8 @@ def test_after_an_error_nothing_is_drawn(study: Study, caplog: pytest.LogCapture
     points = len(study.run.history("study/best_test_mse"))
 
     def interrupted() -> None:
-        with Artist(run=study.run, pictures=True) as by:
-            by.look()
+        with StudyRecorder(run=study.run, pictures=True, preload=PRELOAD) as by:
+            by.refresh()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -11,6 +11,6 @@ has the same distribution, and follows from the seeds of all members: the same s
 """
 
 from hourglass.sweeps.fusion.grouping import Group, fusable, not_worth, why_not
-from hourglass.sweeps.fusion.lockstep import Ended, Job, train_fused
+from hourglass.sweeps.fusion.lockstep import Ended, Member, train_fused
 
-__all__ = ["Ended", "Group", "Job", "fusable", "not_worth", "train_fused", "why_not"]
+__all__ = ["Ended", "Group", "Member", "fusable", "not_worth", "train_fused", "why_not"]

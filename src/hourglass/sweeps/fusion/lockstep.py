@@ -33,7 +33,7 @@ from hourglass.training.minibatch import Minibatch
 log = logging.getLogger("hourglass")
 
 
-class Job(NamedTuple):
+class Member(NamedTuple):
     """One of the trainings: the arguments of `hourglass.pipeline.train.train`."""
 
     config: DictConfig
@@ -58,7 +58,7 @@ class _Arrived(NamedTuple):
     chunk: Chunk
 
 
-def train_fused(jobs: Sequence[Job]) -> list[Ended]:
+def train_fused(jobs: Sequence[Member]) -> list[Ended]:
     """Train several jobs as one stack.
 
     Args:
@@ -96,7 +96,7 @@ def train_fused(jobs: Sequence[Job]) -> list[Ended]:
     return [Ended(strand.value, cast(Exception | None, strand.error)) for strand in strands]
 
 
-def _strand(number: int, job: Job, *, data: Dataset, size: int) -> Strand[Result]:
+def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Result]:
     def body(strand: Strand[Result]) -> Result:
         def composed(config: DictConfig) -> Parts:
             parts = compose(config, data=data)
@@ -127,7 +127,7 @@ def _wait(strand: Strand[Result], learner: Minibatch, chunk: Chunk) -> dict[str,
     return learner.own_steps(chunk) if terms is None else cast(dict[str, Tensor], terms)
 
 
-def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Job], data: Dataset) -> None:
+def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Dataset) -> None:
     """Chunk after chunk, until all trainings have ended."""
     stacks = [list(range(len(jobs)))]  # one, unless memory is too small for it
     built: dict[tuple[int, ...], Stack] = {}

@@ -15,9 +15,9 @@ from optuna.trial import Trial
 from hourglass.configuration.build import build
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.composing import Composer, make_job, study_name
-from hourglass.sweeps.jobs import End, Job
+from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.search.report import say, show, track
-from hourglass.sweeps.search.settings import Settings
+from hourglass.sweeps.search.settings import SearchSettings
 from hourglass.sweeps.search.space import Space, parse
 from hourglass.sweeps.search.trials import Trials
 from hourglass.sweeps.sweep import SweepFailed, studying, train_all
@@ -43,8 +43,9 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    keys = {**OmegaConf.to_container(config.hydra.sweeper), "_target_": "hourglass.sweeps.search.settings.Settings"}  # type: ignore[dict-item]
-    settings: Settings = build(OmegaConf.create({"hydra": {"sweeper": keys}}).hydra.sweeper)
+    keys: Any = OmegaConf.to_container(config.hydra.sweeper)
+    keys["_target_"] = "hourglass.sweeps.search.settings.SearchSettings"
+    settings: SearchSettings = build(OmegaConf.create({"hydra": {"sweeper": keys}}).hydra.sweeper)
     if not str(config.hydra.launcher._target_).endswith("HourglassLauncher"):
         raise HourglassError(
             "hydra/sweeper=hourglass_optuna needs hydra/launcher=hourglass, which tells how jobs ended, got"
@@ -69,17 +70,15 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     name = common.study or f"{study_name(whole, list(space.dimensions))} ({settings.sampler})"
     with (
         Trials.opened(folder=folder, settings=settings, space=space) as trials,
-        studying(example.config, sweeping, jobs=settings.n_trials, varied=axes, identity=identity, name=name) as (
-            parent,
-            engine,
-        ),
+        studying(example.config, sweeping, jobs=settings.n_trials, varied=axes, identity=identity, name=name) as study,
     ):
+        parent, engine = study.run, study.engine
         log.info("%s: %d trials by %s, %d done before", name, trials.total, settings.sampler, len(trials.ended))
         size = settings.batch(places=engine.places, stack=sweeping.largest_stack(gpu=engine.gpu))
         while asked := trials.ask(size):
             jobs = [_job(composer, trials, trial) for trial in asked]
             what = f"trials {asked[0].number} to {asked[-1].number}" if len(asked) > 1 else f"trial {asked[0].number}"
-            ends = train_all(jobs, sweeping, parent=parent, engine=engine, name=what)
+            ends = train_all(jobs, sweeping, study=study, name=what)
             _check_measured(settings, ends)
             for trial, job in zip(asked, jobs, strict=True):
                 _tell(trials, trial, job, ends[job.key])
@@ -93,7 +92,7 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
             raise failure
 
 
-def _identity(settings: Settings, space: Space, common: Mapping[str, Any]) -> str:
+def _identity(settings: SearchSettings, space: Space, common: Mapping[str, Any]) -> str:
     """The name of a search: whatever is not among `_RESUMABLE` makes it another one."""
     same = {key: value for key, value in vars(settings).items() if key not in _RESUMABLE}
     searched = {key: repr(dimension.distribution) for key, dimension in sorted(space.dimensions.items())}
@@ -107,16 +106,14 @@ def _job(composer: Composer, trials: Trials, trial: Trial) -> Job:
 
 
 def _tell(trials: Trials, trial: Trial, job: Job, end: End) -> None:
-    run_id, pruned, failure = "", False, end.failure
+    failure = end.failure
     values: list[float] = []
-    if end.value is not None:
-        run_id, pruned = end.value.run_id, end.value.pruned
-        if not pruned:
-            found = {name: _value(name, job.config, end.value.metrics) for name in trials.settings.objectives}
-            missing = [name for name, value in found.items() if value is None]
-            failure = f"this run has no {', '.join(missing)}" if missing else None
-            values = [value for value in found.values() if value is not None]
-    trials.tell(trial, values, run_id=run_id, pruned=pruned, failure=failure)
+    if failure is None and not end.pruned:
+        found = {name: _value(name, job.config, end.metrics) for name in trials.settings.objectives}
+        missing = [name for name, value in found.items() if value is None]
+        failure = f"this run has no {', '.join(missing)}" if missing else None
+        values = [value for value in found.values() if value is not None]
+    trials.tell(trial, values, run_id=end.run_id, pruned=end.pruned, failure=failure)
 
 
 def _value(name: str, config: Mapping[str, Any], metrics: Mapping[str, float]) -> float | None:
@@ -129,7 +126,7 @@ def _value(name: str, config: Mapping[str, Any], metrics: Mapping[str, float]) -
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _check_objectives(settings: Settings, config: Mapping[str, Any]) -> None:
+def _check_objectives(settings: SearchSettings, config: Mapping[str, Any]) -> None:
     """Those that are keys of the configuration must be there, and numbers."""
     for name in settings.objectives:
         if "/" in name:
@@ -144,12 +141,12 @@ def _check_objectives(settings: Settings, config: Mapping[str, Any]) -> None:
             raise HourglassError(f"hydra.sweeper.objective={name} must be a number, got {known[name]!r}")
 
 
-def _check_measured(settings: Settings, ends: Mapping[str, End]) -> None:
+def _check_measured(settings: SearchSettings, ends: Mapping[str, End]) -> None:
     """A metric that no run measures, or that pruning misses, is a mistake in the command, not in the trial."""
     for end in ends.values():
         if end.failure is not None and "hydra.sweeper." in end.failure:
             raise HourglassError(end.failure[end.failure.index("hydra.sweeper.") :])
-    measured = [end.value.metrics for end in ends.values() if end.value is not None]
+    measured = [end.metrics for end in ends.values() if end.failure is None]
     known = sorted({name for metrics in measured for name in metrics})
     for name in settings.objectives:
         if measured and "/" in name and name not in known:

@@ -15,7 +15,7 @@ _ROUNDS = 5  # a sampler that learns must see results now and then
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class SearchSettings:
     """What is minimised, by which sampler, and when a trial is stopped.
 
     Args:
@@ -96,7 +96,7 @@ class Settings:
         return list(self.direction) * (len(self.objectives) // len(self.direction))
 
     def check(self, space: Space) -> None:
-        """Refuse a sampler that this space is nothing for."""
+        """Refuse a sampler that can't search this space."""
         kinds = {key: dimension.values for key, dimension in space.dimensions.items()}
         for key, values in kinds.items():
             if self.sampler == "grid" and values is None:

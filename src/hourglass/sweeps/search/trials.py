@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hourglass.callbacks.pruning import Watch
-from hourglass.sweeps.search.settings import Settings
+from hourglass.callbacks.pruning import Watch, open_journal
+from hourglass.sweeps.search.settings import SearchSettings
 from hourglass.sweeps.search.space import Space
 from hourglass.system.errors import HourglassError
 from hourglass.system.locks import claim
@@ -35,12 +33,11 @@ class Trials:
         space: what is searched.
     """
 
-    def __init__(self, *, folder: Path, settings: Settings, space: Space) -> None:
+    def __init__(self, *, folder: Path, settings: SearchSettings, space: Space) -> None:
         self.folder = folder
         self.settings = settings
         self.space = space
         folder.mkdir(parents=True, exist_ok=True)
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(
             storage=open_journal(folder / JOURNAL),
             study_name=folder.name,
@@ -57,7 +54,7 @@ class Trials:
 
     @classmethod
     @contextmanager
-    def opened(cls, *, folder: Path, settings: Settings, space: Space) -> "Iterator[Trials]":
+    def opened(cls, *, folder: Path, settings: SearchSettings, space: Space) -> "Iterator[Trials]":
         """Within, no other process goes on with this search.
 
         Raises:
@@ -162,8 +159,3 @@ class Trials:
         waiting = sum(trial.state == TrialState.WAITING for trial in known)
         for point in [point for point in self._grid() if point not in taken][: max(0, count - waiting)]:
             self.study.enqueue_trial(point)
-
-
-def open_journal(path: Path) -> JournalStorage:
-    """The storage in this file, which is made if it is missing."""
-    return JournalStorage(JournalFileBackend(str(path)))

@@ -6,9 +6,9 @@
     table      one line per job, as `study/jobs.csv`; the best run as the tag `best_run`
 
 `table` holds the jobs and sums them up, `charts` and `mosaic` draw, `record` does it all in a process of its own, which
-`artist` starts.
+`recorder` starts.
 """
 
-from hourglass.sweeps.studies.recorder import Artist
+from hourglass.sweeps.studies.recorder import StudyRecorder
 
-__all__ = ["Artist"]
+__all__ = ["StudyRecorder"]

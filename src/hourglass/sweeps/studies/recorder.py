@@ -1,22 +1,12 @@
-"""Who lets a study be drawn: now and then while its jobs run, and at the end."""
+"""When a study is drawn: now and then while its jobs run, and at the end."""
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import Any, Self, cast
+from collections.abc import Sequence
+from typing import Self, cast
 
-from hourglass.sweeps.engine import Engine
-from hourglass.sweeps.jobs import run as run_jobs
-from hourglass.sweeps.slots import PRELOAD, Outcome
 from hourglass.sweeps.studies.record import Recorded, Request, record
-from hourglass.system.errors import reason
+from hourglass.system import fork_server
 from hourglass.tracking import Run
 
 log = logging.getLogger("hourglass")
@@ -27,8 +17,8 @@ LIMIT = 300.0
 """Seconds after which a drawing is given up: a tracking server may be away."""
 
 
-class Artist:
-    """Lets the run of a study show its jobs (see `record`); each drawing is a process of its own, on a CPU.
+class StudyRecorder:
+    """Has the run of a study show its jobs (see `record`); each drawing is a process of its own, on a CPU.
 
     A drawing that fails costs a warning, never the sweep. Used as a context manager: leaving it without an error draws
     a last time if a job has ended meanwhile; with one, Ctrl-C for example, ends the drawing that still runs.
@@ -36,16 +26,18 @@ class Artist:
     Args:
         run: of the study.
         pictures: whether pictures are drawn too, or the table is written alone.
+        preload: modules that the fork server imports, unless it runs already.
     """
 
-    def __init__(self, *, run: Run, pictures: bool) -> None:
+    def __init__(self, *, run: Run, pictures: bool, preload: Sequence[str]) -> None:
         self.run = run
         self.pictures = pictures
+        self.preload = preload
         self._drawing: _Drawing | None = None
         self._next = time.monotonic() + PAUSE
         self._any = False
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """A job has ended: draw, unless the last drawing was a moment ago."""
         self._any = True
         if self._drawing is not None and self._drawing.ended:
@@ -74,13 +66,9 @@ class Artist:
             if self._drawing is not None:
                 self._drawing.end()
 
-    def watch(self, engine: Engine) -> Engine:
-        """The engine, whose jobs are looked at as they end."""
-        return _Watched(engine, self.look)
-
     def _start(self, *, last: bool) -> "_Drawing | None":
         try:
-            return _Drawing(Request(self.run.id, self.run.uri, self.pictures, last))
+            return _Drawing(Request(self.run.id, self.run.uri, self.pictures, last), preload=self.preload)
         except (OSError, EOFError) as error:  # no memory for a process, or no server to fork it
             self._warn(f"{type(error).__name__}: {error}")
             return None
@@ -100,47 +88,18 @@ class Artist:
         return None
 
 
-class _Watched:
-    """An engine that tells when a job has ended."""
-
-    def __init__(self, engine: Engine, look: Callable[[], None]) -> None:
-        self._engine = engine
-        self._look = look
-
-    @property
-    def places(self) -> int:
-        return self._engine.places
-
-    @property
-    def gpu(self) -> bool:
-        return self._engine.gpu
-
-    def execute(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[Outcome]:
-        # Closed at once when this ends, Ctrl-C included: its jobs must not wait for a garbage collection.
-        with closing(cast("Generator[Outcome]", self._engine.execute(function, arguments))) as outcomes:
-            for outcome in outcomes:
-                yield outcome
-                if function is run_jobs:
-                    self._look()
-
-
 class _Drawing:
     """A process that records a study as it stands."""
 
-    def __init__(self, request: Request) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOAD))
-        self._receiver, sender = context.Pipe(duplex=False)
-        alive, self._held = context.Pipe(duplex=False)
-        self._process: BaseProcess = context.Process(target=_draw, args=(sender, alive, request))
+    def __init__(self, request: Request, *, preload: Sequence[str]) -> None:
+        fork_server.start(preload)
         self._began = time.monotonic()
-        self._process.start()
-        sender.close()
-        alive.close()
+        # The GPUs are for the jobs.
+        self._child = fork_server.Child(record, request, threads=1, environment={"CUDA_VISIBLE_DEVICES": ""})
 
     @property
     def ended(self) -> bool:
-        return self._receiver.poll()
+        return self._child.receiver.poll()
 
     @property
     def seconds(self) -> float:
@@ -149,40 +108,12 @@ class _Drawing:
 
     def result(self) -> Recorded | str:
         """What it found, or why it failed, in one line; waits for it."""
-        try:
-            found: Recorded | str = (
-                self._receiver.recv() if self._receiver.poll(LIMIT) else f"it took more than {LIMIT:.0f} s"
-            )
-        except EOFError:
-            found = "its process ended without a word"
-        else:
-            self._process.join(10)  # it removes what it has downloaded
-        self.end()
-        return found
+        if not self._child.receiver.poll(LIMIT):
+            self.end()
+            return f"it took more than {LIMIT:.0f} s"
+        answer = self._child.answer()
+        return cast(Recorded, answer.value) if answer.failure is None else answer.failure
 
     def end(self) -> None:
         """Nothing is left of it."""
-        self._process.kill()
-        self._process.join()
-        self._held.close()
-
-
-def _draw(sender: Connection, alive: Connection, request: Request) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the GPUs are for the jobs
-    import torch
-
-    torch.set_num_threads(1)
-    try:
-        sender.send(record(request))
-    except Exception as error:
-        sender.send(reason(error))
-
-
-def _end_with_parent(alive: Connection) -> None:
-    """Reads from a pipe until its writing end, which only the parent holds, closes."""
-    try:
-        alive.recv()
-    except (EOFError, OSError):
-        os._exit(1)
+        fork_server.end([self._child], patience=0.0)

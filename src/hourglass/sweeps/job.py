@@ -1,0 +1,67 @@
+"""A job of a sweep: one resolved configuration, named by its hash; and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hourglass.configuration.identity import NAMED, config_hash
+
+if TYPE_CHECKING:
+    from hourglass.callbacks.pruning import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training of a sweep; it can be sent to another process."""
+
+    number: int
+    """Its place in the sweep, from 0."""
+    overrides: tuple[str, ...]
+    """What distinguishes it, `model.code_size=8`."""
+    config: dict[str, Any]
+    """The whole configuration, resolved."""
+    choices: dict[str, str]
+    """The choice made in every group."""
+    folder: str
+    """Where its files go."""
+    watch: "Watch | None" = None
+    """How it reports to a search that may stop it early; None: it doesn't."""
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of its configuration: a job with the same key is the same job."""
+        return config_hash(self.config)
+
+    @property
+    def log(self) -> str:
+        """Where what it prints goes."""
+        return str(Path(self.folder) / "train.log")
+
+    @property
+    def label(self) -> str:
+        """Its overrides in one line."""
+        return " ".join(self.overrides) or "as configured"
+
+    @property
+    def point(self) -> str:
+        """The same without what the name of every run says, and shorter: `depth=2 seed=1`."""
+        words = (word.lstrip("+").partition("=") for word in self.overrides)
+        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in words if key not in NAMED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a job ended; the first three are of one that is finished."""
+
+    run_id: str = ""
+    """Of its run."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The last value of each."""
+    pruned: bool = False
+    """Whether a search stopped it early."""
+    failure: str | None = None
+    """Why it failed, in one line; None: it is finished."""
+    away: bool = False
+    """Whether it failed because the store had been away for too long."""

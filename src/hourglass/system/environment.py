@@ -1,0 +1,23 @@
+"""Variables of the environment: what is changed for a while is put back."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def restored(*names: str) -> Iterator[None]:
+    """Within, these variables may be set and removed; afterwards they are what they were."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        change(before)
+
+
+def change(variables: dict[str, str | None]) -> None:
+    """Set variables, and remove those that are None."""
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
