@@ -20,7 +20,7 @@ from hourglass.pipeline.compose import Parts
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import shown
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
-from hourglass.tracking.pictures import MARK
+from hourglass.tracking.mlflow_internals import IMAGES_MARK
 from hourglass.trained.table_model import in_own_units
 
 
@@ -123,7 +123,7 @@ class Recorder:
         if config.study:
             tags["study"] = config.study
         if self._pictured(parts.data):
-            tags |= MARK
+            tags |= IMAGES_MARK
         if earlier is not None:
             run = Run.resume(earlier.run.id, uri=earlier.run.uri, after=earlier.steps)
         else:

@@ -25,20 +25,15 @@ from hourglass.system import leash
 from hourglass.system.errors import HourglassError, reason
 from hourglass.system.passwords import VARIABLE, without_passwords
 from hourglass.system.temporary import temporary_folder
+from hourglass.tracking.mlflow_internals import SLOW_IMPORTS
 
 PRELOAD = (
     "hourglass.system.leash",
     *("hourglass.pipeline.train", "hourglass.sweeps.jobs", "hourglass.sweeps.study", "hourglass.sweeps.fusion"),
     *("hourglass.tracking.run", "hourglass.tracking.model", "mlflow"),
     # What MLflow, scikit-learn and others import only when first used: seconds, in every job.
-    *("mlflow.store.tracking.sqlalchemy_workspace_store", "mlflow.store.model_registry.sqlalchemy_workspace_store"),
-    *(
-        "alembic.command",
-        "sqlalchemy.dialects.sqlite",
-        "requests",
-        "safetensors.torch",
-        "matplotlib.backends.backend_agg",
-    ),
+    *SLOW_IMPORTS,
+    *("requests", "safetensors.torch", "matplotlib.backends.backend_agg"),
     *("sklearn.linear_model", "sklearn.datasets", "sklearn.neighbors", "sklearn.neural_network", "sklearn.cluster"),
     *("sklearn.manifold", "hourglass.sweeps.preload"),
 )
