@@ -9,6 +9,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from hourglass.configuration.build import build
+from hourglass.configuration.hydra_internals import job_return
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.composing import Composer, make_job, study_name
 from hourglass.sweeps.jobs import axes
@@ -50,12 +51,12 @@ def launch(
         value: Any = end.value if end.failure is None else HourglassError(end.failure)
         status = JobStatus.COMPLETED if end.failure is None else JobStatus.FAILED
         returns.append(
-            JobReturn(
+            job_return(
                 overrides=words_of_job,  # without the configurations, which would fill the memory of a long sweep
                 working_dir=job.folder,
                 task_name=example.hydra.job.name,
                 status=status,
-                _return_value=value,
+                value=value,
             )
         )
     failed = sum(end.failure is not None for end in ends.values())
