@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hourglass.configuration.schema import MissingKey, check, full_key, is_own, misfit
+from hourglass.configuration.hydra_internals import NODE_AT_FAULT, full_key
+from hourglass.configuration.schema import MissingKey, check, is_own, misfit
 from hourglass.system.errors import HourglassError
 
 
@@ -31,7 +32,7 @@ def build(config: Any, **arguments: Any) -> Any:
     try:
         return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
     except InstantiationException as error:
-        found = re.search(r"full_key: (\S+)", str(error))
+        found = NODE_AT_FAULT.search(str(error))
         if found:  # the node below that could not be made
             config = OmegaConf.select(config, found.group(1).removeprefix(f"{key}."))
             key = found.group(1)

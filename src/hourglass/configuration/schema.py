@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hourglass.configuration.hydra_internals import full_key
 from hourglass.system.errors import HourglassError, nearest
 
 
@@ -70,16 +71,6 @@ def declared_tensors(target: str) -> frozenset[str]:
 
     hints = typing.get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
     return frozenset(key for key, hint in hints.items() if hint is Tensor)
-
-
-def full_key(config: Any) -> str:
-    """Where a node stands in its configuration, as `model.bottleneck` or `trainer.callbacks[0]`."""
-    from omegaconf import ListConfig
-
-    parent = config._get_parent()
-    if isinstance(parent, ListConfig):
-        return f"{full_key(parent)}[{config._key()}]"
-    return str(config._get_full_key(None))
 
 
 def check(config: Any, given: set[str]) -> None:
