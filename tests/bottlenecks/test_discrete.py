@@ -123,7 +123,7 @@ def test_refused() -> None:
         quantized(dimension=3)
     with pytest.raises(ValueError, match="categories must be at least 2 and divide code_size=4, got 3"):
         Categorical(code_size=4, categories=3, temperature=1.0, beta=0.0)
-    with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
+    with pytest.raises(ValueError, match="temperature must be above 0 and finite, got 0"):
         Categorical(code_size=4, categories=2, temperature=0.0, beta=0.0)
 
 

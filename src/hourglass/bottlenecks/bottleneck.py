@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
+from hourglass.checks import check_whole
 from hourglass.terms import Term
 
 
@@ -55,8 +56,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, *, code_size: int, inputs: int, code_range: tuple[float, float]) -> None:
         super().__init__()
-        if code_size < 1:
-            raise ValueError(f"code_size must be at least 1, got {code_size}")
+        check_whole("code_size", code_size, lowest=1)
         self.code_size = code_size
         self.inputs = inputs
         self.code_range = code_range
@@ -90,6 +90,11 @@ class Bottleneck(nn.Module):
     def slope(self, a: Tensor) -> Tensor | None:
         """Derivative of each code unit by its own encoder output, (B, inputs) to (B, code_size); None where
         the bottleneck isn't elementwise. It is what gives the contractive penalty its closed form."""
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each code unit is a function of its own encoder output alone, so that it has a slope."""
+        return self.slope(self.active.new_zeros(1, self.inputs)) is not None
 
     def prior(self, count: int) -> Tensor | None:  # noqa: ARG002
         """Codes (count, code_size) drawn from the prior; None for a code that has none."""

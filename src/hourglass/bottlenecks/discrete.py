@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.spread import Spread
+from hourglass.checks import check_above, check_fraction, check_level, check_whole
 from hourglass.terms import Term
 
 
@@ -49,16 +50,12 @@ class VectorQuantized(Bottleneck):
         self, *, code_size: int, entries: int, dimension: int, commitment: float, decay: float, revive_below: float
     ) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(-math.inf, math.inf))
-        if entries < 2:
-            raise ValueError(f"entries must be at least 2, got {entries}")
+        check_whole("entries", entries, lowest=2)
         if dimension < 1 or code_size % dimension:
             raise ValueError(f"dimension must divide code_size={code_size}, got {dimension}")
-        if not 0 <= commitment < math.inf:
-            raise ValueError(f"commitment must be at least 0, got {commitment}")
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be from 0 to below 1, got {decay}")
-        if revive_below < 0:
-            raise ValueError(f"revive_below must be at least 0, got {revive_below}")
+        check_level("commitment", commitment)
+        check_fraction("decay", decay)
+        check_level("revive_below", revive_below)
         self.dimension = dimension
         self.decay = decay
         self.revive_below = revive_below
@@ -189,10 +186,8 @@ class Categorical(Bottleneck):
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
         if categories < 2 or code_size % categories:
             raise ValueError(f"categories must be at least 2 and divide code_size={code_size}, got {categories}")
-        if not temperature > 0:
-            raise ValueError(f"temperature must be above 0, got {temperature}")
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"beta must be at least 0, got {beta}")
+        check_above("temperature", temperature)
+        check_level("beta", beta)
         self.categories = categories
         self.spread = _spread(code_size, deviation)
         self.register_buffer("temperature", torch.tensor(temperature))
@@ -254,4 +249,5 @@ class Categorical(Bottleneck):
 
 def _spread(units: int, deviation: float | None) -> nn.Module:
     # None is the constructors' default because that is what runs of before the key were trained with.
+    check_above("deviation", deviation, null=True)
     return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

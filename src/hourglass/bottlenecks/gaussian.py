@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hourglass.bottlenecks.activity import LEAST_VARIANCE, Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
+from hourglass.checks import check_level, check_whole
 from hourglass.terms import Term
 
 
@@ -38,10 +39,8 @@ class Gaussian(Bottleneck):
 
     def __init__(self, *, code_size: int, beta: float, warmup_steps: int) -> None:
         super().__init__(code_size=code_size, inputs=2 * code_size, code_range=(-math.inf, math.inf))
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"beta must be at least 0, got {beta}")
-        if warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
+        check_level("beta", beta)
+        check_whole("warmup_steps", warmup_steps, lowest=0)
         self.warmup_steps = warmup_steps
         self.register_buffer("beta", torch.tensor(beta))
         self.register_buffer("step", torch.tensor(0.0))

@@ -10,6 +10,7 @@ from hourglass import figures
 from hourglass.callbacks.inside import inside
 from hourglass.data import Dataset
 from hourglass.figures.picture import Picture
+from hourglass.modes import evaluating
 from hourglass.tracking import Run
 from hourglass.training import Learner
 
@@ -47,9 +48,9 @@ class Pictures(pl.Callback):
         """A picture every so many epochs."""
         every = self.every or max(1, (trainer.max_epochs or 1) // 5)
         if (trainer.current_epoch + 1) % every == 0:
-            pl_module.model.eval()
-            self._log(self._reconstructions(pl_module), "reconstructions", pl_module.steps_done)
-            pl_module.model.train()
+            with evaluating(pl_module.model):
+                picture = self._reconstructions(pl_module)
+            self._log(picture, "reconstructions", pl_module.steps_done)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
         """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""

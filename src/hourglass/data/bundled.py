@@ -7,8 +7,9 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
+from hourglass.checks import check_choice, check_count
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, check_choice, check_count
+from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting
 
 
 def digits(**splits: Unpack[SplitsAndTest]) -> Dataset:

@@ -16,9 +16,10 @@ from typing import Unpack
 
 import torch
 
+from hourglass.checks import check_count
 from hourglass.data.dataset import Dataset, Split, digest
 from hourglass.data.handwriting import mnist
-from hourglass.data.splitting import Splits, check_count
+from hourglass.data.splitting import Splits
 from hourglass.noise import Corruption, Process
 
 

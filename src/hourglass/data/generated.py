@@ -18,8 +18,9 @@ from typing import Unpack
 import numpy as np
 import torch
 
+from hourglass.checks import check_count
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import Splits, SplitsAndTest, Splitting, check_count
+from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
 
 #: Column -> (intercept b, loadings w on the factors budget, frequency and novelty), made up to be plausible. Each
 #: column is a share, or an amount as a share of the largest.

@@ -37,10 +37,11 @@ from torch import Tensor
 
 from hourglass.bars import Bar
 from hourglass.cache import cache_dir
+from hourglass.checks import check_choice, check_count
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.folders import FOLDERS, layout_of
-from hourglass.data.splitting import SplitsAndTest, Splitting, check_choice, check_count
+from hourglass.data.splitting import SplitsAndTest, Splitting
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: What such a file may hold, whatever its name says: for some formats (EPS) Pillow would start other programs.

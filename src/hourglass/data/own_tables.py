@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hourglass.checks import check_choice
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.ranges import EXTREME
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, check_choice, existing_file
+from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, existing_file
 
 HEADERS = ("auto", "present", "absent")
 DELIMITERS = (",", ";", "\t", "|", " ")

@@ -11,8 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hourglass.checks import check_choice
 from hourglass.models import Autoencoder, Output
-from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+from hourglass.precision import full_precision, wide
+from hourglass.regularizers.regularizer import Penalty
 
 
 class _Activity(Penalty):
@@ -26,8 +28,7 @@ class _Activity(Penalty):
 
     def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
         super().__init__(weight=weight)
-        if reduction not in ("sample", "batch"):
-            raise ValueError(f"reduction must be one of sample, batch, got {reduction!r}")
+        check_choice("reduction", reduction, ("sample", "batch"))
         self.reduction = reduction
 
     def reduced(self, activity: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from hourglass.models import Autoencoder, Output
-from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+from hourglass.precision import full_precision, wide
+from hourglass.regularizers.regularizer import Penalty
 
 
 class TotalCorrelation(Penalty):

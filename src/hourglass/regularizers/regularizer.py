@@ -3,10 +3,12 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from hourglass.checks import check_level
 from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder, Output
 from hourglass.terms import Term
@@ -48,8 +50,7 @@ class Penalty(Regularizer):
 
     def __init__(self, *, weight: float) -> None:
         super().__init__()
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"weight must be at least 0 and finite, got {weight}")
+        check_level("weight", weight)
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
@@ -71,6 +72,14 @@ class Penalty(Regularizer):
         """The penalty before weighting, a scalar."""
 
 
+@runtime_checkable
+class Disturbing(Protocol):
+    """A regularizer that disturbs the code while the model trains."""
+
+    def disturb(self, code: Tensor) -> Tensor:
+        """Codes (B, code_size) as the bottleneck makes them to those that the decoder sees."""
+
+
 class Penalties(nn.Module):
     """Any number of regularizers, by name.
 
@@ -81,6 +90,7 @@ class Penalties(nn.Module):
     def __init__(self, **regularizers: Regularizer) -> None:
         super().__init__()
         self.regularizers = nn.ModuleDict(regularizers)
+        self._disturbing = [name for name, each in regularizers.items() if isinstance(each, Disturbing)]
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
@@ -100,6 +110,12 @@ class Penalties(nn.Module):
         terms = {name: regularizer(model, x, output) for name, regularizer in self._named()}
         return {name: term for name, term in terms.items() if term is not None}
 
+    def disturb(self, code: Tensor) -> Tensor:
+        """Codes (B, code_size) of a training step to those that the decoder sees; the same if nothing disturbs them."""
+        for name in self._disturbing:
+            code = cast(Disturbing, self.regularizers[name]).disturb(code)
+        return code
+
     def prior(self, model: Autoencoder, count: int) -> Tensor | None:
         """Codes (count, code_size) from the first prior that a regularizer pulls the code to; None without one."""
         priors = (regularizer.prior(model, count) for _, regularizer in self._named())
@@ -107,13 +123,3 @@ class Penalties(nn.Module):
 
     def _named(self) -> Iterable[tuple[str, Regularizer]]:
         return self.regularizers.items()  # type: ignore[return-value]
-
-
-def full_precision(x: Tensor) -> torch.autocast:
-    """A region where matrix products keep the precision of their factors, whatever the training's."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
-def wide(x: Tensor) -> Tensor:
-    """x with 32 bits or more."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -6,6 +6,7 @@ P = 1/(B n) sum_b |x_b - g(sg(h_b) + z_b)|^2,   z_b: the k largest relu(a_bj) of
 import torch
 from torch import Tensor
 
+from hourglass.checks import check_whole
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
 
@@ -30,10 +31,8 @@ class Revival(Penalty):
 
     def __init__(self, *, weight: float, k: int, after: int) -> None:
         super().__init__(weight=weight)
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        if after < 0:
-            raise ValueError(f"after must be at least 0, got {after}")
+        check_whole("k", k, lowest=1)
+        check_whole("after", after, lowest=0)
         self.k = k
         self.register_buffer("after", torch.tensor(float(after)), persistent=False)
 

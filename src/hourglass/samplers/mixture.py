@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks import Bottleneck
+from hourglass.checks import check_whole
 from hourglass.samplers.sampler import Sampler, symbols_of
 
 _RIDGE = 1e-6  # added to the variances, in units of each unit's own, so that no component collapses onto a sample
@@ -33,8 +34,7 @@ class Mixture(Sampler):
 
     def __init__(self, *, code_size: int, components: int) -> None:
         super().__init__(code_size=code_size)
-        if components < 1:
-            raise ValueError(f"components must be at least 1, got {components}")
+        check_whole("components", components, lowest=1)
         self.components = components
         self.register_buffer("weights", torch.zeros(components))
         self.register_buffer("means", torch.zeros(components, code_size))

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hourglass.models import Autoencoder, Output
+from hourglass.precision import wide
 from hourglass.terms import Term, logged, total
 from hourglass.training.head import Head
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 PRIORS = ("gaussian", "mixture")
 
@@ -68,7 +69,7 @@ class Adversarial(Minibatch):
         weight: float,
         discriminator_widths: Sequence[int],
         discriminator_lr: float,
-        **shared: Unpack[Shared],
+        **shared: Unpack[MinibatchArguments],
     ) -> None:
         super().__init__(**shared)
         if prior not in PRIORS:
@@ -153,5 +154,4 @@ class Adversarial(Minibatch):
 
     def _logit(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""
-        logit: Tensor = self.discriminator(code).squeeze(1)
-        return logit.to(torch.promote_types(logit.dtype, torch.float32))
+        return wide(self.discriminator(code).squeeze(1))

@@ -14,9 +14,10 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
+from hourglass.checks import check_whole
 from hourglass.models import Output
 from hourglass.terms import Term
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 
 class ImportanceWeighted(Minibatch):
@@ -40,10 +41,9 @@ class ImportanceWeighted(Minibatch):
 
     fuses = True
 
-    def __init__(self, *, draws: int, **shared: Unpack[Shared]) -> None:
+    def __init__(self, *, draws: int, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
-        if draws < 1:
-            raise ValueError(f"draws must be at least 1, got {draws}")
+        check_whole("draws", draws, lowest=1)
         bottleneck, reduction = self.model.bottleneck, self.loss.reduction
         # No rows: to ask costs no random numbers.
         if bottleneck.draws(torch.zeros(0, bottleneck.inputs), 1) is None:

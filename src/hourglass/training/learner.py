@@ -10,9 +10,8 @@ What the code in use reconstructs, its mean, say `mse` and all else that `hourgl
 """
 
 import math
-import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
@@ -20,16 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks import Above, Activity
+from hourglass.checks import check_level
 from hourglass.data import Dataset, Split
 from hourglass.errors import Diverged
 from hourglass.losses import Loss
 from hourglass.metrics import Clean, Metrics
 from hourglass.models import Autoencoder, Output
+from hourglass.modes import evaluating
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
 from hourglass.samplers import Sampler
 from hourglass.terms import Term, logged
 from hourglass.training.batches import Batches, Chunk, some
+from hourglass.training.clock import Clock
 
 EVAL_BATCH = 1000
 """Samples of a batch in validation and test; part of what makes their noise the same in every run."""
@@ -39,6 +41,18 @@ FITTED = 10_000
 
 _CLEAN: WeakKeyDictionary[Split, dict[tuple[float, float], Clean]] = WeakKeyDictionary()
 """Sums over the clean samples of a split by the range of its data: all epochs and all members of a stack share them."""
+
+
+class LearnerArguments(TypedDict):
+    """The arguments of `Learner`, which a procedure with more of its own takes as `**shared: Unpack[...]`."""
+
+    model: Autoencoder
+    noise: Corruption
+    penalties: Penalties
+    loss: Loss
+    data: Dataset
+    code_threshold: float | None
+    sampler: Sampler
 
 
 class Learner(pl.LightningModule):
@@ -76,8 +90,7 @@ class Learner(pl.LightningModule):
         sampler: Sampler,
     ) -> None:
         super().__init__()
-        if code_threshold is not None and not 0 <= code_threshold < math.inf:
-            raise ValueError(f"code_threshold must be at least 0, got {code_threshold}")
+        check_level("code_threshold", code_threshold, null=True)
         self.model = model
         self.noise = noise
         self.penalties = penalties
@@ -88,10 +101,14 @@ class Learner(pl.LightningModule):
         self._samplers = (sampler,)
         self.steps = 0  # optimizer steps of the whole training; the subclass knows them
         self.steps_done = 0
-        self.seconds = 0.0  # of training, logging included, validation not
-        self._started: float | None = None
+        self.clock = Clock()  # of training, logging included, validation not
         self._sums: dict[str, float] = {}
         self._measure: Metrics
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+        return self.clock.seconds
 
     @property
     def best_epoch(self) -> int | None:
@@ -100,7 +117,7 @@ class Learner(pl.LightningModule):
 
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
         """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
-        output = self.model(corrupted)
+        output = self.model(corrupted, disturb=self.penalties.disturb)
         return output, self.terms_of(output, x, y)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
@@ -154,11 +171,9 @@ class Learner(pl.LightningModule):
 
     def on_fit_end(self) -> None:
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
-        training = self.model.training
-        self.model.eval()
         if self.sampler.state_dict():  # else there is nothing to learn
-            self.sampler.fit(self.drawn_codes(some(self.data.train.x, FITTED)))
-        self.model.train(training)
+            with evaluating(self.model):
+                self.sampler.fit(self.drawn_codes(some(self.data.train.x, FITTED)))
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
@@ -214,7 +229,7 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Stop the clock and start a measurement."""
-        self._stop_clock()
+        self.clock.stop()
         self._start_measuring(self.data.validation)
 
     def validation_step(self, batch: Chunk, batch_idx: int) -> None:
@@ -241,16 +256,11 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the clock."""
-        self._started = time.perf_counter()
+        self.clock.start()
 
     def on_train_epoch_end(self) -> None:
         """Stop the clock where no validation did."""
-        self._stop_clock()
-
-    def _stop_clock(self) -> None:
-        if self._started is not None:
-            self.seconds += time.perf_counter() - self._started
-            self._started = None
+        self.clock.stop()
 
     # -- data ----------------------------------------------------------------------------------------------------
 
