@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from hourglass.fusion.functions import StackedFunctions
 from hourglass.losses import BCE, MSE, Loss, Reduction, auto, bce, mse
 
 # B = 2 samples of d = 2 values

@@ -96,7 +96,7 @@ class VectorQuantized(Bottleneck):
         return self.active.view(-1, self.dimension)[:, 0]
 
     def symbols(self, code: Tensor) -> Tensor:
-        """See `Bottleneck.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
+        """See `Symbolic.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
         return self.choices(code)[:, self._used() > 0].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
@@ -145,7 +145,7 @@ class Binary(Bottleneck):
         return torch.bernoulli((0.5 * self.active).expand(count, -1))
 
     def symbols(self, code: Tensor) -> Tensor:
-        """See `Bottleneck.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
+        """See `Symbolic.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
         ones = (code > 0.5).sum(dim=0)
         return torch.stack([len(code) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
 
@@ -233,7 +233,7 @@ class Categorical(Bottleneck):
         return F.one_hot(chosen, self.categories).flatten(1) * self.active
 
     def symbols(self, code: Tensor) -> Tensor:
-        """See `Bottleneck.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
+        """See `Symbolic.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
         chosen = code.reshape(len(code), -1, self.categories).argmax(dim=2)
         return F.one_hot(chosen, self.categories).sum(dim=0) * (self.active > 0).view(-1, self.categories)
 
@@ -242,7 +242,7 @@ class Categorical(Bottleneck):
         return
 
     def rates(self, a: Tensor) -> Tensor:
-        """See `Bottleneck.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
+        """See `HasRate.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
         log_p = self._logits(a).log_softmax(dim=2)
         return math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)
 

@@ -101,6 +101,6 @@ class Gaussian(Bottleneck):
         return Varying(least=LEAST_VARIANCE)
 
     def rates(self, a: Tensor) -> Tensor:
-        """See `Bottleneck.rates`: 1/2 (m_j^2 + exp(v_j) - 1 - v_j) of each unit, (B, code_size)."""
+        """See `HasRate.rates`: 1/2 (m_j^2 + exp(v_j) - 1 - v_j) of each unit, (B, code_size)."""
         mean, log_variance = self.posterior(a)
         return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

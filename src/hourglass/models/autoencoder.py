@@ -190,10 +190,11 @@ def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Ten
     return result
 
 
-def initialise(module: nn.Module) -> None:
-    """Start the weights of all layers Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents
+def initialise(*modules: nn.Module) -> None:
+    """Start the weights of all layers in them Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents
     that the recipes come from."""
-    module.apply(_glorot)
+    for module in modules:
+        module.apply(_glorot)
 
 
 def _glorot(module: nn.Module) -> None:

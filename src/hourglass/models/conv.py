@@ -99,18 +99,18 @@ class Conv(Autoencoder):
             decoder_padding=decoder_padding,
             activation=activation,
         )
-        mirrored = list(dense_widths)[::-1] if decoder_dense_widths is None else list(decoder_dense_widths)
-        layers = DenseCode(size=code_size, widths=list(dense_widths), decoder_widths=mirrored, unit_norm=unit_norm)
+        layers = DenseCode(
+            size=code_size, widths=dense_widths, decoder_widths=decoder_dense_widths, unit_norm=unit_norm
+        )
         encoder, neck, decoder = layers.between(maps, bottleneck)
         rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
         super().__init__(shape=maps.shape, bottleneck=neck, output_activation=output_activation, **rows)
-        initialise(self.encoder)
-        initialise(self.decoder)
+        initialise(self.encoder, self.decoder)
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
         self.widths, self.decoder_widths, self.paddings = maps.encoder_channels, maps.decoder_channels, maps.paddings
         self._encoders, self._decoders = tuple(encoder), tuple(decoder)
-        self.dense_widths, self.decoder_dense_widths = layers.widths, layers.decoder_widths
+        self.dense_widths, self.decoder_dense_widths = list(layers.widths), layers.outwards
 
     def stages(self) -> list[Stage]:
         """See `Staged.stages`: a stage for each halving, and one for a dense code.
@@ -144,20 +144,25 @@ class DenseCode:
 
     size: int | None
     """Of the code; None: the map itself, flattened."""
-    widths: list[int]
+    widths: Sequence[int]
     """Dense hidden layers between the encoder's map and the code."""
-    decoder_widths: list[int]
-    """The same between the code and the decoder's map."""
+    decoder_widths: Sequence[int] | None
+    """The same between the code and the decoder's map; None: the mirror image."""
     unit_norm: bool
     """Whether the first layer of the decoder is a `UnitNormLinear`."""
 
     def __post_init__(self) -> None:
         check_widths("dense_widths", self.widths)
-        check_widths("decoder_dense_widths", self.decoder_widths)
-        if self.size is None and (found := self.widths or self.decoder_widths):
+        check_widths("decoder_dense_widths", self.outwards)
+        if self.size is None and (found := list(self.widths) or self.outwards):
             raise ValueError(f"dense_widths need a dense code: set code_size, got null and {found}")
         if self.size is None and self.unit_norm:
             raise ValueError("unit_norm needs a dense code: set code_size, got null")
+
+    @property
+    def outwards(self) -> list[int]:
+        """Widths of the decoder's hidden layers."""
+        return list(self.widths)[::-1] if self.decoder_widths is None else list(self.decoder_widths)
 
     def between(
         self, maps: Maps, bottleneck: Callable[..., Bottleneck]
@@ -174,7 +179,7 @@ class DenseCode:
         encoder = maps.encoder(bare=False)
         down = dense([maps.values, *self.widths, neck.inputs], maps.activation)
         encoder.append(nn.Sequential(nn.Flatten(), *in_a_row(down)))
-        up = dense([self.size, *self.decoder_widths, maps.values], maps.activation, unit_norm=self.unit_norm)
+        up = dense([self.size, *self.outwards, maps.values], maps.activation, unit_norm=self.unit_norm)
         inner = nn.Sequential(*in_a_row(up), build_activation(maps.activation), nn.Unflatten(1, maps.innermost))
         return encoder, neck, [inner, *maps.decoder()]
 

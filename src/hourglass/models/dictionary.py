@@ -100,8 +100,7 @@ class Dictionary(Autoencoder):
             decoder=nn.Sequential(*up, Restore(units), nn.Unflatten(1, shape)),
             output_activation="linear",
         )
-        initialise(self.encoder)
-        initialise(self.decoder)
+        initialise(self.encoder, self.decoder)
         with torch.no_grad():
             self._layer.weight[:code_size].copy_(cast(UnitNormLinear, self.decoder.get_submodule("0")).weight.T)
 

@@ -86,8 +86,7 @@ class MLP(Autoencoder):
         decoder[-1].append(nn.Unflatten(1, shape))
         rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
         super().__init__(shape=shape, bottleneck=neck, output_activation=output_activation, **rows)
-        initialise(self.encoder)
-        initialise(self.decoder)
+        initialise(self.encoder, self.decoder)
         self.depth, self.widths, self.decoder_widths = depth, hidden, mirrored
         self._encoders, self._decoders = tuple(encoder), tuple(decoder)
 

@@ -59,7 +59,7 @@ class L1(_Activity):
         return self.reduced(output.code.abs())
 
     def note(self, model: Autoencoder) -> str | None:
-        """See `Regularizer.note`: a code that never is exactly zero becomes small, not sparse."""
+        """See `Noted.note`: a code that never is exactly zero becomes small, not sparse."""
         if not model.bottleneck.activity().switches:
             return (
                 "makes this code small, but no unit is ever exactly 0 and so off; set bottleneck=relu for a sparse code"

@@ -26,14 +26,6 @@ class Regularizer(nn.Module):
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Term | None:
         """The term, or None for a regularizer that adds none; x is the clean input (B, *shape)."""
 
-    def note(self, model: Autoencoder) -> str | None:  # noqa: ARG002
-        """What a person should know of it with this model, in one line; None for nothing."""
-        return None
-
-    def prior(self, model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG002
-        """Codes (count, code_size) drawn from the prior that it pulls the code to; None if it has none."""
-        return None
-
 
 class Penalty(Regularizer):
     """One penalty: a weight times a non-negative scalar.
@@ -80,6 +72,22 @@ class Disturbing(Protocol):
         """Codes (B, code_size) as the bottleneck makes them to those that the decoder sees."""
 
 
+@runtime_checkable
+class Noted(Protocol):
+    """A regularizer that with some models does something else than one expects of it."""
+
+    def note(self, model: Autoencoder) -> str | None:
+        """What a person should know of it with this model, in one line; None for nothing."""
+
+
+@runtime_checkable
+class PullsToPrior(Protocol):
+    """A regularizer that pulls the code to a prior."""
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor:
+        """Codes (count, code_size) drawn from the prior; inactive units are 0."""
+
+
 class Penalties(nn.Module):
     """Any number of regularizers, by name.
 
@@ -102,7 +110,7 @@ class Penalties(nn.Module):
 
     def notes(self, model: Autoencoder) -> list[str]:
         """What a person should know of them with this model, a line each."""
-        notes = ((name, regularizer.note(model)) for name, regularizer in self._named())
+        notes = ((name, each.note(model)) for name, each in self._named() if isinstance(each, Noted))
         return [f"regularizer {name}: {note}" for name, note in notes if note is not None]
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Term]:
@@ -118,8 +126,8 @@ class Penalties(nn.Module):
 
     def prior(self, model: Autoencoder, count: int) -> Tensor | None:
         """Codes (count, code_size) from the first prior that a regularizer pulls the code to; None without one."""
-        priors = (regularizer.prior(model, count) for _, regularizer in self._named())
-        return next((draw for draw in priors if draw is not None), None)
+        pulling = (each for _, each in self._named() if isinstance(each, PullsToPrior))
+        return next((each.prior(model, count) for each in pulling), None)
 
     def _named(self) -> Iterable[tuple[str, Regularizer]]:
         return self.regularizers.items()  # type: ignore[return-value]

@@ -10,15 +10,14 @@ What the code in use reconstructs, its mean, say `mse` and all else that `hourgl
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity
+from hourglass.bottlenecks import Above, Activity, HasPrior, HasRate, Symbolic
 from hourglass.checks import check_level
 from hourglass.data import Dataset, Split
 from hourglass.errors import Diverged
@@ -147,14 +146,8 @@ class Learner(pl.LightningModule):
 
     def trained_prior(self, count: int) -> Tensor | None:
         """Codes (count, code_size) drawn from the prior that training brings the code to; None where there is none."""
-        own = self.model.bottleneck.prior(count)
-        return own if own is not None else self.penalties.prior(self.model, count)
-
-    @staticmethod
-    def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG004
-        """Codes (count, code_size) drawn from the prior that a procedure with these settings has of its own, beside
-        those of bottleneck and penalties: what remains of it in a record. None where it has none."""
-        return None
+        bottleneck = self.model.bottleneck
+        return bottleneck.prior(count) if isinstance(bottleneck, HasPrior) else self.penalties.prior(self.model, count)
 
     @torch.no_grad()
     def drawn_codes(self, x: Tensor) -> Tensor:
@@ -210,7 +203,9 @@ class Learner(pl.LightningModule):
             scores = self.scores(trained, batch.y)
             if trained is not output:
                 scores = {**scores, "mse_as_trained": (trained.reconstruction - x).square().mean()}
-            symbols, rates = self.model.bottleneck.symbols(output.code), self.model.bottleneck.rates(output.encoded)
+            neck = self.model.bottleneck
+            symbols = neck.symbols(output.code) if isinstance(neck, Symbolic) else None
+            rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
         self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols, rates=rates)
         for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
