@@ -191,8 +191,8 @@ def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Ten
 
 
 def initialise(*modules: nn.Module) -> None:
-    """Start the weights of all layers in them Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents
-    that the recipes come from."""
+    """Start the weights of all layers in them Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the
+    documents that the recipes come from."""
     for module in modules:
         module.apply(_glorot)
 

@@ -99,10 +99,8 @@ class Conv(Autoencoder):
             decoder_padding=decoder_padding,
             activation=activation,
         )
-        layers = DenseCode(
-            size=code_size, widths=dense_widths, decoder_widths=decoder_dense_widths, unit_norm=unit_norm
-        )
-        encoder, neck, decoder = layers.between(maps, bottleneck)
+        code = DenseCode(size=code_size, widths=dense_widths, decoder_widths=decoder_dense_widths, unit_norm=unit_norm)
+        encoder, neck, decoder = code.between(maps, bottleneck)
         rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
         super().__init__(shape=maps.shape, bottleneck=neck, output_activation=output_activation, **rows)
         initialise(self.encoder, self.decoder)
@@ -110,7 +108,7 @@ class Conv(Autoencoder):
         self.to(memory_format=torch.channels_last)
         self.widths, self.decoder_widths, self.paddings = maps.encoder_channels, maps.decoder_channels, maps.paddings
         self._encoders, self._decoders = tuple(encoder), tuple(decoder)
-        self.dense_widths, self.decoder_dense_widths = list(layers.widths), layers.outwards
+        self.dense_widths, self.decoder_dense_widths = list(code.widths), code.outwards
 
     def stages(self) -> list[Stage]:
         """See `Staged.stages`: a stage for each halving, and one for a dense code.
