@@ -10,6 +10,7 @@ from hourglass import figures
 from hourglass.callbacks.inspection import inside
 from hourglass.callbacks.recording import RunCallback
 from hourglass.figures.picture import Picture
+from hourglass.system.modes import evaluating
 from hourglass.training import Learner
 
 
@@ -42,9 +43,8 @@ class Pictures(RunCallback):
         """A picture every so many epochs."""
         every = self.every or max(1, (trainer.max_epochs or 1) // 5)
         if (trainer.current_epoch + 1) % every == 0 and pl_module.data.drawable:
-            pl_module.model.eval()
-            picture = self._reconstructions(pl_module)
-            pl_module.model.train()
+            with evaluating(pl_module.model):
+                picture = self._reconstructions(pl_module)
             self.run(trainer).log_image(picture.to_image(), "reconstructions", pl_module.steps_done)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]

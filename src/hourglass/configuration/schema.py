@@ -187,6 +187,7 @@ def misfit(config: Any) -> str | None:
 def _check_values(config: Any, where: str, hints: dict[str, Any], given: set[str], *, takes_any: bool) -> None:
     from omegaconf import DictConfig
 
+    hints = {name: hint for name, hint in hints.items() if not _is_behaviour(hint)}
     for key, value in config.items():
         if str(key).startswith("_"):
             continue
@@ -244,6 +245,12 @@ def _fits(value: Any, hint: Any) -> bool:
         part = typing.get_args(hint)[0]
         return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
     return True
+
+
+def _is_behaviour(hint: Any) -> bool:
+    """Whether a type hint, or a part of it, is a protocol: no value of a configuration can be that."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return any(getattr(part, "_is_protocol", False) for part in parts)
 
 
 def _words(hint: Any) -> str:

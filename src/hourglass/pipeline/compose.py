@@ -17,7 +17,7 @@ from hourglass.pipeline.trainer import check_trainer
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
 from hourglass.trained.load import Trained
-from hourglass.training import Learner
+from hourglass.training import Learner, Stepper
 
 WIDE = ("64-true", "64", 64)
 """Precisions whose models take 64 bits only."""
@@ -35,13 +35,16 @@ class Parts(NamedTuple):
     learner: Learner
 
 
-def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None = None) -> Parts:
+def compose(
+    config: Any, *, data: Dataset | None = None, learned: Dataset | None = None, stepper: Stepper | None = None
+) -> Parts:
     """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
 
     Args:
         config: the whole configuration.
         data: the data set that `config.data` makes, where it has been made already.
         learned: the data that the model was trained on, where `data` is only measured; its loss is that of these.
+        stepper: makes the steps of the training, where it isn't the procedure itself.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
@@ -81,6 +84,7 @@ def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None
         optimizer=partial(build, config.optimizer),
         data=data,
         sampler=sampler,
+        **({} if stepper is None else {"stepper": stepper}),
     )
     return Parts(data, model, learner)
 

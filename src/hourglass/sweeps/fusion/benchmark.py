@@ -81,7 +81,7 @@ class _Bench:
         self.data: Dataset = build(self.configs[0].data)
         self.learners = [self._learner(config) for config in self.configs]
         first = self.learners[0]
-        x = self.data.train.x[: STEPS * first.batch_size].to(self.device)
+        x = self.data.train.x[: STEPS * first.settings.batch_size].to(self.device)
         y = self.data.train.y if first.labelled else None
         noisy = first.noise(self.data.scaled(x)) if first.noise.frozen else None
         self.chunk = Chunk(x, noisy, None if y is None else y[: len(x)].to(self.device))

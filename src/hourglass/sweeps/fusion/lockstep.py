@@ -9,6 +9,7 @@ stack.
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -99,10 +100,7 @@ def train_fused(jobs: Sequence[Member]) -> list[Ended]:
 def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Result]:
     def body(strand: Strand[Result]) -> Result:
         def composed(config: DictConfig) -> Parts:
-            parts = compose(config, data=data)
-            learner = cast(Minibatch, parts.learner)
-            learner.advance = lambda chunk: _wait(strand, learner, chunk)
-            return parts
+            return compose(config, data=data, stepper=partial(_wait, strand))
 
         choices = {**job.choices, "fused": str(size)}
         return train(
@@ -120,10 +118,9 @@ def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Res
 
 def _wait(strand: Strand[Result], learner: Minibatch, chunk: Chunk) -> dict[str, Tensor]:
     """In place of a training's own steps: those that the stack has made for it."""
-    learner.on_train_epoch_end()  # stops its clock, while others take their turns
-    share, terms = strand.pause(_Arrived(learner, chunk))
-    learner.seconds += share
-    learner.on_train_epoch_start()
+    with learner.clock.stopped():  # while others take their turns
+        share, terms = strand.pause(_Arrived(learner, chunk))
+        learner.clock.add(share)
     return learner.own_steps(chunk) if terms is None else cast(dict[str, Tensor], terms)
 
 
