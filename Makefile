@@ -39,6 +39,7 @@ dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 
 docs: $(READY) ## the documentation as a site, every link checked: build/site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
+	@echo "build/site/index.html"
 
 bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (half an hour or more)
 	@$(BIN)/python benchmarks/bench.py

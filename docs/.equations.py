@@ -5,7 +5,7 @@ from typing import Any
 
 from griffe import Extension, Object
 
-EQUATION = re.compile(r"[\w~^|(), /']{1,40}? [=~] |[\w ]+: [A-Z] = |\w+ +(sum|\||KL)")
+EQUATION = re.compile(r"[-\w~^|(), /']{1,40}? [=~] |[\w ]+: [A-Z] = |\w+ +(sum|\||KL)")
 
 
 class Equations(Extension):
@@ -19,6 +19,6 @@ class Equations(Extension):
 
 def _shown(paragraph: str) -> str:
     lines = paragraph.split("\n")
-    if not EQUATION.match(paragraph) or any(re.search(r"[a-z]\.$", line) for line in lines):
+    if paragraph.startswith(" ") or not EQUATION.match(paragraph) or any(re.search(r"[a-z]\.$", line) for line in lines):
         return paragraph
     return "\n".join(f"    {line}" for line in lines)
