@@ -31,6 +31,7 @@ from hourglass.system import process
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, RunLogger, flatten
 from hourglass.trained.load import Trained, recorded_by, restore
+from hourglass.training.lightning_internals import record
 
 log = logging.getLogger("hourglass")
 
@@ -104,8 +105,8 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
             parent_id=trained.run.id,
         ) as run,
     ):
-        trainer.logger = RunLogger(run=run)
-        trainer.callbacks += recorder.test_callbacks(run, data, normal=own if own.digest != data.digest else None)
+        normal = own if own.digest != data.digest else None
+        record(trainer, logger=RunLogger(run=run), callbacks=recorder.test_callbacks(run, data, normal=normal))
         run.log_dataset(data.name, data.digest, data.sizes)
         with process.interruptible():
             trainer.test(parts.learner, verbose=False)
