@@ -19,6 +19,10 @@ class Equations(Extension):
 
 def _shown(paragraph: str) -> str:
     lines = paragraph.split("\n")
-    if paragraph.startswith(" ") or not EQUATION.match(paragraph) or any(re.search(r"[a-z]\.$", line) for line in lines):
+    if (
+        paragraph.startswith(" ")
+        or not EQUATION.match(paragraph)
+        or any(re.search(r"[a-z]\.$", line) for line in lines)
+    ):
         return paragraph
     return "\n".join(f"    {line}" for line in lines)

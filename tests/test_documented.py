@@ -21,11 +21,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
-
 from hourglass.cli import COMMANDS, main
 from hourglass.config import choices, compose_config, conf_dir
 from hourglass.train import train
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(

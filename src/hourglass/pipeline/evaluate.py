@@ -31,6 +31,7 @@ from hourglass.system import process
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, RunLogger, flatten
 from hourglass.trained.load import Trained, recorded_by, restore
+from hourglass.training.lightning_internals import record
 
 log = logging.getLogger("hourglass")
 
@@ -107,7 +108,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
             parent_id=trained.run.id,
         ) as run,
     ):
-        trainer.logger = RunLogger(run=run)
+        record(trainer, logger=RunLogger(run=run))
         run.log_dataset(data.name, data.digest, data.sizes)
         with process.interruptible():
             trainer.test(parts.learner, verbose=False)

@@ -18,6 +18,7 @@ from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
 from hourglass.tracking import Run, RunLogger, prepare, resolve_uri, search_runs
+from hourglass.training.lightning_internals import checkpoint_with, record
 
 log = logging.getLogger("hourglass")
 
@@ -74,8 +75,8 @@ def train(
         for note in parts.learner.penalties.notes(parts.model):
             log.info(note)
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
-        trainer.logger = RunLogger(run=run)
-        trainer.strategy.checkpoint_io = CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None)
+        record(trainer, logger=RunLogger(run=run))
+        checkpoint_with(trainer, CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None))
         with process.interruptible():
             trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
             trainer.test(parts.learner, verbose=False)

@@ -20,6 +20,7 @@ from hourglass.training.batches import Batches, Chunk, chunk_rows
 from hourglass.training.clock import Clock
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import Learner, LearnerArguments
+from hourglass.training.lightning_internals import count_steps
 from hourglass.training.schedule import Schedule, StepSettings, learning_rate
 
 MakeOptimizer = Callable[..., torch.optim.Optimizer]
@@ -199,7 +200,6 @@ class Minibatch(Learner):
         """Count the steps, refuse values that are not finite, and log a point every so many steps."""
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
         values = torch.stack(list(history.values()), dim=1).tolist()
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for row in values:
             self.steps_done += 1
             for name, value in zip(history, row, strict=True):
@@ -208,10 +208,7 @@ class Minibatch(Learner):
                 self._points.setdefault(f"train/{name}", []).append(value)
             if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
                 self._log_point()
-        # Lightning counts a step when its own wrapper of the optimizer is called, which would cost more than
-        # the small net's whole step; the count itself is what checkpoints and loggers need.
-        progress.total.ready += len(values)
-        progress.total.completed += len(values)
+        count_steps(self.trainer, len(values))
 
     def _log_point(self) -> None:
         means = {name: sum(values) / len(values) for name, values in self._points.items()}

@@ -29,6 +29,7 @@ from hourglass.sweeps.fusion.stack import Stack
 from hourglass.sweeps.fusion.turns import Strand
 from hourglass.system import process
 from hourglass.training.batches import Chunk
+from hourglass.training.lightning_internals import step_precision
 from hourglass.training.minibatch import Minibatch
 
 log = logging.getLogger("hourglass")
@@ -146,7 +147,7 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Da
                 configs = [jobs[number].config for number in members]
                 learners = [each.learner for each in arrived]
                 built[key] = Stack(members=learners, template=template_of(learners, configs, data))
-            with arrived[0].learner.trainer.precision_plugin.train_step_context():
+            with step_precision(arrived[0].learner.trainer):
                 terms = built[key].advance([each.chunk for each in arrived])
         except Exception as error:
             built.pop(key, None)  # its members hold the weights that they came with
