@@ -19,10 +19,7 @@ class Equations(Extension):
 
 def _shown(paragraph: str) -> str:
     lines = paragraph.split("\n")
-    if (
-        paragraph.startswith(" ")
-        or not EQUATION.match(paragraph)
-        or any(re.search(r"[a-z]\.$", line) for line in lines)
-    ):
+    text = paragraph.startswith(" ") or any(re.search(r"[a-z]\.$", line) for line in lines)  # code already, or prose
+    if text or not EQUATION.match(paragraph):
         return paragraph
     return "\n".join(f"    {line}" for line in lines)
