@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     {ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")} | set((ROOT / "docs").glob("*.md"))
 )
-SMALL = ("training.epochs=1", "tracking.images=false", "tracking.usefulness=false", "tracking.baseline_samples=null")
+SMALL = ("training.epochs=1", "callback=quick")
 FEW = ("data.train_size=128", "data.test_size=32")
 """What makes any training a matter of seconds; of data sets that are read whole anyway, the samples that are used."""
 
