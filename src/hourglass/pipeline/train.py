@@ -39,7 +39,7 @@ def train(
     folder: Path,
     parent: str | None = None,
     point: str = "",
-    composed: Callable[[DictConfig], Parts] = compose,
+    make_parts: Callable[[DictConfig], Parts] = compose,
     callbacks: Sequence[pl.Callback] = (),
 ) -> Result:
     """Compose, train, test and record one autoencoder.
@@ -50,7 +50,7 @@ def train(
         folder: where files of this run go.
         parent: id of the run that this one is a part of; None: it stands alone.
         point: what tells it from its siblings, for its name: `depth=2 seed=1`.
-        composed: makes the parts of a configuration; one that trains in a stack needs its own (`sweeps.fusion`).
+        make_parts: makes the parts of a configuration; one that trains in a stack needs its own (`sweeps.fusion`).
         callbacks: what else watches the training.
 
     Raises:
@@ -66,7 +66,7 @@ def train(
     earlier = Earlier.of(config.resume, uri=config.tracking.uri) if config.resume else None
     if earlier is not None:
         earlier.check_config(config)
-    parts = composed(config)
+    parts = make_parts(config)
     if earlier is not None:
         earlier.check_parts(config, parts)
     trainer: pl.Trainer = make_trainer(config, folder=folder, callbacks=callbacks)

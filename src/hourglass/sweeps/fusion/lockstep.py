@@ -100,7 +100,7 @@ def train_fused(jobs: Sequence[Member]) -> list[Ended]:
 
 def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Result]:
     def body(strand: Strand[Result]) -> Result:
-        def composed(config: DictConfig) -> Parts:
+        def make_parts(config: DictConfig) -> Parts:
             return compose(config, data=data, stepper=partial(_wait, strand))
 
         choices = {**job.choices, "fused": str(size)}
@@ -110,7 +110,7 @@ def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Res
             folder=job.folder,
             parent=job.parent,
             point=job.point,
-            composed=composed,
+            make_parts=make_parts,
             callbacks=job.callbacks,
         )
 
