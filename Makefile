@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast lint audit clean
+.PHONY: help setup run sweep test test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -17,6 +17,8 @@ $(READY): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+setup: $(READY) ## .venv with all packages, as every other target makes it too
 
 run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 	@$(BIN)/hourglass train experiment=quickstart

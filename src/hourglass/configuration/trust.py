@@ -13,7 +13,6 @@ below a package of one's own are taken where the person at this machine names th
 """
 
 import importlib
-import math
 import os
 import re
 import sys
@@ -28,6 +27,7 @@ import yaml
 from hourglass.configuration.groups import conf_dir
 from hourglass.configuration.identity import callbacks_of_others
 from hourglass.configuration.moved import modern
+from hourglass.configuration.plain_yaml import check_plain, joined, short
 from hourglass.system.errors import HourglassError, reason
 
 if TYPE_CHECKING:
@@ -58,8 +58,6 @@ _SPECIAL_OF_OWN = {*_SPECIAL, "_args_", "_convert_", "_recursive_"}  # what else
 _NAMES = ("noise", "regularizer", "callback")  # groups whose parts have names that a person gives them
 _LIBRARIES = {"hourglass", "hydra", "hydra_plugins", "omegaconf", "torch", "torchvision", "pytorch_lightning", "mlflow"}
 _LIBRARIES |= {"numpy", "scipy", "sklearn", "skimage", "pandas", "PIL", "optuna", "ray", "yaml", "psutil", "builtins"}
-_LONGEST = 10_000  # characters of a text
-_NAME = re.compile(r"\w[\w .-]{0,199}")  # of a key: it stands in messages, and in the names of metrics
 _PARTS = re.compile(r"(torch\.(nn|optim)|pytorch_lightning\.callbacks)\.([a-z_]+\.)*[A-Z]\w*")  # of libraries, harmless
 
 
@@ -115,7 +113,7 @@ def check(config: Mapping[Any, Any], *, of: str, trust: Sequence[str] = ()) -> N
     """
     named = trusted(trust)
     try:
-        _check_plain(config, "")
+        check_plain(config, "")
         targets = list(_targets(config, "", "", named))
         for group in GROUPS:
             node = config.get(group)
@@ -159,7 +157,7 @@ def check_recordable(config: Mapping[Any, Any]) -> None:
     Raises:
         HourglassError: a text that would be resolved, a number or a name that is none.
     """
-    _check_plain(config, "")
+    check_plain(config, "")
     _check_trainer(config.get("trainer"))
 
 
@@ -204,17 +202,17 @@ def _below(place: str, name: Any, value: Any) -> str:
 def _targets(node: Any, place: str, key: str, trust: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The key and the name of every `_target_` that is taken on trust; HourglassError for one that may not be there."""
     if isinstance(node, dict):
-        own = "_target_" in node and _check_target(node["_target_"], place, _joined(key, "_target_"), trust)
+        own = "_target_" in node and _check_target(node["_target_"], place, joined(key, "_target_"), trust)
         special = _SPECIAL_OF_OWN if own else _SPECIAL if "_target_" in node else set()
         if own:
-            yield _joined(key, "_target_"), node["_target_"]
+            yield joined(key, "_target_"), node["_target_"]
         for name, value in node.items():
             if str(name).startswith("_") and name not in special:
-                raise HourglassError(f"{_joined(key, name)} may not be there, got {_short(value)}")
+                raise HourglassError(f"{joined(key, name)} may not be there, got {short(value)}")
             if name != "_target_":
-                yield from _targets(value, _below(place, name, value), _joined(key, name), trust)
+                yield from _targets(value, _below(place, name, value), joined(key, name), trust)
         if not isinstance(node.get("_partial_", True), bool):
-            raise HourglassError(f"{_joined(key, '_partial_')} must be true or false, got {_short(node['_partial_'])}")
+            raise HourglassError(f"{joined(key, '_partial_')} must be true or false, got {short(node['_partial_'])}")
     elif isinstance(node, list):
         for number, value in enumerate(node):
             yield from _targets(value, f"{place}.[]", f"{key}[{number}]", trust)
@@ -229,7 +227,7 @@ def _check_target(target: Any, place: str, key: str, trust: Sequence[str]) -> bo
             return True
     ours = ", ".join(sorted(allowed().get(place, ())))
     raise HourglassError(
-        f"{key} is {_short(target)}, allowed {f'are {ours}' if ours else 'is none there'}{_hint(target)}"
+        f"{key} is {short(target)}, allowed {f'are {ours}' if ours else 'is none there'}{_hint(target)}"
     )
 
 
@@ -243,40 +241,11 @@ def _hint(target: Any) -> str:
     return f"; if {package} is something that you know and trust, say so: {VARIABLE}={package}, or trust=({package!r},)"
 
 
-def _check_plain(node: Any, key: str) -> None:
-    """HourglassError for a key or a value that no configuration of ours has."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if not isinstance(name, int) and not (isinstance(name, str) and _NAME.fullmatch(name)):
-                where = f" of {key}" if key else ""
-                raise HourglassError(f"a key{where} must be of letters, digits, _, -, . and blanks, got {_short(name)}")
-            _check_plain(value, _joined(key, name))
-    elif isinstance(node, list):
-        for number, value in enumerate(node):
-            _check_plain(value, f"{key}[{number}]")
-    elif isinstance(node, str):
-        if "${" in node:
-            raise HourglassError(
-                f"{key} must be without ${{, which whoever reads the record would fill in from their machine,"
-                f" got {_short(node)}"
-            )
-        if len(node) > _LONGEST:
-            raise HourglassError(f"{key} must have at most {_LONGEST} characters, got {len(node)}")
-    elif isinstance(node, float):
-        if math.isnan(node):
-            raise HourglassError(f"{key} must be a number, got nan")
-    elif isinstance(node, int):
-        if abs(node) >= 2**63:
-            raise HourglassError(f"{key} must be a number of 64 bits, got one of {node.bit_length()} bits")
-    elif node is not None:
-        raise HourglassError(f"{key} must be text, a number, true, false or null, got {type(node).__name__}")
-
-
 def _check_trainer(node: Any) -> None:
     if isinstance(node, dict) and node.get("default_root_dir") is not None:
         raise HourglassError(
             f"trainer.default_root_dir must be null, since a run keeps its files itself, got"
-            f" {_short(node['default_root_dir'])}"
+            f" {short(node['default_root_dir'])}"
         )
 
 
@@ -294,20 +263,11 @@ def _check_origin(key: str, target: str, trust: Sequence[str]) -> None:
             if isinstance(found, ModuleType) and not _within(found.__name__, trust):
                 break
     except Exception as error:
-        raise HourglassError(f"{key} is {_short(target)}, which can't be imported here: {reason(error)}") from error
+        raise HourglassError(f"{key} is {short(target)}, which can't be imported here: {reason(error)}") from error
     home = str(getattr(found, "__module__", ""))
     if not isinstance(found, type | FunctionType) or not _within(home, trust):
-        raise HourglassError(f"{key} is {_short(target)}, which is no class or function of a package in {VARIABLE}")
+        raise HourglassError(f"{key} is {short(target)}, which is no class or function of a package in {VARIABLE}")
 
 
 def _within(name: str, packages: Sequence[str]) -> bool:
     return any(f"{name}.".startswith(f"{each}.") for each in packages)
-
-
-def _joined(key: str, name: Any) -> str:
-    return f"{key}.{name}" if key else str(name)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:110]}...{text[-1]}"
