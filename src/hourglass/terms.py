@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+__all__ = ["Term", "logged", "total"]
+
 
 class Term(NamedTuple):
     """One term of a loss."""

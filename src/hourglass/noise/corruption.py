@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from hourglass.noise.process import Process
 
+__all__ = ["Corruption"]
+
 
 class Corruption(nn.Module):
     """A chain of corruption processes, applied in the order of their names in the configuration.

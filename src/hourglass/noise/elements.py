@@ -6,6 +6,8 @@ from torch import Tensor
 from hourglass.checks import check_level, check_whole
 from hourglass.noise.process import Process
 
+__all__ = ["Gaussian", "Masking", "SaltAndPepper", "SaltAndPepperCount", "Speckle", "Swap"]
+
 
 class Masking(Process):
     """Masking noise: each input is set to zero with probability p.

@@ -19,6 +19,8 @@ from hourglass.checks import check_images, check_level, check_whole
 from hourglass.noise.process import Process
 from hourglass.precision import full_precision, wide_type
 
+__all__ = ["Block", "Blur", "Downsample", "Grayscale", "MotionBlur", "Patches"]
+
 
 class Block(Process):
     """A rectangle at a random place is set to zero.

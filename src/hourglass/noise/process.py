@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+__all__ = ["Process"]
+
 
 class Process(nn.Module):
     """One corruption process: (B, *shape) to (B, *shape), drawn from torch's global random numbers."""

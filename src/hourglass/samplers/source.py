@@ -14,6 +14,8 @@ from hourglass.errors import HourglassError
 from hourglass.models import Autoencoder
 from hourglass.samplers.sampler import Sampler
 
+__all__ = ["BringsPrior", "Source"]
+
 
 @runtime_checkable
 class BringsPrior(Protocol):

@@ -32,6 +32,8 @@ from hourglass.terms import Term, logged
 from hourglass.training.batches import Batches, Chunk, some
 from hourglass.training.clock import Clock
 
+__all__ = ["EVAL_BATCH", "FITTED", "Learner", "LearnerArguments"]
+
 EVAL_BATCH = 1000
 """Samples of a batch in validation and test; part of what makes their noise the same in every run."""
 
