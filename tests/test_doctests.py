@@ -20,6 +20,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_the_examples_of_a_module(path: Path) -> None:
     with torch.random.fork_rng():
+        torch.manual_seed(0)
         found = doctest.testmod(importlib.import_module(name_of(path)))
     assert found.attempted
     assert not found.failed

@@ -14,6 +14,10 @@ class Process(nn.Module):
     baselines: tuple[str, ...] = ()
     """The classical restorations that a model has to be compared with, by their names in `hourglass.baselines`."""
 
+    def extra_repr(self) -> str:
+        """The settings that are held as tensors; a subclass adds its others."""
+        return ", ".join(f"{name}={value.item():g}" for name, value in self.named_buffers(recurse=False))
+
     @abstractmethod
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         """Corrupt x; `bounds` (2,) holds the lowest and the highest value of the training data."""
