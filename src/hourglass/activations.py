@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+__all__ = ["ACTIVATIONS", "INF", "Activation", "activation", "activation_range", "is_monotone"]
+
 INF = math.inf
 
 

@@ -28,6 +28,8 @@ from torch import Tensor, nn
 
 from hourglass.system.checks import check_choice
 
+__all__ = ["BCE", "MSE", "REDUCTIONS", "Loss", "Reduction", "Term", "auto", "bce", "logged", "mse", "total"]
+
 Reduction = Literal["mean", "sum"]
 REDUCTIONS = ("mean", "sum")
 
@@ -41,6 +43,10 @@ class Loss(nn.Module):
         super().__init__()
         check_choice("reduction", reduction, REDUCTIONS)
         self.reduction = reduction
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"reduction={self.reduction}"
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Two tensors (B, *shape) to a scalar."""
@@ -60,6 +66,13 @@ class MSE(Loss):
     """Squared error: (r - x)^2.
 
     Summed over a sample it is the negative logarithm of a normal density around r with variance 1/2, less a constant.
+
+    Example:
+        >>> loss = MSE(reduction="mean")
+        >>> loss
+        MSE(reduction=mean)
+        >>> loss(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 1.0]]))
+        tensor(0.5000)
     """
 
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -76,6 +89,13 @@ class BCE(Loss):
     """Binary cross-entropy in nats: -x log r - (1 - x) log(1 - r), for data and reconstructions in [0, 1].
 
     For grey targets it does not fall to zero but to their entropy; the metric `bce_excess` is what is above.
+
+    Example:
+        >>> loss = BCE(reduction="sum")
+        >>> loss
+        BCE(reduction=sum)
+        >>> loss(torch.tensor([[0.5, 0.5]]), torch.tensor([[0.0, 1.0]]))
+        tensor(1.3863)
     """
 
     allowed = (0.0, 1.0)

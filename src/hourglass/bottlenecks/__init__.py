@@ -18,7 +18,8 @@ from hourglass.bottlenecks.bottleneck import (
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
 from hourglass.bottlenecks.gaussian import Gaussian
-from hourglass.bottlenecks.sparse import BatchTopK, JumpReLU, TopK, WinnerTakeAll
+from hourglass.bottlenecks.jump_relu import JumpReLU
+from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
 
 __all__ = [
     "Above",

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from hourglass.system.checks import check_level
 
+__all__ = ["LEAST_RANGE", "LEAST_SHARE", "LEAST_VARIANCE", "Above", "Activity", "HalfRange", "Switched", "Varying"]
+
 LEAST_VARIANCE = 0.01
 """v for a gaussian code, whose prior has variance 1 (Burda et al., 2016)."""
 LEAST_SHARE = 1e-6
@@ -63,7 +65,14 @@ class Activity(ABC):
 
 
 class Switched(Activity):
-    """Units that are exactly zero when they are off."""
+    """Units that are exactly zero when they are off.
+
+    Example:
+        >>> activity = Switched()
+        >>> activity.update(torch.tensor([[0.0, 2.0], [0.0, 0.0]]))
+        >>> activity.on()
+        tensor([0.0000, 0.5000], dtype=torch.float64)
+    """
 
     words = "h is not 0"
 
@@ -80,6 +89,12 @@ class Above(Activity):
 
     Raises:
         ValueError: a threshold out of its range.
+
+    Example:
+        >>> activity = Above(threshold=1.0)
+        >>> activity.update(torch.tensor([[0.5, 2.0], [-3.0, 0.0]]))
+        >>> activity.on()
+        tensor([0.5000, 0.5000], dtype=torch.float64)
     """
 
     def __init__(self, *, threshold: float) -> None:
@@ -100,6 +115,12 @@ class HalfRange(Activity):
 
     Args:
         width: of the interval of all possible values, above 0.
+
+    Example:
+        >>> activity = HalfRange(width=1.0)
+        >>> activity.update(torch.tensor([[0.1, 0.7], [0.3, 0.9], [0.2, 0.9]]))
+        >>> activity.on()
+        tensor([0.3333, 0.6667], dtype=torch.float64)
     """
 
     words = "h is in the upper half of the unit's range"
@@ -133,6 +154,12 @@ class Varying(Activity):
 
     Args:
         least: v, the variance that a unit has to exceed, above 0; None: `LEAST_SHARE` of the largest variance.
+
+    Example:
+        >>> activity = Varying(least=0.01)
+        >>> activity.update(torch.tensor([[0.0, 2.0], [1.0, 2.0]]))
+        >>> activity.on()
+        tensor([1., 0.], dtype=torch.float64)
     """
 
     words = "the unit varies"

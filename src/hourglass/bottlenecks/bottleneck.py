@@ -11,6 +11,8 @@ from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
 from hourglass.losses import Term
 from hourglass.system.checks import check_whole
 
+__all__ = ["Bottled", "Bottleneck", "Draws", "HasDensity", "HasPosterior", "HasPrior", "HasRate", "Symbolic"]
+
 
 class Bottled(NamedTuple):
     """What a bottleneck returns."""
@@ -62,6 +64,10 @@ class Bottleneck(nn.Module):
         self.code_range = code_range
         self.register_buffer("active", torch.ones(code_size), persistent=False)
         self.register_buffer("idle", None)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"code_size={self.code_size}"
 
     @abstractmethod
     def forward(self, a: Tensor) -> Bottled:

@@ -11,6 +11,8 @@ from hourglass.activations import activation_range
 from hourglass.bottlenecks.activity import Activity, Switched
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 
+__all__ = ["KEY", "Deterministic"]
+
 KEY = "bottleneck.activation"  # as a model's configuration calls it, which has an activation of its own
 
 
@@ -20,6 +22,13 @@ class Deterministic(Bottleneck):
     Args:
         code_size: number of code units.
         activation: name of the activation s.
+
+    Example:
+        >>> Deterministic(code_size=2, activation="relu")
+        Deterministic(
+          code_size=2
+          (activation): ReLU()
+        )
     """
 
     def __init__(self, *, code_size: int, activation: str) -> None:

@@ -15,6 +15,8 @@ from hourglass.bottlenecks.spread import Spread
 from hourglass.losses import Term
 from hourglass.system.checks import check_above, check_fraction, check_level, check_whole
 
+__all__ = ["Binary", "Categorical", "VectorQuantized"]
+
 
 class VectorQuantized(Bottleneck):
     """A code of vectors from a learned codebook.
@@ -39,6 +41,10 @@ class VectorQuantized(Bottleneck):
         commitment: lambda, at least 0.
         decay: share of the old running mean that a step keeps, from 0 to below 1.
         revive_below: running count of choices per step below which a vector is put back, at least 0.
+
+    Example:
+        >>> VectorQuantized(code_size=4, entries=8, dimension=2, commitment=0.25, decay=0.99, revive_below=0.01)
+        VectorQuantized(code_size=4, entries=8, dimension=2, commitment=0.25)
     """
 
     codebook: Tensor
@@ -63,6 +69,11 @@ class VectorQuantized(Bottleneck):
         self.register_buffer("codebook", torch.randn(entries, dimension))
         self.register_buffer("sums", self.codebook.clone())
         self.register_buffer("counts", torch.ones(entries))
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        entries, commitment = len(self.codebook), self.commitment.item()
+        return f"{super().extra_repr()}, entries={entries}, dimension={self.dimension}, commitment={commitment:g}"
 
     def choices(self, a: Tensor) -> Tensor:
         """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
@@ -117,6 +128,13 @@ class Binary(Bottleneck):
     Args:
         code_size: number of bits.
         deviation: of the logits, above 0; null: as they come. The larger, the less is left to chance.
+
+    Example:
+        >>> Binary(code_size=8, deviation=4.0)
+        Binary(
+          code_size=8
+          (spread): Spread(deviation=4, decay=0.99)
+        )
     """
 
     differs = True
@@ -173,6 +191,13 @@ class Categorical(Bottleneck):
         temperature: t, above 0.
         beta: weight of the divergence, at least 0.
         deviation: of the logits, above 0; null: as they come.
+
+    Example:
+        >>> Categorical(code_size=8, categories=4, temperature=1.0, beta=1.0)
+        Categorical(
+          code_size=8, categories=4, temperature=1, beta=1
+          (spread): Identity()
+        )
     """
 
     temperature: Tensor
@@ -192,6 +217,11 @@ class Categorical(Bottleneck):
         self.spread = _spread(code_size, deviation)
         self.register_buffer("temperature", torch.tensor(temperature))
         self.register_buffer("beta", torch.tensor(beta))
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        temperature, beta = self.temperature.item(), self.beta.item()
+        return f"{super().extra_repr()}, categories={self.categories}, temperature={temperature:g}, beta={beta:g}"
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; the loss term is `kl`, the rate in nats per sample."""

@@ -17,6 +17,8 @@ from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.losses import Term
 from hourglass.system.checks import check_level, check_whole
 
+__all__ = ["Gaussian"]
+
 
 class Gaussian(Bottleneck):
     """A stochastic code with a normal posterior and a standard normal prior.
@@ -30,6 +32,10 @@ class Gaussian(Bottleneck):
         code_size: number of code units; the encoder gives two values for each.
         beta: weight of the divergence, at least 0.
         warmup_steps: training steps over which beta rises linearly from zero, at least 0.
+
+    Example:
+        >>> Gaussian(code_size=2, beta=1.0, warmup_steps=0)
+        Gaussian(code_size=2, beta=1, warmup_steps=0)
     """
 
     beta: Tensor
@@ -44,6 +50,10 @@ class Gaussian(Bottleneck):
         self.warmup_steps = warmup_steps
         self.register_buffer("beta", torch.tensor(beta))
         self.register_buffer("step", torch.tensor(0.0))
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, beta={self.beta.item():g}, warmup_steps={self.warmup_steps}"
 
     def posterior(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Encoder outputs (B, 2 code_size) to mean and log variance, each (B, code_size)."""

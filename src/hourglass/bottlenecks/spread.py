@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from hourglass.system.checks import check_above
 
+__all__ = ["EPS", "Spread"]
+
 EPS = 1e-5
 
 
@@ -25,6 +27,10 @@ class Spread(nn.Module):
 
     Raises:
         ValueError: a number out of its range.
+
+    Example:
+        >>> Spread(units=3, deviation=4.0)
+        Spread(deviation=4, decay=0.99)
     """
 
     mean: Tensor
@@ -39,6 +45,10 @@ class Spread(nn.Module):
         self.register_buffer("mean", torch.zeros(units))
         self.register_buffer("variance", torch.ones(units))
         self.register_buffer("started", torch.tensor(0.0))  # 1 after the first step
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"deviation={self.deviation:g}, decay={self.decay:g}"
 
     def forward(self, a: Tensor) -> Tensor:
         """(B, units) to the same shape."""

@@ -1,6 +1,6 @@
 """The constructors are the schema: the arguments that a `_target_` takes, against what the configuration gives it.
 
-    _target_: hourglass.models.MLP    of    def __init__(self, *, code_size: int, ..., **shared: Unpack[Shared])
+    _target_: hourglass.models.MLP    of    def __init__(self, *, code_size: int, ..., **others: Unpack[Others])
     code_size: 64
 
 Every key must be an argument, every argument without a default a key, and every value must suit the type hint. The

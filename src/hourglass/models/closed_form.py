@@ -19,6 +19,8 @@ from hourglass.bottlenecks import Bottleneck
 from hourglass.models import principal_components
 from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
 
+__all__ = ["PCA", "Affine", "ClosedForm", "Identity", "Mean"]
+
 
 class Affine(nn.Module):
     """An affine map with given weights, which are saved but not trained: y = W x + b.
@@ -35,6 +37,10 @@ class Affine(nn.Module):
         super().__init__()
         self.register_buffer("weight", torch.zeros(outputs, inputs))
         self.register_buffer("bias", torch.zeros(outputs))
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"inputs={self.weight.shape[1]}, outputs={self.weight.shape[0]}"
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
@@ -102,6 +108,26 @@ class PCA(ClosedForm):
 
     Raises:
         ValueError: a code size out of its range.
+
+    Example:
+        >>> from functools import partial
+        >>> from hourglass.bottlenecks import Deterministic
+        >>> PCA(shape=(1, 2, 2), code_size=2, bottleneck=partial(Deterministic, activation="linear"))
+        PCA(
+          (encoder): Sequential(
+            (0): Flatten(start_dim=1, end_dim=-1)
+            (1): Affine(inputs=4, outputs=2)
+          )
+          (bottleneck): Deterministic(
+            code_size=2
+            (activation): Identity()
+          )
+          (decoder): Sequential(
+            (0): Affine(inputs=2, outputs=4)
+            (1): Unflatten(dim=1, unflattened_size=(1, 2, 2))
+          )
+          (output_activation): Identity()
+        )
     """
 
     def __init__(self, *, shape: Sequence[int], code_size: int, bottleneck: Callable[..., Bottleneck]) -> None:
@@ -135,6 +161,12 @@ class Identity(ClosedForm):
     Args:
         shape: shape of one sample; its number of values is the code size.
         bottleneck: see `ClosedForm`.
+
+    Example:
+        >>> from functools import partial
+        >>> from hourglass.bottlenecks import Deterministic
+        >>> Identity(shape=(3,), bottleneck=partial(Deterministic, activation="linear")).code_size
+        3
     """
 
     def __init__(self, *, shape: Sequence[int], bottleneck: Callable[..., Bottleneck]) -> None:
@@ -153,6 +185,14 @@ class Mean(ClosedForm):
     Args:
         shape: shape of one sample.
         bottleneck: see `ClosedForm`.
+
+    Example:
+        >>> from functools import partial
+        >>> from hourglass.bottlenecks import Deterministic
+        >>> model = Mean(shape=(2,), bottleneck=partial(Deterministic, activation="linear"))
+        >>> model.solve(torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
+        >>> model(torch.tensor([[5.0, 5.0]])).reconstruction
+        tensor([[0.5000, 1.0000]])
     """
 
     def __init__(self, *, shape: Sequence[int], bottleneck: Callable[..., Bottleneck]) -> None:

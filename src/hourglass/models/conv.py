@@ -67,6 +67,56 @@ class Conv(Autoencoder):
     Raises:
         ValueError: data that are no images, a number out of its range, lists that don't fit the depth, a decoder
             that doesn't come back to the size of the input.
+
+    Example:
+        >>> from functools import partial
+        >>> from hourglass.bottlenecks import Deterministic
+        >>> Conv(
+        ...     shape=(1, 8, 8),
+        ...     code_size=None,
+        ...     depth=2,
+        ...     widths=[4, 2],
+        ...     decoder_widths=None,
+        ...     dense_widths=[],
+        ...     decoder_dense_widths=None,
+        ...     kernel_size=3,
+        ...     downsampling="pooling",
+        ...     upsampling="nearest",
+        ...     decoder_padding=None,
+        ...     unit_norm=False,
+        ...     activation="relu",
+        ...     output_activation="sigmoid",
+        ...     bottleneck=partial(Deterministic, activation="relu"),
+        ... )
+        Conv(
+          (encoder): Sequential(
+            (0): Conv2d(1, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+            (1): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=True)
+            (2): ReLU()
+            (3): Conv2d(4, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+            (4): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=True)
+            (5): Flatten(start_dim=1, end_dim=-1)
+          )
+          (bottleneck): Deterministic(
+            code_size=8
+            (activation): ReLU()
+          )
+          (decoder): Sequential(
+            (0): Unflatten(dim=1, unflattened_size=(2, 2, 2))
+            (1): Up(
+              repeats=True, size=None
+              (convolution): Conv2d(2, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+              (activation): ReLU()
+            )
+            (2): Up(
+              repeats=False, size=None
+              (convolution): Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+              (activation): ReLU()
+            )
+            (3): DoublingConv2d(4, 1, kernel_size=(3, 3), stride=(1, 1), padding=same)
+          )
+          (output_activation): Sigmoid()
+        )
     """
 
     def __init__(

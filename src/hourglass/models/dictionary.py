@@ -45,6 +45,10 @@ class Standardise(nn.Module):
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("scale", torch.ones(()))
 
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"inputs={len(self.mean)}"
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to the same shape."""
         return (x - self.mean) / self.scale
@@ -84,6 +88,30 @@ class Dictionary(Autoencoder):
 
     Raises:
         ValueError: a code size below 1.
+
+    Example:
+        >>> from functools import partial
+        >>> from hourglass.bottlenecks import Deterministic
+        >>> Dictionary(shape=(1, 2, 2), code_size=6, bottleneck=partial(Deterministic, activation="relu"))
+        Dictionary(
+          (encoder): Sequential(
+            (0): Flatten(start_dim=1, end_dim=-1)
+            (1): Standardise(inputs=4)
+            (2): Linear(in_features=4, out_features=6, bias=True)
+          )
+          (bottleneck): Deterministic(
+            code_size=6
+            (activation): ReLU()
+          )
+          (decoder): Sequential(
+            (0): UnitNormLinear(
+              (layer): Linear(in_features=6, out_features=4, bias=True)
+            )
+            (1): Restore()
+            (2): Unflatten(dim=1, unflattened_size=(1, 2, 2))
+          )
+          (output_activation): Identity()
+        )
     """
 
     def __init__(self, *, shape: Sequence[int], code_size: int, bottleneck: Callable[..., Bottleneck]) -> None:

@@ -26,12 +26,21 @@ class TiedLinear(nn.Module):
 
     Args:
         mirrored: the layer whose weight it uses, (inputs, outputs) here; it stays where it is and trains with both.
+
+    Example:
+        >>> layer = nn.Linear(3, 2)
+        >>> TiedLinear(layer)
+        TiedLinear(in_features=2, out_features=3)
     """
 
     def __init__(self, mirrored: nn.Linear) -> None:
         super().__init__()
         self._mirrored = (mirrored,)  # in a tuple, so that its parameters are not this layer's too
         self.bias = nn.Parameter(mirrored.weight.new_zeros(mirrored.in_features))
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"in_features={self.weight.shape[1]}, out_features={self.weight.shape[0]}"
 
     @property
     def weight(self) -> Tensor:
@@ -53,6 +62,15 @@ class UnitNormLinear(nn.Module):
 
     Args:
         layer: holds the weight before it is normalised, and the bias.
+
+    Example:
+        >>> layer = UnitNormLinear(nn.Linear(2, 3))
+        >>> layer
+        UnitNormLinear(
+          (layer): Linear(in_features=2, out_features=3, bias=True)
+        )
+        >>> layer.weight.detach().norm(dim=0).round(decimals=3)
+        tensor([1., 1.])
     """
 
     def __init__(self, layer: nn.Linear | TiedLinear) -> None:

@@ -53,6 +53,41 @@ class MLP(Autoencoder):
 
     Raises:
         ValueError: a number out of its range, widths that don't fit the depth, or tied weights without a mirror image.
+
+    Example:
+        >>> from functools import partial
+        >>> from hourglass.bottlenecks import Deterministic
+        >>> MLP(
+        ...     shape=(1, 2, 2),
+        ...     code_size=2,
+        ...     depth=1,
+        ...     widths=[3],
+        ...     decoder_widths=None,
+        ...     tied=False,
+        ...     unit_norm=False,
+        ...     activation="relu",
+        ...     output_activation="sigmoid",
+        ...     bottleneck=partial(Deterministic, activation="relu"),
+        ... )
+        MLP(
+          (encoder): Sequential(
+            (0): Flatten(start_dim=1, end_dim=-1)
+            (1): Linear(in_features=4, out_features=3, bias=True)
+            (2): ReLU()
+            (3): Linear(in_features=3, out_features=2, bias=True)
+          )
+          (bottleneck): Deterministic(
+            code_size=2
+            (activation): ReLU()
+          )
+          (decoder): Sequential(
+            (0): Linear(in_features=2, out_features=3, bias=True)
+            (1): ReLU()
+            (2): Linear(in_features=3, out_features=4, bias=True)
+            (3): Unflatten(dim=1, unflattened_size=(1, 2, 2))
+          )
+          (output_activation): Sigmoid()
+        )
     """
 
     def __init__(

@@ -53,6 +53,10 @@ class Up(nn.Module):
         self.repeats = repeats and upsampling == "nearest"
         self.size = size
 
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"repeats={self.repeats}, size={self.size}"
+
     def forward(self, c: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, *size)."""
         c = self.activation(self.convolution(c))
@@ -76,6 +80,10 @@ class DoublingConv2d(nn.Conv2d):
         before: channels of the small image.
         after: channels of the doubled one.
         kernel_size: side k of the kernel; odd. The image is padded with zeros to keep its size.
+
+    Example:
+        >>> DoublingConv2d(2, 3, 5)(torch.zeros(1, 2, 4, 4)).shape
+        torch.Size([1, 3, 8, 8])
     """
 
     phases: Tensor

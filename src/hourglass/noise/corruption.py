@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from hourglass.noise.process import Process
 
+__all__ = ["Corruption"]
+
 
 class Corruption(nn.Module):
     """A chain of corruption processes, applied in the order of their names in the configuration.
@@ -21,6 +23,15 @@ class Corruption(nn.Module):
 
     Raises:
         ValueError: a process that does not suit the shape.
+
+    Example:
+        >>> from hourglass.noise import Masking
+        >>> Corruption(bounds=(0.0, 1.0), shape=(1, 8, 8), frozen=False, seed=0, masking=Masking(share=0.25))
+        Corruption(
+          (processes): ModuleDict(
+            (masking): Masking(share=0.25)
+          )
+        )
     """
 
     bounds: Tensor

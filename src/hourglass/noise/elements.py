@@ -6,6 +6,8 @@ from torch import Tensor
 from hourglass.noise.process import Process
 from hourglass.system.checks import check_level, check_whole
 
+__all__ = ["Gaussian", "Masking", "SaltAndPepper", "SaltAndPepperCount", "Speckle", "Swap"]
+
 
 class Masking(Process):
     """Masking noise: each input is set to zero with probability p.
@@ -16,6 +18,10 @@ class Masking(Process):
 
     Args:
         share: p, the expected share of inputs set to zero, in [0, 1].
+
+    Example:
+        >>> Masking(share=0.25)
+        Masking(share=0.25)
     """
 
     share: Tensor
@@ -41,6 +47,10 @@ class Gaussian(Process):
     Args:
         sigma: standard deviation in the unit of the data, at least 0.
         clip: whether to clip to the lowest and highest value of the training data.
+
+    Example:
+        >>> Gaussian(sigma=0.5, clip=True)
+        Gaussian(sigma=0.5, clip=True)
     """
 
     sigma: Tensor
@@ -51,6 +61,10 @@ class Gaussian(Process):
         check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.clip = clip
+
+    def extra_repr(self) -> str:
+        """See `Process.extra_repr`."""
+        return f"{super().extra_repr()}, clip={self.clip}"
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         """See `Process.forward`."""
@@ -68,6 +82,10 @@ class Speckle(Process):
     Args:
         sigma: standard deviation relative to the value, at least 0.
         clip: whether to clip to the lowest and highest value of the training data.
+
+    Example:
+        >>> Speckle(sigma=0.5, clip=True)
+        Speckle(sigma=0.5, clip=True)
     """
 
     sigma: Tensor
@@ -78,6 +96,10 @@ class Speckle(Process):
         check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.clip = clip
+
+    def extra_repr(self) -> str:
+        """See `Process.extra_repr`."""
+        return f"{super().extra_repr()}, clip={self.clip}"
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         """See `Process.forward`."""
@@ -94,6 +116,10 @@ class SaltAndPepper(Process):
 
     Args:
         share: p, the expected share of inputs hit, in [0, 1].
+
+    Example:
+        >>> SaltAndPepper(share=0.1)
+        SaltAndPepper(share=0.1)
     """
 
     share: Tensor
@@ -118,6 +144,10 @@ class SaltAndPepperCount(Process):
 
     Args:
         count: k, draws per sample, at least 0.
+
+    Example:
+        >>> SaltAndPepperCount(count=20)
+        SaltAndPepperCount(count=20)
     """
 
     baselines = ("median",)
@@ -126,6 +156,10 @@ class SaltAndPepperCount(Process):
         super().__init__()
         check_whole("count", count, lowest=0)
         self.count = count
+
+    def extra_repr(self) -> str:
+        """See `Process.extra_repr`."""
+        return f"count={self.count}"
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         """See `Process.forward`."""
@@ -148,6 +182,10 @@ class Swap(Process):
 
     Args:
         share: p, the expected share of inputs taken from elsewhere, in [0, 1].
+
+    Example:
+        >>> Swap(share=0.15)
+        Swap(share=0.15)
     """
 
     share: Tensor

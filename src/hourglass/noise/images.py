@@ -19,6 +19,8 @@ from hourglass.noise.process import Process
 from hourglass.system.checks import check_images, check_level, check_whole
 from hourglass.system.precision import full_precision, wide_type
 
+__all__ = ["Block", "Blur", "Downsample", "Grayscale", "MotionBlur", "Patches"]
+
 
 class Block(Process):
     """A rectangle at a random place is set to zero.
@@ -29,6 +31,10 @@ class Block(Process):
 
     Args:
         share: s, the share of each side, in [0, 1]; 0.5 hides a quarter of the image.
+
+    Example:
+        >>> Block(share=0.5)
+        Block(share=0.5)
     """
 
     share: Tensor
@@ -66,6 +72,10 @@ class Patches(Process):
     Args:
         share: p, the share of the patches, in [0, 1].
         size: side of a patch in pixels, at least 1 and at most the sides of the image.
+
+    Example:
+        >>> Patches(share=0.75, size=4)
+        Patches(share=0.75, size=4)
     """
 
     share: Tensor
@@ -77,6 +87,10 @@ class Patches(Process):
         check_whole("size", size, lowest=1)
         self.register_buffer("share", torch.tensor(share), persistent=False)
         self.size = size
+
+    def extra_repr(self) -> str:
+        """See `Process.extra_repr`."""
+        return f"{super().extra_repr()}, size={self.size}"
 
     def check(self, shape: Sequence[int]) -> None:
         """See `Process.check`."""
@@ -106,6 +120,10 @@ class Downsample(Process):
 
     Args:
         factor: side of a cell in pixels, at least 1, the identity.
+
+    Example:
+        >>> Downsample(factor=2)
+        Downsample(factor=2)
     """
 
     factor: Tensor
@@ -137,6 +155,10 @@ class Blur(Process):
 
     Args:
         sigma: standard deviation in pixels, at least 0, the identity.
+
+    Example:
+        >>> Blur(sigma=1.0)
+        Blur(sigma=1)
     """
 
     sigma: Tensor
@@ -173,6 +195,10 @@ class MotionBlur(Process):
     Args:
         length: L in pixels, at least 1, the identity. It is the size of a kernel, hence no buffer.
         angle: a in degrees, 0 is horizontal, 90 vertical; null: uniform in [0, 180) for each image.
+
+    Example:
+        >>> MotionBlur(length=9, angle=None)
+        MotionBlur(length=9, angle=None)
     """
 
     angle: Tensor | None
@@ -185,6 +211,10 @@ class MotionBlur(Process):
             check_level("angle", angle, highest=180.0)
         self.length = length
         self.register_buffer("angle", None if angle is None else torch.tensor(angle), persistent=False)
+
+    def extra_repr(self) -> str:
+        """See `Process.extra_repr`."""
+        return f"length={self.length}, angle={None if self.angle is None else self.angle.item()}"
 
     def check(self, shape: Sequence[int]) -> None:
         """See `Process.check`."""
@@ -224,6 +254,10 @@ class Grayscale(Process):
 
     Args:
         amount: a in [0, 1]; 1 is fully grey, 0 the identity.
+
+    Example:
+        >>> Grayscale(amount=1.0)
+        Grayscale(amount=1)
     """
 
     amount: Tensor

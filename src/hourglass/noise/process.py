@@ -5,12 +5,18 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+__all__ = ["Process"]
+
 
 class Process(nn.Module):
     """One corruption process: (B, *shape) to (B, *shape), drawn from torch's global random numbers."""
 
     baselines: tuple[str, ...] = ()
     """The classical restorations that a model has to be compared with, by name: see `measures.restorations`."""
+
+    def extra_repr(self) -> str:
+        """The settings that are held as tensors; a subclass adds its others."""
+        return ", ".join(f"{name}={value.item():g}" for name, value in self.named_buffers(recurse=False))
 
     @abstractmethod
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:

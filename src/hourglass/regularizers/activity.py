@@ -16,6 +16,8 @@ from hourglass.regularizers.regularizer import Penalty
 from hourglass.system.checks import check_choice
 from hourglass.system.precision import full_precision, wide
 
+__all__ = ["L1", "L2", "Decorrelation", "KLSparsity"]
+
 
 class _Activity(Penalty):
     """A sum over the units of each sample, whose mean or sum over the batch is the penalty.
@@ -30,6 +32,10 @@ class _Activity(Penalty):
         super().__init__(weight=weight)
         check_choice("reduction", reduction, ("sample", "batch"))
         self.reduction = reduction
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, reduction={self.reduction}"
 
     def reduced(self, activity: Tensor) -> Tensor:
         """Activities (B, code_size) to the penalty, a scalar."""
@@ -52,6 +58,10 @@ class L1(_Activity):
     Args:
         weight: lambda.
         reduction: `sample` or `batch`.
+
+    Example:
+        >>> L1(weight=0.001, reduction="sample")
+        L1(weight=0.001, reduction=sample)
     """
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
@@ -75,6 +85,10 @@ class L2(_Activity):
     Args:
         weight: lambda.
         reduction: `sample` or `batch`.
+
+    Example:
+        >>> L2(weight=0.001, reduction="sample")
+        L2(weight=0.001, reduction=sample)
     """
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
@@ -94,6 +108,10 @@ class KLSparsity(Penalty):
     Args:
         weight: lambda.
         target: rho, the wanted mean activity, strictly between 0 and 1.
+
+    Example:
+        >>> KLSparsity(weight=0.1, target=0.05)
+        KLSparsity(weight=0.1, target=0.05)
     """
 
     target: Tensor
@@ -104,6 +122,10 @@ class KLSparsity(Penalty):
         if not 0 < target < 1:
             raise ValueError(f"target must be strictly between 0 and 1, got {target}")
         self.register_buffer("target", torch.tensor(target), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, target={self.target.item():g}"
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
@@ -123,6 +145,10 @@ class Decorrelation(Penalty):
 
     Args:
         weight: lambda.
+
+    Example:
+        >>> Decorrelation(weight=0.1)
+        Decorrelation(weight=0.1)
     """
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002

@@ -10,6 +10,8 @@ from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Regularizer
 from hourglass.system.checks import check_fraction
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Regularizer):
     """Each code unit is left out with probability p while the model trains, so that no unit relies on another.
@@ -21,6 +23,10 @@ class Dropout(Regularizer):
 
     Args:
         share: p, from 0 to below 1.
+
+    Example:
+        >>> Dropout(share=0.2)
+        Dropout(share=0.2)
     """
 
     share: Tensor
@@ -29,6 +35,10 @@ class Dropout(Regularizer):
         super().__init__()
         check_fraction("share", share)
         self.register_buffer("share", torch.tensor(share), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"share={self.share.item():g}"
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: every code suits."""

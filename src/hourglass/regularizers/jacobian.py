@@ -11,6 +11,8 @@ from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
 from hourglass.system.modes import evaluating
 
+__all__ = ["Contractive", "DecoderGradient"]
+
 
 class Contractive(Penalty):
     """Squared Frobenius norm of the encoder's Jacobian at the clean input, averaged over the batch.
@@ -25,6 +27,10 @@ class Contractive(Penalty):
 
     Args:
         weight: lambda.
+
+    Example:
+        >>> Contractive(weight=0.1)
+        Contractive(weight=0.1)
     """
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
@@ -54,6 +60,10 @@ class DecoderGradient(Penalty):
 
     Args:
         weight: lambda.
+
+    Example:
+        >>> DecoderGradient(weight=0.1)
+        DecoderGradient(weight=0.1)
     """
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:

@@ -18,6 +18,8 @@ from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
 from hourglass.system.precision import full_precision, wide
 
+__all__ = ["MMD", "TotalCorrelation", "discrepancy", "kernel", "total_correlation"]
+
 
 class TotalCorrelation(Penalty):
     """Dependence of the units of a gaussian code on each other, in nats.
@@ -34,6 +36,10 @@ class TotalCorrelation(Penalty):
 
     Args:
         weight: lambda.
+
+    Example:
+        >>> TotalCorrelation(weight=5.0)
+        TotalCorrelation(weight=5)
     """
 
     signed = True
@@ -68,6 +74,10 @@ class MMD(Penalty):
     Args:
         weight: lambda.
         scales: the s, each above 0: of the distances that the kernel tells apart, in squared standard deviations.
+
+    Example:
+        >>> MMD(weight=10.0, scales=[0.1, 1.0, 10.0])
+        MMD(weight=10, scales=[0.1, 1.0, 10.0])
     """
 
     scales: Tensor
@@ -77,6 +87,10 @@ class MMD(Penalty):
         if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(f"scales must list numbers above 0, got {list(scales)}")
         self.register_buffer("scales", torch.tensor(list(scales)), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, scales={[round(scale, 4) for scale in self.scales.tolist()]}"
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:  # noqa: ARG002
         """See `Regularizer.attach`: refuses a code that can't go everywhere, as the prior does."""

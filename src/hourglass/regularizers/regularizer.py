@@ -13,6 +13,8 @@ from hourglass.models import Autoencoder, Output
 from hourglass.system.checks import check_level
 from hourglass.system.errors import HourglassError
 
+__all__ = ["Disturbing", "Noted", "Penalties", "Penalty", "PullsToPrior", "Regularizer"]
+
 
 class Regularizer(nn.Module):
     """One regularizer: it adds a term to the loss, or disturbs the code while the model trains, or both."""
@@ -44,6 +46,10 @@ class Penalty(Regularizer):
         super().__init__()
         check_level("weight", weight)
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"weight={self.weight.item():g}"
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: compares the code's range with `code_range`."""
@@ -93,6 +99,16 @@ class Penalties(nn.Module):
 
     Args:
         regularizers: the regularizers by the name under which the term of each is logged.
+
+    Example:
+        >>> from hourglass.regularizers import L1, Dropout
+        >>> Penalties(l1=L1(weight=0.001, reduction="sample"), dropout=Dropout(share=0.2))
+        Penalties(
+          (regularizers): ModuleDict(
+            (l1): L1(weight=0.001, reduction=sample)
+            (dropout): Dropout(share=0.2)
+          )
+        )
     """
 
     def __init__(self, **regularizers: Regularizer) -> None:

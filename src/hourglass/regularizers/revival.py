@@ -10,6 +10,8 @@ from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
 from hourglass.system.checks import check_whole
 
+__all__ = ["Revival"]
+
 
 class Revival(Penalty):
     """The error that is left when units which have long been off are put on: what they could still explain.
@@ -25,6 +27,10 @@ class Revival(Penalty):
         weight: lambda, there 1/32.
         k: dead units that are put on for each sample, at least 1; all of them if there are fewer.
         after: training steps without being on after which a unit is dead, at least 0.
+
+    Example:
+        >>> Revival(weight=0.03125, k=32, after=256)
+        Revival(weight=0.03125, k=32, after=256)
     """
 
     after: Tensor
@@ -35,6 +41,10 @@ class Revival(Penalty):
         check_whole("after", after, lowest=0)
         self.k = k
         self.register_buffer("after", torch.tensor(float(after)), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, k={self.k}, after={self.after.item():g}"
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a bottleneck that doesn't count how long its units have been off."""

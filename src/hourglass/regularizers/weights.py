@@ -17,6 +17,8 @@ from hourglass.regularizers.regularizer import Penalty
 from hourglass.system.checks import check_choice
 from hourglass.system.precision import full_precision, wide
 
+__all__ = ["LAYERS", "Orthogonality", "Spectral", "WeightL1", "WeightL2"]
+
 LAYERS = ("all", "code")
 
 
@@ -26,12 +28,20 @@ class WeightL1(Penalty):
     Args:
         weight: lambda.
         layers: `all` layers, or the `code` layer alone, the encoder's last.
+
+    Example:
+        >>> WeightL1(weight=0.001, layers="all")
+        WeightL1(weight=0.001, layers=all)
     """
 
     def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
         super().__init__(weight=weight)
         check_choice("layers", layers, LAYERS)
         self.layers = layers
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, layers={self.layers}"
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
@@ -44,12 +54,20 @@ class WeightL2(Penalty):
     Args:
         weight: lambda.
         layers: `all` layers, or the `code` layer alone, the encoder's last.
+
+    Example:
+        >>> WeightL2(weight=0.001, layers="code")
+        WeightL2(weight=0.001, layers=code)
     """
 
     def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
         super().__init__(weight=weight)
         check_choice("layers", layers, LAYERS)
         self.layers = layers
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, layers={self.layers}"
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
@@ -69,6 +87,10 @@ class Orthogonality(Penalty):
 
     Args:
         weight: lambda.
+
+    Example:
+        >>> Orthogonality(weight=0.1)
+        Orthogonality(weight=0.1)
     """
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
@@ -97,6 +119,10 @@ class Spectral(Penalty):
 
     Args:
         weight: lambda.
+
+    Example:
+        >>> Spectral(weight=0.001)
+        Spectral(weight=0.001)
     """
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002

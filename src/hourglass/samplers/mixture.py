@@ -10,6 +10,8 @@ from hourglass.bottlenecks import Bottleneck, Symbolic
 from hourglass.samplers.sampler import Sampler
 from hourglass.system.checks import check_whole
 
+__all__ = ["Mixture"]
+
 _RIDGE = 1e-6  # added to the variances, in units of each unit's own, so that no component collapses onto a sample
 _ITERATIONS = 300
 
@@ -26,6 +28,10 @@ class Mixture(Sampler):
     Args:
         code_size: number of code units.
         components: gaussians, at least 1; as many training samples are needed, and two.
+
+    Example:
+        >>> Mixture(code_size=2, components=10)
+        Mixture(code_size=2, components=10)
     """
 
     weights: Tensor
@@ -39,6 +45,10 @@ class Mixture(Sampler):
         self.register_buffer("weights", torch.zeros(components))
         self.register_buffer("means", torch.zeros(components, code_size))
         self.register_buffer("factors", torch.zeros(components, code_size, code_size))
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, components={self.components}"
 
     def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
         """See `Sampler.check`: refuses symbols, which have no density, and too few samples."""

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from hourglass.bottlenecks import Bottleneck
 
+__all__ = ["NoSampler", "Sampler"]
+
 
 class Sampler(nn.Module):
     """A density of codes: fitted once, then drawn from. What it has learned are buffers, which the run keeps.
@@ -17,6 +19,10 @@ class Sampler(nn.Module):
     def __init__(self, *, code_size: int) -> None:
         super().__init__()
         self.code_size = code_size
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"code_size={self.code_size}"
 
     @abstractmethod
     def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
@@ -38,7 +44,12 @@ class Sampler(nn.Module):
 
 
 class NoSampler(Sampler):
-    """No density: codes are drawn from the prior that training brings them to, if there is one."""
+    """No density: codes are drawn from the prior that training brings them to, if there is one.
+
+    Example:
+        >>> NoSampler(code_size=2)
+        NoSampler(code_size=2)
+    """
 
     def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
         """See `Sampler.check`: every code suits."""

@@ -14,6 +14,8 @@ from hourglass.models import Autoencoder
 from hourglass.samplers.sampler import Sampler
 from hourglass.system.errors import HourglassError
 
+__all__ = ["BringsPrior", "Source"]
+
 
 @runtime_checkable
 class BringsPrior(Protocol):

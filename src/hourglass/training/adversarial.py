@@ -25,6 +25,8 @@ from hourglass.system.precision import wide
 from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
+__all__ = ["PRIORS", "Adversarial"]
+
 PRIORS = ("gaussian", "mixture")
 
 
@@ -53,6 +55,19 @@ class Adversarial(Minibatch):
     Raises:
         ValueError: a code that can't follow the prior: one with bounds, one made of symbols, a mixture with a single
             unit; a number out of its range.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> words = ["data=digits", "bottleneck=linear", "training=adversarial", "training.discriminator_widths=[4]"]
+        >>> config, _ = compose_config([*words, "model.code_size=8"])
+        >>> learner = compose(config).learner
+        >>> learner.discriminator
+        Head(
+          (0): Linear(in_features=8, out_features=4, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=4, out_features=1, bias=True)
+        )
     """
 
     # Not by the loss: the discriminator that `adversarial` is measured by changes from epoch to epoch.

@@ -11,11 +11,23 @@ from torch import Tensor
 
 from hourglass.training.minibatch import Minibatch
 
+__all__ = ["Backprop"]
+
 
 class Backprop(Minibatch):
     """Trains an autoencoder by stochastic gradient descent on loss, bottleneck terms and penalties.
 
     Arguments and errors: `Minibatch`.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> config, _ = compose_config(["data=digits", "training.epochs=2"])
+        >>> learner = compose(config).learner
+        >>> learner.settings.batch_size
+        256
+        >>> learner.steps
+        12
     """
 
     fuses = True

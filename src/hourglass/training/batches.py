@@ -8,8 +8,11 @@ through them; batches, steps and mathematics stay what they were.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
+
+__all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "some"]
 
 CHUNK_BYTES = 16_000_000
 """About the size of a chunk: large enough to make Lightning's share vanish, small next to any memory."""
@@ -32,6 +35,17 @@ def chunk_rows(x: Tensor, batch_size: int) -> int:
     return batch_size * max(1, CHUNK_BYTES // (batch_size * item))
 
 
+def counts_batches(trainer: pl.Trainer) -> bool:
+    """Whether a callback that isn't ours wants to know of every batch: then a chunk is one."""
+    hooks = ("on_train_batch_start", "on_train_batch_end")
+    return any(
+        getattr(type(callback), hook) is not getattr(pl.Callback, hook)
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if not type(callback).__module__.startswith("hourglass.")
+        for hook in hooks
+    )
+
+
 def some(x: Tensor, count: int) -> Tensor:
     """`count` samples at most of (N, *shape), drawn once and for all: the first ones may be sorted, or easier."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
@@ -47,6 +61,11 @@ class Batches:
         y: (N,) classes, or None.
         rows: samples of a chunk; the last one of an epoch may be smaller.
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
+
+    Example:
+        >>> batches = Batches(x=torch.arange(5.0), corrupted=None, rows=2, order=None)
+        >>> [chunk.x.tolist() for chunk in batches]
+        [[0.0, 1.0], [2.0, 3.0], [4.0]]
     """
 
     def __init__(

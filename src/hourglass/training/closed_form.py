@@ -15,6 +15,8 @@ from hourglass.training.clock import Clock
 from hourglass.training.learner import Learner, LearnerArguments
 from hourglass.training.minibatch import MakeOptimizer
 
+__all__ = ["ClosedForm"]
+
 
 class ClosedForm(Learner):
     """Solves a model from the clean training samples: one epoch of one step, no gradients, no optimizer.
@@ -34,6 +36,14 @@ class ClosedForm(Learner):
 
     Raises:
         ValueError: a model that has weights to train by gradients; penalties; another number of epochs than 1.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> config, _ = compose_config(["data=digits", "model=pca", "model.code_size=8"])
+        >>> learner = compose(config).learner
+        >>> learner.steps
+        1
     """
 
     def __init__(self, *, optimizer: MakeOptimizer, epochs: int, **measured: Unpack[LearnerArguments]) -> None:  # noqa: ARG002

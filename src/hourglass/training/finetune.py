@@ -19,6 +19,8 @@ from hourglass.system.checks import check_widths
 from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
+__all__ = ["Finetune"]
+
 
 class Finetune(Minibatch):
     """Trains a classifier on the code, and the encoder with it unless that is frozen.
@@ -35,6 +37,16 @@ class Finetune(Minibatch):
 
     Raises:
         ValueError: data without labels; a width below 1; and what `Minibatch` refuses.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> config, _ = compose_config(["data=digits", "model.code_size=8", "training=finetune"])
+        >>> learner = compose(config).learner
+        >>> learner.classifier
+        Head(
+          (0): Linear(in_features=8, out_features=10, bias=True)
+        )
     """
 
     labelled = True

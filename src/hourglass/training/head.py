@@ -12,12 +12,22 @@ from torch import Tensor, nn
 
 from hourglass.models.layers import dense, in_a_row
 
+__all__ = ["Head"]
+
 
 class Head(nn.Sequential):
     """Linear layers with rectifiers between them: codes (B, code_size) to logits (B, outputs).
 
     Args:
         sizes: code size, then the units of each hidden layer, then the number of outputs.
+
+    Example:
+        >>> Head(sizes=[2, 3, 10])
+        Head(
+          (0): Linear(in_features=2, out_features=3, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=3, out_features=10, bias=True)
+        )
     """
 
     def __init__(self, *, sizes: Sequence[int]) -> None:

@@ -19,6 +19,8 @@ from hourglass.models import Output
 from hourglass.system.checks import check_whole
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
+__all__ = ["ImportanceWeighted"]
+
 
 class ImportanceWeighted(Minibatch):
     """Trains a variational autoencoder on the importance-weighted bound.
@@ -37,6 +39,15 @@ class ImportanceWeighted(Minibatch):
 
     Raises:
         ValueError: a code without a density, a weighted divergence, a loss that is no sum; a number out of its range.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> words = ["data=digits", "bottleneck=gaussian", "loss.reduction=sum", "training=importance_weighted"]
+        >>> config, _ = compose_config(words)
+        >>> learner = compose(config).learner
+        >>> learner.draws
+        5
     """
 
     fuses = True

@@ -9,6 +9,8 @@ from torch import Tensor
 from hourglass.data import Dataset
 from hourglass.system.checks import check_choice, check_whole
 
+__all__ = ["KeepBest"]
+
 
 class KeepBest(pl.Callback):
     """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
@@ -20,6 +22,11 @@ class KeepBest(pl.Callback):
         keep: `best`, or `last` to leave the weights as training left them.
         patience: epochs without an improvement after which training ends early, at least 1; null: never.
         first: the first epoch that counts, for either.
+
+    Example:
+        >>> chosen = KeepBest(keep="best", patience=3, first=0)
+        >>> chosen.lowest, chosen.epoch
+        (inf, -1)
     """
 
     def __init__(self, *, keep: Literal["best", "last"], patience: int | None, first: int) -> None:

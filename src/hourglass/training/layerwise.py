@@ -20,6 +20,8 @@ from hourglass.system.checks import check_whole
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
+__all__ = ["Layerwise"]
+
 
 class Layerwise(Minibatch):
     """Trains the stages of an autoencoder one after another, outermost first, and then all together.
@@ -42,6 +44,14 @@ class Layerwise(Minibatch):
     Raises:
         ValueError: no epoch left for fine-tuning; a model that has no stages; noise that doesn't suit hidden
             activations, or is frozen; and what `Minibatch` refuses.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> config, _ = compose_config(["data=digits", "model=multilayer", "training=layerwise"])
+        >>> learner = compose(config).learner
+        >>> len(learner.stages), learner.pretrain_epochs
+        (2, 5)
     """
 
     def __init__(self, *, pretrain_epochs: int, **shared: Unpack[MinibatchArguments]) -> None:

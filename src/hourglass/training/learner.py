@@ -32,6 +32,8 @@ from hourglass.system.modes import evaluating
 from hourglass.training.batches import Batches, Chunk, some
 from hourglass.training.clock import Clock
 
+__all__ = ["FITTED", "Learner", "LearnerArguments"]
+
 FITTED = 10_000
 """Training samples, at most, whose codes a sampler is fitted to, a random subset."""
 

@@ -16,12 +16,14 @@ from torch import Tensor
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import logged, total
 from hourglass.system.errors import Diverged
-from hourglass.training.batches import Batches, Chunk, chunk_rows
+from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batches
 from hourglass.training.clock import Clock
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import Learner, LearnerArguments
 from hourglass.training.lightning_internals import count_steps
 from hourglass.training.schedule import Schedule, StepSettings, learning_rate
+
+__all__ = ["MakeOptimizer", "Minibatch", "MinibatchArguments", "Stepper"]
 
 MakeOptimizer = Callable[..., torch.optim.Optimizer]
 """The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
@@ -223,7 +225,7 @@ class Minibatch(Learner):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         """Ask once whether somebody counts batches."""
-        self._watched = _counts_batches(self.trainer)
+        self._watched = counts_batches(self.trainer)
 
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
@@ -282,14 +284,3 @@ class Minibatch(Learner):
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
             torch.set_rng_state(self._random)
             self._random = None
-
-
-def _counts_batches(trainer: pl.Trainer) -> bool:
-    """Whether a callback that isn't ours wants to know of every batch: then a chunk is one."""
-    hooks = ("on_train_batch_start", "on_train_batch_end")
-    return any(
-        getattr(type(callback), hook) is not getattr(pl.Callback, hook)
-        for callback in trainer.callbacks  # type: ignore[attr-defined]
-        if not type(callback).__module__.startswith("hourglass.")
-        for hook in hooks
-    )

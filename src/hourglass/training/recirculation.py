@@ -20,6 +20,8 @@ from hourglass.models import stages_of
 from hourglass.system.checks import check_fraction
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
+__all__ = ["Recirculation"]
+
 
 class Recirculation(Minibatch):
     """Trains an autoencoder of one layer on each side by the local rule; nothing is differentiated.
@@ -36,6 +38,14 @@ class Recirculation(Minibatch):
     Raises:
         ValueError: regression out of its range; a model with hidden layers, with convolutions, or with tied weights;
             a code that is not an activation unit by unit; penalties; and what `Minibatch` refuses.
+
+    Example:
+        >>> from hourglass.pipeline.compose import compose
+        >>> from hourglass.configuration.config import compose_config
+        >>> config, _ = compose_config(["data=digits", "training=recirculation"])
+        >>> learner = compose(config).learner
+        >>> learner.regression
+        0.75
     """
 
     def __init__(self, *, regression: float, **shared: Unpack[MinibatchArguments]) -> None:
