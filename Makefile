@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run sweep test test-slow chaos dashboard bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast lint audit clean
+.PHONY: help run sweep test test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -36,6 +36,10 @@ chaos: $(READY) ## commands killed, stopped, cut off from store and disk at rand
 
 dashboard: $(READY) ## the MLflow dashboard, on 127.0.0.1
 	@$(BIN)/hourglass ui
+
+docs: $(READY) ## the documentation as a site, every link checked: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
+	@echo "build/site/index.html"
 
 bench: $(READY) ## speed against peers, in one sitting; writes benchmarks/RESULTS.md (half an hour or more)
 	@$(BIN)/python benchmarks/bench.py

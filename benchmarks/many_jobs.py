@@ -55,7 +55,11 @@ def main() -> None:
     command = [
         *(sys.executable, "-m", "hourglass", "train", "-m", f"seed=range({options.jobs})"),
         *("data=digits", "data.train_size=64", "training.epochs=1", "trainer.accelerator=cpu"),
-        *("tracking.usefulness=false", f"sweep.workers={options.workers}", f"sweep.max_stack={options.max_stack}"),
+        *(
+            "callback=[quick,pictures,baselines]",
+            f"sweep.workers={options.workers}",
+            f"sweep.max_stack={options.max_stack}",
+        ),
     ]
     used = Usage(sorted(os.sched_getaffinity(0)))
     ends: list[float] = []

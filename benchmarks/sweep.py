@@ -89,7 +89,7 @@ def hourglass(contender: Contender, *, epochs: int, root: Path) -> float:
         f"model.code_size={','.join(map(str, CODE_SIZES))}",
         f"seed={','.join(map(str, SEEDS))}",
         *("loss=mse", "trainer.accelerator=cpu", f"training.epochs={epochs}", f"data.root={root}"),
-        "tracking.usefulness=false",  # no contender of other make measures what the codes are good for
+        "callback=[quick,pictures,baselines]",  # no contender of other make measures what the codes are good for
         *contender.words,
     ]
     with tempfile.TemporaryDirectory() as folder:

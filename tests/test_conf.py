@@ -206,10 +206,10 @@ def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
             *(f"data.{key}={size}" for key, size in small.items()),
             "training.max_steps=3",
             f"tracking.uri={store}",
-            "tracking.usefulness=false",
-            "tracking.baseline_samples=5",
-            f"tracking.images={str(name in PICTURED).lower()}",
-            "tracking.image_every=1000",  # the final ones alone
+            "callback=[quick,pictures,baselines]",
+            "callback.baselines.samples=5",
+            # Of the pictures the final ones alone.
+            "callback.pictures.every=1000" if name in PICTURED else "~callback.pictures",
         ]
     )
     result = train(config, choices=chosen, folder=tmp_path)
@@ -260,8 +260,7 @@ def test_a_multirun_records_every_job(tmp_path: Path) -> None:
         "seed=0,1",
         "data.rows=500",
         "training.epochs=1",
-        "tracking.images=false",
-        "tracking.usefulness=false",
+        "callback=quick",
     )
     assert done.returncode == 0, done.stderr
     runs = recorded(tmp_path)

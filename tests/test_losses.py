@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hourglass.losses import BCE, MSE, Loss, Reduction, auto, bce, mse
+from hourglass.sweeps.fusion.functions import StackedFunctions
 
 # B = 2 samples of d = 2 values
 R = torch.tensor([[0.5, 0.25], [0.75, 0.5]])
@@ -132,10 +133,10 @@ def test_of_many_models_it_is_the_loss_of_each(loss: type[Loss], targets: str) -
     torch.manual_seed(0)
     r = torch.rand(3, 4, 1, 2, 5, dtype=torch.float64).requires_grad_()
     x = torch.rand(*((3,) if targets == "each" else ()), 4, 1, 2, 5, dtype=torch.float64)
-    alone, together = loss(reduction="sum"), loss(reduction="sum")
-    together.stacked = True
+    alone = loss(reduction="sum")
     weights = torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64)
-    values = torch.func.vmap(together, in_dims=(0, 0 if targets == "each" else None))(r, x)
+    with StackedFunctions():
+        values = torch.func.vmap(alone, in_dims=(0, 0 if targets == "each" else None))(r, x)
     expected = torch.stack([alone(r[at], x[at] if targets == "each" else x) for at in range(3)])
     torch.testing.assert_close(values, expected)
     ours, theirs = (torch.autograd.grad((each * weights).sum(), r, create_graph=True)[0] for each in (values, expected))

@@ -33,7 +33,7 @@ with tempfile.TemporaryDirectory() as folder:
         f"training.max_steps={args.steps}",
         "trainer.accelerator=cpu",
         f"tracking.uri={uri}",
-        "tracking.usefulness=false",
+        "callback=[quick,pictures,baselines]",
         *MODELS[args.net],
     ]
     result = subprocess.run(

@@ -75,7 +75,7 @@ def main() -> int:
 
 def _metrics(trainer: str, seed: int, words: list[str]) -> dict[str, float]:
     config, choices = compose_config(
-        [*words, f"trainer={trainer}", f"seed={seed}", "study=exact_vs_fast", "tracking.usefulness=false"]
+        [*words, f"trainer={trainer}", f"seed={seed}", "study=exact_vs_fast", "callback=[quick,pictures,baselines]"]
     )
     folder = Path("runs") / "exact_vs_fast"
     folder.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def main() -> int:
                     f"experiment={figure.recipe}",
                     f"seed={seed}",
                     "study=published_figures",
-                    "tracking.usefulness=false",
+                    "callback=[quick,pictures,baselines]",
                     "tracking.log_every_n_steps=25",  # divides the 1,875 steps of an epoch
                 ]
             )

@@ -106,8 +106,8 @@ def run(recipe: str, seed: int, words: tuple[str, ...]) -> str:
     """Train a recipe, or find the finished run that did; returns the run's id."""
     from hourglass.pipeline.train import train_once
 
-    probed = str(recipe == "k_sparse").lower()
-    few = ("study=types", "tracking.images=false", f"tracking.usefulness={probed}", "tracking.baseline_samples=null")
+    callbacks = "[quick,floor,usefulness,properties]" if recipe == "k_sparse" else "quick"
+    few = ("study=types", f"callback={callbacks}")
     return train_once([f"experiment={recipe}", f"seed={seed}", *few, *words], folder=Path("runs/types")).id
 
 

@@ -21,7 +21,7 @@ from hourglass.tracking import resolve_uri, search_runs
 SEEDS = (0, 1, 2)
 DATA = ("data=mnist", "trainer=fast")
 BUDGET = ("training.epochs=10", "training.batch_size=256")  # of all that are trained by gradients
-PLAIN = ("tracking.images=false", "tracking.baseline_samples=null")
+PLAIN = ("~callback.pictures", "~callback.baselines")
 TRIALS = 12
 SPACE = ("optimizer.lr=tag(log,interval(3e-4,1e-2))", "training.schedule=constant,cosine")
 
@@ -80,7 +80,7 @@ def measure(job: Job) -> dict[str, float]:
 def tune(kind: Type) -> tuple[str, ...]:
     """The settings of the best of `TRIALS` trials with the first seed, by the validation loss of the weights kept."""
     study = f"zoo search: {kind.name}"
-    quick = (*PLAIN, "tracking.usefulness=false", f"seed={SEEDS[0]}", f"study={study!r}")
+    quick = ("callback=quick", f"seed={SEEDS[0]}", f"study={study!r}")
     search = ("hydra/sweeper=hourglass_optuna", f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.objective=val/loss")
     few = ("hydra.sweeper.startup_trials=6", "hydra.sweeper.batch_size=4")
     command = [str(Path(sys.executable).parent / "hourglass"), "train", "-m", *search, *few, *words_of(kind), *quick]

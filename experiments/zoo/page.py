@@ -84,23 +84,23 @@ def write(
     )
     page.write_text(text, encoding="utf-8")
     if not settings:
-        _into_readme(found)
+        _into_docs(found)
 
 
-def _into_readme(found: Found) -> None:
-    """The short table of the project's README, between its two marks."""
-    readme = HERE.parents[1] / "README.md"
-    before, mark, rest = readme.read_text(encoding="utf-8").partition(BEGINS)
+def _into_docs(found: Found) -> None:
+    """The short table of the page of all types, between its two marks."""
+    types = HERE.parents[1] / "docs" / "types.md"
+    before, mark, rest = types.read_text(encoding="utf-8").partition(BEGINS)
     _, end, after = rest.partition(ENDS)
     if not mark or not end:
-        raise SystemExit(f"README.md must hold the marks {BEGINS} and {ENDS}")
+        raise SystemExit(f"docs/types.md must hold the marks {BEGINS} and {ENDS}")
     rows = [["type", "code", "test MSE", "linear probe", "what it is for", "has it"]]
     for kind in TYPES:
         runs = found[kind.name]
         error, probe = (mean(run[name] for run in runs) for name in ("test/mse", "test/linear_accuracy"))
         cells = [kind.name, f"{runs[0]['code_size']:.0f}", f"{error:.4f}", f"{probe:.1%}"]
         rows.append([*cells, *_property(kind, found)])
-    readme.write_text(f"{before}{mark}\n{_table(rows)}\n{end}{after}", encoding="utf-8")
+    types.write_text(f"{before}{mark}\n{_table(rows)}\n{end}{after}", encoding="utf-8")
 
 
 def _measurements(found: Found, settings: Mapping[str, Sequence[str]] | None) -> str:

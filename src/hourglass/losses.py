@@ -26,6 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hourglass.system.checks import check_choice
+
 Reduction = Literal["mean", "sum"]
 REDUCTIONS = ("mean", "sum")
 
@@ -34,13 +36,10 @@ class Loss(nn.Module):
     """A reconstruction loss; `allowed` is the range that reconstruction and target must keep to."""
 
     allowed = (float("-inf"), float("inf"))
-    stacked = False
-    """Whether it is called under `torch.func.vmap`, for many models at once: then other ways are the fast ones."""
 
     def __init__(self, *, reduction: Reduction) -> None:
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        check_choice("reduction", reduction, REDUCTIONS)
         self.reduction = reduction
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -65,10 +64,7 @@ class MSE(Loss):
 
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """See `Loss.mean`."""
-        if not self.stacked:
-            return F.mse_loss(reconstruction, target)
-        value: Tensor = _SquaredError.apply(reconstruction, target, 0)[0]
-        return value
+        return F.mse_loss(reconstruction, target)
 
     def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """-|x - r|^2 - d/2 log pi: see `Loss.log_density`."""
@@ -99,47 +95,6 @@ class BCE(Loss):
         """
         with torch.autocast(target.device.type, enabled=False):
             return -F.binary_cross_entropy(reconstruction, target, reduction="none").flatten(1).sum(1)
-
-
-class _SquaredError(torch.autograd.Function):
-    """`F.mse_loss`, the mean, and the difference d = r - x, which keeps the derivative 2 d / n.
-
-    Under vmap PyTorch's own makes four passes more over the reconstructions of all models: with it a stack of twelve
-    small nets takes 1.3 times as long. For one model it is the faster one.
-    """
-
-    # `lead`: as in `_CrossEntropy`.
-
-    @staticmethod
-    def forward(r: Tensor, x: Tensor, lead: int) -> tuple[Tensor, Tensor]:
-        difference = r - x
-        # By samples first: one sum over a whole batch would lose digits.
-        lengths = torch.linalg.vector_norm(difference.flatten(lead + 1), dim=lead + 1)
-        return lengths.square_().mean(lead) / math.prod(difference.shape[lead + 1 :]), difference
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: tuple[Tensor, Tensor]) -> None:
-        ctx.lead = inputs[2]
-        ctx.save_for_backward(output[1])
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def backward(ctx: Any, of_value: Tensor | None, of_difference: Tensor | None) -> tuple[Tensor | None, None, None]:
-        (difference,) = ctx.saved_tensors
-        if of_value is None:
-            return of_difference, None, None
-        share = of_value * (2 / difference.shape[ctx.lead :].numel())
-        gradient = difference * share.view(*share.shape, *[1] * (difference.ndim - ctx.lead))
-        # That of the difference is there in second derivatives only.
-        return gradient if of_difference is None else gradient + of_difference, None, None
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, int | None, None], r: Tensor, x: Tensor, lead: int
-    ) -> tuple[Any, Any]:
-        r_dim, x_dim, _ = in_dims
-        r = r.expand(info.batch_size, *r.shape) if r_dim is None else r.movedim(r_dim, 0)
-        return _SquaredError.apply(r, x if x_dim is None else x.movedim(x_dim, 0), lead + 1), (0, 0)
 
 
 class _CrossEntropy(torch.autograd.Function):

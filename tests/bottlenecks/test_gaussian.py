@@ -93,7 +93,10 @@ def test_the_prior_is_standard_normal() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "message"),
-    [({"beta": -1.0}, "beta must be at least 0, got -1.0"), ({"warmup_steps": -1}, "warmup_steps must be at least 0")],
+    [
+        ({"beta": -1.0}, "beta must be at least 0 and finite, got -1.0"),
+        ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
+    ],
 )
 def test_refused(changed: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -165,7 +165,7 @@ def test_other_numbers_out_of_range() -> None:
         BatchTopK(code_size=4, k=1, momentum=1.0)
     with pytest.raises(ValueError, match="share must be above 0 and at most 1, got 0"):
         WinnerTakeAll(code_size=4, share=0.0)
-    with pytest.raises(ValueError, match="threshold must be above 0, got 0"):
+    with pytest.raises(ValueError, match="threshold must be above 0 and finite, got 0"):
         JumpReLU(code_size=4, weight=1.0, threshold=0.0, bandwidth=0.1)
 
 

@@ -82,6 +82,6 @@ def test_an_unknown_map_is_refused() -> None:
     from hourglass.configuration.build import build
     from hourglass.system.errors import HourglassError
 
-    config, _ = compose_config(["tracking.code_map=umap"])
+    config, _ = compose_config(["callback.pictures.code_map=umap"])
     with pytest.raises(HourglassError, match="code_map must be one of pca, tsne, got 'umap'"):
-        build(config.tracking)
+        build(config.callback.pictures)

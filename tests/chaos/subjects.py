@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 _TINY = (
     *("data=digits", "data.train_size=200", "training.batch_size=50", "trainer.accelerator=cpu"),
-    *("tracking.images=false", "tracking.usefulness=false", "tracking.log_every_n_steps=1"),
+    *("callback=quick", "tracking.log_every_n_steps=1"),
 )
 _SIX = ("-m", "seed=0,1,2", "model.code_size=4,8", "training.epochs=24", "sweep.workers=2")
 

@@ -18,8 +18,8 @@ WORDS = [
     "train",
     "data=digits",
     "training.epochs=1000000",
-    "tracking.images=false",
-    "tracking.checkpoint_every=1000000",
+    "~callback.pictures",
+    "callback.checkpoints.every=1000000",
     "name=endless",
 ]
 
@@ -114,8 +114,8 @@ def test_a_killed_training_goes_on_without_a_gap(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     uri, temporary = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "temporary"
     temporary.mkdir()
-    words = ["data=digits", "model.code_size=8", "training.log_every_n_steps=1", "tracking.images=false"]
-    words += ["tracking.usefulness=false", f"tracking.uri={uri}"]
+    words = ["data=digits", "model.code_size=8", "training.log_every_n_steps=1", "~callback.pictures"]
+    words += ["callback=[quick,pictures,baselines]", f"tracking.uri={uri}"]
     command = [sys.executable, "-m", "hourglass", "train", *words, "training.epochs=1000000", "name=killed"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:

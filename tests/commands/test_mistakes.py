@@ -88,7 +88,7 @@ def shell(server: ForkServerContext, tmp_path: Path) -> Shell:
     return Shell(server, tmp_path)
 
 
-SMALL = ("data=digits", "training.epochs=1", "tracking.images=false", "tracking.usefulness=false")
+SMALL = ("data=digits", "training.epochs=1", "callback=quick")
 
 
 def write_files(folder: Path) -> None:
@@ -172,7 +172,10 @@ TRAIN = {
     "model.widths=128": ["model.widths must be a list", "got 128"],
     "training.epochs=ten": ["training.epochs must be a whole number", "got 'ten'"],
     "optimizer.lr=fast": ["optimizer.lr must be a number of at least 0, got 'fast'"],
-    "tracking.images=maybe": ["tracking.images must be true or false", "got 'maybe'"],
+    "callback=default callback.baselines.picture=maybe": ["callback.baselines.picture must be true", "got 'maybe'"],
+    "tracking.images=false": ["tracking.images has moved", "~callback.pictures", "callback=quick"],
+    "tracking.image_count=3": ["tracking.image_count has moved: write callback.pictures.count=..."],
+    "callback.pictures.every=3": ["callback.pictures", "not chosen"],
     "seed=abc": ["seed must be a whole number from 0", "got 'abc'"],
     # ranges
     "model.code_size=-3": ["model.code_size must be at least 1, got -3"],
@@ -189,7 +192,7 @@ TRAIN = {
     "regularizer=kl_sparsity regularizer.kl_sparsity.target=2 model.bottleneck.activation=sigmoid": [
         "regularizer.kl_sparsity.target must be strictly between 0 and 1, got 2"
     ],
-    "tracking.image_count=0": ["tracking.image_count must be at least 1, got 0"],
+    "callback=[quick,pictures] callback.pictures.count=0": ["callback.pictures.count must be at least 1, got 0"],
     "data.validation_size=1790": ["data.validation_size must be at most", "got 1790"],
     "data.train_size=5000": ["data.train_size must be at most", "got 5000"],
     "seed=-1": ["seed must be a whole number from 0", "got -1"],

@@ -94,7 +94,7 @@ def test_several_are_told_together() -> None:
 
 
 def trained(folder: Path, *words: str) -> Result:
-    given = ["data=digits", "trainer.accelerator=cpu", "tracking.images=false", "optimizer.lr=0.01", "seed=0"]
+    given = ["data=digits", "trainer.accelerator=cpu", "~callback.pictures", "optimizer.lr=0.01", "seed=0"]
     config, choices = compose_config([*given, f"tracking.uri=sqlite:///{folder}/mlflow.db", *words])
     return train(config, choices=choices, folder=folder)
 
@@ -112,7 +112,9 @@ def test_a_net_that_outputs_black_does_not_end_without_a_word(tmp_path: Path) ->
 
 def test_a_trained_net_is_healthy_and_the_numbers_are_there(tmp_path: Path) -> None:
     words = ["model.code_size=32", "bottleneck=linear", "model.output_activation=linear", "loss=mse"]
-    result = trained(tmp_path, *words, "training.epochs=40", "training.schedule=cosine", "tracking.usefulness=false")
+    result = trained(
+        tmp_path, *words, "training.epochs=40", "training.schedule=cosine", "callback=[quick,pictures,baselines]"
+    )
     metrics = result.metrics
     assert result.run.tags["health"] == OK
     assert metrics["fit/epochs"] == 40
@@ -145,7 +147,7 @@ def test_dead_are_units_that_no_training_sample_puts_on(tmp_path: Path) -> None:
 
 def test_a_posterior_that_says_nothing(tmp_path: Path) -> None:
     words = ["bottleneck=gaussian", "loss.reduction=sum", "model.bottleneck.beta=100", "training.epochs=20"]
-    result = trained(tmp_path, *words, "model.code_size=8", "tracking.usefulness=false")
+    result = trained(tmp_path, *words, "model.code_size=8", "callback=[quick,pictures,baselines]")
     assert result.metrics["test/code_collapsed_units"] == 8
     assert result.metrics["test/kl"] < 0.08
     assert result.metrics["test/code_active_units"] == 0  # by the variance of the mean

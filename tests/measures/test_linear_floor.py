@@ -172,7 +172,7 @@ def test_of_mnist_under_masking() -> None:
 
 
 def trained(folder, *words: str):
-    given = ["data=digits", "trainer.accelerator=cpu", "tracking.images=false", "training.epochs=1"]
+    given = ["data=digits", "trainer.accelerator=cpu", "~callback.pictures", "training.epochs=1"]
     config, choices = compose_config([*given, f"tracking.uri=sqlite:///{folder}/mlflow.db", *words])
     return train(config, choices=choices, folder=folder)
 

@@ -50,10 +50,10 @@ def documented(name: str) -> bool:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_whatever_a_run_logs_has_a_row(kind: str, tmp_path: Path) -> None:
-    words = ["data=digits", "training.epochs=1", "trainer.accelerator=cpu", "tracking.images=false"]
+    words = ["data=digits", "training.epochs=1", "trainer.accelerator=cpu", "~callback.pictures"]
     words += [
-        "tracking.likelihood_draws=5",
-        "tracking.probe_samples=100",
+        "callback.usefulness.likelihood_draws=5",
+        "callback.usefulness.probe_samples=100",
         f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
     ]
     config, choices = compose_config([*words, *TYPES[kind]])

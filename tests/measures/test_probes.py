@@ -210,7 +210,7 @@ def test_a_code_larger_than_the_sample_stands_beside_all_components(small, monke
 def test_what_a_run_logs(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     words = ["data=digits", "training.epochs=20", "optimizer.lr=0.01", "trainer.accelerator=cpu", "name=digits"]
-    words += ["tracking.images=false", f"tracking.uri={uri}", "model.code_size=16"]
+    words += ["~callback.pictures", f"tracking.uri={uri}", "model.code_size=16"]
     words += ["bottleneck=gaussian", "loss.reduction=sum"]
     config, choices = compose_config(words)
     metrics = train(config, choices=choices, folder=tmp_path).metrics

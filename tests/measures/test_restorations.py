@@ -226,7 +226,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def metrics_of(store: Path, *overrides: str) -> dict[str, float]:
     """What a training of three steps records; it has the picture if it has a number."""
-    words = ["tracking.usefulness=false", "training.max_steps=3", f"tracking.uri=sqlite:///{store}/mlflow.db"]
+    words = ["callback=[quick,pictures,baselines]", "training.max_steps=3", f"tracking.uri=sqlite:///{store}/mlflow.db"]
     config, choices = compose_config([*words, *overrides])
     result = train(config, choices=choices, folder=store)
     pictures = {path.name.partition("+")[0] for path in store.rglob("*.png") if result.run.id in path.parts}
@@ -236,7 +236,7 @@ def metrics_of(store: Path, *overrides: str) -> dict[str, float]:
 
 
 def test_a_run_records_the_baselines_of_its_noise_under_the_noise_of_its_test(store: Path) -> None:
-    metrics = metrics_of(store, "data=digits", "noise=[masking,salt_and_pepper]", "tracking.baseline_samples=1000")
+    metrics = metrics_of(store, "data=digits", "noise=[masking,salt_and_pepper]", "callback.baselines.samples=1000")
     found = {key.removeprefix("baseline/") for key in metrics if key.startswith("baseline/")}
     rows = ("corrupted", "biharmonic", "mean", "median", "model")
     assert found == {f"{row}_{unit}" for row in rows for unit in ("mse", "psnr")}
@@ -252,8 +252,8 @@ def test_a_table_has_its_means_and_a_noise_without_baselines_none(store: Path) -
     assert not any(key.startswith("baseline/") for key in metrics_of(store, *table, "noise=swap"))
 
 
-@pytest.mark.parametrize(("samples", "allowed"), [(0, "at least 1"), (1001, "at most 1000, one test batch")])
+@pytest.mark.parametrize(("samples", "allowed"), [(0, "from 1 to 1000"), (1001, "from 1 to 1000, one test batch")])
 def test_the_number_of_samples_is_checked(samples: int, allowed: str) -> None:
-    config, _ = compose_config(["data=digits", f"tracking.baseline_samples={samples}"])
-    with pytest.raises(HourglassError, match=rf"^tracking.baseline_samples must be {allowed}, got {samples}$"):
-        build(config.tracking)
+    config, _ = compose_config(["data=digits", f"callback.baselines.samples={samples}"])
+    with pytest.raises(HourglassError, match=rf"^callback.baselines.samples must be {allowed}.*got {samples}$"):
+        build(config.callback.baselines)

@@ -17,7 +17,7 @@ from hourglass.tracking import Run
 
 def trained_in(folder: Path, *overrides: str) -> Result:
     whole, choices = compose_config(
-        ["trainer.accelerator=cpu", "tracking.images=false", f"tracking.uri=sqlite:///{folder}/mlflow.db", *overrides]
+        ["trainer.accelerator=cpu", "~callback.pictures", f"tracking.uri=sqlite:///{folder}/mlflow.db", *overrides]
     )
     return train(whole, choices=choices, folder=folder)
 
@@ -222,7 +222,7 @@ def test_grey_levels_for_a_model_of_floats(home: Path, floats: Result) -> None:
     for low, high, name in ((-1.0, 1.0, "signed"), (0.0, 255.0, "wide")):
         np.savez(home / f"{name}.npz", x=x * (high - low) + low)
         words = ["data=npz", f"data.path={home}/{name}.npz", "model.output_activation=linear", "training.epochs=1"]
-        made = trained_in(home, *words, f"name={name}", "tracking.usefulness=false")
+        made = trained_in(home, *words, f"name={name}", "callback=[quick,pictures,baselines]")
         _, metrics = evaluate(name, given(home, levels), uri=uri_of(floats))
         seen = torch.from_numpy(x * (high - low) + low)[:, None]
         error = made.parts.model.eval().cpu()(seen).reconstruction - seen
@@ -243,7 +243,9 @@ def write_table(path: Path, *rows: tuple[float, float]) -> str:
 def table(home: Path) -> Result:
     """The mean of a table whose rows are (0, 0) or (10, 100): the scaling divides by 10 and by 100."""
     path = write_table(home / "one.csv", *[(0.0, 0.0), (10.0, 100.0)] * 50)
-    return trained_in(home, "model=mean", "data=csv", f"data.path={path}", "name=table", "tracking.usefulness=false")
+    return trained_in(
+        home, "model=mean", "data=csv", f"data.path={path}", "name=table", "callback=[quick,pictures,baselines]"
+    )
 
 
 def test_rows_of_another_table_are_scaled_as_the_runs_own(table: Result, home: Path) -> None:
@@ -290,7 +292,7 @@ def test_rows_of_another_unit_are_refused(table: Result, home: Path, caplog: pyt
 
 def test_rows_for_a_model_of_unscaled_rows_stay_as_they_are(home: Path, table: Result) -> None:  # noqa: ARG001
     path = write_table(home / "small.csv", *[(0.25, 0.5), (0.75, 0.5)] * 30)
-    given = ["data=csv", f"data.path={path}", "data.scaling=none", "tracking.usefulness=false"]
+    given = ["data=csv", f"data.path={path}", "data.scaling=none", "callback=[quick,pictures,baselines]"]
     plain = trained_in(home, "model=mean", *given, "name=plain")
     constant = write_table(home / "constant.csv", *[(0.5, 0.25)] * 40)
     _, metrics = evaluate("plain", ["data=csv", f"data.path={constant}"], uri=uri_of(plain))

@@ -22,7 +22,7 @@ from hourglass.tracking import Run, prepare
 from hourglass.trained.load import Trained
 
 SMALL = ("data=digits", "data.train_size=200", "data.test_size=60", "training.batch_size=50", "model.code_size=4")
-QUIET = ("tracking.images=false", "tracking.usefulness=false", "training.log_every_n_steps=2")
+QUIET = ("callback=quick", "training.log_every_n_steps=2")
 TIMES = {"time/steps_per_second", "time/fit_seconds"}
 
 
@@ -268,7 +268,7 @@ def test_the_rest_of_a_training_may_change() -> None:
 
 
 def test_nothing_is_there_twice_after_a_kill_between_two_checkpoints() -> None:
-    whole = first("tracking.checkpoint_every=2").run
+    whole = first("callback.checkpoints.every=2").run
 
     class Die(pl.Callback):
         def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -277,7 +277,7 @@ def test_nothing_is_there_twice_after_a_kill_between_two_checkpoints() -> None:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        first("tracking.checkpoint_every=2", callbacks=(Die(),))
+        first("callback.checkpoints.every=2", callbacks=(Die(),))
     (run,) = [each for each in _runs() if each.status == "KILLED" and each.id != whole.id][:1]
     assert [step for step, _ in run.history("val/loss")] == [4, 8, 12]
     again(run)

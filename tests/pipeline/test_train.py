@@ -30,7 +30,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 
 def test_what_has_been_trained_is_found(tmp_path: Path) -> None:
-    quick = ("training.epochs=1", "tracking.images=false", "tracking.usefulness=false")
+    quick = ("training.epochs=1", "callback=quick")
     words = ["data=digits", *quick, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
     first, again, other = (train_once([*words, *more], folder=tmp_path) for more in ([], [], ["seed=1"]))
     assert first.id == again.id != other.id

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 import hourglass
 from hourglass.configuration.composition import compose_config
+from hourglass.configuration.identity import config_hash
 from hourglass.configuration.trust import recorded
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.train import train
@@ -21,7 +22,7 @@ from hourglass.tracking import Run
 WORK = {"callbacks", "devices", "max_epochs", "check_val_every_n_epoch", "max_time", "profiler"}
 WORK |= {"plugins", "use_distributed_sampler"}
 """Keys that do here what Lightning says, within limits or without."""
-SMALL = ("data=digits", "data.train_size=100", "tracking.images=false", "tracking.usefulness=false")
+SMALL = ("data=digits", "data.train_size=100", "callback=quick")
 
 
 @cache
@@ -31,6 +32,10 @@ def preset() -> Any:
 
 def trainer(**keys: Any) -> Any:
     return OmegaConf.create({"trainer": {**preset(), **keys}}).trainer
+
+
+def whole(trainer: Any) -> Any:
+    return OmegaConf.create({"trainer": trainer, "callback": {}})
 
 
 def test_every_key_of_lightning_is_known() -> None:
@@ -80,7 +85,7 @@ def test_the_presets_pass(name: str) -> None:
         ("num_sanity_val_steps", 2, "must be 0"),
         ("log_every_n_steps", 5, "tracking.log_every_n_steps"),
         ("logger", True, "tracking"),
-        ("barebones", True, "tracking.images=false"),
+        ("barebones", True, "~callback.pictures"),
         ("profiler", "simple", "SimpleProfiler"),
         ("inference_mode", True, "must be false"),
         ("enable_model_summary", True, "number of parameters"),
@@ -142,6 +147,12 @@ def test_own_callbacks_work_and_see_every_batch(tmp_path: Path) -> None:
         f"+trainer.callbacks.keep={{_target_:pytorch_lightning.callbacks.ModelCheckpoint,dirpath:{tmp_path}/ck}}",
     )
     assert [each.name for each in (tmp_path / "ck").iterdir()] == ["epoch=1-step=8.ckpt"]
+    # The same as a choice of the group `callback`; ours never change what is computed, those of others may.
+    chosen = trained("chosen", f"+callback.count={count}", "name=chosen")
+    assert {name: chosen[name] for name in same} == {name: plain[name] for name in same}
+    runs = {name: Run.find(name, f"sqlite:///{tmp_path}/mlflow.db") for name in ("callbacks", "chosen")}
+    assert runs["chosen"].tags["config_hash"] != runs["callbacks"].tags["config_hash"]
+    assert list(hourglass.load(runs["chosen"].id, uri=runs["chosen"].uri).shape) == [1, 8, 8]
     # What was called while it trained is no part of the model: it is loaded without that, and without trust in it.
     run = Run.find("callbacks", f"sqlite:///{tmp_path}/mlflow.db")
     assert run.read_config()["trainer"]["callbacks"][0]["_target_"].endswith("Count")
@@ -153,7 +164,7 @@ def test_own_callbacks_work_and_see_every_batch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("callbacks", "problem"),
     [
-        ([{"_target_": "torch.nn.ReLU"}], "trainer.callbacks must be callbacks of Lightning, got torch.nn.ReLU"),
+        ([{"_target_": "torch.nn.ReLU"}], "trainer.callbacks must be a callback of Lightning, got torch.nn.ReLU"),
         ([3], "trainer.callbacks must be a list of objects"),
         ("Timer", "trainer.callbacks must be a list of objects"),
         ([{"_target_": "pytorch_lightning.callbacks.Tmer"}], "nearest: Timer"),
@@ -166,17 +177,20 @@ def test_own_callbacks_work_and_see_every_batch(tmp_path: Path) -> None:
 )
 def test_callbacks_that_are_none_are_refused(callbacks: Any, problem: str) -> None:
     with pytest.raises(HourglassError, match=problem):
-        make_trainer(trainer(callbacks=callbacks))
+        make_trainer(whole(trainer(callbacks=callbacks)))
 
 
 def test_64_bits_train_and_refuse_what_is_shown_in_32() -> None:
     config, _ = compose_config([*SMALL, "trainer.precision=64-true"])
     compose(config)
-    for word, key in (("tracking.images=true", "images"), ("tracking.usefulness=true", "usefulness")):
-        with pytest.raises(HourglassError, match=f"needs tracking.{key}=false"):
-            compose(compose_config([*SMALL, "trainer.precision=64-true", word])[0])
-    with pytest.raises(HourglassError, match=r"needs tracking\.baseline_samples=null"):
-        compose(compose_config([*SMALL, "trainer.precision=64-true", "noise=gaussian"])[0])
+    for choice in ("pictures", "usefulness"):
+        words = [*SMALL[:-1], f"callback=[quick,{choice}]", "trainer.precision=64-true"]
+        with pytest.raises(HourglassError, match=f"needs callback=quick: what {choice} draw"):
+            compose(compose_config(words)[0])
+    words = [*SMALL[:-1], "callback=[quick,baselines]", "trainer.precision=64-true"]
+    compose(compose_config(words)[0])
+    with pytest.raises(HourglassError, match="needs callback=quick: what baselines draw"):
+        compose(compose_config([*words, "noise=gaussian"])[0])
 
 
 def test_an_optimizer_that_asks_for_the_loss_again_is_refused() -> None:
@@ -195,3 +209,22 @@ def test_optimizers_of_other_names_bring_their_own_keys() -> None:
     assert type(learner.optimizer).__name__ == "NAdam"
     with pytest.raises(HourglassError, match=r"optimizer\.fused must be true or false or null, got 'maybe'"):
         compose(compose_config([*SMALL, "optimizer.fused=maybe"])[0])
+
+
+def test_what_judges_and_keeps_comes_last(tmp_path: Path) -> None:
+    words = ["callback=[checkpoints,health,pictures]", f"+callback.count={{_target_:{__name__}.Count,path:x}}"]
+    made = make_trainer(compose_config([*SMALL[:-1], *words])[0], folder=tmp_path)
+    assert [type(each).__name__ for each in made.callbacks] == ["Pictures", "Count", "Health", "Checkpoints"]
+
+
+def test_our_callbacks_leave_the_hash_as_it_is() -> None:
+    """A run is found again, whatever was measured of it."""
+    hashes = {
+        config_hash(OmegaConf.to_container(compose_config(words)[0], resolve=True))  # type: ignore[arg-type]
+        for words in (
+            ["callback=quick"],
+            ["callback=default"],
+            ["callback=[quick,pictures]", "callback.pictures.count=3"],
+        )
+    }
+    assert len(hashes) == 1

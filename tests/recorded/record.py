@@ -17,7 +17,7 @@ from hourglass.tracking import Run
 HELD = Path(__file__).resolve().parent / "held"
 SMALL = (
     *("data=digits", "data.train_size=200", "data.test_size=50", "training.batch_size=50", "training.epochs=2"),
-    *("tracking.images=false", "tracking.usefulness=false", "trainer.accelerator=cpu"),
+    *("callback=quick", "trainer.accelerator=cpu"),
 )
 KINDS = {
     "dense": (

@@ -32,8 +32,8 @@ WORDS = (
     "training.epochs=3",
     "optimizer.lr=0.01",
     "trainer.accelerator=cpu",
-    "tracking.likelihood_draws=null",
-    "tracking.probe_samples=100",
+    "callback.usefulness.likelihood_draws=null",
+    "callback.usefulness.probe_samples=100",
 )
 
 
@@ -48,7 +48,7 @@ def job(home: Path, *words: str) -> Member:
 
 
 def trained(home: Path, *words: str) -> Result:
-    config, chosen, folder, *_ = job(home, "tracking.images=false", *words)
+    config, chosen, folder, *_ = job(home, "~callback.pictures", *words)
     return train(config, choices=chosen, folder=folder)
 
 
@@ -122,7 +122,7 @@ def test_members_of_a_stack_have_their_own(home: Path) -> None:
         ("model.code_size=3", "sampler=gaussian"),
         ("model.code_size=4",),
     ]
-    jobs = [job(home, "tracking.images=false", "bottleneck=linear", f"seed={n}", *m) for n, m in enumerate(members)]
+    jobs = [job(home, "~callback.pictures", "bottleneck=linear", f"seed={n}", *m) for n, m in enumerate(members)]
     assert len(fusable([each.config for each in jobs])) == 1
     ended = train_fused(jobs)
     for number, end in enumerate(ended):
@@ -132,7 +132,7 @@ def test_members_of_a_stack_have_their_own(home: Path) -> None:
         for name in ("test/prior_mmd_null", "test/code_jacobian"):
             assert end.result.metrics.get(name, 0.0) == pytest.approx(single.metrics.get(name, 0.0), rel=2e-2)
     assert ["test/prior_mmd" in end.result.metrics for end in ended if end.result] == [True, True, False]
-    discrete = train_fused([job(home, "tracking.images=false", "bottleneck=binary", f"seed={n}") for n in (0, 1)])
+    discrete = train_fused([job(home, "~callback.pictures", "bottleneck=binary", f"seed={n}") for n in (0, 1)])
     for end in discrete:
         assert end.result is not None, end.error
         assert 0 < end.result.metrics["test/code_bits"] <= end.result.metrics["test/code_bits_capacity"] == 6
@@ -154,7 +154,7 @@ def test_members_of_a_stack_have_their_own(home: Path) -> None:
     ids=" ".join,
 )
 def test_a_loaded_run_draws_from_what_its_learner_draws_from(words: list[str], home: Path) -> None:
-    result = trained(home, "tracking.usefulness=false", "training.epochs=1", *words)
+    result = trained(home, "callback=[quick,pictures,baselines]", "training.epochs=1", *words)
     model = hourglass.load(result.run.id, uri=result.run.uri)
     torch.manual_seed(0)
     codes = result.parts.learner.prior(50)
@@ -189,7 +189,7 @@ def test_every_continuous_code_has_draws_in_its_range(name: str) -> None:
 
 
 def test_where_there_is_nothing_to_draw_from(home: Path) -> None:
-    result = trained(home, "tracking.usefulness=false", "training.epochs=1", "bottleneck=linear")
+    result = trained(home, "callback=[quick,pictures,baselines]", "training.epochs=1", "bottleneck=linear")
     model = hourglass.load(result.run.id, uri=result.run.uri)
     with pytest.raises(HourglassError, match=r"^the code has no prior to draw from: train with sampler=mixture"):
         model.sample(3)
@@ -203,7 +203,9 @@ def test_where_there_is_nothing_to_draw_from(home: Path) -> None:
 
 
 def test_a_record_of_before_there_were_samplers(home: Path) -> None:
-    result = trained(home, "tracking.usefulness=false", "bottleneck=gaussian", "loss.reduction=sum", "name=old")
+    result = trained(
+        home, "callback=[quick,pictures,baselines]", "bottleneck=gaussian", "loss.reduction=sum", "name=old"
+    )
     config: dict[str, Any] = yaml.safe_load(result.run.artifact("config.yaml").read_text())
     del config["sampler"]
     run = Run.find("old", result.run.uri)

@@ -18,8 +18,8 @@ def test_an_axis_has_a_value(word: str) -> None:
 
 
 def test_an_axis_makes_other_jobs() -> None:
-    with pytest.raises(HourglassError, match=r"tracking\.images must have one value.*got true, false"):
-        axes([["tracking.images=true"], ["tracking.images=false"]])
+    with pytest.raises(HourglassError, match=r"callback must have one value.*got default, quick"):
+        axes([["callback=default"], ["callback=quick"]])
 
 
 def test_of_two_words_for_one_key_the_last_is_meant() -> None:

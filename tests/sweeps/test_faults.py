@@ -27,7 +27,7 @@ from hourglass.tracking import Run, prepare, search_runs
 
 SMALL = (
     *("data=digits", "data.train_size=200", "training.epochs=1", "trainer.accelerator=cpu"),
-    *("tracking.images=false", "tracking.usefulness=false", "sweep.workers=2", "sweep.max_stack=1"),
+    *("callback=quick", "sweep.workers=2", "sweep.max_stack=1"),
 )
 PATIENCE = 240.0  # seconds
 

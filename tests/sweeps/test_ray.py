@@ -23,7 +23,7 @@ if find_spec("ray") is None:
     pytest.skip("the extra `ray` is not installed", allow_module_level=True)
 
 SMALL = [
-    *("data=digits", "data.train_size=200", "training.epochs=1", "tracking.images=false", "tracking.usefulness=false"),
+    *("data=digits", "data.train_size=200", "training.epochs=1", "callback=quick"),
     *("model.code_size=2,4", "seed=0,1"),
 ]
 
@@ -200,7 +200,7 @@ def children(folder: Path, status: str) -> list[Any]:
 
 @pytest.mark.slow
 def test_a_killed_job_of_a_sweep_fails_alone_and_the_next_start_completes_it(tmp_path: Path) -> None:
-    long = command("sweep.engine=ray", "sweep.max_stack=1", "training.epochs=300", "tracking.checkpoint_every=300")
+    long = command("sweep.engine=ray", "sweep.max_stack=1", "training.epochs=300", "callback.checkpoints.every=300")
     with (tmp_path / "said").open("w") as said:
         parent = subprocess.Popen(long, cwd=tmp_path, stdout=said, stderr=said)
         wait_for(lambda: parent.poll() is not None or children(tmp_path, "RUNNING"))
@@ -220,7 +220,7 @@ def test_a_killed_job_of_a_sweep_fails_alone_and_the_next_start_completes_it(tmp
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=str)
 def test_no_job_outlives_the_sweep(how: signal.Signals, code: int, tmp_path: Path) -> None:
-    endless = command("sweep.engine=ray", "training.epochs=1000000", "tracking.checkpoint_every=1000000")
+    endless = command("sweep.engine=ray", "training.epochs=1000000", "callback.checkpoints.every=1000000")
     with (tmp_path / "said").open("w") as said:
         parent = subprocess.Popen(endless, cwd=tmp_path, stdout=said, stderr=said, start_new_session=True)
         wait_for(lambda: parent.poll() is not None or children(tmp_path, "RUNNING"))

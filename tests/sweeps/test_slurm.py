@@ -15,8 +15,7 @@ SMALL = [
     "data=digits",
     "data.train_size=200",
     "training.epochs=1",
-    "tracking.images=false",
-    "tracking.usefulness=false",
+    "callback=quick",
 ]
 
 

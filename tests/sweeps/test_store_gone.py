@@ -16,7 +16,7 @@ from hourglass.tracking import prepare
 JOBS = 6
 WORDS = [
     *("-m", "data=digits", "data.train_size=200", "training.epochs=1", "trainer.accelerator=cpu"),
-    *("tracking.images=false", "tracking.usefulness=false", "sweep.workers=2", "sweep.max_stack=1"),
+    *("callback=quick", "sweep.workers=2", "sweep.max_stack=1"),
     *("+noise.trap._target_=traps.Trap", "+noise.trap.folder=traps", f"+noise.trap.job=range({JOBS})"),
 ]
 LIMIT = 240.0

@@ -27,7 +27,7 @@ LIMIT = 240.0  # seconds that a test waits for something that takes seconds on a
 EPOCHS, STEPS = 3, 4  # 200 samples in batches of 50
 SMALL = [
     *("data=digits", "data.train_size=200", f"training.epochs={EPOCHS}", "training.batch_size=50"),
-    *("tracking.log_every_n_steps=1", "tracking.images=false", "tracking.usefulness=false", "sweep.workers=2"),
+    *("tracking.log_every_n_steps=1", "callback=quick", "sweep.workers=2"),
 ]
 
 

@@ -4,13 +4,12 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import psutil
 import pytest
 
 from hourglass.tracking import Run, TrackingUnavailable, serve
-from hourglass.tracking.dashboard import _CAPTION, with_first_choices
+from hourglass.tracking.dashboard import with_first_choices
 from hourglass.tracking.retries import at_most
 
 INDEX = '<!doctype html><html><head><script defer src="main.js"></script></head></html>'
@@ -56,15 +55,6 @@ def test_the_choices_stand_before_any_other_script_and_only_fill_gaps() -> None:
 def test_a_page_that_is_not_understood_is_refused() -> None:
     with pytest.raises(ValueError, match="this version of MLflow is not supported"):
         with_first_choices("<html></html>", "")
-
-
-def test_the_installed_mlflow_knows_the_keys() -> None:
-    import mlflow
-
-    scripts = (Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js").glob("main.*.js")
-    text = "".join(script.read_text(encoding="utf-8") for script in scripts)
-    for key in ("mlflow.workflowType", "mlflow.assistant.panelOpen", "mlflow.assistant.fab.autoOpenedOnFirstLoad"):
-        assert f'key:"{key}",version:1' in text
 
 
 def test_a_server_shows_the_runs_ends_without_a_trace_and_loses_no_points_when_it_comes_back(
@@ -129,17 +119,3 @@ def test_a_port_in_use_is_named(uri: str) -> None:
             serve(uri=uri, port=port)
     with pytest.raises(ValueError, match="port must be from 0 to 65535, got 70000"):
         serve(uri=uri, port=70000)
-
-
-def test_mlflow_still_names_the_caption_of_a_picture_as_we_know_it() -> None:
-    import mlflow
-
-    folder = Path(mlflow.__file__).parent / "server/js/build/static/js"
-    [source] = [
-        text
-        for file in folder.glob("*.js")
-        if "image-plot.run-name-tooltip" in (text := file.read_text(encoding="utf-8"))
-    ]
-    name = _CAPTION.removeprefix("css-")
-    start = source.index("image-plot.run-name-tooltip")
-    assert f'{{name:"{name}",styles:"overflow:hidden"}}' in source[start - 700 : start]

@@ -100,7 +100,7 @@ def test_a_run_is_recorded_without_the_password(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small = ["data=digits", "data.train_size=64", "training.epochs=1", "tracking.images=false"]
+    small = ["data=digits", "data.train_size=64", "training.epochs=1", "~callback.pictures"]
     command = [sys.executable, "-m", "hourglass", "train", *small, f"tracking.uri={database.uri}"]
     subprocess.run(command, check=True)
     (found,) = search_runs(database.uri, None, "tags.kind = 'training'")

@@ -22,7 +22,7 @@ def trained_in(folder: Path, *overrides: str) -> Result:
             "training.epochs=2",
             "optimizer.lr=0.01",
             "trainer.accelerator=cpu",
-            "tracking.images=false",
+            "~callback.pictures",
             f"tracking.uri=sqlite:///{folder}/mlflow.db",
             *overrides,
         ]
@@ -42,7 +42,7 @@ def images(home: Path) -> Result:
 
 @pytest.fixture(scope="module")
 def conv(home: Path, images: Result) -> Result:  # noqa: ARG001 - the store is made by the first
-    return trained_in(home, "model=conv", "name=conv", "tracking.usefulness=false")
+    return trained_in(home, "model=conv", "name=conv", "callback=[quick,pictures,baselines]")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def rows(home: Path, images: Result) -> Result:  # noqa: ARG001
         "data.rows=300",
         "model.code_size=3",
         "name=rows",
-        "tracking.usefulness=false",
+        "callback=[quick,pictures,baselines]",
     )
 
 
@@ -170,7 +170,7 @@ def test_floats_beyond_the_range_are_taken_where_the_data_had_no_bounds(here: Pa
         "model.output_activation=linear",
         "model.code_size=2",
         "name=unbounded",
-        "tracking.usefulness=false",
+        "callback=[quick,pictures,baselines]",
     )
     np.save(here / "x.npy", 3 * table)
     assert arrays.read_samples("x.npy", trained(result)).shape == (100, 6)
@@ -191,7 +191,7 @@ def colour(home: Path, images: Result) -> Result:  # noqa: ARG001
         "model.output_activation=tanh",
         "model.code_size=4",
         "name=colour",
-        "tracking.usefulness=false",
+        "callback=[quick,pictures,baselines]",
     )
 
 
@@ -303,7 +303,7 @@ def scaled(home: Path, images: Result) -> Result:  # noqa: ARG001
         "training.epochs=60",
         "optimizer.lr=0.05",
         "name=scaled",
-        "tracking.usefulness=false",
+        "callback=[quick,pictures,baselines]",
         "tracking.log_model=true",
     )
 

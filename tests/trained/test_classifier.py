@@ -18,8 +18,7 @@ SMALL = (
     "training.batch_size=16",
     "optimizer.lr=0.01",
     "trainer.accelerator=cpu",
-    "tracking.images=false",
-    "tracking.usefulness=false",
+    "callback=quick",
 )
 
 

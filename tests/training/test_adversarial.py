@@ -179,7 +179,7 @@ def test_a_schedule_serves_both_optimizers() -> None:
 
 
 def run_training(uri: str, folder: Path, *overrides: str, resume: str | None = None) -> tuple[Run, Parts]:
-    quiet = ("tracking.images=false", "tracking.usefulness=false", "training.log_every_n_steps=4")
+    quiet = ("callback=quick", "training.log_every_n_steps=4")
     whole, choices = compose_config([*SMALL, *quiet, f"tracking.uri={uri}", *overrides])
     if resume is not None:
         from hourglass.commands.train import resumed

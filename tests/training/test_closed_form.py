@@ -59,7 +59,12 @@ def test_a_solved_model_leaves_a_run_like_any_other(tmp_path: Path) -> None:
 def test_controls(model: str, tmp_path: Path) -> None:
     words = [word for word in SOLVED if not word.startswith("model")]
     config, choices = compose_config(
-        [*words, f"model={model}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "tracking.usefulness=false"]
+        [
+            *words,
+            f"model={model}",
+            f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
+            "callback=[quick,pictures,baselines]",
+        ]
     )
     result = train(config, choices=choices, folder=tmp_path)
     data = result.parts.data
@@ -69,7 +74,7 @@ def test_controls(model: str, tmp_path: Path) -> None:
 
 
 def test_it_is_solved_from_clean_samples_measured_under_noise_and_resumed(tmp_path: Path) -> None:
-    quiet = ("tracking.images=false", "tracking.usefulness=false")
+    quiet = "callback=quick"
     clean, solved = run_training(tmp_path, *quiet)
     noisy, also = run_training(tmp_path, *quiet, "noise=masking")
     x = solved.data.scaled(solved.data.test.x)

@@ -24,8 +24,7 @@ SMALL = (
     "training.log_every_n_steps=1",
     "optimizer.lr=0.01",
     "trainer.accelerator=cpu",
-    "tracking.images=false",
-    "tracking.usefulness=false",
+    "callback=quick",
 )
 FINETUNE = (*SMALL, "training=finetune")
 

@@ -111,7 +111,7 @@ def test_the_bound_reaches_the_likelihood_where_that_is_known() -> None:
     class Identity(nn.Module):
         bottleneck = Fixed(draws)
 
-        def forward(self, x: Tensor) -> Any:
+        def forward(self, x: Tensor, *, disturb: Any) -> Any:  # noqa: ARG002
             return type("Output", (), {"encoded": x})
 
         def decode(self, code: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def test_no_pretraining_is_backpropagation() -> None:
 
 
 def run_training(uri: str, folder: Path, *overrides: str, resume: str | None = None) -> tuple[Run, Parts]:
-    quiet = ("tracking.images=false", "tracking.usefulness=false", f"tracking.uri={uri}")
+    quiet = ("callback=quick", f"tracking.uri={uri}")
     whole, choices = compose_config([*SMALL, "noise=masking", *quiet, *overrides])
     if resume is not None:
         whole.resume = resume

@@ -5,7 +5,16 @@ its own loss terms. It also owns the mask `active` of code units (ones, but for 
 """
 
 from hourglass.bottlenecks.activity import Above, Activity
-from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
+from hourglass.bottlenecks.bottleneck import (
+    Bottled,
+    Bottleneck,
+    Draws,
+    HasDensity,
+    HasPosterior,
+    HasPrior,
+    HasRate,
+    Symbolic,
+)
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
 from hourglass.bottlenecks.gaussian import Gaussian
@@ -22,7 +31,12 @@ __all__ = [
     "Deterministic",
     "Draws",
     "Gaussian",
+    "HasDensity",
+    "HasPosterior",
+    "HasPrior",
+    "HasRate",
     "JumpReLU",
+    "Symbolic",
     "TopK",
     "VectorQuantized",
     "WinnerTakeAll",

@@ -14,11 +14,12 @@ References: Importance weighted autoencoders (Burda et al., 2016) for the varian
 of a unit's activity, and v = .01; the upper half of a range is the half-maximum by which tuning curves are measured.
 """
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+
+from hourglass.system.checks import check_level
 
 LEAST_VARIANCE = 0.01
 """v for a gaussian code, whose prior has variance 1 (Burda et al., 2016)."""
@@ -83,8 +84,7 @@ class Above(Activity):
 
     def __init__(self, *, threshold: float) -> None:
         super().__init__()
-        if not 0 <= threshold < math.inf:
-            raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
+        check_level("threshold", threshold)
         self.threshold = threshold
         self.words = f"|h| > {threshold:g}"
 

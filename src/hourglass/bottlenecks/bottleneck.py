@@ -2,13 +2,14 @@
 
 import math
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
 from hourglass.losses import Term
+from hourglass.system.checks import check_whole
 
 
 class Bottled(NamedTuple):
@@ -55,8 +56,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, *, code_size: int, inputs: int, code_range: tuple[float, float]) -> None:
         super().__init__()
-        if code_size < 1:
-            raise ValueError(f"code_size must be at least 1, got {code_size}")
+        check_whole("code_size", code_size, lowest=1)
         self.code_size = code_size
         self.inputs = inputs
         self.code_range = code_range
@@ -91,18 +91,10 @@ class Bottleneck(nn.Module):
         """Derivative of each code unit by its own encoder output, (B, inputs) to (B, code_size); None where
         the bottleneck isn't elementwise. It is what gives the contractive penalty its closed form."""
 
-    def prior(self, count: int) -> Tensor | None:  # noqa: ARG002
-        """Codes (count, code_size) drawn from the prior; None for a code that has none."""
-        return None
-
-    def posterior(self, a: Tensor) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
-        """Encoder outputs (B, inputs) to mean and log variance, each (B, code_size), of the normal distribution that
-        the code is drawn from; None for a code that isn't."""
-        return None
-
-    def draws(self, a: Tensor, count: int) -> Draws | None:  # noqa: ARG002
-        """`count` codes for each of the encoder outputs (B, inputs); None for a code without a density."""
-        return None
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each code unit is a function of its own encoder output alone, so that it has a slope."""
+        return self.slope(self.active.new_zeros(1, self.inputs)) is not None
 
     def activity(self) -> Activity:
         """What counts when units of this code are on; of active units only (see `hourglass.bottlenecks.activity`).
@@ -113,12 +105,44 @@ class Bottleneck(nn.Module):
         low, high = self.code_range
         return HalfRange(width=high - low) if math.isfinite(high - low) else Varying(least=None)
 
-    def rates(self, a: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Encoder outputs (B, inputs) to the divergence KL(q(z | x), p(z)) in nats of each unit, or of each group
-        that is drawn as one, (B, units); None for a code that is compared with no prior."""
-        return None
 
-    def symbols(self, code: Tensor) -> Tensor | None:  # noqa: ARG002
+@runtime_checkable
+class HasPrior(Protocol):
+    """A bottleneck whose code has a prior that training brings it to."""
+
+    def prior(self, count: int) -> Tensor:
+        """Codes (count, code_size) drawn from the prior; inactive units are 0."""
+
+
+@runtime_checkable
+class HasPosterior(Protocol):
+    """A bottleneck whose code is drawn from a normal distribution for each input."""
+
+    def posterior(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder outputs (B, inputs) to its mean and log variance, each (B, code_size)."""
+
+
+@runtime_checkable
+class HasDensity(Protocol):
+    """A bottleneck whose draws have densities, so that they bound the likelihood."""
+
+    def draws(self, a: Tensor, count: int) -> Draws:
+        """`count` codes for each of the encoder outputs (B, inputs)."""
+
+
+@runtime_checkable
+class HasRate(Protocol):
+    """A bottleneck whose code is compared with a prior, input by input."""
+
+    def rates(self, a: Tensor) -> Tensor:
+        """Encoder outputs (B, inputs) to the divergence KL(q(z | x), p(z)) in nats of each unit, or of each group
+        that is drawn as one, (B, units)."""
+
+
+@runtime_checkable
+class Symbolic(Protocol):
+    """A bottleneck whose code is made of symbols."""
+
+    def symbols(self, code: Tensor) -> Tensor:
         """How often each symbol stands in the codes (B, code_size): (groups, K), one group for a codebook that all
-        parts of the code share; None for a code that has no symbols."""
-        return None
+        parts of the code share."""

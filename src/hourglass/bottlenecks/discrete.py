@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.spread import Spread
 from hourglass.losses import Term
+from hourglass.system.checks import check_above, check_fraction, check_level, check_whole
 
 
 class VectorQuantized(Bottleneck):
@@ -49,16 +50,12 @@ class VectorQuantized(Bottleneck):
         self, *, code_size: int, entries: int, dimension: int, commitment: float, decay: float, revive_below: float
     ) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(-math.inf, math.inf))
-        if entries < 2:
-            raise ValueError(f"entries must be at least 2, got {entries}")
+        check_whole("entries", entries, lowest=2)
         if dimension < 1 or code_size % dimension:
             raise ValueError(f"dimension must divide code_size={code_size}, got {dimension}")
-        if not 0 <= commitment < math.inf:
-            raise ValueError(f"commitment must be at least 0, got {commitment}")
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be from 0 to below 1, got {decay}")
-        if revive_below < 0:
-            raise ValueError(f"revive_below must be at least 0, got {revive_below}")
+        check_level("commitment", commitment)
+        check_fraction("decay", decay)
+        check_level("revive_below", revive_below)
         self.dimension = dimension
         self.decay = decay
         self.revive_below = revive_below
@@ -99,7 +96,7 @@ class VectorQuantized(Bottleneck):
         return self.active.view(-1, self.dimension)[:, 0]
 
     def symbols(self, code: Tensor) -> Tensor:
-        """See `Bottleneck.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
+        """See `Symbolic.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
         return self.choices(code)[:, self._used() > 0].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
 
     def slope(self, a: Tensor) -> None:  # noqa: ARG002
@@ -148,7 +145,7 @@ class Binary(Bottleneck):
         return torch.bernoulli((0.5 * self.active).expand(count, -1))
 
     def symbols(self, code: Tensor) -> Tensor:
-        """See `Bottleneck.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
+        """See `Symbolic.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
         ones = (code > 0.5).sum(dim=0)
         return torch.stack([len(code) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
 
@@ -189,10 +186,8 @@ class Categorical(Bottleneck):
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
         if categories < 2 or code_size % categories:
             raise ValueError(f"categories must be at least 2 and divide code_size={code_size}, got {categories}")
-        if not temperature > 0:
-            raise ValueError(f"temperature must be above 0, got {temperature}")
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"beta must be at least 0, got {beta}")
+        check_above("temperature", temperature)
+        check_level("beta", beta)
         self.categories = categories
         self.spread = _spread(code_size, deviation)
         self.register_buffer("temperature", torch.tensor(temperature))
@@ -238,7 +233,7 @@ class Categorical(Bottleneck):
         return F.one_hot(chosen, self.categories).flatten(1) * self.active
 
     def symbols(self, code: Tensor) -> Tensor:
-        """See `Bottleneck.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
+        """See `Symbolic.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
         chosen = code.reshape(len(code), -1, self.categories).argmax(dim=2)
         return F.one_hot(chosen, self.categories).sum(dim=0) * (self.active > 0).view(-1, self.categories)
 
@@ -247,11 +242,12 @@ class Categorical(Bottleneck):
         return
 
     def rates(self, a: Tensor) -> Tensor:
-        """See `Bottleneck.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
+        """See `HasRate.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
         log_p = self._logits(a).log_softmax(dim=2)
         return math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)
 
 
 def _spread(units: int, deviation: float | None) -> nn.Module:
     # None is the constructors' default because that is what runs of before the key were trained with.
+    check_above("deviation", deviation, null=True)
     return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

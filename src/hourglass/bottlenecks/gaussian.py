@@ -15,6 +15,7 @@ from torch import Tensor
 from hourglass.bottlenecks.activity import LEAST_VARIANCE, Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.losses import Term
+from hourglass.system.checks import check_level, check_whole
 
 
 class Gaussian(Bottleneck):
@@ -38,10 +39,8 @@ class Gaussian(Bottleneck):
 
     def __init__(self, *, code_size: int, beta: float, warmup_steps: int) -> None:
         super().__init__(code_size=code_size, inputs=2 * code_size, code_range=(-math.inf, math.inf))
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"beta must be at least 0, got {beta}")
-        if warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
+        check_level("beta", beta)
+        check_whole("warmup_steps", warmup_steps, lowest=0)
         self.warmup_steps = warmup_steps
         self.register_buffer("beta", torch.tensor(beta))
         self.register_buffer("step", torch.tensor(0.0))
@@ -102,6 +101,6 @@ class Gaussian(Bottleneck):
         return Varying(least=LEAST_VARIANCE)
 
     def rates(self, a: Tensor) -> Tensor:
-        """See `Bottleneck.rates`: 1/2 (m_j^2 + exp(v_j) - 1 - v_j) of each unit, (B, code_size)."""
+        """See `HasRate.rates`: 1/2 (m_j^2 + exp(v_j) - 1 - v_j) of each unit, (B, code_size)."""
         mean, log_variance = self.posterior(a)
         return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

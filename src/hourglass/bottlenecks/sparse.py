@@ -22,6 +22,7 @@ from hourglass.bottlenecks.activity import Activity, Switched
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.deterministic import KEY
 from hourglass.losses import Term
+from hourglass.system.checks import check_above, check_fraction, check_level
 
 
 class TopK(Bottleneck):
@@ -98,8 +99,7 @@ class BatchTopK(Bottleneck):
     def __init__(self, *, code_size: int, k: int, momentum: float) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
         self.k = _kept("k", k, code_size)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
+        check_fraction("momentum", momentum)
         self.momentum = momentum
         self.register_buffer("threshold", torch.tensor(-1.0))  # below zero: no step has been made
         self.register_buffer("idle", torch.zeros(code_size, dtype=torch.int64))
@@ -202,11 +202,9 @@ class JumpReLU(Bottleneck):
 
     def __init__(self, *, code_size: int, weight: float, threshold: float, bandwidth: float) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"weight must be at least 0, got {weight}")
-        for key, value in (("threshold", threshold), ("bandwidth", bandwidth)):
-            if not value > 0:
-                raise ValueError(f"{key} must be above 0, got {value}")
+        check_level("weight", weight)
+        check_above("threshold", threshold)
+        check_above("bandwidth", bandwidth)
         self.register_buffer("weight", torch.tensor(weight))
         self.register_buffer("deviation", torch.tensor(0.0))  # no step has been made
         self.bandwidth = bandwidth

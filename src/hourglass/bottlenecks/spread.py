@@ -7,10 +7,10 @@ with mean m_j and variance v_j over the batch in a training step, over the batch
 has no gradient there to come back: of logits around 0 each bit is 1 for about half of the samples.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
+
+from hourglass.system.checks import check_above
 
 EPS = 1e-5
 
@@ -33,8 +33,7 @@ class Spread(nn.Module):
 
     def __init__(self, *, units: int, deviation: float, decay: float = 0.99) -> None:
         super().__init__()
-        if not 0 < deviation < math.inf:
-            raise ValueError(f"deviation must be above 0 and finite, or null, got {deviation}")
+        check_above("deviation", deviation)
         self.deviation = deviation
         self.decay = decay
         self.register_buffer("mean", torch.zeros(units))

@@ -4,16 +4,15 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass import figures
-from hourglass.data import Dataset
+from hourglass.callbacks.recording import RunCallback
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.tracking import Run
 from hourglass.training import Learner
 
 PICTURED = 10
 """Samples in the picture."""
 
 
-class Baselines(pl.Callback):
+class Baselines(RunCallback):
     """After the test: what the classical methods that belong to the noise make of the same corrupted samples.
 
     Logs `baseline/<name>_mse` and `baseline/<name>_psnr` for each of `Corruption.baselines` that suits the data, for
@@ -21,44 +20,45 @@ class Baselines(pl.Callback):
     nothing.
 
     Args:
-        run: where they go.
-        data: the data set.
-        samples: the first so many test samples, at most a test batch, under the noise that the test has for them.
-        pictured: whether the picture is drawn.
+        samples: the first so many test samples, 1 to 1000 (a test batch), under the noise that the test has for them.
+        picture: whether the picture is drawn, where the data can be.
+
+    Raises:
+        ValueError: samples outside that range.
     """
 
-    def __init__(self, *, run: Run, data: Dataset, samples: int, pictured: bool) -> None:
-        self.run = run
-        self.data = data
-        self.samples = samples
-        self.pictured = pictured
+    evaluates = True
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
+    def __init__(self, *, samples: int, picture: bool) -> None:
+        if not 1 <= samples <= EVAL_BATCH:
+            raise ValueError(f"samples must be from 1 to {EVAL_BATCH}, one test batch, got {samples}")
+        self.samples = samples
+        self.picture = picture
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Restore, compare and draw."""
         from hourglass.measures import restorations
 
-        noise = pl_module.noise
-        names = restorations.suited(noise.baselines, self.data.shape)
+        run, data, noise = self.run(trainer), pl_module.data, pl_module.noise
+        names = restorations.suited(noise.baselines, data.shape)
         if not names:
             return
         # The whole first batch, because its draws depend on its size; then the samples that are wanted.
-        batch = self.data.scaled(self.data.test.x[:EVAL_BATCH].to(pl_module.device))
+        batch = data.scaled(data.test.x[:EVAL_BATCH].to(pl_module.device))
         with torch.no_grad(), noise.fixed():
             corrupted = noise(batch)[: self.samples]
             model = pl_module.model(corrupted).reconstruction
         known = restorations.probe(noise, batch).first(self.samples)
-        restored = {
-            name: restorations.restore(name, corrupted, known=known, value_range=self.data.range) for name in names
-        }
+        restored = {name: restorations.restore(name, corrupted, known=known, value_range=data.range) for name in names}
         x, rows = batch[: self.samples], {"corrupted": corrupted, **restored, "model": model}
-        values = restorations.compare(x, rows, value_range=self.data.range)
-        self.run.log_metrics({f"baseline/{key}": value for key, value in values.items()}, step=pl_module.steps_done)
-        if not self.pictured:
+        values = restorations.compare(x, rows, value_range=data.range)
+        run.log_metrics({f"baseline/{key}": value for key, value in values.items()}, step=pl_module.steps_done)
+        if not self.picture or not data.drawable:
             return
         picture = figures.restorations(
             {name: row[:PICTURED] for name, row in {"original": x, **rows}.items()},
             psnr={name: values[f"{name}_psnr"] for name in rows},
-            value_range=self.data.range,
+            value_range=data.range,
             caption=f"The first test samples; PSNR in dB over {len(x)}",
         )
-        self.run.log_image(picture.to_image(), "baselines", pl_module.steps_done)
+        run.log_image(picture.to_image(), "baselines", pl_module.steps_done)

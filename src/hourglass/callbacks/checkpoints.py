@@ -7,32 +7,37 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
+from hourglass.callbacks.recording import RunCallback
 from hourglass.tracking import Run
 
 CHECKPOINT = "checkpoints/last.ckpt"
 """Where a run keeps the state of its training, below its artifacts."""
 
 
-class Checkpoints(pl.Callback):
+class Checkpoints(RunCallback):
     """Keeps the state of the training in the run, so that `hourglass train resume=RUN_ID` goes on with it.
 
-    To be the last callback: what an epoch leaves, points above all, is in the store before the state that goes on
-    after it.
+    The last callback: what an epoch leaves, points above all, is in the store before the state that goes on after it.
 
     Args:
-        run: where the checkpoint goes.
-        every: epochs between two checkpoints; the end of the training always makes one.
+        every: epochs between two checkpoints, at least 1; the end of the training always makes one.
+
+    Raises:
+        ValueError: fewer.
     """
 
-    def __init__(self, *, run: Run, every: int) -> None:
-        self.run = run
+    order = 2
+
+    def __init__(self, *, every: int) -> None:
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
         self.every = every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Save at the end of the epoch."""
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or (trainer.current_epoch + 1) % self.every == 0:
-            self.run.flush()
+            self.run(trainer).flush()
             trainer.save_checkpoint(CHECKPOINT)
 
 

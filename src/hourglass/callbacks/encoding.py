@@ -1,4 +1,4 @@
-"""Codes of many samples."""
+"""Codes and errors of many samples."""
 
 import torch
 from torch import Tensor
@@ -14,4 +14,14 @@ def encode(learner: Learner, x: Tensor) -> Tensor:
         learner.model.encode(learner.data.scaled(block.to(learner.device))).float().cpu()
         for block in torch.split(x, EVAL_BATCH)
     ]
+    return torch.cat(blocks)
+
+
+@torch.no_grad()
+def squared_errors(learner: Learner, x: Tensor) -> Tensor:
+    """Mean squared error (N,) per element of each clean sample (N, *shape), on the CPU."""
+    blocks = []
+    for block in torch.split(x, EVAL_BATCH):
+        clean = learner.data.scaled(block.to(learner.device))
+        blocks.append((learner.model(clean).reconstruction - clean).square().flatten(1).mean(1).float().cpu())
     return torch.cat(blocks)

@@ -2,38 +2,31 @@
 
 import pytorch_lightning as pl
 
-from hourglass.data import Dataset
-from hourglass.tracking import Run
+from hourglass.callbacks.recording import RunCallback
 from hourglass.training import Learner
 
 
-class Floor(pl.Callback):
+class Floor(RunCallback):
     """After the test: what the best linear code of as many units makes of the same input.
 
     Logs `test/linear_mse`, the floor's error, and `test/mse_over_linear`, the model's over it, where the two can be
     compared (see `hourglass.measures.linear_floor`); the tag `linear_floor` says which floor it is. A code as large as
     the sample has none.
-
-    Args:
-        run: where they go.
-        data: the data set, whose training samples the floor is fitted on.
     """
 
-    def __init__(self, *, run: Run, data: Dataset) -> None:
-        self.run = run
-        self.data = data
+    evaluates = True
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Fit, or read an earlier fit, and measure."""
         from hourglass.measures import linear_floor
 
-        k = pl_module.model.code_size
-        if not k < self.data.test.x[0].numel() or len(self.data.train) < 2:
+        run, data, k = self.run(trainer), pl_module.data, pl_module.model.code_size
+        if not k < data.test.x[0].numel() or len(data.train) < 2:
             return
-        floor = linear_floor.linear_floor(self.data, pl_module.noise)
+        floor = linear_floor.linear_floor(data, pl_module.noise)
         if floor is None:
             return
-        errors = linear_floor.errors(floor, self.data.test.x, self.data, pl_module.noise, k=k)
+        errors = linear_floor.errors(floor, data.test.x, data, pl_module.noise, k=k)
         measured = trainer.callback_metrics
         ratio = linear_floor.ratio(
             float(measured["test/mse"]),
@@ -42,5 +35,5 @@ class Floor(pl.Callback):
             dense=pl_module.activity().dense,
         )
         values = {"test/linear_mse": errors.floor} | ({} if ratio is None else {"test/mse_over_linear": ratio})
-        self.run.log_metrics(values, step=pl_module.steps_done)
-        self.run.set_tags({"linear_floor": floor.name})
+        run.log_metrics(values, step=pl_module.steps_done)
+        run.set_tags({"linear_floor": floor.name})

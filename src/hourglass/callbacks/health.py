@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks import Activity
-from hourglass.data import Dataset
+from hourglass.callbacks.recording import RunCallback
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.measures import health
 from hourglass.system.errors import Diverged
-from hourglass.tracking import Run
 from hourglass.tracking.retries import TrackingUnavailable
 from hourglass.training import Learner
 
@@ -23,7 +22,7 @@ RECONSTRUCTED = 10_000
 """Of these, and of the validation set, samples whose error is measured, at most, the first ones."""
 
 
-class Health(pl.Callback):
+class Health(RunCallback):
     """After the test, and last: how the weights that were kept do on training and validation samples, and the verdicts.
 
     Logs, once, under the noise that validation has:
@@ -33,43 +32,38 @@ class Health(pl.Callback):
     - `fit/best_epoch`, `fit/epochs`: which epoch was the best, from 1, and how many there were;
 
     and the tag `health` (see `hourglass.measures.health`), also of a training that diverged.
-
-    Args:
-        run: where they go.
-        data: the data set.
     """
 
-    def __init__(self, *, run: Run, data: Dataset) -> None:
-        self.run = run
-        self.data = data
+    order = 1
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure and judge."""
-        activity = pl_module.activity()
+        run, data, activity = self.run(trainer), pl_module.data, pl_module.activity()
         values = {
-            "fit/train_mse": measured(pl_module, _some(self.data.train.x), activity),
-            "fit/val_mse": measured(pl_module, self.data.validation.x[:RECONSTRUCTED], None),
+            "fit/train_mse": measured(pl_module, _some(data.train.x), activity),
+            "fit/val_mse": measured(pl_module, data.validation.x[:RECONSTRUCTED], None),
             "fit/dead_units": float((activity.on() == 0).sum().item()),
             "fit/epochs": float(trainer.current_epoch),
         }
         if pl_module.best_epoch is not None:
             values["fit/best_epoch"] = float(pl_module.best_epoch)
-        self.run.log_metrics(values, step=pl_module.steps_done)
-        self.run.flush()  # the other callbacks' points too
-        metrics = {**self.run.metrics, "model/code_size": pl_module.model.code_size}
-        losses = [value for _, value in self.run.history(f"val/{pl_module.chosen_by}")]
-        found = health.verdicts(metrics, floor=self.run.tags.get("linear_floor", ""), losses=losses)
-        self.run.set_tags({"health": health.tag(found)})
+        run.log_metrics(values, step=pl_module.steps_done)
+        run.flush()  # the other callbacks' points too
+        metrics = {**run.metrics, "model/code_size": pl_module.model.code_size}
+        losses = [value for _, value in run.history(f"val/{pl_module.chosen_by}")]
+        found = health.verdicts(metrics, floor=run.tags.get("linear_floor", ""), losses=losses)
+        run.set_tags({"health": health.tag(found)})
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Say where a training diverged."""
         if not isinstance(exception, Diverged):
             return
         verdict = health.diverged(name=exception.name, value=exception.value, step=exception.step)
+        run = self.run(trainer)
         try:
-            self.run.set_tags({"health": verdict})
+            run.set_tags({"health": verdict})
         except TrackingUnavailable as error:  # the divergence is the error to see
-            log.warning("the health of run %s (%s) was not recorded: %s", self.run.name, self.run.id, error)
+            log.warning("the health of run %s (%s) was not recorded: %s", run.name, run.id, error)
 
 
 @torch.no_grad()

@@ -8,59 +8,57 @@ import torch
 
 from hourglass import figures
 from hourglass.callbacks.inspection import inside
-from hourglass.data import Dataset
+from hourglass.callbacks.recording import RunCallback
 from hourglass.figures.picture import Picture
-from hourglass.tracking import Run
+from hourglass.system.modes import evaluating
 from hourglass.training import Learner
 
 
-class Pictures(pl.Callback):
+class Pictures(RunCallback):
     """Logs images: reconstructions of the same test images in every run, and after the test what `inside` finds.
 
+    The final picture is also written as the file `reconstructions.png` into the trainer's `default_root_dir`. Samples
+    that are no picture (see `Dataset.drawable`) get none.
+
     Args:
-        run: where they go.
-        data: the data set.
-        count: number of test samples in a picture.
-        every: epochs between two pictures during training; null: about five in a training.
+        count: number of test samples in a picture, at least 1.
+        every: epochs between two pictures during training, at least 1; null: about five in a training.
         code_map: how a code of more than two units becomes a plane, `pca` or `tsne`.
-        folder: where the final picture is also written as a file.
+
+    Raises:
+        ValueError: a number out of its range, another map.
     """
 
-    def __init__(
-        self,
-        *,
-        run: Run,
-        data: Dataset,
-        count: int,
-        every: int | None,
-        code_map: Literal["pca", "tsne"],
-        folder: Path,
-    ) -> None:
-        self.run = run
-        self.data = data
+    def __init__(self, *, count: int, every: int | None, code_map: Literal["pca", "tsne"]) -> None:
+        for key, value in (("count", count), ("every", every)):
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be at least 1, got {value}")
+        if code_map not in ("pca", "tsne"):
+            raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
         self.count = count
         self.every = every
         self.code_map = code_map
-        self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """A picture every so many epochs."""
         every = self.every or max(1, (trainer.max_epochs or 1) // 5)
-        if (trainer.current_epoch + 1) % every == 0:
-            pl_module.model.eval()
-            self._log(self._reconstructions(pl_module), "reconstructions", pl_module.steps_done)
-            pl_module.model.train()
+        if (trainer.current_epoch + 1) % every == 0 and pl_module.data.drawable:
+            with evaluating(pl_module.model):
+                picture = self._reconstructions(pl_module)
+            self.run(trainer).log_image(picture.to_image(), "reconstructions", pl_module.steps_done)
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""
-        picture = self._reconstructions(pl_module)
-        figures.to_png(picture, self.folder / "reconstructions.png")
-        self._log(picture, "final/reconstructions", 0)
+        if not pl_module.data.drawable:
+            return
+        run, picture = self.run(trainer), self._reconstructions(pl_module)
+        figures.to_png(picture, Path(trainer.default_root_dir) / "reconstructions.png")
+        run.log_image(picture.to_image(), "final/reconstructions", 0)
         for key, found in inside(pl_module, code_map=self.code_map).items():
-            self._log(found, key, pl_module.steps_done)
+            run.log_image(found.to_image(), key, pl_module.steps_done)
 
     def _reconstructions(self, learner: Learner) -> Picture:
-        x = learner.data.scaled(self.data.test.x[: self.count].to(learner.device))
+        x = learner.data.scaled(learner.data.test.x[: self.count].to(learner.device))
         with torch.no_grad(), learner.noise.fixed():
             corrupted = learner.noise(x)
             output = learner.model(corrupted)
@@ -68,9 +66,6 @@ class Pictures(pl.Callback):
             x.cpu(),
             None if corrupted is x else corrupted.cpu(),
             output.reconstruction.cpu(),
-            value_range=self.data.range,
+            value_range=learner.data.range,
             caption="",
         )
-
-    def _log(self, picture: Picture, key: str, step: int) -> None:
-        self.run.log_image(picture.to_image(), key, step)

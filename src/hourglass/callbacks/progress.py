@@ -15,6 +15,8 @@ log = logging.getLogger("hourglass")
 class Progress(pl.Callback):
     """One bar over all optimizer steps; where the output is no terminal, one line per tenth of the training."""
 
+    evaluates = True
+
     def __init__(self) -> None:
         self.bar: Bar | None = None
         self.shown = 0

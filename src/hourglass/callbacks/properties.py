@@ -3,13 +3,12 @@
 import pytorch_lightning as pl
 import torch
 
-from hourglass.data import Dataset
-from hourglass.tracking import Run
+from hourglass.callbacks.recording import RunCallback
 from hourglass.training import Learner
 from hourglass.training.batches import some
 
 
-class Properties(pl.Callback):
+class Properties(RunCallback):
     """After the test: numbers that say of a generative and of a contractive code whether it is one.
 
     Logs, as `test/...`:
@@ -17,31 +16,26 @@ class Properties(pl.Callback):
     - `prior_mmd`, `prior_mmd_null`: the distance of the codes, as they are trained, from the prior that the learner
       draws codes from, where it has one, and what chance alone gives (see `hourglass.measures.prior_distance`);
     - `code_jacobian`: how much the code follows its input (see `hourglass.measures.code_jacobian`).
-
-    Args:
-        run: where they go.
-        data: what is measured.
     """
 
-    def __init__(self, *, run: Run, data: Dataset) -> None:
-        self.run = run
-        self.data = data
+    evaluates = True
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure; the model is still in evaluation mode."""
         with torch.autocast(pl_module.device.type, enabled=False):
             values = {**self._prior(pl_module), **self._jacobian(pl_module)}
-        self.run.log_metrics({f"test/{name}": value for name, value in values.items()}, step=pl_module.steps_done)
+        found = {f"test/{name}": value for name, value in values.items()}
+        self.run(trainer).log_metrics(found, step=pl_module.steps_done)
 
     def _prior(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.prior_distance import SAMPLES, prior_distance
 
-        found = prior_distance(learner.drawn_codes(some(self.data.test.x, SAMPLES)), learner.prior, seed=0)
+        found = prior_distance(learner.drawn_codes(some(learner.data.test.x, SAMPLES)), learner.prior, seed=0)
         return {} if found is None else {"prior_mmd": found.mmd, "prior_mmd_null": found.null}
 
     def _jacobian(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.code_jacobian import SAMPLES, code_jacobian
 
-        x = learner.data.scaled(some(self.data.test.x, SAMPLES).to(learner.device))
+        x = learner.data.scaled(some(learner.data.test.x, SAMPLES).to(learner.device))
         found = code_jacobian(learner.model, x)
         return {} if found is None else {"code_jacobian": found}

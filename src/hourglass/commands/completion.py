@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from hourglass.configuration.groups import choices, conf_dir
+from hourglass.configuration.hydra_internals import completions
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system.errors import HourglassError
 
@@ -116,15 +117,13 @@ def _of_flags(word: str) -> list[str]:
 
 def _of_keys(word: str, before: Sequence[str]) -> list[str]:
     import hydra
-    from hydra._internal.core_plugins.bash_completion import BashCompletion
     from hydra.core.global_hydra import GlobalHydra
 
     register_resolvers()
     # As a multirun, so that values of a sweep are left alone.
     overrides = ["-m", *(each for each in before if not each.startswith("-") and "=" in each)]
     found: list[str] = []
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        query = BashCompletion(GlobalHydra.instance().config_loader())
-        with suppress(Exception):  # what has been typed so far can't be composed: nothing is known of what comes
-            found = query._query(config_name="config", line=" ".join([*overrides, word]))
+    # Where what has been typed so far can't be composed, nothing is known of what comes.
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"), suppress(Exception):
+        found = completions(GlobalHydra.instance().config_loader(), " ".join([*overrides, word]))
     return [each if each.endswith(("=", ".", "/")) else f"{each} " for each in found if not each.startswith("hydra/")]

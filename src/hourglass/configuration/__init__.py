@@ -5,4 +5,5 @@ composition  a whole configuration                             resolvers   what 
 schema       the constructors as the schema of their yaml      build       a node to its object
 identity     the hash that names a training                    trust       what a record may build
 moved        names that earlier versions recorded              plain_yaml  anybody's yaml as plain values
+hydra_internals  what is known of Hydra that it doesn't promise
 """

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hourglass.configuration.schema import MissingKey, check, full_key, is_own, misfit
+from hourglass.configuration.hydra_internals import NODE_AT_FAULT, full_key
+from hourglass.configuration.schema import MissingKey, check, is_own, misfit
 from hourglass.system.errors import HourglassError
+from hourglass.system.torch_internals import TRACE
 
 
 def build(config: Any, **arguments: Any) -> Any:
@@ -31,7 +33,7 @@ def build(config: Any, **arguments: Any) -> Any:
     try:
         return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
     except InstantiationException as error:
-        found = re.search(r"full_key: (\S+)", str(error))
+        found = NODE_AT_FAULT.search(str(error))
         if found:  # the node below that could not be made
             config = OmegaConf.select(config, found.group(1).removeprefix(f"{key}."))
             key = found.group(1)
@@ -49,7 +51,7 @@ def build(config: Any, **arguments: Any) -> Any:
 
 def named(key: str, config: Any, error: BaseException) -> str:
     """The error's message with the full key before it: `code_size must be ...` to `model.code_size must be ...`."""
-    message = " ".join(str(error).split()).partition(" Exception raised from ")[0]  # without torch's own traceback
+    message = " ".join(str(error).split()).partition(TRACE)[0]  # without torch's own traceback
     first = re.match("[a-z_]+", message)
     path = _path(config, first.group(0)) if first and key else None
     if path is not None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hourglass.configuration.groups import chosen, conf_dir, top_keys
+from hourglass.configuration.hydra_internals import UNNAMED_GROUPS, written_below
 from hourglass.configuration.overrides import check_choice, dotted_keys, explain, given
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system.errors import HourglassError, nearest
@@ -89,16 +90,15 @@ def check_hydra(node: Any, where: str = "hydra") -> None:
     """HourglassError where Hydra's own part of a configuration has keys that Hydra doesn't know."""
     from dataclasses import fields, is_dataclass
 
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     kind = OmegaConf.get_type(node)
-    # `env` is a group of Hydra's that its own class doesn't name.
-    known = ["env", *(field.name for field in fields(kind))] if is_dataclass(kind) else None
+    known = [*UNNAMED_GROUPS, *(field.name for field in fields(kind))] if is_dataclass(kind) else None
     for key in node:
         if known is not None and key not in known:
             raise HourglassError(f"{where}.{key}: no such key{nearest(str(key), known)}; nothing reads it")
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
+        child = written_below(node, key)
+        if child is not None:
             check_hydra(child, f"{where}.{key}")
 
 

@@ -44,7 +44,11 @@ def top_keys() -> tuple[str, ...]:
 
 def chosen(config: Mapping[str, Any], runtime_choices: Mapping[str, Any]) -> dict[str, str]:
     """The choice in every group of ours, as text: `none`, `l1`, `l1,contractive`."""
-    single = {group: str(choice) for group, choice in runtime_choices.items() if "/" not in group and choice}
+    single = {
+        group: str(choice)
+        for group, choice in runtime_choices.items()
+        if "/" not in group and choice and group != "callback"  # what watches tells no run from another
+    }
     # Of a group with several choices Hydra keeps no record; each of them put one named part into the configuration.
     several = {
         group: ",".join(str(key) for key, part in config[group].items() if isinstance(part, Mapping)) or "none"

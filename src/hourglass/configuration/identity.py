@@ -5,9 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-UNNAMED = ("tracking", "name", "resume", "study", "sweep")
+UNNAMED = ("tracking", "callback", "name", "resume", "study", "sweep")
 """Keys at the top of a configuration that say nothing of what is computed, but how and where it is recorded."""
-
 
 NAMED = ("model", "model.code_size", "data", "noise", "regularizer")
 """Keys whose value the name of every run says: see `hourglass.pipeline.recorder.run_name`."""
@@ -16,4 +15,16 @@ NAMED = ("model", "model.code_size", "data", "noise", "regularizer")
 def config_hash(config: Mapping[str, Any]) -> str:
     """A name for what was computed: 16 hex digits over the resolved configuration, without where it is recorded."""
     relevant = {key: value for key, value in config.items() if key not in UNNAMED}
+    if others := callbacks_of_others(config):
+        relevant["callback"] = others
     return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def callbacks_of_others(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The callbacks that a person chose besides ours, by name: they may change what is computed, ours never do."""
+    chosen = config.get("callback") or {}
+    return {
+        name: node
+        for name, node in chosen.items()
+        if isinstance(node, Mapping) and not str(node.get("_target_", "hourglass.")).startswith("hourglass.")
+    }

@@ -12,7 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hourglass.configuration import hydra_internals
 from hourglass.configuration.groups import choices, conf_dir
+from hourglass.configuration.moved import advice
 from hourglass.system.errors import HourglassError, nearest
 
 if TYPE_CHECKING:
@@ -95,28 +97,26 @@ def explain(error: Exception) -> str:
             return f"{group}={name}: no such choice{nearest(name, known)}; allowed: {', '.join(known)}"
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override), text)
-    option = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.*) Config search", text)
-    if option:
+    if option := hydra_internals.NO_CHOICE.search(text):
         group, name, allowed = option.groups()
         return f"{group}={name}: no such choice{nearest(name, allowed.split())}; allowed: {', '.join(allowed.split())}"
-    several = re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\. ", text)
-    if several:
+    if several := hydra_internals.SEVERAL_VALUES.search(text):
         key, values = several.groups()
         as_list = f", {shlex.quote(f'{key}=[{values}]')} gives a list" if key not in _ONE_OF else ""
         return f"{key}={values}: one training takes one value; -m trains one model for each{as_list}"
-    there = re.search(r"An item is already at '([^']+)'", text)
-    if there:
+    if there := hydra_internals.KEY_IS_THERE.search(text):
         return f"+{there.group(1)}: this key is there already: leave out the +"
-    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"not in struct.*full_key: (\S+)", text)
-    if unknown:
-        return unknown_key(unknown.group(1))
+    if unknown := hydra_internals.NO_KEY.search(text):
+        return unknown_key(unknown.group(1) or unknown.group(2))
     key = str(getattr(error, "full_key", None) or "")
-    text = re.sub(r"\s*(full_key|object_type|reference_type)[:=]\s*\S+", "", text)
+    text = hydra_internals.DETAILS.sub("", text)
     return f"{key}: {text}" if key and not text.startswith(key) else text
 
 
 def unknown_key(wrong: str) -> str:
     """That there is no such key, with the choices that have it, or the keys that look like it."""
+    if (moved := advice(wrong)) is not None:
+        return moved
     known = _known_keys()
     if has := known.get(wrong):
         shown = " and ".join(has if len(has) < 4 else [*has[:2], f"{len(has) - 2} more"])
@@ -142,7 +142,8 @@ def _unreadable(word: str, said: str) -> str:
     if equals and _is_readable(quoted := f'{key}="{escaped}"'):
         advice = "text with such signs needs quotes, and others that keep them from the shell"
         return f"{word}: {missing}{advice}: {shlex.quote(quoted)}"
-    return f"{word}: {re.sub(r'^[A-Za-z]+Exception: ', '', said.partition(' See https')[0])}"
+    reason = said.partition(hydra_internals.AFTER_UNREADABLE)[0]
+    return f"{word}: {hydra_internals.BEFORE_UNREADABLE.sub('', reason)}"
 
 
 def _is_readable(word: str) -> bool:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from hourglass.system.torch_internals import cpu_has_bfloat16
+
 
 def register_resolvers() -> None:
     """Make known what the yaml files compute.
@@ -16,7 +18,7 @@ def register_resolvers() -> None:
 
         if accelerator != "cpu" and torch.cuda.is_available():
             return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-        return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"
+        return "bf16-mixed" if cpu_has_bfloat16() else "32-true"
 
     def at_depth(depth: Any, given: int, widths: Any) -> Any:
         return widths if depth == given else None

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hourglass.configuration.hydra_internals import full_key
 from hourglass.system.errors import HourglassError, nearest
 
 
@@ -70,16 +71,6 @@ def declared_tensors(target: str) -> frozenset[str]:
 
     hints = typing.get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
     return frozenset(key for key, hint in hints.items() if hint is Tensor)
-
-
-def full_key(config: Any) -> str:
-    """Where a node stands in its configuration, as `model.bottleneck` or `trainer.callbacks[0]`."""
-    from omegaconf import ListConfig
-
-    parent = config._get_parent()
-    if isinstance(parent, ListConfig):
-        return f"{full_key(parent)}[{config._key()}]"
-    return str(config._get_full_key(None))
 
 
 def check(config: Any, given: set[str]) -> None:
@@ -196,6 +187,7 @@ def misfit(config: Any) -> str | None:
 def _check_values(config: Any, where: str, hints: dict[str, Any], given: set[str], *, takes_any: bool) -> None:
     from omegaconf import DictConfig
 
+    hints = {name: hint for name, hint in hints.items() if not _is_behaviour(hint)}
     for key, value in config.items():
         if str(key).startswith("_"):
             continue
@@ -253,6 +245,12 @@ def _fits(value: Any, hint: Any) -> bool:
         part = typing.get_args(hint)[0]
         return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
     return True
+
+
+def _is_behaviour(hint: Any) -> bool:
+    """Whether a type hint, or a part of it, is a protocol: no value of a configuration can be that."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return any(getattr(part, "_is_protocol", False) for part in parts)
 
 
 def _words(hint: Any) -> str:

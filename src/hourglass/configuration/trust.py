@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from hourglass.configuration.groups import conf_dir
+from hourglass.configuration.identity import callbacks_of_others
 from hourglass.configuration.moved import modern
 from hourglass.system.errors import HourglassError, reason
 
@@ -54,7 +55,7 @@ BESIDES = {
 
 _SPECIAL = {"_target_", "_partial_"}
 _SPECIAL_OF_OWN = {*_SPECIAL, "_args_", "_convert_", "_recursive_"}  # what else Hydra knows
-_NAMES = ("noise", "regularizer")  # groups whose parts have names that a person gives them
+_NAMES = ("noise", "regularizer", "callback")  # groups whose parts have names that a person gives them
 _LIBRARIES = {"hourglass", "hydra", "hydra_plugins", "omegaconf", "torch", "torchvision", "pytorch_lightning", "mlflow"}
 _LIBRARIES |= {"numpy", "scipy", "sklearn", "skimage", "pandas", "PIL", "optuna", "ray", "yaml", "psutil", "builtins"}
 _LONGEST = 10_000  # characters of a text
@@ -91,6 +92,10 @@ def recorded(run: Record, *, trust: Sequence[str] = (), training: bool = False) 
     from omegaconf import OmegaConf
 
     config = modern(run.read_config())
+    if not training:
+        config["callback"] = {
+            name: node for name, node in config["callback"].items() if name not in callbacks_of_others(config)
+        }
     if not training and isinstance(config.get("trainer"), dict):
         config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ONLY_TRAINING}
     check(config, of=f"run {run.name} ({run.id})", trust=trust)

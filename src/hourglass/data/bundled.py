@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, check_choice, check_count
+from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting
+from hourglass.system.checks import check_choice, check_count
 
 
 def digits(**splits: Unpack[SplitsAndTest]) -> Dataset:

@@ -18,8 +18,9 @@ import torch
 
 from hourglass.data.dataset import Dataset, Split, digest
 from hourglass.data.mnist_like import mnist
-from hourglass.data.splitting import Splits, check_count
+from hourglass.data.splitting import Splits
 from hourglass.noise import Corruption, Process
+from hourglass.system.checks import check_count
 
 
 def corrupted(*, source: Dataset, noise: Mapping[str, Process], seed: int) -> Dataset:

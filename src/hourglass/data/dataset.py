@@ -105,6 +105,11 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     @property
+    def drawable(self) -> bool:
+        """Whether samples can be drawn: rows, grey and colour images; two channels, or four, are no picture."""
+        return self.shape[:-2] in ((), (1,), (3,))
+
+    @property
     def is_image(self) -> bool:
         """Whether a sample is an image (C, H, W), not a row (D,)."""
         return len(self.shape) == 3

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import Splits, SplitsAndTest, Splitting, check_count
+from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
+from hourglass.system.checks import check_count
 
 #: Column -> (intercept b, loadings w on the factors budget, frequency and novelty), made up to be plausible. Each
 #: column is a share, or an amount as a share of the largest.

@@ -37,9 +37,10 @@ from torch import Tensor
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.folders import FOLDERS, layout_of
-from hourglass.data.splitting import SplitsAndTest, Splitting, check_choice, check_count
+from hourglass.data.splitting import SplitsAndTest, Splitting
 from hourglass.system.bars import Bar
 from hourglass.system.cache import cache_dir
+from hourglass.system.checks import check_choice, check_count
 from hourglass.system.files import draft, remove_drafts
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

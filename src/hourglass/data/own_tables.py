@@ -17,7 +17,8 @@ import torch
 
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.ranges import EXTREME
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, check_choice, existing_file
+from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, existing_file
+from hourglass.system.checks import check_choice
 
 HEADERS = ("auto", "present", "absent")
 DELIMITERS = (",", ";", "\t", "|", " ")

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import Dataset, Scaling, Split, digest
+from hourglass.system.checks import check_choice, check_count, check_share
 
 VALIDATIONS = ("split", "test")
 RESIDENTS = ("auto", "always", "never")
@@ -213,28 +214,6 @@ def fit_scaling(x: Tensor, kind: str) -> Scaling:
     offset = wide.amin(0) if kind == "minmax" else wide.mean(0)
     scale = spread if kind == "minmax" else wide.std(0, correction=0)
     return Scaling(offset=offset, scale=torch.where(spread > 0, scale, 1.0))
-
-
-def check_count(key: str, value: float, *, low: int = 1, high: int | None = None) -> None:
-    """Raise ValueError unless `value` is a whole number from `low` to `high`."""
-    if type(value) is not int or value < low or (high is not None and value > high):
-        allowed = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-        raise ValueError(f"{key} must be {allowed}, got {value!r}")
-
-
-def check_share(key: str, value: float, *, or_all: bool = False) -> None:
-    """Raise ValueError unless 0 < value < 1, or value is 1 where that is allowed."""
-    if or_all and type(value) in (int, float) and value == 1:
-        return
-    if type(value) is not float or not 0 < value < 1:
-        rest = "both excluded, or 1.0 for all" if or_all else "both excluded"
-        raise ValueError(f"{key} must be a share between 0 and 1, {rest}, got {value!r}")
-
-
-def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise ValueError unless `value` is one of `allowed`."""
-    if value not in allowed:
-        raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def existing_file(key: str, path: str) -> Path:

@@ -13,6 +13,7 @@ Reference: Contractive auto-encoders: explicit invariance during feature extract
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks import Symbolic
 from hourglass.models import Autoencoder
 
 SAMPLES = 500
@@ -35,7 +36,7 @@ def code_jacobian(model: Autoencoder, x: Tensor) -> float | None:
         None where it would take long: a code of more than `LARGEST` units without a closed form; for a code of symbols,
         which has no derivative; where nothing varies.
     """
-    if model.bottleneck.symbols(torch.zeros(1, model.code_size, device=x.device)) is not None:
+    if isinstance(model.bottleneck, Symbolic):
         return None
     if not model.has_closed_jacobian and model.code_size > LARGEST:
         return None

@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks import HasDensity
 from hourglass.losses import Loss
 from hourglass.models import Autoencoder
 
@@ -50,9 +51,9 @@ def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, see
 
 def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int) -> Tensor | None:
     """log p(x|z_k) p(z_k) / q(z_k|x): (B, *shape) to (draws, B), in float64."""
-    drawn = model.bottleneck.draws(model.encoder(x), draws)
-    if drawn is None:
+    if not isinstance(model.bottleneck, HasDensity):
         return None
+    drawn = model.bottleneck.draws(model.encoder(x), draws)
     rows = max(1, _ELEMENTS // x.numel())  # fewer than `draws` only where one sample's draws are too many
     fits = torch.cat(
         [

@@ -1,9 +1,23 @@
 """Models: how encoder and decoder are built. `autoencoder` is the contract, the rest are families."""
 
-from hourglass.models.autoencoder import Autoencoder, Output, Stage
+from hourglass.models.autoencoder import Autoencoder, Output, Solvable
 from hourglass.models.closed_form import PCA, Identity, Mean
 from hourglass.models.conv import Conv
 from hourglass.models.dictionary import Dictionary
 from hourglass.models.mlp import MLP
+from hourglass.models.staged import Stage, Staged, stages_of
 
-__all__ = ["MLP", "PCA", "Autoencoder", "Conv", "Dictionary", "Identity", "Mean", "Output", "Stage"]
+__all__ = [
+    "MLP",
+    "PCA",
+    "Autoencoder",
+    "Conv",
+    "Dictionary",
+    "Identity",
+    "Mean",
+    "Output",
+    "Solvable",
+    "Stage",
+    "Staged",
+    "stages_of",
+]

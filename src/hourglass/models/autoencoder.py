@@ -11,9 +11,8 @@ Nothing here knows how a model is trained, configured or tracked.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,16 @@ from torch import Tensor, nn
 from hourglass.activations import activation, activation_range
 from hourglass.bottlenecks import Bottled, Bottleneck
 from hourglass.losses import Term
+from hourglass.system.precision import full_precision, wide
+
+__all__ = [
+    "Autoencoder",
+    "Output",
+    "Solvable",
+    "exact_squared_jacobian",
+    "initialise",
+    "one_layer_squared_jacobian",
+]
 
 
 class Output(NamedTuple):
@@ -34,18 +43,6 @@ class Output(NamedTuple):
     """The bottleneck's own loss terms by name. Empty for a deterministic code."""
     encoded: Tensor
     """(B, bottleneck.inputs): what the encoder put out and the bottleneck made the code of."""
-
-
-class Stage(NamedTuple):
-    """One layer of the encoder and the layer of the decoder that mirrors it: a small autoencoder of its own."""
-
-    encode: Callable[[Tensor], Tensor]
-    """What the stages before it put out (samples, for the first) to this stage's activations."""
-    decode: Callable[[Tensor], Tensor]
-    """Those activations back to what the stage was given."""
-    parameters: Sequence[nn.Parameter]
-    """The weights of both, in order: the encoder's weight and bias, the decoder's; a tied decoder has only its bias.
-    Parameters of the bottleneck come last."""
 
 
 class Autoencoder(nn.Module):
@@ -89,29 +86,38 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Inputs (B, *shape) to codes (B, code_size)."""
-        return self._bottle(_wide(self.encoder(x))).code
+        return self.bottle(wide(self.encoder(x))).code
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to reconstructions (B, *shape)."""
-        return self._finish(self.decoder(code))
+        return self.finish(self.decoder(code))
 
     # Under autocast layers answer in bfloat16, with three digits: too few for a draw around the mean of a code or for
     # a distance, and its sigmoid knows no value between 0.996 and 1. So the bottleneck, the output's activation and
     # the loss are always computed with 32 bits or more.
 
-    def _bottle(self, encoded: Tensor) -> Bottled:
-        with torch.autocast(encoded.device.type, enabled=False):
+    def bottle(self, encoded: Tensor) -> Bottled:
+        """What the encoder puts out, (B, bottleneck.inputs), to the code and the bottleneck's loss terms."""
+        with full_precision(encoded):
             bottled: Bottled = self.bottleneck(encoded)
         return bottled
 
-    def _finish(self, preactivation: Tensor) -> Tensor:
-        reconstruction: Tensor = self.output_activation(_wide(preactivation))
+    def finish(self, preactivation: Tensor) -> Tensor:
+        """What the decoder puts out, (B, *shape), to the reconstruction, by the output's activation."""
+        reconstruction: Tensor = self.output_activation(wide(preactivation))
         return reconstruction
 
-    def forward(self, x: Tensor) -> Output:
-        """Inputs (B, *shape) to their `Output`."""
-        encoded = _wide(self.encoder(x))
-        code, losses = self._bottle(encoded)
+    def forward(self, x: Tensor, *, disturb: Callable[[Tensor], Tensor] | None = None) -> Output:
+        """Inputs (B, *shape) to their `Output`.
+
+        Args:
+            x: the inputs.
+            disturb: changes the code (B, code_size) before the decoder sees it, in training mode only.
+        """
+        encoded = wide(self.encoder(x))
+        code, losses = self.bottle(encoded)
+        if disturb is not None and self.training:
+            code = disturb(code)
         return Output(self.decode(code), code, losses, encoded)
 
     def as_trained(self, output: Output) -> Output:
@@ -121,45 +127,13 @@ class Autoencoder(nn.Module):
         """
         if not self.bottleneck.differs:
             return output
-        with torch.autocast(output.encoded.device.type, enabled=False):
+        with full_precision(output.encoded):
             code, losses = self.bottleneck.as_trained(output.encoded)
         return Output(self.decode(code), code, losses, output.encoded)
-
-    def stages(self) -> list[Stage]:
-        """The layers as a stack of autoencoders, the outermost first, the code's last.
-
-        Raises:
-            ValueError: the decoder doesn't mirror the encoder layer by layer.
-        """
-        raise ValueError(f"{type(self).__name__} can't be taken apart into stages")
-
-    def _cut(self, encoder: Sequence[int], decoder: Sequence[int]) -> list[Stage]:
-        """Stages from the number of modules that each has in the encoder and, from the code on, in the decoder."""
-        encoders, decoders = list(_parts(self.encoder, encoder)), list(_parts(self.decoder, decoder))[::-1]
-        stages = [
-            Stage(encode, decode, [*encode.parameters(), *decode.parameters()])
-            for encode, decode in zip(encoders, decoders, strict=True)
-        ]
-        outer, inner = decoders[0], encoders[-1]
-        stages[0] = stages[0]._replace(decode=lambda h: self._finish(outer(h)))
-        stages[-1] = stages[-1]._replace(
-            encode=lambda a: self._bottle(_wide(inner(a))).code,
-            parameters=[*stages[-1].parameters, *self.bottleneck.parameters()],
-        )
-        return stages
 
     def begin(self, x: Tensor) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them, before a training of new
         weights: nothing, as a rule."""
-
-    def solve(self, x: Tensor) -> None:  # noqa: ARG002
-        """Set the weights from training samples (N, *shape), as a data set stores them (see
-        `hourglass.models.principal_components`).
-
-        Raises:
-            ValueError: the model has no closed form, or there are too few samples.
-        """
-        raise ValueError(f"{type(self).__name__} has no closed form, it is trained by gradients: training=backprop")
 
     @property
     def has_closed_jacobian(self) -> bool:
@@ -172,6 +146,30 @@ class Autoencoder(nn.Module):
 
         |J(x)|^2 = sum_jk (d h_j / d x_k)^2: what the contractive penalty weighs (Rifai et al., 2011).
         """
+
+
+@runtime_checkable
+class Solvable(Protocol):
+    """A model whose weights are a formula of the training samples."""
+
+    def solve(self, x: Tensor) -> None:
+        """Set the weights from training samples (N, *shape), as a data set stores them.
+
+        Raises:
+            ValueError: there are too few samples.
+        """
+
+
+def one_layer_squared_jacobian(slope: Tensor, weight: Tensor) -> Tensor:
+    """`Autoencoder.squared_jacobian` of one layer and an elementwise code h = s(W x + b) (Rifai et al., 2011), (B,):
+
+        |J(x)|^2 = sum_j s'(a_j)^2 sum_k W_jk^2
+
+    Args:
+        slope: s'(a), (B, code_size).
+        weight: W, (code_size, inputs).
+    """
+    return slope.square() @ weight.square().sum(dim=1)
 
 
 def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -192,20 +190,11 @@ def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Ten
     return result
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _parts(modules: nn.Module, lengths: Sequence[int]) -> Iterator[nn.Sequential]:
-    children = list(modules.children())
-    for end, length in zip(accumulate(lengths), lengths, strict=True):
-        yield nn.Sequential(*children[end - length : end])
-
-
-def initialise(module: nn.Module) -> None:
-    """Start the weights of all layers Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the documents
-    that the recipes come from."""
-    module.apply(_glorot)
+def initialise(*modules: nn.Module) -> None:
+    """Start the weights of all layers in them Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the
+    documents that the recipes come from."""
+    for module in modules:
+        module.apply(_glorot)
 
 
 def _glorot(module: nn.Module) -> None:

@@ -82,7 +82,7 @@ class ClosedForm(Autoencoder):
 
     @abstractmethod
     def solve(self, x: Tensor) -> None:
-        """See `Autoencoder.solve`."""
+        """See `Solvable.solve`."""
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """See `Autoencoder.squared_jacobian`; exact, by differentiation."""
@@ -118,7 +118,7 @@ class PCA(ClosedForm):
         self.fewest_samples = max(2, code_size)
 
     def solve(self, x: Tensor) -> None:
-        """See `Autoencoder.solve`; at least code_size samples, and at least 2."""
+        """See `Solvable.solve`; at least code_size samples, and at least 2."""
         if len(x) < self.code_size:
             raise ValueError(f"code_size must be at most {len(x)}, the training samples, got {self.code_size}")
         fitted = principal_components.fit(x)
@@ -144,7 +144,7 @@ class Identity(ClosedForm):
         )
 
     def solve(self, x: Tensor) -> None:
-        """See `Autoencoder.solve`: there is nothing to set."""
+        """See `Solvable.solve`: there is nothing to set."""
 
 
 class Mean(ClosedForm):
@@ -166,7 +166,7 @@ class Mean(ClosedForm):
         )
 
     def solve(self, x: Tensor) -> None:
-        """See `Autoencoder.solve`."""
+        """See `Solvable.solve`."""
         total = torch.zeros(x[0].numel(), dtype=torch.float64, device=x.device)
         for block in torch.split(x, 4096):  # never a wide copy of the whole set
             total += block.flatten(1).double().sum(dim=0)

@@ -12,22 +12,21 @@ comes after pooling whatever it is.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
-from hourglass.activations import is_monotone
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian, initialise
-from hourglass.models.layers import UnitNormLinear
-from hourglass.models.upsampling import DoublingConv2d, Up
+from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian, initialise
+from hourglass.models.layers import dense, in_a_row
+from hourglass.models.maps import Maps
+from hourglass.models.staged import Stage, paired
+from hourglass.system.checks import check_widths
 
-DOWNSAMPLINGS = ("pooling", "stride")
-UPSAMPLINGS = ("nearest", "transposed")
-PADDINGS = ("same", "valid")
+__all__ = ["Conv"]
 
 
 class Conv(Autoencoder):
@@ -89,138 +88,30 @@ class Conv(Autoencoder):
         output_activation: str,
         bottleneck: Callable[..., Bottleneck],
     ) -> None:
-        shape = tuple(shape)
-        if len(shape) != 3:
-            raise ValueError(
-                f"a convolution needs images (channels, height, width), got rows of shape {shape};"
-                " model=vanilla and model=multilayer take rows"
-            )
-        channels, height, width = shape
-        deepest = (min(height, width) - 1).bit_length()
-        if not 0 <= depth <= deepest:
-            raise ValueError(
-                f"depth must be from 0 to {deepest} for images of {height}x{width} (each stage halves them),"
-                f" got {depth}"
-            )
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
-        if downsampling not in DOWNSAMPLINGS:
-            raise ValueError(f"downsampling must be one of {', '.join(DOWNSAMPLINGS)}, got {downsampling!r}")
-        if upsampling not in UPSAMPLINGS:
-            raise ValueError(f"upsampling must be one of {', '.join(UPSAMPLINGS)}, got {upsampling!r}")
-        stages = list(widths) if widths is not None else [16, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8][:depth]
-        mirrored = list(decoder_widths) if decoder_widths is not None else stages[::-1]
-        paddings = list(decoder_padding) if decoder_padding is not None else ["same"] * (depth + 1)
-        for key, values in (("widths", stages), ("decoder_widths", mirrored)):
-            if len(values) != depth:
-                raise ValueError(f"{key} must list one width for each of depth={depth} stages or be null, got {values}")
-        dense = list(dense_widths)
-        decoder_dense = list(decoder_dense_widths) if decoder_dense_widths is not None else dense[::-1]
-        for key, values in (
-            ("widths", stages),
-            ("decoder_widths", mirrored),
-            ("dense_widths", dense),
-            ("decoder_dense_widths", decoder_dense),
-        ):
-            if any(value < 1 for value in values):
-                raise ValueError(f"{key} must be at least 1, got {values}")
-        if code_size is None and (dense or decoder_dense):
-            raise ValueError(f"dense_widths need a dense code: set code_size, got null and {dense or decoder_dense}")
-        if len(paddings) != depth + 1 or any(padding not in PADDINGS for padding in paddings):
-            raise ValueError(
-                f"decoder_padding must list same or valid for each of the decoder's {depth + 1} convolutions or"
-                f" be null, got {paddings}"
-            )
-
-        sizes = [(height, width)]
-        for _ in range(depth):
-            sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))  # type: ignore[arg-type]
-        # Depth 0 has no stage whose map could be the code: there the image's own channels are.
-        code_shape = (stages[-1] if stages else channels, *sizes[-1])
-        features = int(torch.Size(code_shape).numel())
-        if code_size is not None and not 1 <= code_size <= features:
-            raise ValueError(
-                f"code_size must be from 1 to {features}, the values of the last stage's"
-                f" {'x'.join(map(str, code_shape))} map, or null for the map itself, got {code_size}"
-            )
-        if unit_norm and code_size is None:
-            raise ValueError("unit_norm needs a dense code: set code_size, got null")
-        neck = bottleneck(code_size=features if code_size is None else code_size)
-
-        encoder: list[nn.Module] = []
-        strided = downsampling == "stride"
-        for before, after in pairwise([channels, *stages]):
-            encoder.append(nn.Conv2d(before, after, kernel_size, stride=2 if strided else 1, padding=kernel_size // 2))
-            # ceil_mode keeps the last row and column of an odd size, as the stride does: 7 becomes 4.
-            pooling = [] if strided else [nn.MaxPool2d(2, ceil_mode=True)]
-            activate = build_activation(activation)
-            encoder += [*pooling, activate] if is_monotone(activation) else [activate, *pooling]
-        if not stages:
-            activate = build_activation(activation)
-            encoder += [nn.Conv2d(channels, channels, kernel_size, padding="same"), activate]
-        decoder: list[nn.Module] = []
-        if code_size is None:
-            # The bottleneck brings the last activation.
-            encoder = [*(layer for layer in encoder if layer is not activate), nn.Flatten()]
-            decoder.append(nn.Unflatten(1, code_shape))
-            if neck.inputs != features:
-                raise ValueError(
-                    f"code_size null gives the bottleneck {features} values, but it needs {neck.inputs}: set code_size"
-                )
-        else:
-            encoder.append(nn.Flatten())
-            for before, after in pairwise([features, *dense]):
-                encoder += [nn.Linear(before, after), build_activation(activation)]
-            encoder.append(nn.Linear(dense[-1] if dense else features, neck.inputs))
-            first, *further = [nn.Linear(*sizes) for sizes in pairwise([code_size, *decoder_dense, features])]
-            for layer in (UnitNormLinear(first) if unit_norm else first, *further):
-                decoder += [layer, build_activation(activation)]
-            decoder.append(nn.Unflatten(1, code_shape))
-
-        exact = all(padding == "same" for padding in paddings)
-        channels_before, size = code_shape[0], sizes[-1]
-        for stage, (after, target) in enumerate(zip(mirrored, sizes[-2::-1] if depth else [], strict=True)):
-            up = Up(
-                before=channels_before,
-                after=after,
-                size=size,
-                kernel_size=kernel_size,
-                upsampling=upsampling,
-                padding=paddings[stage],
-                activation=activation,
-                crop=target if exact else None,
-            )
-            decoder.append(up)
-            channels_before, size = after, up.size
-        if depth and upsampling == "nearest" and paddings[-1] == "same" and not up.cuts:
-            # The last doubling and the last convolution, most of the decoder's work, as one.
-            up.repeats = False
-            decoder.append(DoublingConv2d(channels_before, channels, kernel_size))
-        else:
-            decoder.append(nn.Conv2d(channels_before, channels, kernel_size, padding=paddings[-1]))
-        if paddings[-1] == "valid":
-            size = (size[0] - kernel_size + 1, size[1] - kernel_size + 1)
-        if size != (height, width):
-            raise ValueError(
-                f"decoder_padding {paddings} leads to images of {size[0]}x{size[1]}, the input has {height}x{width}"
-            )
-        super().__init__(
-            shape=shape,
-            encoder=nn.Sequential(*encoder),
-            bottleneck=neck,
-            decoder=nn.Sequential(*decoder),
-            output_activation=output_activation,
+        maps = Maps(
+            shape=tuple(shape),
+            depth=depth,
+            widths=widths,
+            decoder_widths=decoder_widths,
+            kernel_size=kernel_size,
+            downsampling=downsampling,
+            upsampling=upsampling,
+            decoder_padding=decoder_padding,
+            activation=activation,
         )
-        initialise(self.encoder)
-        initialise(self.decoder)
+        code = DenseCode(size=code_size, widths=dense_widths, decoder_widths=decoder_dense_widths, unit_norm=unit_norm)
+        encoder, neck, decoder = code.between(maps, bottleneck)
+        rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
+        super().__init__(shape=maps.shape, bottleneck=neck, output_activation=output_activation, **rows)
+        initialise(self.encoder, self.decoder)
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
-        self.depth, self.strided, self.dense = depth, strided, code_size is not None
-        self.dense_widths, self.decoder_dense_widths = dense, decoder_dense
-        self.widths, self.decoder_widths, self.decoder_padding = stages, mirrored, paddings
+        self.widths, self.decoder_widths, self.paddings = maps.encoder_channels, maps.decoder_channels, maps.paddings
+        self._encoders, self._decoders = tuple(encoder), tuple(decoder)
+        self.dense_widths, self.decoder_dense_widths = list(code.widths), code.outwards
 
     def stages(self) -> list[Stage]:
-        """See `Autoencoder.stages`: a stage for each halving, and one for a dense code.
+        """See `Staged.stages`: a stage for each halving, and one for a dense code.
 
         The decoder has a convolution more than the encoder, in the outermost stage: so what comes out of each stage
         has the channels that went in if decoder_widths is the mirror image shifted by one. For widths [16, 8, 8] that
@@ -232,18 +123,70 @@ class Conv(Autoencoder):
                 f"decoder_widths must start with {fitting}, before a last one of any size, for a model of stages of"
                 f" widths {self.widths}, got {self.decoder_widths}"
             )
-        if any(padding != "same" for padding in self.decoder_padding):
-            raise ValueError(f"decoder_padding must be null for a model of stages, got {self.decoder_padding}")
-        # Convolution, pooling if there is any, and activation or what flattens the code.
-        encoder = [2 if self.strided else 3] * self.depth or [2]
-        decoder = [1] * len(encoder)
-        decoder[-1] += 1 if self.depth else 0  # the last convolution
-        if self.dense:  # flatten, (linear, activation)..., linear; (linear, activation)..., unflatten
-            down, up = 2 + 2 * len(self.dense_widths), 3 + 2 * len(self.decoder_dense_widths)
-            return self._cut([*encoder, down], [up, *decoder])
-        decoder[0] += 1  # unflatten
-        return self._cut(encoder, decoder)
+        if any(padding != "same" for padding in self.paddings):
+            raise ValueError(f"decoder_padding must be null for a model of stages, got {self.paddings}")
+        return paired(self, self._encoders, self._decoders)
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """See `Autoencoder.squared_jacobian`; exact, by differentiation."""
         return exact_squared_jacobian(self.encode, x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseCode:
+    """What stands between the innermost map and the code.
+
+    Raises:
+        ValueError: a width below 1; layers or norms without a dense code.
+    """
+
+    size: int | None
+    """Of the code; None: the map itself, flattened."""
+    widths: Sequence[int]
+    """Dense hidden layers between the encoder's map and the code."""
+    decoder_widths: Sequence[int] | None
+    """The same between the code and the decoder's map; None: the mirror image."""
+    unit_norm: bool
+    """Whether the first layer of the decoder is a `UnitNormLinear`."""
+
+    def __post_init__(self) -> None:
+        check_widths("dense_widths", self.widths)
+        check_widths("decoder_dense_widths", self.outwards)
+        if self.size is None and (found := list(self.widths) or self.outwards):
+            raise ValueError(f"dense_widths need a dense code: set code_size, got null and {found}")
+        if self.size is None and self.unit_norm:
+            raise ValueError("unit_norm needs a dense code: set code_size, got null")
+
+    @property
+    def outwards(self) -> list[int]:
+        """Widths of the decoder's hidden layers."""
+        return list(self.widths)[::-1] if self.decoder_widths is None else list(self.decoder_widths)
+
+    def between(
+        self, maps: Maps, bottleneck: Callable[..., Bottleneck]
+    ) -> tuple[list[nn.Sequential], Bottleneck, list[nn.Sequential]]:
+        """The stages of the encoder, the bottleneck, and the stages of the decoder."""
+        if self.size is None:
+            return self._of_a_map(maps, bottleneck(code_size=maps.values))
+        if not 1 <= self.size <= maps.values:
+            raise ValueError(
+                f"code_size must be from 1 to {maps.values}, the values of the last stage's"
+                f" {'x'.join(map(str, maps.innermost))} map, or null for the map itself, got {self.size}"
+            )
+        neck = bottleneck(code_size=self.size)
+        encoder = maps.encoder(bare=False)
+        down = dense([maps.values, *self.widths, neck.inputs], maps.activation)
+        encoder.append(nn.Sequential(nn.Flatten(), *in_a_row(down)))
+        up = dense([self.size, *self.outwards, maps.values], maps.activation, unit_norm=self.unit_norm)
+        inner = nn.Sequential(*in_a_row(up), build_activation(maps.activation), nn.Unflatten(1, maps.innermost))
+        return encoder, neck, [inner, *maps.decoder()]
+
+    def _of_a_map(self, maps: Maps, neck: Bottleneck) -> tuple[list[nn.Sequential], Bottleneck, list[nn.Sequential]]:
+        if neck.inputs != maps.values:
+            raise ValueError(
+                f"code_size null gives the bottleneck {maps.values} values, but it needs {neck.inputs}: set code_size"
+            )
+        encoder, decoder = maps.encoder(bare=True), maps.decoder()
+        encoder[-1].append(nn.Flatten())
+        decoder[0].insert(0, nn.Unflatten(1, maps.innermost))
+        return encoder, neck, decoder

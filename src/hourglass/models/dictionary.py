@@ -8,13 +8,23 @@ thresholds and learning rates mean the same for any data. W begins as the transp
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import exact_squared_jacobian
-from hourglass.models.mlp import MLP
+from hourglass.models.autoencoder import (
+    Autoencoder,
+    exact_squared_jacobian,
+    initialise,
+    one_layer_squared_jacobian,
+)
+from hourglass.models.layers import UnitNormLinear, dense
+from hourglass.models.staged import Stage, paired
+from hourglass.system.checks import check_whole
+
+__all__ = ["Dictionary", "Restore", "Standardise"]
 
 MEASURED = 10_000
 """Training samples that mean and scale are taken from, evenly spread over the set."""
@@ -56,7 +66,7 @@ class Restore(nn.Module):
         return self._of[0].mean + self._of[0].scale * u
 
 
-class Dictionary(MLP):
+class Dictionary(Autoencoder):
     """A sparse autoencoder as dictionary learning has it: a linear decoder whose columns are atoms of norm 1.
 
     Decoder and encoder that begin as transposes of each other, on centred samples, are what keeps units from being
@@ -77,32 +87,35 @@ class Dictionary(MLP):
     """
 
     def __init__(self, *, shape: Sequence[int], code_size: int, bottleneck: Callable[..., Bottleneck]) -> None:
+        check_whole("code_size", code_size, lowest=1)
+        shape = tuple(shape)
+        inputs = torch.Size(shape).numel()
+        neck, units = bottleneck(code_size=code_size), Standardise(inputs=inputs)
+        (down,) = dense([inputs, neck.inputs], "linear")
+        (up,) = dense([code_size, inputs], "linear", unit_norm=True)
         super().__init__(
             shape=shape,
-            code_size=code_size,
-            depth=0,
-            widths=None,
-            decoder_widths=None,
-            tied=False,
-            unit_norm=True,
-            activation="linear",
+            encoder=nn.Sequential(nn.Flatten(), units, *down),
+            bottleneck=neck,
+            decoder=nn.Sequential(*up, Restore(units), nn.Unflatten(1, shape)),
             output_activation="linear",
-            bottleneck=bottleneck,
         )
-        flatten, down = self.encoder.children()
-        up, unflatten = self.decoder.children()
-        units = Standardise(inputs=torch.Size(self.shape).numel())
-        self.encoder = nn.Sequential(flatten, units, down)
-        self.decoder = nn.Sequential(up, Restore(units), unflatten)
-        self._lengths = [3], [3]
+        initialise(self.encoder, self.decoder)
         with torch.no_grad():
-            down.get_parameter("weight")[:code_size].copy_(up.weight.T)  # type: ignore[arg-type]
+            self._layer.weight[:code_size].copy_(cast(UnitNormLinear, self.decoder.get_submodule("0")).weight.T)
+
+    @property
+    def _layer(self) -> nn.Linear:
+        return cast(nn.Linear, self.encoder.get_submodule("2"))
+
+    def stages(self) -> list[Stage]:
+        """See `Staged.stages`: the only one, which is the whole."""
+        return paired(self, [cast(nn.Sequential, self.encoder)], [cast(nn.Sequential, self.decoder)])
 
     @property
     def units(self) -> Standardise:
         """What brings samples to E|u|^2 = 1."""
-        found: Standardise = self.encoder[1]  # type: ignore[index]
-        return found
+        return cast(Standardise, self.encoder.get_submodule("1"))
 
     def begin(self, x: Tensor) -> None:
         """See `Autoencoder.begin`: m and s, of up to `MEASURED` samples."""
@@ -112,10 +125,14 @@ class Dictionary(MLP):
         self.units.mean.copy_(mean)
         self.units.scale.copy_(scale if scale > 0 else torch.ones(()))
 
+    @property
+    def has_closed_jacobian(self) -> bool:
+        """See `Autoencoder.has_closed_jacobian`: of a code that is elementwise."""
+        return self.bottleneck.is_elementwise
+
     def squared_jacobian(self, x: Tensor) -> Tensor:
-        """See `Autoencoder.squared_jacobian`: sum_j s'(a_j)^2 |W_j|^2 / s^2 where the bottleneck is elementwise."""
+        """See `Autoencoder.squared_jacobian`: that of W, over s^2, where the bottleneck is elementwise."""
         slope = self.bottleneck.slope(self.encoder(x))
         if slope is None:
             return exact_squared_jacobian(self.encode, x)
-        (weight, _bias) = self.encoder.parameters()
-        return slope.square() @ weight.square().sum(dim=1) / self.units.scale.square()
+        return one_layer_squared_jacobian(slope, self._layer.weight) / self.units.scale.square()

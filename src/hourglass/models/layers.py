@@ -1,13 +1,22 @@
-"""Linear layers of a decoder whose weights are bound to something.
+"""Dense layers: the one block that encoders, decoders and heads are made of, and two whose weights are bound.
+
+    dense       a_l = s(W_l a_{l-1} + b_l),  l = 1..L-1,    a_L = W_L a_{L-1} + b_L
 
     tied        y = W^T h + b,      W the weight of the encoder's layer that the decoder's layer mirrors
     unit norm   y = V h + b,        V_ij = W_ij / |W_.j|: what each unit j adds to y has length |h_j|
 
-Both are functions of the weight in the forward pass, so gradients are exact and no weight is held twice.
+The last two are functions of the weight in the forward pass, so gradients are exact and no weight is held twice.
 """
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hourglass.activations import activation as build_activation
+
+__all__ = ["TiedLinear", "UnitNormLinear", "dense", "in_a_row", "with_activations"]
 
 
 class TiedLinear(nn.Module):
@@ -58,3 +67,38 @@ class UnitNormLinear(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
         return F.linear(h, self.weight, self.layer.bias)
+
+
+def dense(sizes: Sequence[int], activation: str, *, unit_norm: bool = False) -> list[nn.Sequential]:
+    """Linear layers from each size to the next, with an activation between them; a stage for each layer.
+
+    Example:
+        >>> in_a_row(dense([4, 3, 2], "relu"))
+        Sequential(
+          (0): Linear(in_features=4, out_features=3, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=3, out_features=2, bias=True)
+        )
+
+    Args:
+        sizes: of the input and of each layer, two or more.
+        activation: name of the activation.
+        unit_norm: whether the first layer is a `UnitNormLinear`.
+    """
+    return with_activations([nn.Linear(*each) for each in pairwise(sizes)], activation, unit_norm=unit_norm)
+
+
+def with_activations(
+    layers: Sequence[nn.Linear | TiedLinear], activation: str, *, unit_norm: bool = False
+) -> list[nn.Sequential]:
+    """A stage of each layer: the layer, and the activation after it but for the last; arguments as in `dense`."""
+    first, *further = layers
+    stages = [nn.Sequential(layer) for layer in (UnitNormLinear(first) if unit_norm else first, *further)]
+    for stage in stages[:-1]:
+        stage.append(build_activation(activation))
+    return stages
+
+
+def in_a_row(stages: Iterable[nn.Sequential]) -> nn.Sequential:
+    """The modules of all stages one after another: their places there are the names of the weights, `3.weight`."""
+    return nn.Sequential(*chain.from_iterable(stages))

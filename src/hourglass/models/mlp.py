@@ -9,15 +9,23 @@ encoder's transposed (`tied`).
 """
 
 from collections.abc import Callable, Sequence
-from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 from hourglass.bottlenecks import Bottleneck
-from hourglass.models.autoencoder import Autoencoder, Stage, exact_squared_jacobian, initialise
-from hourglass.models.layers import TiedLinear, UnitNormLinear
+from hourglass.models.autoencoder import (
+    Autoencoder,
+    exact_squared_jacobian,
+    initialise,
+    one_layer_squared_jacobian,
+)
+from hourglass.models.layers import TiedLinear, dense, in_a_row, with_activations
+from hourglass.models.staged import Stage, paired
+from hourglass.system.checks import check_whole, check_widths
+
+__all__ = ["MLP", "taper"]
 
 
 class MLP(Autoencoder):
@@ -63,76 +71,46 @@ class MLP(Autoencoder):
     ) -> None:
         shape = tuple(shape)
         inputs = int(torch.Size(shape).numel())
-        if code_size < 1:
-            raise ValueError(f"code_size must be at least 1, got {code_size}")
-        if depth < 0:
-            raise ValueError(f"depth must be at least 0, got {depth}")
-        hidden = list(widths) if widths is not None else taper(inputs, code_size, depth)
-        if len(hidden) != depth:
-            raise ValueError(
-                f"widths must list one width for each of depth={depth} hidden layers or be null, got {hidden}"
-            )
-        mirrored = list(decoder_widths) if decoder_widths is not None else hidden[::-1]
-        for key, values in (("widths", hidden), ("decoder_widths", mirrored)):
-            if any(width < 1 for width in values):
-                raise ValueError(f"{key} must be at least 1, got {values}")
+        hidden, mirrored = _hidden(inputs, code_size, depth, widths, decoder_widths)
         neck = bottleneck(code_size=code_size)
-        if tied and mirrored != hidden[::-1]:
-            raise ValueError(f"tied needs decoder_widths to be null or the mirror image {hidden[::-1]}, got {mirrored}")
-        if tied and neck.inputs != code_size:
-            raise ValueError(
-                f"tied needs a bottleneck that takes one value for each of the {code_size} code units,"
-                f" but {type(neck).__name__} takes {neck.inputs}"
-            )
-        down = [nn.Linear(*sizes) for sizes in pairwise([inputs, *hidden, neck.inputs])]
-        up: list[nn.Linear] | list[TiedLinear] = (
-            [TiedLinear(layer) for layer in reversed(down)]
-            if tied
-            else [nn.Linear(*sizes) for sizes in pairwise([code_size, *mirrored, inputs])]
-        )
-        first = UnitNormLinear(up[0]) if unit_norm else up[0]
         build_activation(activation)  # a wrong name is a mistake also where no hidden layer needs it
-        encoder, decoder = _with_activations(down, activation), _with_activations([first, *up[1:]], activation)
+        if tied:
+            _check_tied(neck, hidden, mirrored)
+        encoder = dense([inputs, *hidden, neck.inputs], activation)
+        if tied:
+            up = [TiedLinear(stage[0]) for stage in reversed(encoder)]  # type: ignore[arg-type]
+            decoder = with_activations(up, activation, unit_norm=unit_norm)
+        else:
+            decoder = dense([code_size, *mirrored, inputs], activation, unit_norm=unit_norm)
         encoder[0].insert(0, nn.Flatten())
         decoder[-1].append(nn.Unflatten(1, shape))
-        super().__init__(
-            shape=shape,
-            encoder=nn.Sequential(*chain(*encoder)),
-            bottleneck=neck,
-            decoder=nn.Sequential(*chain(*decoder)),
-            output_activation=output_activation,
-        )
-        initialise(self.encoder)
-        initialise(self.decoder)
-        self.depth = depth
-        self.widths, self.decoder_widths = hidden, mirrored
-        self._lengths = [len(stage) for stage in encoder], [len(stage) for stage in decoder]
+        rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
+        super().__init__(shape=shape, bottleneck=neck, output_activation=output_activation, **rows)
+        initialise(self.encoder, self.decoder)
+        self.depth, self.widths, self.decoder_widths = depth, hidden, mirrored
+        self._encoders, self._decoders = tuple(encoder), tuple(decoder)
 
     def stages(self) -> list[Stage]:
-        """See `Autoencoder.stages`: a stage for each hidden layer, and one for the code."""
+        """See `Staged.stages`: a stage for each hidden layer, and one for the code."""
         if self.decoder_widths != self.widths[::-1]:
             raise ValueError(
                 f"decoder_widths must be null or the mirror image {self.widths[::-1]} for a model of stages,"
                 f" got {self.decoder_widths}"
             )
-        return self._cut(*self._lengths)
+        return paired(self, self._encoders, self._decoders)
 
     @property
     def has_closed_jacobian(self) -> bool:
         """See `Autoencoder.has_closed_jacobian`: without hidden layers, of a code that is elementwise."""
-        some = next(self.encoder.parameters()).new_zeros(1, self.bottleneck.inputs)
-        return self.depth == 0 and self.bottleneck.slope(some) is not None
+        return self.depth == 0 and self.bottleneck.is_elementwise
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
-        """See `Autoencoder.squared_jacobian`; without hidden layers in closed form (Rifai et al., 2011):
-
-        |J(x)|^2 = sum_j s'(a_j)^2 sum_k W_jk^2
-        """
+        """See `Autoencoder.squared_jacobian`; without hidden layers in closed form."""
         slope = self.bottleneck.slope(self.encoder(x))  # (B, code_size)
         if self.depth > 0 or slope is None:
             return exact_squared_jacobian(self.encode, x)
         (weight, _bias) = self.encoder.parameters()  # (code_size, inputs)
-        return slope.square() @ weight.square().sum(dim=1)
+        return one_layer_squared_jacobian(slope, weight)
 
 
 def taper(inputs: int, code_size: int, depth: int) -> list[int]:
@@ -144,6 +122,27 @@ def taper(inputs: int, code_size: int, depth: int) -> list[int]:
     return [max(1, round(inputs * factor**layer)) for layer in range(1, depth + 1)]
 
 
-def _with_activations(layers: Sequence[nn.Module], activation: str) -> list[list[nn.Module]]:
-    """Each layer with the activation after it, but for the last."""
-    return [*([layer, build_activation(activation)] for layer in layers[:-1]), [layers[-1]]]
+def _hidden(
+    inputs: int, code_size: int, depth: int, widths: Sequence[int] | None, decoder_widths: Sequence[int] | None
+) -> tuple[list[int], list[int]]:
+    """Widths of the hidden layers of encoder and decoder; ValueError for numbers out of their range."""
+    check_whole("code_size", code_size, lowest=1)
+    check_whole("depth", depth, lowest=0)
+    hidden = list(widths) if widths is not None else taper(inputs, code_size, depth)
+    if len(hidden) != depth:
+        raise ValueError(f"widths must list one width for each of depth={depth} hidden layers or be null, got {hidden}")
+    mirrored = list(decoder_widths) if decoder_widths is not None else hidden[::-1]
+    check_widths("widths", hidden)
+    check_widths("decoder_widths", mirrored)
+    return hidden, mirrored
+
+
+def _check_tied(neck: Bottleneck, hidden: Sequence[int], mirrored: Sequence[int]) -> None:
+    """ValueError unless each layer of the decoder can use the weight of the one that it mirrors."""
+    if mirrored != hidden[::-1]:
+        raise ValueError(f"tied needs decoder_widths to be null or the mirror image {hidden[::-1]}, got {mirrored}")
+    if neck.inputs != neck.code_size:
+        raise ValueError(
+            f"tied needs a bottleneck that takes one value for each of the {neck.code_size} code units,"
+            f" but {type(neck).__name__} takes {neck.inputs}"
+        )

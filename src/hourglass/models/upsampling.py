@@ -6,46 +6,59 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 
+__all__ = ["DoublingConv2d", "Up"]
+
 
 class Up(nn.Module):
-    """One stage of the decoder: convolve, activate, double, and cut to `crop` (height, width) if given."""
+    """One stage of the decoder: convolve, activate, double, and cut.
+
+    Example:
+        >>> up = Up(before=2, after=3, kernel_size=3, upsampling="nearest", padding="same", activation="relu")
+        >>> up(torch.zeros(1, 2, 4, 4)).shape
+        torch.Size([1, 3, 8, 8])
+
+    Args:
+        before: channels of the map that comes in.
+        after: channels of the map that goes out.
+        kernel_size: side of the kernel in pixels; odd.
+        upsampling: `nearest` or `transposed`, see `Conv`.
+        padding: `same`; or `valid` with `nearest`, for a map that is smaller by kernel_size - 1 before it is doubled.
+        activation: name of the activation.
+        size: height and width that the doubled map is cut to; None: it is not cut.
+        repeats: whether values are repeated here, for `nearest`; else a `DoublingConv2d` comes next, which doubles.
+    """
 
     def __init__(
         self,
         *,
         before: int,
         after: int,
-        size: tuple[int, int],
         kernel_size: int,
         upsampling: str,
         padding: str,
         activation: str,
-        crop: tuple[int, int] | None,
+        size: tuple[int, int] | None = None,
+        repeats: bool = True,
     ) -> None:
         super().__init__()
         margin = kernel_size // 2 if padding == "same" else 0
-        lost = 2 * (kernel_size // 2 - margin)
-        doubled = (2 * (size[0] - lost), 2 * (size[1] - lost))
-        self.size = crop or doubled  # height and width after this stage
-        self.cuts = self.size != doubled
-        self.transposed = upsampling == "transposed"
-        self.repeats = not self.transposed
         self.convolution: nn.Module
-        if self.transposed:
-            if padding == "valid":
-                raise ValueError("decoder_padding valid goes with upsampling nearest, got transposed")
+        if upsampling == "transposed":
             self.convolution = nn.ConvTranspose2d(
                 before, after, kernel_size, stride=2, padding=margin, output_padding=1
             )
         else:
             self.convolution = nn.Conv2d(before, after, kernel_size, padding=margin)
         self.activation = build_activation(activation)
+        self.repeats = repeats and upsampling == "nearest"
+        self.size = size
 
     def forward(self, c: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, *size)."""
         c = self.activation(self.convolution(c))
         if self.repeats:
             c = F.interpolate(c, scale_factor=2, mode="nearest")
-        return c[:, :, : self.size[0], : self.size[1]] if self.cuts else c
+        return c if self.size is None else c[:, :, : self.size[0], : self.size[1]]
 
 
 class DoublingConv2d(nn.Conv2d):

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from hourglass.noise.process import Process, check_level, check_whole
+from hourglass.noise.process import Process
+from hourglass.system.checks import check_level, check_whole
 
 
 class Masking(Process):

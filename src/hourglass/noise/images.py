@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hourglass.noise.process import Process, check_images, check_level, check_whole
+from hourglass.noise.process import Process
+from hourglass.system.checks import check_images, check_level, check_whole
+from hourglass.system.precision import full_precision, wide_type
 
 
 class Block(Process):
@@ -124,7 +126,7 @@ class Downsample(Process):
 
     def _weights(self, side: int, x: Tensor) -> Tensor:
         cell = torch.arange(side, device=x.device) // self.factor
-        together = (cell[:, None] == cell).to(_precise(x))
+        together = (cell[:, None] == cell).to(wide_type(x))
         return together / together.sum(1, keepdim=True)
 
 
@@ -154,7 +156,7 @@ class Blur(Process):
         return _filtered(x, self._weights(x.shape[2], x), self._weights(x.shape[3], x))
 
     def _weights(self, side: int, x: Tensor) -> Tensor:
-        place = torch.arange(side, device=x.device, dtype=_precise(x))
+        place = torch.arange(side, device=x.device, dtype=wide_type(x))
         # A sigma of 0 would divide 0 by 0; one of 1e-6 pixels gives the same identity.
         distance = (place[:, None] - place) / self.sigma.to(place.dtype).clamp(min=1e-6)
         weights = (-distance.square() / 2).softmax(1)
@@ -193,9 +195,9 @@ class MotionBlur(Process):
         count = len(x)
         angle = 180 * torch.rand(count, device=x.device) if self.angle is None else self.angle.expand(count)
         radius = self.length // 2
-        with torch.autocast(x.device.type, enabled=False):
-            kernels = self._kernels(angle.to(_precise(x)))
-            padded = F.pad(x.to(_precise(x)), (radius,) * 4, mode="replicate")
+        with full_precision(x):
+            kernels = self._kernels(angle.to(wide_type(x)))
+            padded = F.pad(x.to(wide_type(x)), (radius,) * 4, mode="replicate")
             # Each sample has a kernel of its own: samples become the groups of one convolution, channels its batch.
             mean = F.conv2d(padded.transpose(0, 1), kernels[:, None], groups=count).transpose(0, 1)
         return _between(mean, x)
@@ -238,19 +240,15 @@ class Grayscale(Process):
 
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
         """See `Process.forward`."""
-        weights = torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=_precise(x))
+        weights = torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=wide_type(x))
         luma = (x * weights[:, None, None]).sum(1, keepdim=True)
         return _between(torch.lerp(x.to(luma.dtype), luma, self.amount.to(luma.dtype)), x)
 
 
 def _filtered(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
     """The separable linear filter down @ x @ across^T, whose weights (H, H) and (W, W) have rows of sum 1."""
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         return _between(down @ x.to(down.dtype) @ across.T, x)
-
-
-def _precise(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _between(mean: Tensor, x: Tensor) -> Tensor:

@@ -17,10 +17,14 @@ from hourglass.pipeline.trainer import check_trainer
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
 from hourglass.trained.load import Trained
-from hourglass.training import Learner
+from hourglass.training import Learner, Stepper
 
 WIDE = ("64-true", "64", 64)
 """Precisions whose models take 64 bits only."""
+
+
+IN_32_BITS = ("pictures", "floor", "usefulness", "properties", "baselines")
+"""Callbacks that give the model samples of 32 bits."""
 
 
 class Parts(NamedTuple):
@@ -31,13 +35,16 @@ class Parts(NamedTuple):
     learner: Learner
 
 
-def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None = None) -> Parts:
+def compose(
+    config: Any, *, data: Dataset | None = None, learned: Dataset | None = None, stepper: Stepper | None = None
+) -> Parts:
     """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
 
     Args:
         config: the whole configuration.
         data: the data set that `config.data` makes, where it has been made already.
         learned: the data that the model was trained on, where `data` is only measured; its loss is that of these.
+        stepper: makes the steps of the training, where it isn't the procedure itself.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
@@ -77,6 +84,7 @@ def compose(config: Any, *, data: Dataset | None = None, learned: Dataset | None
         optimizer=partial(build, config.optimizer),
         data=data,
         sampler=sampler,
+        **({} if stepper is None else {"stepper": stepper}),
     )
     return Parts(data, model, learner)
 
@@ -100,15 +108,16 @@ def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
 
 def _check_precision(config: Any, noise: Corruption) -> None:
     """A model of 64 bits takes only such samples, and only training and measuring make them."""
-    precision, tracking = config.trainer.get("precision"), config.get("tracking") or {}
+    precision = config.trainer.get("precision")
     if precision not in WIDE:
         return
-    for key, without in (("images", False), ("usefulness", False), ("baseline_samples", None)):
-        if tracking.get(key) and (key != "baseline_samples" or noise.baselines):
-            raise HourglassError(
-                f"trainer.precision={precision} needs tracking.{key}={str(without).replace('None', 'null').lower()}:"
-                " what is shown and compared there has 32 bits"
-            )
+    shown = [name for name in IN_32_BITS if name in (config.get("callback") or {})]
+    if not noise.baselines:
+        shown = [name for name in shown if name != "baselines"]
+    if shown:
+        raise HourglassError(
+            f"trainer.precision={precision} needs callback=quick: what {', '.join(shown)} draw and measure has 32 bits"
+        )
 
 
 def _check_optimizer(optimizer: Mapping[str, Any]) -> None:

@@ -17,26 +17,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import Progress
+from hourglass.callbacks import Anomalies
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config, update
 from hourglass.data import Dataset
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
 from hourglass.pipeline.compose import compose
-from hourglass.pipeline.recorder import Recorder
 from hourglass.pipeline.trainer import make_trainer, measuring
 from hourglass.system import process
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, RunLogger, flatten
 from hourglass.trained.load import Trained, recorded_by, restore
+from hourglass.training.lightning_internals import record
 
 log = logging.getLogger("hourglass")
 
 EVALUATED = ("data", "noise")
 """What an evaluation may change of a run: the groups that say what the model sees."""
 
+
+ASKED_FOR = ("progress", "floor", "usefulness", "properties")
+"""Callbacks that every evaluation has."""
 
 OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
 """Sources of a person's own data, which are measured whole."""
@@ -83,15 +87,15 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **wanted.choices}
     config.trainer = measuring(config.trainer)
     config.start = None  # it has been
-    config.tracking.usefulness = True  # it is what is asked for
+    config.callback = _measuring(config.callback)
     with recorded_by(trained.run):
         parts = compose(config, data=data, learned=own)
-        recorder: Recorder = build(config.tracking)
     _check_loss(parts.learner.loss.allowed, data)
     parts.model.load_state_dict(trained.model.state_dict())
     for name, companion in parts.learner.companions().items():
         restore(companion, trained.run, f"{name}.safetensors")
-    trainer = make_trainer(config.trainer, callbacks=[Progress()])
+    others = [Anomalies(normal=own)] if own.digest != data.digest else []
+    trainer = make_trainer(config, callbacks=others)
     _say(wanted, data, own)
     with (
         process.sigterm_raises(),
@@ -104,12 +108,20 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
             parent_id=trained.run.id,
         ) as run,
     ):
-        trainer.logger = RunLogger(run=run)
-        trainer.callbacks += recorder.test_callbacks(run, data, normal=own if own.digest != data.digest else None)
+        record(trainer, logger=RunLogger(run=run))
         run.log_dataset(data.name, data.digest, data.sizes)
         with process.interruptible():
             trainer.test(parts.learner, verbose=False)
     return run, run.metrics
+
+
+def _measuring(recorded: DictConfig) -> DictConfig:
+    """The callbacks of an evaluation: those of the run that measure anew, and what is asked for, whatever it had."""
+    default = compose_config(["callback=default"])[0].callback
+    chosen = OmegaConf.merge({name: default[name] for name in ASKED_FOR}, recorded)
+    return OmegaConf.create(
+        {name: node for name, node in chosen.items() if getattr(get_object(node._target_), "evaluates", False)}
+    )
 
 
 def _own_data(trained: Trained, *, needed: bool) -> Dataset:

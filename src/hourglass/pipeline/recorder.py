@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import Baselines, Checkpoints, Floor, Health, Pictures, Properties, Usefulness
 from hourglass.configuration.identity import config_hash
 from hourglass.configuration.trust import check_recordable
-from hourglass.data import Dataset
-from hourglass.data.dataset import EVAL_BATCH
 from hourglass.pipeline.compose import Parts
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import shown
 from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
-from hourglass.tracking.pictures import MARK
 from hourglass.trained.table_model import in_own_units
 
 
@@ -31,56 +27,12 @@ class Recorder:
         uri: tracking server or database; null: MLFLOW_TRACKING_URI, else mlflow.db in the current directory.
         experiment: name of the MLflow experiment.
         log_every_n_steps: optimizer steps between two points of a training curve; the training procedure reads it.
-        images: whether pictures are logged.
-        image_count: test samples in a picture, at least 1.
-        image_every: epochs between two pictures, at least 1; null: about five in a training.
-        code_map: `pca` or `tsne`: how a code of more than two units is drawn in a plane.
-        usefulness: whether the code is probed, also for the properties of its type, and the error compared with the
-            linear floor, after the test.
-        probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
-            all, up to 60,000.
-        likelihood_draws: codes drawn for each sample's log-likelihood, at least 1; null: it is not estimated.
-        likelihood_samples: test samples whose log-likelihood is estimated, at least 1.
-        baseline_samples: test samples that classical methods restore too, where the noise names some, 1 to 1000;
-            null: none.
-        checkpoint_every: epochs between two checkpoints to resume from, at least 1.
         log_model: whether an MLflow model with a signature is logged too.
     """
 
-    def __init__(
-        self,
-        *,
-        uri: str | None,
-        experiment: str,
-        log_every_n_steps: int,
-        images: bool,
-        image_count: int,
-        image_every: int | None,
-        code_map: Literal["pca", "tsne"],
-        usefulness: bool,
-        probe_samples: int,
-        likelihood_draws: int | None,
-        likelihood_samples: int,
-        baseline_samples: int | None,
-        checkpoint_every: int,
-        log_model: bool,
-    ) -> None:
-        for key, value, lowest in (
-            ("log_every_n_steps", log_every_n_steps, 1),
-            ("image_count", image_count, 1),
-            ("image_every", image_every, 1),
-            ("probe_samples", probe_samples, 10),
-            ("likelihood_draws", likelihood_draws, 1),
-            ("likelihood_samples", likelihood_samples, 1),
-            ("baseline_samples", baseline_samples, 1),
-            ("checkpoint_every", checkpoint_every, 1),
-        ):
-            if value is not None and value < lowest:
-                raise ValueError(f"{key} must be at least {lowest}, got {value}")
-        if baseline_samples is not None and baseline_samples > EVAL_BATCH:
-            raise ValueError(f"baseline_samples must be at most {EVAL_BATCH}, one test batch, got {baseline_samples}")
-        if code_map not in ("pca", "tsne"):
-            raise ValueError(f"code_map must be one of pca, tsne, got {code_map!r}")
+    def __init__(self, *, uri: str | None, experiment: str, log_every_n_steps: int, log_model: bool) -> None:
+        if log_every_n_steps < 1:
+            raise ValueError(f"log_every_n_steps must be at least 1, got {log_every_n_steps}")
         if not experiment:
             raise ValueError("experiment must be a name, got ''")
         if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
@@ -88,16 +40,6 @@ class Recorder:
             raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
         self.uri = uri
         self.experiment = experiment
-        self.images = images
-        self.image_count = image_count
-        self.image_every = image_every
-        self.code_map = code_map
-        self.usefulness = usefulness
-        self.probe_samples = probe_samples
-        self.likelihood_draws = likelihood_draws
-        self.likelihood_samples = likelihood_samples
-        self.baseline_samples = baseline_samples
-        self.checkpoint_every = checkpoint_every
         self.log_model = log_model
 
     def open(
@@ -122,8 +64,6 @@ class Recorder:
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
         if config.study:
             tags["study"] = config.study
-        if self._pictured(parts.data):
-            tags |= MARK
         if earlier is not None:
             run = Run.resume(earlier.run.id, uri=earlier.run.uri, after=earlier.steps)
         else:
@@ -168,48 +108,6 @@ class Recorder:
             samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
             log_model(run, in_own_units(model.cpu(), data.scaling), example)
-
-    def callbacks(self, run: Run, data: Dataset, folder: Path) -> list[Any]:
-        """The callbacks that record into `run`; pictures on disk go to `folder`."""
-        chosen: list[Any] = []
-        if self._pictured(data):
-            chosen.append(
-                Pictures(
-                    run=run,
-                    data=data,
-                    count=self.image_count,
-                    every=self.image_every,
-                    code_map=self.code_map,
-                    folder=folder,
-                )
-            )
-        # Health judges by what the others measured; a checkpoint stands for what all of them have written.
-        last = [Health(run=run, data=data), Checkpoints(run=run, every=self.checkpoint_every)]
-        return [*chosen, *self.test_callbacks(run, data, normal=None), *last]
-
-    def test_callbacks(self, run: Run, data: Dataset, *, normal: Dataset | None) -> list[Any]:
-        """Those of them that measure after the test; `normal` is what the model was trained on, where `data` isn't."""
-        chosen: list[Any] = []
-        if self.usefulness:
-            chosen.append(Floor(run=run, data=data))
-            chosen.append(
-                Usefulness(
-                    run=run,
-                    data=data,
-                    train_samples=self.probe_samples,
-                    likelihood_draws=self.likelihood_draws,
-                    likelihood_samples=self.likelihood_samples,
-                    normal=normal,
-                )
-            )
-            chosen.append(Properties(run=run, data=data))
-        if self.baseline_samples is not None:
-            pictured = self._pictured(data)
-            chosen.append(Baselines(run=run, data=data, samples=self.baseline_samples, pictured=pictured))
-        return chosen
-
-    def _pictured(self, data: Dataset) -> bool:
-        return self.images and data.shape[:-2] in ((), (1,), (3,))  # two channels, or four, are no picture
 
 
 def run_name(choices: Mapping[str, str], parts: Parts) -> str:

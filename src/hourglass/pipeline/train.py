@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun, Progress
+from hourglass.callbacks import CHECKPOINT, CheckpointsOfRun
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
@@ -18,6 +18,7 @@ from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
 from hourglass.tracking import Run, RunLogger, prepare, resolve_uri, search_runs
+from hourglass.training.lightning_internals import checkpoint_with, record
 
 log = logging.getLogger("hourglass")
 
@@ -68,15 +69,14 @@ def train(
     parts = composed(config)
     if earlier is not None:
         earlier.check_parts(config, parts)
-    trainer: pl.Trainer = make_trainer(config.trainer, callbacks=[Progress(), *callbacks])
+    trainer: pl.Trainer = make_trainer(config, folder=folder, callbacks=callbacks)
     if parent is None:  # else the same would be said for every job
         parts.data.say_notes()
         for note in parts.learner.penalties.notes(parts.model):
             log.info(note)
     with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
-        trainer.logger = RunLogger(run=run)
-        trainer.callbacks += recorder.callbacks(run, parts.data, folder)  # type: ignore[attr-defined]
-        trainer.strategy.checkpoint_io = CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None)
+        record(trainer, logger=RunLogger(run=run))
+        checkpoint_with(trainer, CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None))
         with process.interruptible():
             trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
             trainer.test(parts.learner, verbose=False)

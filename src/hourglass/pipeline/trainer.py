@@ -7,12 +7,14 @@ does what was meant.
 
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, open_dict
 
+from hourglass.callbacks import in_order
 from hourglass.configuration.build import build
 from hourglass.configuration.trust import ONLY_TRAINING
 from hourglass.system.devices import check_cuda
@@ -41,7 +43,7 @@ ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
     "model_registry": ((None,), "use tracking.log_model"),
     "enable_autolog_hparams": ((True,), "every key is recorded"),
     "enable_model_summary": ((False,), "a training ends with its number of parameters"),
-    "barebones": ((False,), "use tracking.images=false and tracking.usefulness=false"),
+    "barebones": ((False,), "use callback=quick"),
     "fast_dev_run": ((False,), "use training.max_steps, as training.max_steps=1"),
     "min_epochs": ((None,), "use training.epochs, and training.patience for an early end"),
     "max_steps": ((-1,), "use training.max_steps"),
@@ -125,24 +127,55 @@ def _check_device(trainer: Mapping[str, Any]) -> None:
         )
 
 
-def make_trainer(config: DictConfig, *, callbacks: Sequence[pl.Callback] = ()) -> Any:
-    """The `pl.Trainer` of a node, with these callbacks and then those that the node names, one, a list or by name.
+def make_trainer(config: DictConfig, *, folder: Path | None = None, callbacks: Sequence[pl.Callback] = ()) -> Any:
+    """The `pl.Trainer` of a configuration, with all its callbacks.
+
+    Args:
+        config: the whole configuration, of which `trainer` and `callback` are used here.
+        folder: where callbacks put files; None: nowhere yet.
+        callbacks: others that watch.
 
     Raises:
         HourglassError: see `hourglass.configuration.build.build`; a callback that is none.
     """
-    own = config.get("callbacks")
-    named = [] if own is None else _nodes(own)
-    node = config.copy()
+    chosen = [*make_callbacks(config.callback), *callbacks, *_own_callbacks(config.trainer)]
+    node = config.trainer.copy()
     with open_dict(node):
         node.pop("callbacks", None)
-    made = [build(each) for each in named]
-    for each, callback in zip(named, made, strict=True):
-        if not isinstance(callback, pl.Callback):
-            raise HourglassError(f"trainer.callbacks must be callbacks of Lightning, got {each.get('_target_')}")
-    if any(isinstance(callback, pl.callbacks.Checkpoint) for callback in made):
+    if any(isinstance(callback, pl.callbacks.Checkpoint) for callback in chosen):
         node.enable_checkpointing = True  # without it Lightning refuses them
-    return build(node, callbacks=[*callbacks, *made], logger=False)
+    files = None if folder is None else str(folder)
+    return build(node, callbacks=in_order(chosen), logger=False, default_root_dir=files)
+
+
+def make_callbacks(group: DictConfig) -> list[pl.Callback]:
+    """The callbacks of the group `callback`, in the order in which they were chosen.
+
+    Raises:
+        HourglassError: one that has values but was not chosen, or is no callback of Lightning's.
+    """
+    made = []
+    for name, node in ((str(key), value) for key, value in group.items()):
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise HourglassError(
+                f"callback.{name} has values but was not chosen: add it, callback=[...,{name}], or take them away,"
+                f" ~callback.{name}"
+            )
+        made.append(_made(node, f"callback.{name}"))
+    return made
+
+
+def _own_callbacks(trainer: DictConfig) -> list[pl.Callback]:
+    """Those that the trainer's node names, one, a list or by name."""
+    own = trainer.get("callbacks")
+    return [_made(node, "trainer.callbacks") for node in ([] if own is None else _nodes(own))]
+
+
+def _made(node: DictConfig, key: str) -> pl.Callback:
+    callback = build(node)
+    if not isinstance(callback, pl.Callback):
+        raise HourglassError(f"{key} must be a callback of Lightning, got {node._target_}")
+    return callback
 
 
 def _nodes(own: Any) -> list[DictConfig]:

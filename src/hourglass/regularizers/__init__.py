@@ -12,7 +12,7 @@ from hourglass.regularizers.activity import L1, L2, Decorrelation, KLSparsity
 from hourglass.regularizers.dropout import Dropout
 from hourglass.regularizers.jacobian import Contractive, DecoderGradient
 from hourglass.regularizers.prior import MMD, TotalCorrelation
-from hourglass.regularizers.regularizer import Penalties, Penalty, Regularizer
+from hourglass.regularizers.regularizer import Disturbing, Penalties, Penalty, Regularizer
 from hourglass.regularizers.revival import Revival
 from hourglass.regularizers.weights import Orthogonality, Spectral, WeightL1, WeightL2
 
@@ -23,6 +23,7 @@ __all__ = [
     "Contractive",
     "DecoderGradient",
     "Decorrelation",
+    "Disturbing",
     "Dropout",
     "KLSparsity",
     "Orthogonality",

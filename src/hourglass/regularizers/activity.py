@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from hourglass.models import Autoencoder, Output
-from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+from hourglass.regularizers.regularizer import Penalty
+from hourglass.system.checks import check_choice
+from hourglass.system.precision import full_precision, wide
 
 
 class _Activity(Penalty):
@@ -26,8 +28,7 @@ class _Activity(Penalty):
 
     def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
         super().__init__(weight=weight)
-        if reduction not in ("sample", "batch"):
-            raise ValueError(f"reduction must be one of sample, batch, got {reduction!r}")
+        check_choice("reduction", reduction, ("sample", "batch"))
         self.reduction = reduction
 
     def reduced(self, activity: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ class L1(_Activity):
         return self.reduced(output.code.abs())
 
     def note(self, model: Autoencoder) -> str | None:
-        """See `Regularizer.note`: a code that never is exactly zero becomes small, not sparse."""
+        """See `Noted.note`: a code that never is exactly zero becomes small, not sparse."""
         if not model.bottleneck.activity().switches:
             return (
                 "makes this code small, but no unit is ever exactly 0 and so off; set bottleneck=relu for a sparse code"

@@ -3,14 +3,12 @@
 h~ = h m / (1 - p),   m_j ~ Bernoulli(1 - p)
 """
 
-from typing import cast
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hourglass.bottlenecks import Bottled
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Regularizer
+from hourglass.system.checks import check_fraction
 
 
 class Dropout(Regularizer):
@@ -29,30 +27,17 @@ class Dropout(Regularizer):
 
     def __init__(self, *, share: float) -> None:
         super().__init__()
-        if not 0 <= share < 1:
-            raise ValueError(f"share must be from 0 to below 1, got {share}")
+        check_fraction("share", share)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
-    def attach(self, model: Autoencoder, *, batch_size: int) -> None:  # noqa: ARG002
-        """See `Regularizer.attach`: from now on the model's bottleneck drops; attached again, it does so once."""
-        neck = model.bottleneck
-        if "dropout" not in dict(neck.named_children()):
-            neck.register_forward_hook(_drop)
-        # As a part of the bottleneck it is copied with the model, and `share` is one of the model's buffers.
-        neck.dropout = self
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
+        """See `Regularizer.attach`: every code suits."""
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> None:  # noqa: ARG002
         """None: there is no term."""
         return
 
-    def drop(self, code: Tensor) -> Tensor:
-        """Codes (B, code_size) to the same with units left out and the others scaled up."""
+    def disturb(self, code: Tensor) -> Tensor:
+        """See `Disturbing.disturb`: units are left out and the others scaled up."""
         keep = torch.rand_like(code) >= self.share
         return code * keep / (1 - self.share)
-
-
-def _drop(neck: nn.Module, _given: tuple[Tensor], bottled: Bottled) -> Bottled:
-    if not neck.training:
-        return bottled
-    # Looked up in the bottleneck that runs: that of a copied model has its own.
-    return bottled._replace(code=cast(Dropout, neck.dropout).drop(bottled.code))

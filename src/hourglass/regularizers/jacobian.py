@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
+from hourglass.system.modes import evaluating
 
 
 class Contractive(Penalty):
@@ -30,21 +31,15 @@ class Contractive(Penalty):
         """See `Regularizer.attach`: refuses a code that has no gradient outside training."""
         super().attach(model, batch_size=batch_size)
         neck = model.bottleneck
-        training = neck.training
-        encoded = neck.active.new_zeros(1, neck.inputs).requires_grad_()
-        has_gradient = neck.eval()(encoded).code.requires_grad
-        neck.train(training)
-        if not has_gradient:
+        with evaluating(neck):
+            code = neck(neck.active.new_zeros(1, neck.inputs).requires_grad_()).code
+        if not code.requires_grad:
             raise ValueError("needs a code with a gradient, but the model's has none; choose another bottleneck")
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
-        training = model.bottleneck.training
-        model.bottleneck.eval()
-        try:
+        with evaluating(model.bottleneck):
             return model.squared_jacobian(x).mean()
-        finally:
-            model.bottleneck.train(training)
 
 
 class DecoderGradient(Penalty):

@@ -8,12 +8,15 @@ where q(z) is the distribution of the codes of all samples, here that of the bat
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from hourglass.bottlenecks import HasPosterior
 from hourglass.models import Autoencoder, Output
-from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+from hourglass.regularizers.regularizer import Penalty
+from hourglass.system.precision import full_precision, wide
 
 
 class TotalCorrelation(Penalty):
@@ -38,17 +41,14 @@ class TotalCorrelation(Penalty):
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a code that is not drawn from a gaussian."""
         super().attach(model, batch_size=batch_size)
-        neck = model.bottleneck
-        if neck.posterior(neck.active.new_zeros(1, neck.inputs)) is None:
+        if not isinstance(model.bottleneck, HasPosterior):
             raise ValueError(
                 "needs a code with a gaussian posterior, but the model's has none: set bottleneck=gaussian"
             )
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
-        posterior = model.bottleneck.posterior(wide(output.encoded))
-        assert posterior is not None, "attach has seen to it"
-        mean, log_variance = posterior
+        mean, log_variance = cast(HasPosterior, model.bottleneck).posterior(wide(output.encoded))
         drawn = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         return total_correlation(drawn, mean, log_variance, model.bottleneck.active)
 
@@ -95,7 +95,7 @@ class MMD(Penalty):
             return discrepancy(code, torch.randn_like(code) * active, 2 * active.sum() * self.scales)
 
     def prior(self, model: Autoencoder, count: int) -> Tensor:
-        """See `Regularizer.prior`: draws of N(0, 1)."""
+        """See `PullsToPrior.prior`: draws of N(0, 1)."""
         active = model.bottleneck.active
         return torch.randn(count, len(active), device=active.device) * active
 

@@ -3,12 +3,14 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.losses import Term
 from hourglass.models import Autoencoder, Output
+from hourglass.system.checks import check_level
 from hourglass.system.errors import HourglassError
 
 
@@ -23,14 +25,6 @@ class Regularizer(nn.Module):
     @abstractmethod
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Term | None:
         """The term, or None for a regularizer that adds none; x is the clean input (B, *shape)."""
-
-    def note(self, model: Autoencoder) -> str | None:  # noqa: ARG002
-        """What a person should know of it with this model, in one line; None for nothing."""
-        return None
-
-    def prior(self, model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG002
-        """Codes (count, code_size) drawn from the prior that it pulls the code to; None if it has none."""
-        return None
 
 
 class Penalty(Regularizer):
@@ -48,8 +42,7 @@ class Penalty(Regularizer):
 
     def __init__(self, *, weight: float) -> None:
         super().__init__()
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"weight must be at least 0 and finite, got {weight}")
+        check_level("weight", weight)
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
@@ -71,6 +64,30 @@ class Penalty(Regularizer):
         """The penalty before weighting, a scalar."""
 
 
+@runtime_checkable
+class Disturbing(Protocol):
+    """A regularizer that disturbs the code while the model trains."""
+
+    def disturb(self, code: Tensor) -> Tensor:
+        """Codes (B, code_size) as the bottleneck makes them to those that the decoder sees."""
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A regularizer that with some models does something else than one expects of it."""
+
+    def note(self, model: Autoencoder) -> str | None:
+        """What a person should know of it with this model, in one line; None for nothing."""
+
+
+@runtime_checkable
+class PullsToPrior(Protocol):
+    """A regularizer that pulls the code to a prior."""
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor:
+        """Codes (count, code_size) drawn from the prior; inactive units are 0."""
+
+
 class Penalties(nn.Module):
     """Any number of regularizers, by name.
 
@@ -81,6 +98,7 @@ class Penalties(nn.Module):
     def __init__(self, **regularizers: Regularizer) -> None:
         super().__init__()
         self.regularizers = nn.ModuleDict(regularizers)
+        self._disturbing = [name for name, each in regularizers.items() if isinstance(each, Disturbing)]
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
@@ -92,7 +110,7 @@ class Penalties(nn.Module):
 
     def notes(self, model: Autoencoder) -> list[str]:
         """What a person should know of them with this model, a line each."""
-        notes = ((name, regularizer.note(model)) for name, regularizer in self._named())
+        notes = ((name, each.note(model)) for name, each in self._named() if isinstance(each, Noted))
         return [f"regularizer {name}: {note}" for name, note in notes if note is not None]
 
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Term]:
@@ -100,20 +118,16 @@ class Penalties(nn.Module):
         terms = {name: regularizer(model, x, output) for name, regularizer in self._named()}
         return {name: term for name, term in terms.items() if term is not None}
 
+    def disturb(self, code: Tensor) -> Tensor:
+        """Codes (B, code_size) of a training step to those that the decoder sees; the same if nothing disturbs them."""
+        for name in self._disturbing:
+            code = cast(Disturbing, self.regularizers[name]).disturb(code)
+        return code
+
     def prior(self, model: Autoencoder, count: int) -> Tensor | None:
         """Codes (count, code_size) from the first prior that a regularizer pulls the code to; None without one."""
-        priors = (regularizer.prior(model, count) for _, regularizer in self._named())
-        return next((draw for draw in priors if draw is not None), None)
+        pulling = (each for _, each in self._named() if isinstance(each, PullsToPrior))
+        return next((each.prior(model, count) for each in pulling), None)
 
     def _named(self) -> Iterable[tuple[str, Regularizer]]:
         return self.regularizers.items()  # type: ignore[return-value]
-
-
-def full_precision(x: Tensor) -> torch.autocast:
-    """A region where matrix products keep the precision of their factors, whatever the training's."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
-def wide(x: Tensor) -> Tensor:
-    """x with 32 bits or more."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
+from hourglass.system.checks import check_whole
 
 
 class Revival(Penalty):
@@ -30,10 +31,8 @@ class Revival(Penalty):
 
     def __init__(self, *, weight: float, k: int, after: int) -> None:
         super().__init__(weight=weight)
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        if after < 0:
-            raise ValueError(f"after must be at least 0, got {after}")
+        check_whole("k", k, lowest=1)
+        check_whole("after", after, lowest=0)
         self.k = k
         self.register_buffer("after", torch.tensor(float(after)), persistent=False)
 

@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.models import Autoencoder, Output
-from hourglass.regularizers.regularizer import Penalty, full_precision, wide
+from hourglass.regularizers.regularizer import Penalty
+from hourglass.system.checks import check_choice
+from hourglass.system.precision import full_precision, wide
+
+LAYERS = ("all", "code")
 
 
 class WeightL1(Penalty):
@@ -26,7 +30,8 @@ class WeightL1(Penalty):
 
     def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
         super().__init__(weight=weight)
-        self.layers = _layers(layers)
+        check_choice("layers", layers, LAYERS)
+        self.layers = layers
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
@@ -43,7 +48,8 @@ class WeightL2(Penalty):
 
     def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
         super().__init__(weight=weight)
-        self.layers = _layers(layers)
+        check_choice("layers", layers, LAYERS)
+        self.layers = layers
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
         """See `Penalty.penalty`."""
@@ -123,9 +129,3 @@ def _weights(model: Autoencoder, layers: str) -> Sequence[Tensor]:
     if layers == "code":
         return [weight for weight in model.encoder.parameters() if weight.ndim >= 2][-1:]
     return [weight for weight in model.parameters() if weight.ndim >= 2]
-
-
-def _layers(layers: str) -> str:
-    if layers not in ("all", "code"):
-        raise ValueError(f"layers must be one of all, code, got {layers!r}")
-    return layers

@@ -6,8 +6,9 @@ p(z) = sum_k w_k N(z; m_k, L_k L_k^T)
 import torch
 from torch import Tensor
 
-from hourglass.bottlenecks import Bottleneck
-from hourglass.samplers.sampler import Sampler, symbols_of
+from hourglass.bottlenecks import Bottleneck, Symbolic
+from hourglass.samplers.sampler import Sampler
+from hourglass.system.checks import check_whole
 
 _RIDGE = 1e-6  # added to the variances, in units of each unit's own, so that no component collapses onto a sample
 _ITERATIONS = 300
@@ -33,8 +34,7 @@ class Mixture(Sampler):
 
     def __init__(self, *, code_size: int, components: int) -> None:
         super().__init__(code_size=code_size)
-        if components < 1:
-            raise ValueError(f"components must be at least 1, got {components}")
+        check_whole("components", components, lowest=1)
         self.components = components
         self.register_buffer("weights", torch.zeros(components))
         self.register_buffer("means", torch.zeros(components, code_size))
@@ -42,7 +42,7 @@ class Mixture(Sampler):
 
     def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
         """See `Sampler.check`: refuses symbols, which have no density, and too few samples."""
-        if symbols_of(bottleneck):
+        if isinstance(bottleneck, Symbolic):
             raise ValueError("a density is of numbers, but the model's code is made of symbols: set sampler=none")
         if samples < max(2, self.components):
             raise ValueError(f"components must be at most the training samples, {samples}, got {self.components}")

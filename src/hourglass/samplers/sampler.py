@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 from hourglass.bottlenecks import Bottleneck
@@ -50,9 +49,3 @@ class NoSampler(Sampler):
     def sample(self, count: int) -> None:  # noqa: ARG002
         """See `Sampler.sample`: None."""
         return
-
-
-def symbols_of(bottleneck: Bottleneck) -> bool:
-    """Whether the code is made of symbols."""
-    with torch.no_grad():
-        return bottleneck.symbols(bottleneck.active.new_zeros(1, bottleneck.code_size)) is not None

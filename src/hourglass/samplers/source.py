@@ -1,16 +1,28 @@
 """Where the codes of a finished run are drawn from: its sampler, else the prior that it was trained with."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig
 from torch import Tensor
 
+from hourglass.bottlenecks import HasPrior, Symbolic
 from hourglass.configuration.build import build
 from hourglass.models import Autoencoder
-from hourglass.samplers.sampler import Sampler, symbols_of
+from hourglass.samplers.sampler import Sampler
 from hourglass.system.errors import HourglassError
+
+
+@runtime_checkable
+class BringsPrior(Protocol):
+    """A class of training procedures that bring the code to a prior of their own, beside the bottleneck's."""
+
+    @staticmethod
+    def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor:
+        """Codes (count, code_size) drawn from the prior that a procedure with these settings, of its constructor, has:
+        what remains of it in a record."""
 
 
 class Source(NamedTuple):
@@ -40,15 +52,22 @@ class Source(NamedTuple):
                 torch.manual_seed(seed)
             drawn = self._drawn(model, count)
         if drawn is None:
-            advice = "" if symbols_of(model.bottleneck) else ": train with sampler=mixture, which fits a density to it"
+            advice = (
+                ""
+                if isinstance(model.bottleneck, Symbolic)
+                else ": train with sampler=mixture, which fits a density to it"
+            )
             raise HourglassError(f"the code has no prior to draw from{advice}")
         return drawn
 
     def _drawn(self, model: Autoencoder, count: int) -> Tensor | None:
         training = self.config.training
         drawn = self.sampler.draw(model.bottleneck, count)
-        if drawn is None:
-            drawn = get_object(training._target_).prior_of(training, model, count)
-        if drawn is None:
-            drawn = model.bottleneck.prior(count)
-        return build(self.config.regularizer).prior(model, count) if drawn is None else drawn
+        if drawn is not None:
+            return drawn
+        procedure = get_object(training._target_)
+        if isinstance(procedure, BringsPrior):
+            return procedure.prior_of(training, model, count)
+        if isinstance(model.bottleneck, HasPrior):
+            return model.bottleneck.prior(count)
+        return build(self.config.regularizer).prior(model, count)  # type: ignore[no-any-return]

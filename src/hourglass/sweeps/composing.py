@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hourglass.configuration.composition import check_top
 from hourglass.configuration.groups import chosen
+from hourglass.configuration.hydra_internals import apply_overrides, overrides_dirname
 from hourglass.sweeps.axes import among
 from hourglass.sweeps.job import Job
 
@@ -53,13 +53,11 @@ class Composer:
             self._known = {lines: pickle.dumps(self._loader.load_sweep_config(self._master, list(lines)))}
         whole: DictConfig = pickle.loads(self._known[lines])  # noqa: S301 - our own bytes, of this process
         OmegaConf.copy_cache(from_config=self._master, to_config=whole)
-        ConfigLoaderImpl._apply_overrides_to_config(values, whole)
+        apply_overrides(values, whole)
         whole.hydra.overrides.task = [str(each.input_line) for each in parsed]
         naming = whole.hydra.job.config.override_dirname
         with read_write(whole.hydra.runtime), open_dict(whole):
-            whole.hydra.job.override_dirname = get_overrides_dirname(
-                parsed, kv_sep=naming.kv_sep, item_sep=naming.item_sep, exclude_keys=naming.exclude_keys
-            )
+            whole.hydra.job.override_dirname = overrides_dirname(parsed, naming)
             whole.hydra.job.id = whole.hydra.job.num = number
             HydraConfig.instance().set_config(whole)  # `hydra.sweep.subdir` asks it for the number
             whole.hydra.runtime.output_dir = str((Path(whole.hydra.sweep.dir) / whole.hydra.sweep.subdir).absolute())

@@ -8,6 +8,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from hourglass.configuration.build import build
+from hourglass.configuration.hydra_internals import job_return
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.axes import axes, key_of, said_last
 from hourglass.sweeps.composing import Composer, make_job, study_name
@@ -47,12 +48,12 @@ def launch(
     if failed:
         raise SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these")
     return [
-        JobReturn(
+        job_return(
             overrides=words_of_job,  # without the configurations, which would fill the memory of a long sweep
             working_dir=job.folder,
             task_name=example.hydra.job.name,
             status=JobStatus.COMPLETED,
-            _return_value=ends[job.key],
+            value=ends[job.key],
         )
         for job, words_of_job in zip(jobs, words, strict=True)
     ]

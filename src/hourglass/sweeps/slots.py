@@ -7,19 +7,14 @@ from typing import Any, NamedTuple
 from hourglass.sweeps.settings import Slot
 from hourglass.system import fork_server
 from hourglass.system.fork_server import Child
+from hourglass.tracking.mlflow_internals import SLOW_IMPORTS
 
 PRELOAD = (
     *("hourglass.pipeline.train", "hourglass.sweeps.worker", "hourglass.sweeps.study", "hourglass.sweeps.fusion"),
     *("hourglass.tracking.run", "hourglass.tracking.model", "mlflow"),
     # What MLflow, scikit-learn and others import only when first used: seconds, in every job.
-    *("mlflow.store.tracking.sqlalchemy_workspace_store", "mlflow.store.model_registry.sqlalchemy_workspace_store"),
-    *(
-        "alembic.command",
-        "sqlalchemy.dialects.sqlite",
-        "requests",
-        "safetensors.torch",
-        "matplotlib.backends.backend_agg",
-    ),
+    *SLOW_IMPORTS,
+    *("requests", "safetensors.torch", "matplotlib.backends.backend_agg"),
     *("sklearn.linear_model", "sklearn.datasets", "sklearn.neighbors", "sklearn.neural_network", "sklearn.cluster"),
     *("sklearn.manifold", "hourglass.sweeps.preload"),
 )

@@ -7,6 +7,7 @@ from hourglass.sweeps.job import End
 from hourglass.system.locks import claim
 from hourglass.system.passwords import shown
 from hourglass.tracking import Run, search_runs
+from hourglass.tracking.mlflow_internals import PARENT
 
 
 def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Mapping[str, Sequence[str]]) -> Run:
@@ -39,7 +40,7 @@ def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, End]
         uri: the resolved tracking URI.
         key: look for this one only.
     """
-    condition = f"tags.`mlflow.parentRunId` = '{parent}' AND attributes.status = 'FINISHED'"
+    condition = f"tags.`{PARENT}` = '{parent}' AND attributes.status = 'FINISHED'"
     if key is not None:
         condition += f" AND tags.config_hash = '{key}'"
     children = search_runs(uri, None, condition)
@@ -62,7 +63,7 @@ def end_lost(parent: str, keys: Collection[str], *, uri: str, reason: str) -> No
         reason: what is known, in one line.
     """
     elsewhere = f"attributes.status = 'RUNNING' AND tags.host != '{socket.gethostname()}'"
-    for run in search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{parent}' AND {elsewhere}"):
+    for run in search_runs(uri, None, f"tags.`{PARENT}` = '{parent}' AND {elsewhere}"):
         if run.data.tags.get("config_hash") in keys:
             Run.find(run.info.run_id, uri).kill(reason)
 

@@ -102,7 +102,7 @@ def studying(
         with (
             _reaping(uri, experiment),
             open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied) as parent,
-            StudyRecorder(run=parent, pictures=config["tracking"]["images"], preload=PRELOAD) as recorder,
+            StudyRecorder(run=parent, pictures="pictures" in config["callback"], preload=PRELOAD) as recorder,
         ):
             yield Study(parent, engine, recorder.refresh)
 

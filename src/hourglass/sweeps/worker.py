@@ -156,7 +156,7 @@ def refusals(jobs: Sequence[Job]) -> dict[str, str]:
             if which not in data:
                 data = {which: build(config.data)}  # one at a time: a sweep over data sets need not hold them all
             compose(config, data=data[which])
-            make_trainer(config.trainer)
+            make_trainer(config)
         except HourglassError as error:
             return str(error)
         return None

@@ -6,12 +6,10 @@ start page is served with a script that writes the other choice before MLflow re
 made yet. Everything runs in this one process: no workers, no job consumers, nothing that can be left behind.
 """
 
-import os
 import signal
 import socket
 import sys
 import threading
-import warnings
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -20,17 +18,9 @@ from urllib.parse import quote
 
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import shown
+from hourglass.tracking import mlflow_internals
+from hourglass.tracking.retries import import_mlflow
 from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
-
-_FIRST_CHOICES = {
-    "mlflow.workflowType_v1": '"machine_learning"',
-    "mlflow.assistant.panelOpen_v1": "false",
-    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",  # else the first page opens the panel by itself
-}
-
-_CAPTION = "css-d3v9zr"
-"""MLflow's class around the name and the params above a picture. It shows all params: the whole configuration would
-push the picture out of its card. They stay in the tooltip."""
 
 
 def serve(
@@ -77,27 +67,13 @@ def serve(
 
 def application(uri: str, experiment: str) -> Any:
     """MLflow's server as an ASGI application on the store ``uri``, with our start page."""
-    import uvicorn  # noqa: F401 - MLflow protects itself against foreign hosts only if it sees a server imported
-
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow.server import app as pages
-    from mlflow.server import constants
-
-    path = sqlite_path(uri)
-    artifacts = Path("mlartifacts").absolute() if path is None else path.parent / "mlartifacts"
-    os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = uri
-    os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
-    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = artifacts.as_uri()
-    os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations inside MLflow
-        from mlflow.server.fastapi_app import create_fastapi_app
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
 
-    index = (Path(pages.static_folder) / "index.html").read_text(encoding="utf-8")
+    import_mlflow()
+    path = sqlite_path(uri)
+    artifacts = Path("mlartifacts").absolute() if path is None else path.parent / "mlartifacts"
+    served, index = mlflow_internals.server_application(uri, artifacts)
     client = open_client(uri)
 
     def start_page(_request: Any) -> HTMLResponse:
@@ -106,23 +82,23 @@ def application(uri: str, experiment: str) -> Any:
         # The page names files that change with the version of MLflow, so the browser may not keep it.
         return HTMLResponse(with_first_choices(index, target), headers={"Cache-Control": "no-cache"})
 
-    served = create_fastapi_app(pages)
     served.router.routes.insert(0, Route("/", start_page, methods=["GET"]))
     return served
 
 
 def with_first_choices(index: str, target: str) -> str:
     """The page ``index`` with first choices, the way to ``target``, and pictures that their captions leave room for."""
-    if "<head>" not in index:
-        raise ValueError("MLflow's start page has no <head>: this version of MLflow is not supported")
+    head = mlflow_internals.HEAD
+    if head not in index:
+        raise ValueError(f"MLflow's start page has no {head}: this version of MLflow is not supported")
     lines = [
         f"if (localStorage.getItem('{key}') === null) localStorage.setItem('{key}', '{value}');"
-        for key, value in _FIRST_CHOICES.items()
+        for key, value in mlflow_internals.FIRST_CHOICES.items()
     ]
     if target:
         lines.append(f"if (location.hash === '') location.replace('{target}');")
-    style = f".{_CAPTION} > div + div {{ display: none; }}"
-    return index.replace("<head>", f"<head><script>{''.join(lines)}</script><style>{style}</style>", 1)
+    style = f".{mlflow_internals.CAPTION} > div + div {{ display: none; }}"
+    return index.replace(head, f"{head}<script>{''.join(lines)}</script><style>{style}</style>", 1)
 
 
 def _listen(host: str, port: int) -> socket.socket:

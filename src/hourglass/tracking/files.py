@@ -17,11 +17,10 @@ from urllib.request import url2pathname
 
 from hourglass.system.errors import HourglassError
 from hourglass.system.temporary import temporary_folder
+from hourglass.tracking.mlflow_internals import UNFINISHED
 from hourglass.tracking.retries import PatientClient, patiently
 
 T = TypeVar("T")
-
-_UNFINISHED = ".artifact.uploading."  # MLflow's lists leave out what begins so
 
 
 class Files:
@@ -95,14 +94,14 @@ class Files:
 
     def sweep(self) -> None:
         """Take away what a process that was killed had not finished; to be called where no other writes the run."""
-        for leftover in [] if self.folder is None else list(self.folder.rglob(f"{_UNFINISHED}*")):
+        for leftover in [] if self.folder is None else list(self.folder.rglob(f"{UNFINISHED}*")):
             leftover.unlink(missing_ok=True)
 
     def _write(self, path: str, content: bytes | memoryview) -> None:
         assert self.folder is not None
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f"{_UNFINISHED}{target.name}.{os.getpid()}")
+        draft = target.with_name(f"{UNFINISHED}{target.name}.{os.getpid()}")
         try:
             draft.write_bytes(content)
             draft.replace(target)

@@ -4,13 +4,13 @@ It serves others (``mlflow models serve``, batch scoring); ``hourglass.load`` do
 exported, not pickled, so that loading it executes no code of ours or of anybody else.
 """
 
-import os
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.system.passwords import for_requests
+from hourglass.tracking.mlflow_internals import tracking_at
 from hourglass.tracking.run import Run
 
 
@@ -48,10 +48,7 @@ def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "mo
     with torch.no_grad():
         answer = function(example)
     signature = ModelSignature(inputs=_schema(Schema, TensorSpec, example), outputs=_schema(Schema, TensorSpec, answer))
-    before = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
-    mlflow.set_tracking_uri(for_requests(run.uri) if run.uri.startswith("http") else run.uri)
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())
-    try:
+    with tracking_at(for_requests(run.uri) if run.uri.startswith("http") else run.uri):
         info = Model.log(
             artifact_path=None,  # its older word for `name`
             name=name,
@@ -64,14 +61,6 @@ def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "mo
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
             serialization_format="pt2",
         )
-    finally:
-        # MLflow keeps them for the process, even in the environment, by which the next run would go.
-        mlflow.set_tracking_uri(None)
-        mlflow.set_registry_uri(None)
-        for key, value in before.items():
-            os.environ.pop(key, None)
-            if value is not None:
-                os.environ[key] = value
     model.train(was_training)
     return str(info.model_uri)
 

@@ -10,10 +10,7 @@ import time
 import uuid
 from typing import Any
 
-FOLDER = "images"
-"""Where MLflow looks for pictures."""
-MARK = {"mlflow.loggedImages": "True"}
-"""The tag by which MLflow knows that a run has pictures."""
+from hourglass.tracking.mlflow_internals import IMAGE_ENDINGS, IMAGES, image_name
 
 _OVERVIEW = 256  # pixels of the longer side
 # Half the time of the defaults, for a sixth more bytes (measured on the nine pictures of a vanilla autoencoder).
@@ -21,7 +18,7 @@ _PNG_LEVEL, _WEBP_METHOD = 1, 2
 
 
 def encoded(image: Any, key: str, step: int) -> dict[str, bytes]:
-    """The files of a picture by their names.
+    """The files of a picture by their paths in a run.
 
     Args:
         image: a PIL image or a uint8 array (H, W) or (H, W, 1, 3 or 4).
@@ -37,10 +34,11 @@ def encoded(image: Any, key: str, step: int) -> dict[str, bytes]:
         raise ValueError(f"key must be of letters, digits, _, -, ., / and blanks, got {key!r}")
     if not isinstance(image, Image.Image):
         image = Image.fromarray(image.squeeze(-1) if image.shape[2:] == (1,) else image)
-    name = f"{key.replace('/', '~')}+step+{step}+timestamp+{int(time.time() * 1000)}+{uuid.uuid4()}"
+    name = image_name(key, step=step, milliseconds=int(time.time() * 1000), unique=str(uuid.uuid4()))
     full, overview = io.BytesIO(), io.BytesIO()
     image.save(full, "PNG", compress_level=_PNG_LEVEL)
     scale = _OVERVIEW / max(image.size)
     small = image.resize([max(1, int(side * scale)) for side in image.size], Image.Resampling.BOX)
     small.save(overview, "WEBP", method=_WEBP_METHOD)
-    return {f"{name}.png": full.getvalue(), f"{name}+compressed.webp": overview.getvalue()}
+    contents = (full.getvalue(), overview.getvalue())
+    return {f"{IMAGES}/{name}{end}": content for end, content in zip(IMAGE_ENDINGS, contents, strict=True)}

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from hourglass.tracking.mlflow_internals import METRICS_PER_BATCH
 from hourglass.tracking.retries import PatientClient, TrackingUnavailable, patience
 
 POINTS_PER_WRITE = 500
 SECONDS_PER_WRITE = 5.0
 _SECONDS_BETWEEN_TRIES = 10.0  # while the store is away: an attempt may take seconds of the training's time
-_METRICS_PER_BATCH = 1000  # the most that MLflow takes in one call
 
 
 class Points:
@@ -65,7 +65,7 @@ class Points:
         """
         try:
             while self._waiting:
-                batch = self._waiting[:_METRICS_PER_BATCH]
+                batch = self._waiting[:METRICS_PER_BATCH]
                 self._client.patiently(partial(self._send, batch), again=again)
                 del self._waiting[: len(batch)]
             self._away_since = None

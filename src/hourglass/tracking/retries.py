@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, TypeVar
 from hourglass.system import process
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import shown, without_passwords
+from hourglass.tracking import mlflow_internals
+from hourglass.tracking.mlflow_internals import REQUEST_TIMEOUT
 
 T = TypeVar("T")
 
@@ -32,7 +34,6 @@ _LONGEST_PAUSE = 5.0  # seconds between two tries
 _SHORTEST_TRY = 2.0  # seconds that a try may take where no time is left: a store that is back may be busy
 _SAME_ABSENCE = 15.0  # seconds between two failed tries of a store that was away all the time
 _SINCE_THEN = 5.0  # seconds for which a failed try speaks for those of others, as of other members of a stack
-_REQUEST = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds, read by MLflow before each request
 _deadline = ContextVar("deadline", default=math.inf)
 _away: "dict[str, _Absence]" = {}
 
@@ -104,16 +105,11 @@ class PatientClient:
 @cache
 def import_mlflow() -> Any:
     """MLflow, told to leave the waiting to us, and to send no reports to its makers."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Single, short attempts: a stalled call would stall the training with it.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault(_REQUEST, "30")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, value in mlflow_internals.CLIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)
     import mlflow
 
-    # What it logs on a failed call is said again, in one line, by our own errors.
-    for name in ("mlflow.store.db.utils", "alembic"):
+    for name in mlflow_internals.LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
 
@@ -194,15 +190,15 @@ def patiently(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
 @contextmanager
 def _requests_limited() -> Iterator[None]:
     """Within, a server is not waited for longer than the call waits."""
-    most = os.environ.get(_REQUEST, "")
+    most = os.environ.get(REQUEST_TIMEOUT, "")
     if not most.isdecimal():  # MLflow is not in use, or says what is wrong with it
         yield
         return
-    os.environ[_REQUEST] = f"{longest_try(float(most)):.0f}"
+    os.environ[REQUEST_TIMEOUT] = f"{longest_try(float(most)):.0f}"
     try:
         yield
     finally:
-        os.environ[_REQUEST] = most
+        os.environ[REQUEST_TIMEOUT] = most
 
 
 def is_useless(error: BaseException) -> bool:
@@ -210,13 +206,7 @@ def is_useless(error: BaseException) -> bool:
     return any(sign in str(error) for sign in _USELESS)
 
 
-_USELESS = (
-    "no such table",
-    "no such column",
-    "failed with error code 401",  # a server that wants another name or password
-    "failed with error code 403",
-    "Run with id=",  # is not found: another database has taken the place of the one that a run began in
-)
+_USELESS = ("no such table", "no such column", *mlflow_internals.REFUSED, mlflow_internals.NO_RUN)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -224,7 +214,7 @@ def is_transient(error: BaseException) -> bool:
     from requests.exceptions import ConnectionError as Lost
     from requests.exceptions import Timeout
 
-    text = str(error)  # MLflow reports a lost connection as an internal error, so only its text tells
+    text = str(error)
     if isinstance(error, TrackingUnavailable):
         return isinstance(error, Gone)
     if is_useless(error):  # which MLflow calls "temporary" too
@@ -233,7 +223,7 @@ def is_transient(error: BaseException) -> bool:
     return (
         isinstance(error, (ConnectionError, TimeoutError, Lost, Timeout, *_database_errors()))
         or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
-        or getattr(error, "error_code", None) in ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+        or getattr(error, "error_code", None) in mlflow_internals.UNAVAILABLE
         or getattr(answer, "status_code", None) in (429, 500, 502, 503, 504)
         or any(sign in text for sign in _SIGNS)
     )
@@ -254,15 +244,14 @@ _SIGNS = (
     "file is not a database",
     "disk I/O error",  # what SQLite says where a full disk keeps it from its shared memory
     "No space left on device",
-    "failed: datasets.",  # two jobs record the same data for the first time: SQLite, PostgreSQL, MySQL
-    'unique constraint "dataset',
-    "for key 'datasets.",
-    "failed with exception",
-    "failed with error code 50",
+    *mlflow_internals.SAME_DATA,
+    *mlflow_internals.LOST,
 )
 
 
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, without what SQLAlchemy puts before it; or the error's class."""
-    said = re.sub(r"^\(raised as a result of [^\n]*\n", "", without_passwords(str(error)).strip())
-    return re.sub(r"^\(\w+\.\w+\) ", "", said.partition("\n")[0]) or type(error).__name__
+    said = without_passwords(str(error)).strip()
+    for prefix in mlflow_internals.SQL_PREFIXES:
+        said = re.sub(prefix, "", said)
+    return said.partition("\n")[0] or type(error).__name__

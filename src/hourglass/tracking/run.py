@@ -21,10 +21,18 @@ from hourglass.system.errors import HourglassError, printable
 from hourglass.system.passwords import without_passwords
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.files import Files
+from hourglass.tracking.mlflow_internals import (
+    DATA_CONTEXT,
+    DIGEST_LENGTH,
+    ENTRIES_PER_BATCH,
+    IMAGES_MARK,
+    PARENT,
+    SOURCE,
+)
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.retries import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
-from hourglass.tracking.search import PARENT, create_run, experiment_id, find_run
+from hourglass.tracking.search import create_run, experiment_id, find_run
 from hourglass.tracking.store import open_client, prepare, resolve_uri
 
 if TYPE_CHECKING:
@@ -34,9 +42,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("hourglass")
 
-_ENTRIES_PER_BATCH = 100  # the most params or tags that MLflow takes in one call
 _WEIGHTS = "weights.safetensors"
-_DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest
 
 
 class Run:
@@ -58,7 +64,7 @@ class Run:
         self._points = Points(client=client, run_id=self.id)
         place = entity.info.artifact_uri
         self._files = Files(client=client, uri=uri, run_id=self.id, name=self.name, place=place)
-        self._pictured = pictures.MARK.items() <= entity.data.tags.items()
+        self._pictured = IMAGES_MARK.items() <= entity.data.tags.items()
         self._ended = False
 
     @classmethod
@@ -81,7 +87,7 @@ class Run:
         if parent_id is None:  # where there is a parent, the store is ready
             prepare(uri)
         client = open_client(uri)
-        every = {**tags, **identity(), "mlflow.source.name": "hourglass", "mlflow.source.type": "LOCAL"}
+        every = {**tags, **identity(), **SOURCE}
         if parent_id is not None:
             every[PARENT] = parent_id
         place = experiment_id(client, uri, experiment)
@@ -239,10 +245,9 @@ class Run:
 
     def log_image(self, image: Any, key: str, step: int) -> None:
         """Records a picture: a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4)."""
-        made = pictures.encoded(image, key, step)
-        self._files.put({f"{pictures.FOLDER}/{name}": content for name, content in made.items()})
+        self._files.put(pictures.encoded(image, key, step))
         if not self._pictured:
-            self.set_tags(pictures.MARK)
+            self.set_tags(IMAGES_MARK)
             self._pictured = True
 
     def log_bytes(self, content: bytes | memoryview, name: str) -> None:
@@ -258,8 +263,8 @@ class Run:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = json.dumps({"name": name})
-        data = Dataset(name, digest[:_DIGEST_LENGTH], "hourglass", source, profile=json.dumps(dict(sizes)))
-        entry = DatasetInput(data, [InputTag("mlflow.data.context", ", ".join(sizes))])
+        data = Dataset(name, digest[:DIGEST_LENGTH], "hourglass", source, profile=json.dumps(dict(sizes)))
+        entry = DatasetInput(data, [InputTag(DATA_CONTEXT, ", ".join(sizes))])
         self._client.log_inputs(self.id, [entry])
 
     def log_weights(
@@ -328,5 +333,5 @@ class Run:
         return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step}
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:
-        for start in range(0, len(entries), _ENTRIES_PER_BATCH):
-            self._client.log_batch(self.id, **{kind: entries[start : start + _ENTRIES_PER_BATCH]})
+        for start in range(0, len(entries), ENTRIES_PER_BATCH):
+            self._client.log_batch(self.id, **{kind: entries[start : start + ENTRIES_PER_BATCH]})

@@ -6,13 +6,12 @@ from typing import Any
 
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import shown
+from hourglass.tracking.mlflow_internals import ALREADY_THERE, HIDDEN, PARENT
 from hourglass.tracking.retries import PatientClient
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000
-PARENT = "mlflow.parentRunId"
-"""The tag by which a run names its parent."""
-_MADE_BY = "mlflow.hourglass.made_by"  # MLflow's pages don't show tags that begin with its name
+_MADE_BY = f"{HIDDEN}hourglass.made_by"
 
 
 def search_runs(uri: str, experiment: str | None, condition: str) -> list[Any]:
@@ -71,7 +70,7 @@ def experiment_id(client: PatientClient, uri: str, name: str) -> str:
         try:
             return str(client.create_experiment(name, artifact_location(uri, name)))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            if error.error_code != ALREADY_THERE:
                 raise
             found = client.get_experiment_by_name(name)  # another process was faster
     if found.lifecycle_stage != "active":

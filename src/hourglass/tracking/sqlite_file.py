@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hourglass.tracking import mlflow_internals
 from hourglass.tracking.retries import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, patiently
 
 _LONGEST_LOCK = 20.0  # seconds that one try waits while others write
@@ -94,7 +95,7 @@ def reopen(path: Path, client: Any) -> None:
         Gone: that is no whole database.
     """
     read_again(path)
-    client._tracking_client.store.engine.dispose()
+    mlflow_internals.engine_of(client).dispose()
 
 
 def limit_locks(client: Any) -> None:
@@ -102,7 +103,7 @@ def limit_locks(client: Any) -> None:
     for each, as often as it is asked."""
     from sqlalchemy import event
 
-    engine = client._tracking_client.store.engine  # which clients share
+    engine = mlflow_internals.engine_of(client)
     if not event.contains(engine, "before_cursor_execute", _limit_lock):
         event.listen(engine, "before_cursor_execute", _limit_lock, retval=True)
 
@@ -110,8 +111,8 @@ def limit_locks(client: Any) -> None:
 def _limit_lock(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
 ) -> tuple[str, Any]:
-    if statement.startswith("PRAGMA busy_timeout"):  # MLflow's, at the beginning of each session
-        statement = f"PRAGMA busy_timeout = {1000 * longest_try(_LONGEST_LOCK):.0f}"
+    if statement.startswith(mlflow_internals.SET_LOCK_TIMEOUT):
+        statement = f"{mlflow_internals.SET_LOCK_TIMEOUT} = {1000 * longest_try(_LONGEST_LOCK):.0f}"
     return statement, parameters
 
 
@@ -132,9 +133,10 @@ def write_nothing(path: Path) -> None:
 def _state(path: Path) -> State:
     with _unreadable_told(path), closing(sqlite3.connect(path, timeout=longest_try(_LONGEST_LOCK))) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-        if not {"alembic_version", "experiments", "runs", "metrics"} <= tables:
+        if mlflow_internals.FIRST_TABLES - tables:
             raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} is not a whole MLflow database")
-        (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        version_of = f"SELECT {mlflow_internals.VERSION_COLUMN} FROM {mlflow_internals.VERSION_TABLE}"  # noqa: S608
+        (version,) = database.execute(version_of).fetchone()
         (mode,) = database.execute("PRAGMA journal_mode").fetchone()
     return State(str(version), str(mode))
 
@@ -161,43 +163,36 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _create(path: Path) -> None:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from sqlalchemy import Engine, event
+    from sqlalchemy import event
 
     def without_syncing(connection: sqlite3.Connection, _record: Any) -> None:
         # A draft need not survive a power cut, and the disk is the slow part of creating some hundred tables.
         connection.execute("PRAGMA synchronous = OFF")
 
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
-    event.listen(Engine, "connect", without_syncing)
+    uri = f"sqlite:///{draft}"
     try:
-        SqlAlchemyStore(f"sqlite:///{draft}", str(path.parent / "mlartifacts")).engine.dispose()
+        engine = mlflow_internals.first_engine(uri)
+        event.listen(engine, "connect", without_syncing)
+        engine.dispose()  # with the connections that it has already
+        mlflow_internals.create_tables(uri, str(path.parent / "mlartifacts"))
         with closing(sqlite3.connect(draft)) as database:
             database.execute("PRAGMA journal_mode = WAL")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
-        event.remove(Engine, "connect", without_syncing)
         for leftover in path.parent.glob(f"{draft.name}*"):
             leftover.unlink()
 
 
 def _migrate(path: Path) -> None:
-    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
-
     state = read_state(path)
     if state.version != _latest_version():
-        engine = create_sqlalchemy_engine(f"sqlite:///{path}")
-        _upgrade_db(engine)
-        engine.dispose()
+        mlflow_internals.upgrade_tables(f"sqlite:///{path}")
     if state.mode != "wal":
         with closing(sqlite3.connect(path, timeout=_LONGEST_LOCK)) as database:
             database.execute("PRAGMA journal_mode = WAL")
 
 
-@cache  # it reads every migration that MLflow ever had
-def _latest_version() -> str:
-    from mlflow.store.db.utils import _get_latest_schema_revision
-
-    return str(_get_latest_schema_revision())
+_latest_version = cache(mlflow_internals.latest_version)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from hourglass.system import passwords
 from hourglass.system.passwords import shown
-from hourglass.tracking.moved import follow
+from hourglass.tracking.mlflow_internals import create_tables, engine_of
+from hourglass.tracking.relocated import follow
 from hourglass.tracking.retries import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
 from hourglass.tracking.sqlite_file import (
     identify,
@@ -92,13 +93,12 @@ def open_client(uri: str) -> PatientClient:
     """
     path = sqlite_path(uri)
     if path is not None:
-        import_mlflow()
-        follow()
         if uri in _expected:
             patiently(partial(read_again, path), uri)
         else:
             read_state(path)
         client = patiently(partial(import_mlflow().MlflowClient, uri, registry_uri=uri), uri)
+        follow(engine_of(client))
         limit_locks(client)
         return PatientClient(client, uri, identify=partial(identify, path), reopen=partial(reopen, path))
     address = passwords.for_requests(uri) if uri.startswith(_SERVERS) else uri
@@ -151,13 +151,12 @@ def _make_tables(uri: str) -> None:
     import_mlflow()
     import sqlalchemy
     from mlflow.exceptions import MlflowException
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     try:
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()  # MLflow would try again for minutes
         engine.dispose()
-        SqlAlchemyStore(uri, (Path.cwd() / "mlartifacts").as_uri())
+        create_tables(uri, (Path.cwd() / "mlartifacts").as_uri())
     except ImportError as error:
         raise TrackingUnavailable(
             f"tracking.uri={shown(uri)} cannot be used: {error}; install its driver and name it, as in "

@@ -1,13 +1,14 @@
 """What MLflow's client can't ask of a database without reading whole runs, or write without a call for each: in SQL.
 
-Only for stores that are databases; a server answers through the client alone. The tables and columns that stand here
-are MLflow's own, so a test compares what is read and written with what its client says.
+Only for stores that are databases; a server answers through the client alone. The tables are MLflow's own
+(`mlflow_internals.Tables`).
 """
 
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hourglass.tracking import mlflow_internals
 from hourglass.tracking.retries import PatientClient
 
 _IDENTITY = ("host", "pid", "process_start")
@@ -24,23 +25,24 @@ class Running(NamedTuple):
 
 def is_database(client: PatientClient) -> bool:
     """Whether the store is a database that this process opens itself."""
-    return hasattr(_store(client.once), "ManagedSessionMaker")
+    return mlflow_internals.database_of(client.once) is not None
 
 
 def running(client: PatientClient, experiment_id: str) -> list[Running]:
     """The runs of an experiment that say RUNNING."""
-    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
     from sqlalchemy import select
+
+    table = mlflow_internals.tables()
 
     def read(once: Any) -> list[Running]:
         query = (
-            select(SqlRun.run_uuid, SqlTag.key, SqlTag.value)
-            .join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
-            .where(SqlRun.experiment_id == int(experiment_id), SqlRun.status == "RUNNING")
-            .where(SqlRun.lifecycle_stage == "active", SqlTag.key.in_(_IDENTITY))
+            select(table.run.run_uuid, table.tag.key, table.tag.value)
+            .join(table.tag, table.tag.run_uuid == table.run.run_uuid)
+            .where(table.run.experiment_id == int(experiment_id), table.run.status == "RUNNING")
+            .where(table.run.lifecycle_stage == "active", table.tag.key.in_(_IDENTITY))
         )
         found: dict[str, dict[str, str]] = {}
-        with _store(once).ManagedSessionMaker() as session:
+        with mlflow_internals.database_of(once).ManagedSessionMaker() as session:
             for run_id, key, value in session.execute(query):
                 found.setdefault(run_id, {})[key] = value
         return [Running(run_id, tags) for run_id, tags in found.items()]
@@ -58,34 +60,33 @@ def mark_killed(client: PatientClient, dead: Mapping[str, tuple[dict[str, str], 
     Returns:
         the ids of those that were marked.
     """
-    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
     from sqlalchemy import bindparam, delete, exists, insert, select, update
+
+    table = mlflow_internals.tables()
 
     def write(once: Any) -> list[str]:
         now = int(time.time() * 1000)
-        same = exists().where(
-            SqlTag.run_uuid == bindparam("run"), SqlTag.key == "process_start", SqlTag.value == bindparam("start")
+        same = (
+            exists()
+            .where(table.tag.run_uuid == bindparam("run"), table.tag.key == "process_start")
+            .where(table.tag.value == bindparam("start"))
         )
-        mark = update(SqlRun).where(SqlRun.run_uuid == bindparam("run"), SqlRun.status == "RUNNING", same)
+        mark = update(table.run).where(table.run.run_uuid == bindparam("run"), table.run.status == "RUNNING", same)
         # The connection, not the session: nothing of theirs is loaded, and many rows go in one call.
-        with _store(once).ManagedSessionMaker(read_only=False) as session:
+        with mlflow_internals.database_of(once).ManagedSessionMaker(read_only=False) as session:
             connection = session.connection()
             started = [{"run": run_id, "start": tags.get("process_start")} for run_id, (tags, _) in dead.items()]
             connection.execute(mark.values(status="KILLED", end_time=now), started)
             marked: list[str] = []
             for at in range(0, len(dead), _AT_ONCE):
-                asked = SqlRun.run_uuid.in_(list(dead)[at : at + _AT_ONCE])
-                ended = select(SqlRun.run_uuid).where(asked, SqlRun.status == "KILLED", SqlRun.end_time == now)
+                asked = table.run.run_uuid.in_(list(dead)[at : at + _AT_ONCE])
+                ended = select(table.run.run_uuid).where(asked, table.run.status == "KILLED", table.run.end_time == now)
                 marked += connection.execute(ended).scalars()
             rows = [{"run_uuid": run_id, "key": "failure", "value": dead[run_id][1]} for run_id in marked]
             if rows:
-                old = delete(SqlTag).where(SqlTag.run_uuid == bindparam("run"), SqlTag.key == "failure")
+                old = delete(table.tag).where(table.tag.run_uuid == bindparam("run"), table.tag.key == "failure")
                 connection.execute(old, [{"run": run_id} for run_id in marked])
-                connection.execute(insert(SqlTag), rows)
+                connection.execute(insert(table.tag), rows)
         return marked
 
     return client.patiently(write)
-
-
-def _store(once: Any) -> Any:
-    return once._tracking_client.store

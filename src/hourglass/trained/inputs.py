@@ -21,6 +21,7 @@ from torch import Tensor
 from hourglass.data.dataset import Scaling
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, Range, compare, moved, read_range, usual
 from hourglass.system.errors import HourglassError
+from hourglass.system.torch_internals import is_wrapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ def _numbers(x: Tensor, name: str, said: Range | str | None) -> Tensor:
 
 def _is_traced(x: Tensor) -> bool:
     """Whether x stands for values that are not there yet."""
-    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return torch.compiler.is_compiling() or is_wrapped(x)
 
 
 def _type(x: Tensor) -> str:

@@ -8,7 +8,7 @@ from hourglass.training.head import Head
 from hourglass.training.importance_weighted import ImportanceWeighted
 from hourglass.training.layerwise import Layerwise
 from hourglass.training.learner import Learner
-from hourglass.training.minibatch import MakeOptimizer, Minibatch, Shared
+from hourglass.training.minibatch import MakeOptimizer, Minibatch, MinibatchArguments, Stepper
 from hourglass.training.recirculation import Recirculation
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Learner",
     "MakeOptimizer",
     "Minibatch",
+    "MinibatchArguments",
     "Recirculation",
-    "Shared",
+    "Stepper",
 ]

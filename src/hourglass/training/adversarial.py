@@ -17,10 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hourglass.bottlenecks import Symbolic
 from hourglass.losses import Term, logged, total
 from hourglass.models import Autoencoder, Output
+from hourglass.system.checks import check_above, check_choice, check_level, check_whole, check_widths
+from hourglass.system.precision import wide
 from hourglass.training.head import Head
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 PRIORS = ("gaussian", "mixture")
 
@@ -68,39 +71,22 @@ class Adversarial(Minibatch):
         weight: float,
         discriminator_widths: Sequence[int],
         discriminator_lr: float,
-        **shared: Unpack[Shared],
+        **shared: Unpack[MinibatchArguments],
     ) -> None:
         super().__init__(**shared)
-        if prior not in PRIORS:
-            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
-        if components < 1:
-            raise ValueError(f"components must be at least 1, got {components}")
-        if not 0 < sigma < math.inf:
-            raise ValueError(f"sigma must be above 0 and finite, got {sigma}")
+        check_choice("prior", prior, PRIORS)
+        check_whole("components", components, lowest=1)
+        check_above("sigma", sigma)
         for key, value in (("radius", radius), ("weight", weight), ("discriminator_lr", discriminator_lr)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{key} must be at least 0 and finite, got {value}")
-        if any(width < 1 for width in discriminator_widths):
-            raise ValueError(f"discriminator_widths must be at least 1, got {list(discriminator_widths)}")
-        model = self.model
-        low, high = model.bottleneck.code_range
-        if (low, high) != (-math.inf, math.inf):
-            raise ValueError(
-                f"the prior's draws may have any value, but the model's code lies in [{low:g}, {high:g}];"
-                " set bottleneck=linear, or bottleneck=gaussian"
-            )
-        if model.bottleneck.symbols(torch.zeros(1, model.code_size)) is not None:
-            raise ValueError("the prior is continuous, but the model's code is made of symbols; set bottleneck=linear")
-        if prior == "mixture" and model.code_size < 2:
-            raise ValueError(
-                f"prior mixture lies in a plane: model.code_size must be at least 2, got {model.code_size}"
-            )
+            check_level(key, value)
+        check_widths("discriminator_widths", discriminator_widths)
+        _check_code(self.model, prior)
         self.kind = prior
         self.components = components
         self.register_buffer("radius", torch.tensor(radius), persistent=False)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.register_buffer("weight", torch.tensor(weight), persistent=False)
-        self.discriminator = Head(sizes=[model.code_size, *discriminator_widths, 1])
+        self.discriminator = Head(sizes=[self.model.code_size, *discriminator_widths, 1])
         self.discriminator_optimizer = self.make_optimizer(
             params=list(self.discriminator.parameters()), lr=discriminator_lr
         )
@@ -112,7 +98,7 @@ class Adversarial(Minibatch):
 
     @staticmethod
     def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor:
-        """See `Learner.prior_of`: the one that the discriminator knows."""
+        """See `BringsPrior.prior_of`: the one that the discriminator knows."""
         active = model.bottleneck.active
         draws = torch.randn(count, model.code_size, device=active.device)
         if settings["prior"] == "mixture":
@@ -153,5 +139,18 @@ class Adversarial(Minibatch):
 
     def _logit(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""
-        logit: Tensor = self.discriminator(code).squeeze(1)
-        return logit.to(torch.promote_types(logit.dtype, torch.float32))
+        return wide(self.discriminator(code).squeeze(1))
+
+
+def _check_code(model: Autoencoder, prior: str) -> None:
+    """ValueError for a code that can't follow the prior."""
+    low, high = model.bottleneck.code_range
+    if (low, high) != (-math.inf, math.inf):
+        raise ValueError(
+            f"the prior's draws may have any value, but the model's code lies in [{low:g}, {high:g}];"
+            " set bottleneck=linear, or bottleneck=gaussian"
+        )
+    if isinstance(model.bottleneck, Symbolic):
+        raise ValueError("the prior is continuous, but the model's code is made of symbols; set bottleneck=linear")
+    if prior == "mixture" and model.code_size < 2:
+        raise ValueError(f"prior mixture lies in a plane: model.code_size must be at least 2, got {model.code_size}")

@@ -5,18 +5,14 @@ eigenvectors. Such a model gets the run, the metrics and the pictures that every
 beside them in every table.
 """
 
-from typing import Any
+from typing import Any, Unpack, cast
 
 import torch
 
-from hourglass.data import Dataset
-from hourglass.losses import Loss
-from hourglass.models import Autoencoder
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
-from hourglass.samplers import Sampler
+from hourglass.models import Solvable
 from hourglass.training.batches import Batches, Chunk
-from hourglass.training.learner import Learner
+from hourglass.training.clock import Clock
+from hourglass.training.learner import Learner, LearnerArguments
 from hourglass.training.minibatch import MakeOptimizer
 
 
@@ -40,31 +36,15 @@ class ClosedForm(Learner):
         ValueError: a model that has weights to train by gradients; penalties; another number of epochs than 1.
     """
 
-    def __init__(
-        self,
-        *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
-        optimizer: MakeOptimizer,  # noqa: ARG002
-        data: Dataset,
-        epochs: int,
-        code_threshold: float | None,
-        sampler: Sampler,
-    ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            data=data,
-            code_threshold=code_threshold,
-            sampler=sampler,
-        )
-        if any(weight.requires_grad for weight in model.parameters()):
+    def __init__(self, *, optimizer: MakeOptimizer, epochs: int, **measured: Unpack[LearnerArguments]) -> None:  # noqa: ARG002
+        super().__init__(**measured)
+        if any(weight.requires_grad for weight in self.model.parameters()):
             raise ValueError("model has no closed form, its weights need gradients: set training=backprop")
-        if len(penalties.regularizers):
+        if not isinstance(self.model, Solvable):
+            raise ValueError(
+                f"{type(self.model).__name__} has no closed form, it is trained by gradients: set training=backprop"
+            )
+        if len(self.penalties.regularizers):
             raise ValueError("a closed form knows no penalties: set regularizer=none")
         if epochs != 1:
             raise ValueError(f"epochs must be 1, got {epochs}")
@@ -74,7 +54,7 @@ class ClosedForm(Learner):
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
         """The one step."""
         with torch.no_grad():
-            self.model.solve(chunk.x)
+            cast(Solvable, self.model).solve(chunk.x)
         self.steps_done = 1
 
     def train_dataloader(self) -> Batches:
@@ -92,4 +72,4 @@ class ClosedForm(Learner):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
         state = checkpoint["closed_form"]
-        self.steps_done, self.seconds = state["steps_done"], state["seconds"]
+        self.steps_done, self.clock = state["steps_done"], Clock(state["seconds"])

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from hourglass.losses import Term
 from hourglass.models import Output
+from hourglass.system.checks import check_widths
 from hourglass.training.head import Head
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 
 class Finetune(Minibatch):
@@ -39,10 +40,9 @@ class Finetune(Minibatch):
     labelled = True
     fuses = True
 
-    def __init__(self, *, head_widths: Sequence[int], frozen: bool, **shared: Unpack[Shared]) -> None:
+    def __init__(self, *, head_widths: Sequence[int], frozen: bool, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
-        if any(width < 1 for width in head_widths):
-            raise ValueError(f"head_widths must be at least 1, got {list(head_widths)}")
+        check_widths("head_widths", head_widths)
         model, data = self.model, self.data
         labels = [split.y for split in (data.train, data.validation, data.test)]
         if any(y is None for y in labels):

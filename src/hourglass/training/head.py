@@ -6,10 +6,11 @@ Rectified layers, with a linear one at the end:
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Self
 
 from torch import Tensor, nn
+
+from hourglass.models.layers import dense, in_a_row
 
 
 class Head(nn.Sequential):
@@ -20,10 +21,7 @@ class Head(nn.Sequential):
     """
 
     def __init__(self, *, sizes: Sequence[int]) -> None:
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-        super().__init__(*layers[:-1])
+        super().__init__(*in_a_row(dense(sizes, "relu")))
 
     @classmethod
     def of(cls, weights: Mapping[str, Tensor]) -> Self:

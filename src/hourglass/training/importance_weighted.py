@@ -9,14 +9,15 @@ One draw gives the evidence lower bound of the variational autoencoder; with mor
 """
 
 import math
-from typing import Unpack
+from typing import Unpack, cast
 
-import torch
 from torch import Tensor
 
+from hourglass.bottlenecks import HasDensity
 from hourglass.losses import Term
 from hourglass.models import Output
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.system.checks import check_whole
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 
 class ImportanceWeighted(Minibatch):
@@ -40,13 +41,11 @@ class ImportanceWeighted(Minibatch):
 
     fuses = True
 
-    def __init__(self, *, draws: int, **shared: Unpack[Shared]) -> None:
+    def __init__(self, *, draws: int, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
-        if draws < 1:
-            raise ValueError(f"draws must be at least 1, got {draws}")
+        check_whole("draws", draws, lowest=1)
         bottleneck, reduction = self.model.bottleneck, self.loss.reduction
-        # No rows: to ask costs no random numbers.
-        if bottleneck.draws(torch.zeros(0, bottleneck.inputs), 1) is None:
+        if not isinstance(bottleneck, HasDensity):
             raise ValueError("importance weights need a code with a density; set bottleneck=gaussian")
         if reduction != "sum":
             raise ValueError(f"the bound is in nats per sample: set loss.reduction=sum, got {reduction}")
@@ -59,8 +58,7 @@ class ImportanceWeighted(Minibatch):
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
         """See `Learner.terms_of`; the codes are drawn anew, `draws` for each sample."""
-        draws = self.model.bottleneck.draws(output.encoded, self.draws)
-        assert draws is not None
+        draws = cast(HasDensity, self.model.bottleneck).draws(output.encoded, self.draws)
         reconstruction = self.model.decode(draws.code.flatten(0, 1))  # (k B, *shape)
         target = x.expand(self.draws, *x.shape).flatten(0, 1)
         log_likelihood = self.loss.log_density(reconstruction, target).view(self.draws, len(x))

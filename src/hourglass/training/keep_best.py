@@ -6,6 +6,9 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 from torch import Tensor
 
+from hourglass.data import Dataset
+from hourglass.system.checks import check_choice, check_whole
+
 
 class KeepBest(pl.Callback):
     """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
@@ -20,16 +23,22 @@ class KeepBest(pl.Callback):
     """
 
     def __init__(self, *, keep: Literal["best", "last"], patience: int | None, first: int) -> None:
-        if keep not in ("best", "last"):
-            raise ValueError(f"keep must be one of best, last, got {keep!r}")
-        if patience is not None and patience < 1:
-            raise ValueError(f"patience must be at least 1 or null, got {patience}")
+        check_choice("keep", keep, ("best", "last"))
+        check_whole("patience", patience, lowest=1, null=True)
         self.keep = keep
         self.patience = patience
         self.first = first
         self.lowest = math.inf
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}
+
+    def check_data(self, data: Dataset) -> None:
+        """ValueError for data whose test set is the validation set, if the validation has a choice."""
+        if data.validation is data.test and (self.keep == "best" or self.patience is not None):
+            raise ValueError(
+                f"keep={self.keep} and patience={self.patience} would let the test set choose, because it is the"
+                " validation set (data.validation=test): set training.keep=last and training.patience=null"
+            )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare this epoch with the best one."""

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from hourglass.losses import MSE
+from hourglass.models import stages_of
+from hourglass.system.checks import check_whole
 from hourglass.training.keep_best import KeepBest
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 
 class Layerwise(Minibatch):
@@ -42,11 +44,10 @@ class Layerwise(Minibatch):
             activations, or is frozen; and what `Minibatch` refuses.
     """
 
-    def __init__(self, *, pretrain_epochs: int, **shared: Unpack[Shared]) -> None:
+    def __init__(self, *, pretrain_epochs: int, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
-        if pretrain_epochs < 0:
-            raise ValueError(f"pretrain_epochs must be at least 0, got {pretrain_epochs}")
-        self.stages = self.model.stages()
+        check_whole("pretrain_epochs", pretrain_epochs, lowest=0)
+        self.stages = stages_of(self.model)
         pretraining = pretrain_epochs * len(self.stages)
         if shared["epochs"] <= pretraining:
             raise ValueError(
@@ -91,7 +92,10 @@ class Layerwise(Minibatch):
                     target = before.encode(target)
                 given = self._corrupt(target)
             loss = self.hidden_loss
-        error = loss(stage.decode(stage.encode(given)), target)
+        h = stage.encode(given)
+        if turn == len(self.stages) - 1:
+            h = self.penalties.disturb(h)
+        error = loss(stage.decode(h), target)
         self.descend(error, self.stage_optimizers[turn])
         return dict.fromkeys(("loss", f"stage_{turn + 1}"), error.detach())
 

@@ -10,16 +10,14 @@ What the code in use reconstructs, its mean, say `mse` and all else that `hourgl
 """
 
 import math
-import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity
+from hourglass.bottlenecks import Above, Activity, HasPrior, HasRate, Symbolic
 from hourglass.data import Dataset, Split
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import Loss, Term, logged
@@ -28,14 +26,29 @@ from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
 from hourglass.samplers import Sampler
+from hourglass.system.checks import check_level
 from hourglass.system.errors import Diverged
+from hourglass.system.modes import evaluating
 from hourglass.training.batches import Batches, Chunk, some
+from hourglass.training.clock import Clock
 
 FITTED = 10_000
 """Training samples, at most, whose codes a sampler is fitted to, a random subset."""
 
 _CLEAN: WeakKeyDictionary[Split, dict[tuple[float, float], Clean]] = WeakKeyDictionary()
 """Sums over the clean samples of a split by the range of its data: all epochs and all members of a stack share them."""
+
+
+class LearnerArguments(TypedDict):
+    """The arguments of `Learner`, which a procedure with more of its own takes as `**shared: Unpack[...]`."""
+
+    model: Autoencoder
+    noise: Corruption
+    penalties: Penalties
+    loss: Loss
+    data: Dataset
+    code_threshold: float | None
+    sampler: Sampler
 
 
 class Learner(pl.LightningModule):
@@ -73,8 +86,7 @@ class Learner(pl.LightningModule):
         sampler: Sampler,
     ) -> None:
         super().__init__()
-        if code_threshold is not None and not 0 <= code_threshold < math.inf:
-            raise ValueError(f"code_threshold must be at least 0, got {code_threshold}")
+        check_level("code_threshold", code_threshold, null=True)
         self.model = model
         self.noise = noise
         self.penalties = penalties
@@ -85,10 +97,14 @@ class Learner(pl.LightningModule):
         self._samplers = (sampler,)
         self.steps = 0  # optimizer steps of the whole training; the subclass knows them
         self.steps_done = 0
-        self.seconds = 0.0  # of training, logging included, validation not
-        self._started: float | None = None
+        self.clock = Clock()  # of training, logging included, validation not
         self._sums: dict[str, float] = {}
         self._measure: Metrics
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+        return self.clock.seconds
 
     @property
     def best_epoch(self) -> int | None:
@@ -97,7 +113,7 @@ class Learner(pl.LightningModule):
 
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
         """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
-        output = self.model(corrupted)
+        output = self.model(corrupted, disturb=self.penalties.disturb)
         return output, self.terms_of(output, x, y)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
@@ -127,14 +143,8 @@ class Learner(pl.LightningModule):
 
     def trained_prior(self, count: int) -> Tensor | None:
         """Codes (count, code_size) drawn from the prior that training brings the code to; None where there is none."""
-        own = self.model.bottleneck.prior(count)
-        return own if own is not None else self.penalties.prior(self.model, count)
-
-    @staticmethod
-    def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor | None:  # noqa: ARG004
-        """Codes (count, code_size) drawn from the prior that a procedure with these settings has of its own, beside
-        those of bottleneck and penalties: what remains of it in a record. None where it has none."""
-        return None
+        bottleneck = self.model.bottleneck
+        return bottleneck.prior(count) if isinstance(bottleneck, HasPrior) else self.penalties.prior(self.model, count)
 
     @torch.no_grad()
     def drawn_codes(self, x: Tensor) -> Tensor:
@@ -151,11 +161,9 @@ class Learner(pl.LightningModule):
 
     def on_fit_end(self) -> None:
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
-        training = self.model.training
-        self.model.eval()
         if self.sampler.state_dict():  # else there is nothing to learn
-            self.sampler.fit(self.drawn_codes(some(self.data.train.x, FITTED)))
-        self.model.train(training)
+            with evaluating(self.model):
+                self.sampler.fit(self.drawn_codes(some(self.data.train.x, FITTED)))
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
@@ -192,7 +200,9 @@ class Learner(pl.LightningModule):
             scores = self.scores(trained, batch.y)
             if trained is not output:
                 scores = {**scores, "mse_as_trained": (trained.reconstruction - x).square().mean()}
-            symbols, rates = self.model.bottleneck.symbols(output.code), self.model.bottleneck.rates(output.encoded)
+            neck = self.model.bottleneck
+            symbols = neck.symbols(output.code) if isinstance(neck, Symbolic) else None
+            rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
         self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols, rates=rates)
         for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
@@ -211,7 +221,7 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Stop the clock and start a measurement."""
-        self._stop_clock()
+        self.clock.stop()
         self._start_measuring(self.data.validation)
 
     def validation_step(self, batch: Chunk, batch_idx: int) -> None:
@@ -238,16 +248,11 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the clock."""
-        self._started = time.perf_counter()
+        self.clock.start()
 
     def on_train_epoch_end(self) -> None:
         """Stop the clock where no validation did."""
-        self._stop_clock()
-
-    def _stop_clock(self) -> None:
-        if self._started is not None:
-            self.seconds += time.perf_counter() - self._started
-            self._started = None
+        self.clock.stop()
 
     # -- data ----------------------------------------------------------------------------------------------------
 

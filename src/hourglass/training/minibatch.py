@@ -7,48 +7,48 @@ count optimizer steps. What a step is, the subclass says.
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, Protocol, Unpack, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.losses import Loss, logged, total
-from hourglass.models import Autoencoder
-from hourglass.noise import Corruption
-from hourglass.regularizers import Penalties
-from hourglass.samplers import Sampler
+from hourglass.losses import logged, total
 from hourglass.system.errors import Diverged
 from hourglass.training.batches import Batches, Chunk, chunk_rows
+from hourglass.training.clock import Clock
 from hourglass.training.keep_best import KeepBest
-from hourglass.training.learner import Learner
+from hourglass.training.learner import Learner, LearnerArguments
+from hourglass.training.lightning_internals import count_steps
+from hourglass.training.schedule import Schedule, StepSettings, learning_rate
 
 MakeOptimizer = Callable[..., torch.optim.Optimizer]
 """The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
 
 
-class Shared(TypedDict):
-    """The arguments of `Minibatch`, which a procedure with more of its own takes as `**shared: Unpack[Shared]`."""
+@runtime_checkable
+class Stepper(Protocol):
+    """What makes the steps of a training in place of its own `own_steps`: a stack makes those of many at once."""
 
-    model: Autoencoder
-    noise: Corruption
-    penalties: Penalties
-    loss: Loss
+    def __call__(self, learner: "Minibatch", chunk: Chunk, /) -> dict[str, Tensor]:
+        """A step for each batch of a chunk; the loss and its terms by name, (n,) over the steps."""
+
+
+class MinibatchArguments(LearnerArguments):
+    """The arguments of `Minibatch`, which a procedure with more of its own takes as `**shared: Unpack[...]`."""
+
     optimizer: MakeOptimizer
-    data: Dataset
     epochs: int
     max_steps: int | None
     batch_size: int
-    schedule: Literal["constant", "cosine"]
+    schedule: Schedule
     warmup_steps: int
     gradient_clip: float | None
-    code_threshold: float | None
     log_every_n_steps: int
     keep: Literal["best", "last"]
     patience: int | None
-    sampler: Sampler
+    stepper: NotRequired[Stepper]
 
 
 class Minibatch(Learner):
@@ -72,6 +72,7 @@ class Minibatch(Learner):
         log_every_n_steps: a training point is the mean over that many steps, at least 1.
         keep: see `KeepBest`.
         patience: see `KeepBest`.
+        stepper: makes the steps; none: the procedure itself, see `own_steps`.
         sampler: see `Learner`.
 
     Raises:
@@ -85,72 +86,40 @@ class Minibatch(Learner):
     def __init__(
         self,
         *,
-        model: Autoencoder,
-        noise: Corruption,
-        penalties: Penalties,
-        loss: Loss,
         optimizer: MakeOptimizer,
-        data: Dataset,
         epochs: int,
         max_steps: int | None,
         batch_size: int,
-        schedule: Literal["constant", "cosine"],
+        schedule: Schedule,
         warmup_steps: int,
         gradient_clip: float | None,
-        code_threshold: float | None,
         log_every_n_steps: int,
         keep: Literal["best", "last"],
         patience: int | None,
-        sampler: Sampler,
+        stepper: Stepper | None = None,
+        **measured: Unpack[LearnerArguments],
     ) -> None:
-        super().__init__(
-            model=model,
-            noise=noise,
-            penalties=penalties,
-            loss=loss,
-            data=data,
-            code_threshold=code_threshold,
-            sampler=sampler,
+        super().__init__(**measured)
+        self.settings = StepSettings(
+            epochs=epochs,
+            max_steps=max_steps,
+            batch_size=batch_size,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            gradient_clip=gradient_clip,
+            log_every_n_steps=log_every_n_steps,
         )
-        for key, value in (
-            ("epochs", epochs),
-            ("batch_size", batch_size),
-            ("log_every_n_steps", log_every_n_steps),
-        ):
-            if value < 1:
-                raise ValueError(f"{key} must be at least 1, got {value}")
-        if max_steps is not None and max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1 or null, got {max_steps}")
-        if schedule not in ("constant", "cosine"):
-            raise ValueError(f"schedule must be one of constant, cosine, got {schedule!r}")
-        if warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
-        if gradient_clip is not None and not gradient_clip > 0:
-            raise ValueError(f"gradient_clip must be above 0 or null, got {gradient_clip}")
-        if data.validation is data.test and (keep == "best" or patience is not None):
-            raise ValueError(
-                f"keep={keep} and patience={patience} would let the test set choose, because it is the validation set"
-                " (data.validation=test): set training.keep=last and training.patience=null"
-            )
-        if not any(weight.requires_grad for weight in model.parameters()):
+        if not any(weight.requires_grad for weight in self.model.parameters()):
             raise ValueError("model has no weights that gradients could train: set training=closed_form")
         self.automatic_optimization = False
         self.make_optimizer = optimizer
-        self.optimizer = optimizer(params=list(model.parameters()))
+        self.optimizer = optimizer(params=list(self.model.parameters()))
         self.keep_best = KeepBest(keep=keep, patience=patience, first=0)
-        self.batch_size = batch_size
-        steps = epochs * -(-len(data.train.x) // batch_size)
-        self.steps = min(steps, max_steps or steps)
-        self.epochs = epochs
-        self.max_steps = max_steps
-        self.schedule = schedule
-        self.warmup_steps = warmup_steps
-        self.gradient_clip = gradient_clip
-        self.log_every_n_steps = log_every_n_steps
-        self.advance: Callable[[Chunk], dict[str, Tensor]] = self.own_steps
-        """Makes the steps of a chunk; another one may make those of many models at once."""
+        self.keep_best.check_data(self.data)
+        self.steps = self.settings.steps(len(self.data.train.x))
+        self._stepper: Stepper = stepper or type(self).own_steps
         self._watched = False  # by a callback that counts batches
-        self._since_point: dict[str, list[float]] = {}
+        self._points: dict[str, list[float]] = {}
         self._random: Tensor | None = None
 
     @property
@@ -172,7 +141,7 @@ class Minibatch(Learner):
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
         """One step for each batch of the chunk."""
-        self._record(self.advance(chunk))
+        self._record(self._stepper(self, chunk))
 
     def own_steps(self, chunk: Chunk) -> dict[str, Tensor]:
         """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
@@ -186,8 +155,8 @@ class Minibatch(Learner):
 
     def batches(self, chunk: Chunk) -> list[slice]:
         """The rows of each batch of a chunk, as far as there are steps left."""
-        starts = range(0, len(chunk.x), self.batch_size)[: self.steps - self.steps_done]
-        return [slice(begin, begin + self.batch_size) for begin in starts]
+        starts = range(0, len(chunk.x), self.settings.batch_size)[: self.steps - self.steps_done]
+        return [slice(begin, begin + self.settings.batch_size) for begin in starts]
 
     def backpropagate(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """The step that goes down the gradient of all `terms`, for those whose step it is: see `step`."""
@@ -205,8 +174,8 @@ class Minibatch(Learner):
 
     def update(self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> None:
         """One step of an optimizer, whose `weights` have their gradients already."""
-        if self.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(weights, self.gradient_clip)
+        if self.settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
         optimizer.step()
         # An autocast region around several steps keeps its casts of the weights: without this, every step but
         # the chunk's first would see the weights of the first.
@@ -214,36 +183,36 @@ class Minibatch(Learner):
 
     def set_rate(self, step: int) -> None:
         """Give the optimizers the learning rate of a step, counted from 0: warm-up and schedule."""
-        if self.schedule == "constant" and step > self.warmup_steps:
-            return
-        factor = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        if self.schedule == "cosine":
-            factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        settings = self.settings
+        if settings.schedule == "constant" and step > settings.warmup_steps:
+            return  # it stays what it is
         for optimizer in self.optimizers_used():
             for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+                group["lr"] = learning_rate(
+                    step,
+                    highest=group["initial_lr"],
+                    steps=self.steps,
+                    schedule=settings.schedule,
+                    warmup_steps=settings.warmup_steps,
+                )
 
     def _record(self, history: dict[str, Tensor]) -> None:
         """Count the steps, refuse values that are not finite, and log a point every so many steps."""
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
         values = torch.stack(list(history.values()), dim=1).tolist()
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for row in values:
             self.steps_done += 1
             for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
                     raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
-                self._since_point.setdefault(f"train/{name}", []).append(value)
-            if self.steps_done % self.log_every_n_steps == 0 or self.steps_done == self.steps:
+                self._points.setdefault(f"train/{name}", []).append(value)
+            if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
                 self._log_point()
-        # Lightning counts a step when its own wrapper of the optimizer is called, which would cost more than
-        # the small net's whole step; the count itself is what checkpoints and loggers need.
-        progress.total.ready += len(values)
-        progress.total.completed += len(values)
+        count_steps(self.trainer, len(values))
 
     def _log_point(self) -> None:
-        means = {name: sum(values) / len(values) for name, values in self._since_point.items()}
-        self._since_point = {}
+        means = {name: sum(values) / len(values) for name, values in self._points.items()}
+        self._points = {}
         if self.logger is not None:
             self.logger.log_metrics(means, step=self.steps_done)
 
@@ -263,7 +232,7 @@ class Minibatch(Learner):
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
-            rows=self.batch_size if self._watched else chunk_rows(x, self.batch_size),
+            rows=self.settings.batch_size if self._watched else chunk_rows(x, self.settings.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
         )
 
@@ -287,7 +256,7 @@ class Minibatch(Learner):
         checkpoint["minibatch"] = {
             "steps_done": self.steps_done,
             "seconds": self.seconds,
-            "since_point": self._since_point,
+            "since_point": self._points,
             "random": torch.get_rng_state(),
         }
 
@@ -295,12 +264,13 @@ class Minibatch(Learner):
         """Take it up again."""
         state = checkpoint["minibatch"]
         self.steps_done = state["steps_done"]
-        self.seconds = state["seconds"]
-        self._since_point = state["since_point"]
+        self.clock = Clock(state["seconds"])
+        self._points = state["since_point"]
         self._random = state["random"]
         # An epoch that was cut off, or had other batches, made another number of steps than it would now.
-        left = (self.epochs - checkpoint["epoch"] - 1) * -(-len(self.data.train.x) // self.batch_size)
-        self.steps = min(self.steps_done + left, self.max_steps or math.inf)
+        left = self.settings.epochs - checkpoint["epoch"] - 1
+        steps = self.steps_done + left * self.settings.steps_per_epoch(len(self.data.train.x))
+        self.steps = min(steps, self.settings.max_steps or steps)
 
     def on_train_start(self) -> None:
         """Continue the random numbers of a resumed training, with the optimizer's settings as configured now."""

@@ -16,7 +16,9 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from hourglass.training.minibatch import Minibatch, Shared
+from hourglass.models import stages_of
+from hourglass.system.checks import check_fraction
+from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 
 class Recirculation(Minibatch):
@@ -36,16 +38,14 @@ class Recirculation(Minibatch):
             a code that is not an activation unit by unit; penalties; and what `Minibatch` refuses.
     """
 
-    def __init__(self, *, regression: float, **shared: Unpack[Shared]) -> None:
+    def __init__(self, *, regression: float, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
-        if not 0 <= regression < 1:
-            raise ValueError(f"regression must be from 0 to below 1, got {regression}")
+        check_fraction("regression", regression)
         if len(self.penalties.regularizers):
             raise ValueError("recirculation computes no gradients, which penalties need: set regularizer=none")
-        bottleneck = self.model.bottleneck
-        if bottleneck.slope(torch.zeros(1, bottleneck.inputs)) is None:
+        if not self.model.bottleneck.is_elementwise:
             raise ValueError("recirculation needs a code that is an activation, unit by unit: set bottleneck=linear")
-        stages = self.model.stages()
+        stages = stages_of(self.model)
         if len(stages) != 1:
             raise ValueError(
                 f"recirculation trains one layer on each side, got {len(stages)}: set model=vanilla, or model.depth=0"

@@ -6,9 +6,9 @@ Hydra imports this module with every command, so nothing slow is imported here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 
+from hourglass.configuration.hydra_internals import BasicSweeper, BasicSweeperConf
 from hydra_plugins.hourglass_launcher.launcher import HourglassLauncher
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hourglass.sweeps.fusion.linear import StackedLinear
+from hourglass.sweeps.fusion.functions import StackedFunctions
 
 MEMBERS, BATCH, INPUTS, OUTPUTS = 3, 7, 5, 4
 
@@ -20,7 +20,7 @@ def layers(*, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("shared", [True, False])
 def test_values_and_gradients_are_those_of_each_member(shared: bool) -> None:
     x, weight, bias = layers(shared=shared)
-    with StackedLinear():
+    with StackedFunctions():
         y = torch.func.vmap(F.linear, in_dims=(None if shared else 0, 0, 0))(x, weight, bias)
     expected = torch.stack([F.linear(x if shared else x[i], weight[i], bias[i]) for i in range(MEMBERS)])
     torch.testing.assert_close(y, expected)
@@ -44,7 +44,7 @@ def test_it_can_be_differentiated_in_every_way_that_penalties_do(shared: bool) -
     def of_all() -> Tensor:
         return torch.func.vmap(penalty, in_dims=(None if shared else 0, 0, 0))(x, weight, bias)
 
-    with StackedLinear():
+    with StackedFunctions():
         values = of_all()
     expected = of_all()
     torch.testing.assert_close(values, expected)
@@ -54,7 +54,7 @@ def test_it_can_be_differentiated_in_every_way_that_penalties_do(shared: bool) -
 
 def test_without_a_bias_or_for_other_shapes_it_is_the_ordinary_one() -> None:
     x, weight, bias = layers(shared=True)
-    with StackedLinear():
+    with StackedFunctions():
         torch.testing.assert_close(torch.func.vmap(F.linear, in_dims=(None, 0))(x, weight), x @ weight.mT)
         cube = torch.func.vmap(F.linear, in_dims=(None, 0, 0))(x.expand(2, -1, -1), weight, bias)
     torch.testing.assert_close(cube[:, 0], x @ weight.mT + bias.unsqueeze(1))

@@ -42,7 +42,7 @@ def single(job: Member) -> Result:
     return train(job.config, choices=job.choices, folder=job.folder, parent=job.parent)
 
 
-QUIET = ("tracking.images=false", "tracking.usefulness=false")
+QUIET = "callback=quick"
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Ended], list[Re
     """Three members, one of which loses patience, fused and one by one."""
     members = (
         ["model.code_size=8"],
-        ["model.code_size=3", "seed=1", "tracking.usefulness=false"],
+        ["model.code_size=3", "seed=1", "callback=[quick,pictures,baselines]"],
         # Warming up to so high a rate, its second epoch is worse than its first by far more than rounding.
-        ["model.code_size=5", "optimizer.lr=10", "training.patience=1", "tracking.images=false"],
+        ["model.code_size=5", "optimizer.lr=10", "training.patience=1", "~callback.pictures"],
     )
     # A rectified code: of a linear one that rate makes values so large that rounding alone tells the two apart.
     common = ["training.warmup_steps=40", "bottleneck=relu"]

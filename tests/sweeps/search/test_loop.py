@@ -18,8 +18,7 @@ from hourglass.tracking import Run, search_runs
 SMALL = [
     "data=digits",
     "data.train_size=200",
-    "tracking.images=false",
-    "tracking.usefulness=false",
+    "callback=quick",
     "sweep.workers=2",
     "hydra/sweeper=hourglass_optuna",
 ]

@@ -20,7 +20,7 @@ from hourglass.tracking import Run, search_runs
 
 WORDS = [
     *("train", "-m", "data=digits", "data.train_size=200", "training.epochs=1"),
-    *("tracking.images=false", "tracking.usefulness=false", "sweep.workers=2"),
+    *("callback=quick", "sweep.workers=2"),
     *("model.code_size=2,9", "model.depth=0,1"),
 ]
 
@@ -79,7 +79,7 @@ def test_the_study_names_its_best_run_and_lists_its_jobs(study: Study) -> None:
     assert {line["run_id"]: float(line["test/mse"]) for line in lines} == errors
     assert {line["status"] for line in lines} == {"FINISHED"}
     assert all(float(line["seconds"]) > 0 for line in lines)
-    assert study.pictures() == []  # as the jobs themselves: tracking.images=false
+    assert study.pictures() == []  # as the jobs themselves: callback=quick
 
 
 def test_the_pictures_come_at_a_step_and_once_more_at_the_end(study: Study) -> None:

@@ -21,6 +21,7 @@ from hourglass.sweeps.fusion.lockstep import template_of
 from hourglass.sweeps.fusion.memory import fitting, free_bytes, member_bytes
 from hourglass.sweeps.fusion.stack import Stack
 from hourglass.training.batches import Chunk
+from hourglass.training.lightning_internals import device_of, placed, step_precision
 from hourglass.training.minibatch import Minibatch
 
 DISTINCT = 8
@@ -75,26 +76,25 @@ class _Bench:
         # The largest is always among them: all others are padded to it.
         spread = [configs[(at + 1) * len(configs) // count - 1] for at in range(count)]
         self.configs = [OmegaConf.create(dict(each)) for each in spread]
-        trainer = make_trainer(self.configs[0].trainer)
-        self.plugin = trainer.precision_plugin
-        self.device = trainer.strategy.root_device
+        self.trainer = make_trainer(OmegaConf.create({"trainer": self.configs[0].trainer, "callback": {}}))
+        self.device = device_of(self.trainer)
         self.data: Dataset = build(self.configs[0].data)
         self.learners = [self._learner(config) for config in self.configs]
         first = self.learners[0]
-        x = self.data.train.x[: STEPS * first.batch_size].to(self.device)
+        x = self.data.train.x[: STEPS * first.settings.batch_size].to(self.device)
         y = self.data.train.y if first.labelled else None
         noisy = first.noise(self.data.scaled(x)) if first.noise.frozen else None
         self.chunk = Chunk(x, noisy, None if y is None else y[: len(x)].to(self.device))
 
     def _learner(self, config: DictConfig) -> Minibatch:
         learner = cast(Minibatch, compose(config, data=self.data).learner)
-        learner = cast(Minibatch, self.plugin.convert_module(learner).to(self.device).train())
+        learner = cast(Minibatch, placed(self.trainer, learner).train())
         learner.configure_optimizers()
         return learner
 
     def precision(self) -> AbstractContextManager[None]:
         """In which steps are made."""
-        return cast(AbstractContextManager[None], self.plugin.train_step_context())
+        return step_precision(self.trainer)
 
     def alone(self) -> int:
         """The steps of a chunk by each, one after another; how many."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from hourglass.configuration.identity import callbacks_of_others
 from hourglass.configuration.schema import declared_tensors
 
 Config = DictConfig | Mapping[str, Any]
@@ -130,6 +131,7 @@ def structure(config: Config) -> str:
         held = whole[node] if node else whole
         for key in keys:
             held.pop(key, None)
+    whole["callback"] = callbacks_of_others(whole)
     model = whole["model"]
     if model.get("code_size") is not None:
         model["code_size"] = "any"

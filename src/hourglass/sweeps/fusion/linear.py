@@ -6,29 +6,17 @@ noise, it is one large product x [W_1^T ... W_n^T]. Twelve members 784-64-784 to
 each on a CPU in 32 bits, 1.9 instead of 2.2 ms in bfloat16.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 
-class StackedLinear(TorchFunctionMode):
-    """Within, `F.linear` of a batch is the one of this module."""
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Called by PyTorch in place of every function."""
-        if function is F.linear and len(args) == 3 and args[0].ndim == 2 and args[2] is not None:
-            return _Linear.apply(*args)
-        return function(*args, **(kwargs or {}))
+def stacked_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`F.linear` of x (B, inputs), weight (outputs, inputs) and bias (outputs,)."""
+    y: Tensor = _Linear.apply(x, weight, bias)
+    return y
 
 
 class _Linear(torch.autograd.Function):

@@ -9,6 +9,7 @@ stack.
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -28,6 +29,7 @@ from hourglass.sweeps.fusion.stack import Stack
 from hourglass.sweeps.fusion.turns import Strand
 from hourglass.system import process
 from hourglass.training.batches import Chunk
+from hourglass.training.lightning_internals import step_precision
 from hourglass.training.minibatch import Minibatch
 
 log = logging.getLogger("hourglass")
@@ -99,10 +101,7 @@ def train_fused(jobs: Sequence[Member]) -> list[Ended]:
 def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Result]:
     def body(strand: Strand[Result]) -> Result:
         def composed(config: DictConfig) -> Parts:
-            parts = compose(config, data=data)
-            learner = cast(Minibatch, parts.learner)
-            learner.advance = lambda chunk: _wait(strand, learner, chunk)
-            return parts
+            return compose(config, data=data, stepper=partial(_wait, strand))
 
         choices = {**job.choices, "fused": str(size)}
         return train(
@@ -120,10 +119,9 @@ def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Res
 
 def _wait(strand: Strand[Result], learner: Minibatch, chunk: Chunk) -> dict[str, Tensor]:
     """In place of a training's own steps: those that the stack has made for it."""
-    learner.on_train_epoch_end()  # stops its clock, while others take their turns
-    share, terms = strand.pause(_Arrived(learner, chunk))
-    learner.seconds += share
-    learner.on_train_epoch_start()
+    with learner.clock.stopped():  # while others take their turns
+        share, terms = strand.pause(_Arrived(learner, chunk))
+        learner.clock.add(share)
     return learner.own_steps(chunk) if terms is None else cast(dict[str, Tensor], terms)
 
 
@@ -149,7 +147,7 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Da
                 configs = [jobs[number].config for number in members]
                 learners = [each.learner for each in arrived]
                 built[key] = Stack(members=learners, template=template_of(learners, configs, data))
-            with arrived[0].learner.trainer.precision_plugin.train_step_context():
+            with step_precision(arrived[0].learner.trainer):
                 terms = built[key].advance([each.chunk for each in arrived])
         except Exception as error:
             built.pop(key, None)  # its members hold the weights that they came with

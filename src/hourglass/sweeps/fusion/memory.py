@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hourglass.losses import total
 from hourglass.sweeps.fusion.padding import tensors
+from hourglass.system.torch_internals import OUT_OF_MEMORY
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
 
@@ -72,4 +73,4 @@ def fitting(member: int, *, free: int, sharing: int) -> int:
 
 def is_lack(error: Exception) -> bool:
     """Whether an error says that memory ran out; of a CPU's, PyTorch says it in the text only."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or OUT_OF_MEMORY in str(error)

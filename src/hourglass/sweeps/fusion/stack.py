@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.losses import logged
-from hourglass.sweeps.fusion.linear import StackedLinear
+from hourglass.sweeps.fusion.functions import StackedFunctions
 from hourglass.sweeps.fusion.padding import empty, pack, places, tensors, unpack
 from hourglass.sweeps.fusion.update import Update
 from hourglass.training.batches import Chunk
@@ -33,7 +33,6 @@ class Stack:
 
     def __init__(self, *, members: Sequence[Minibatch], template: Minibatch) -> None:
         self.members = members
-        template.loss.stacked = True
         self.terms = _Terms(template.train())
         like = tensors(template)
         held = [tensors(member) for member in members]
@@ -86,7 +85,7 @@ class Stack:
             randomness="different",
         )
         held = {f"learner.{name}": tensor for name, tensor in {**self.weights, **self.others}.items()}
-        with StackedLinear():
+        with StackedFunctions():
             terms: dict[str, Tensor] = together(held, corrupted)
         torch.autograd.backward(terms["loss"].sum())
         self.update(rate)

@@ -48,7 +48,7 @@ class Update:
         self.decoupled = bool(group.get("decoupled_weight_decay"))  # AdamW's
         self.decay = self._column([float(_group(member)["weight_decay"]) for member in members])
         self.decays = bool(self.decay.any())
-        limits = [member.gradient_clip or math.inf for member in members]
+        limits = [member.settings.gradient_clip or math.inf for member in members]
         self.limit = self._column(limits)
         self.clips = min(limits) < math.inf
         self._take_up()

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from hourglass.sweeps.studies.table import ERROR, Row, Table
 from hourglass.system.errors import reason
 from hourglass.tracking import Run, search_runs
+from hourglass.tracking.mlflow_internals import PARENT
 
 
 class Request(NamedTuple):
@@ -36,7 +37,7 @@ def read(run_id: str, *, uri: str) -> Table:
     parent = Run.find(run_id, uri)
     prefix = "axis."
     axes = {key.removeprefix(prefix): text.split(", ") for key, text in parent.tags.items() if key.startswith(prefix)}
-    children = search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{parent.id}' AND tags.kind = 'training'")
+    children = search_runs(uri, None, f"tags.`{PARENT}` = '{parent.id}' AND tags.kind = 'training'")
     jobs: dict[str, Any] = {}
     for child in sorted(children, key=lambda child: (child.info.status == "FINISHED", child.info.start_time)):
         jobs[child.data.tags.get("config_hash", child.info.run_id)] = child

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hourglass.tracking import Run
-from hourglass.tracking.moved import beside
+from hourglass.tracking.relocated import beside
 
 from .test_dashboard import _server
 
@@ -39,10 +39,13 @@ def test_a_moved_store_is_read_resumed_served_and_grows_in_its_new_place(
     with Run.start(uri=f"sqlite:///{old}/mlflow.db", experiment="e", name="first", tags={}, params={}) as run:
         run.log_text("a: 1\n", "config.yaml")
     old.rename(new)
+    from mlflow import MlflowClient
     from mlflow.tracking._tracking_service import utils
 
     utils._artifact_repos_cache.clear()  # as in another process
     uri = f"sqlite:///{new}/mlflow.db"
+    theirs = MlflowClient(uri, registry_uri=uri)  # what somebody else reads is left as it is
+    assert theirs.get_run(run.id).info.artifact_uri.startswith(f"file://{old}/")
     found = Run.find("first", uri)
     assert found.read_config() == {"a": 1}
 

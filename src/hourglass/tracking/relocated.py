@@ -8,8 +8,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
+
+from hourglass.tracking import mlflow_internals
 
 FOLDER = "mlartifacts"
+
+_followed: WeakSet[Any] = WeakSet()
+"""The engines of databases that are followed."""
 
 
 def beside(recorded: str, database: Path) -> str:
@@ -24,13 +30,27 @@ def beside(recorded: str, database: Path) -> str:
     return moved.as_uri() if moved.exists() or (here.is_dir() and not Path(root, FOLDER).exists()) else recorded
 
 
+def follow(engine: Any) -> None:
+    """Let MLflow find files so, of a database in a file that this process reads.
+
+    Args:
+        engine: of the database; what others read is left as it is.
+    """
+    _listen()
+    _followed.add(engine)
+
+
 @cache
-def follow() -> None:
-    """Let MLflow find files so, in this process: of every database in a file that it reads."""
-    from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlLoggedModel, SqlRun
+def _listen() -> None:
+    """SQLAlchemy tells of rows by their class, of whatever database they are."""
     from sqlalchemy import event
 
-    columns = ((SqlRun, "artifact_uri"), (SqlExperiment, "artifact_location"), (SqlLoggedModel, "artifact_location"))
+    known = mlflow_internals.tables()
+    columns = (
+        (known.run, "artifact_uri"),
+        (known.experiment, "artifact_location"),
+        (known.model, "artifact_location"),
+    )
     for table, column in columns:
         for moment in ("load", "refresh"):
             event.listen(table, moment, partial(_correct, column))
@@ -39,9 +59,9 @@ def follow() -> None:
 def _correct(column: str, row: Any, context: Any, *_: Any) -> None:
     from sqlalchemy.orm.attributes import set_committed_value
 
-    url = context.session.get_bind().url
+    engine = context.session.get_bind()
     recorded = vars(row).get(column)
-    if recorded and url.get_backend_name() == "sqlite" and url.database:
-        place = beside(recorded, Path(url.database).absolute())
+    if recorded and engine in _followed:
+        place = beside(recorded, Path(engine.url.database).absolute())
         if place != recorded:
             set_committed_value(row, column, place)  # as if it had been read so: it is not written back

@@ -1,0 +1,29 @@
+"""What Hourglass knows of torch that it doesn't promise: each item with its reason.
+
+`tests/system/test_torch_internals.py` exercises each, so that an upgrade which changes one fails there. Importing this
+module doesn't import torch.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OUT_OF_MEMORY = "can't allocate memory"
+"""In the text of the RuntimeError where the memory of the machine, not of a GPU, has no room."""
+TRACE = " Exception raised from "
+"""In the text of an error, on one line: behind it stands where in torch's own source it was raised."""
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16 itself: elsewhere it is emulated, and slower than 32 bits."""
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def is_wrapped(x: "Tensor") -> bool:
+    """Whether x stands for values of a `torch.func` transform, which can't be looked at."""
+    import torch
+
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(x))

@@ -1,0 +1,42 @@
+"""What Hourglass knows of torch is so in the torch that is installed: each item is seen at work."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hourglass.system.torch_internals import OUT_OF_MEMORY, TRACE, cpu_has_bfloat16, is_wrapped
+
+
+def test_torch_says_whether_the_cpu_computes_in_bfloat16() -> None:
+    assert cpu_has_bfloat16() in (True, False)
+
+
+def test_values_of_a_transform_are_told_from_others() -> None:
+    seen: list[bool] = []
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        seen.append(is_wrapped(x))
+        return x.sum()
+
+    torch.func.grad(f)(torch.ones(2))
+    torch.vmap(f)(torch.ones(2, 3))
+    assert seen == [True, True]
+    assert not is_wrapped(torch.ones(2))
+
+
+def test_a_lack_of_memory_says_so() -> None:
+    with pytest.raises(RuntimeError, match=OUT_OF_MEMORY):
+        torch.empty(2**62, dtype=torch.uint8)
+
+
+def test_where_torch_raised_an_error_stands_behind_these_words() -> None:
+    code = "import torch; torch.ones(2, 3).view(5)"
+    shown = {**os.environ, "TORCH_SHOW_CPP_STACKTRACES": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=shown, capture_output=True, text=True)
+    said, found, behind = " ".join(ended.stderr.split()).partition(TRACE)
+    assert found
+    assert said.endswith("shape '[5]' is invalid for input of size 6")
+    assert " at " in behind
