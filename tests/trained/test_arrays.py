@@ -150,7 +150,7 @@ def test_grey_levels_and_floats_and_flat_images_are_the_same_samples(images: Res
 
 
 def test_more_samples_than_a_batch_and_none_at_all(images: Result, here: Path) -> None:
-    x = np.random.default_rng(0).random((2 * arrays.BATCH + 1, 1, 8, 8), dtype=np.float32)
+    x = np.random.default_rng(0).random((2 * arrays.EVAL_BATCH + 1, 1, 8, 8), dtype=np.float32)
     model = trained(images)
     np.save(here / "x.npy", x)
     codes = arrays.encode(model, arrays.read_samples("x.npy", model))
