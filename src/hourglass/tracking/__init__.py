@@ -1,5 +1,11 @@
 """Tracking: every run leaves its configuration, curves, pictures, weights and true status in MLflow.
 
+How a metric gets there: by one door, `Run.log_metrics(values, step)`. A value is a number, its step the optimizer steps
+that were made before (of a study's run the jobs that have ended); name, step and value make a point. The learner logs
+through Lightning's `self.logger`, whose `RunLogger` hands values on to that door; callbacks and sweeps call it on the
+run that they were given. Behind it points wait in memory (`points`): they are written together when 500 wait or 5 s
+have passed, by `Run.flush` before each checkpoint, and when the run ends. While the store is away they stay in memory.
+
 This package is the only place that imports MLflow, and importing it does not: MLflow takes seconds, so each
 name below is loaded on first use.
 """

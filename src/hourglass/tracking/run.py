@@ -40,7 +40,7 @@ log = logging.getLogger("hourglass")
 
 
 class Run(Recorded):
-    """One MLflow run, opened by ``Run.start``, ``Run.resume`` or ``Run.find``; what it holds is read as of any other."""
+    """One MLflow run, opened by ``Run.start``, ``Run.resume`` or ``Run.find``; it is read as any other is."""
 
     def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
         super().__init__(client=client, uri=uri, entity=entity, experiment=experiment)
