@@ -4,6 +4,9 @@ Every call to a store goes through ``PatientClient`` and so waits up to ``HOURGL
 is not set) for the store to come back; ``at_most`` shortens that for what must not take long. Patience is had with the
 store, not with each call anew: of the calls that a process makes while its store is away, all together wait so long.
 A single try, which may wait for a lock or an answer in its turn, ends with the waiting (``longest_try``).
+
+The loop is our own: tenacity, which nothing installs here, repeats one call by itself. Here the end of the waiting is
+shared by all calls and known to the try under way, and both would have to be written beside it.
 """
 
 import errno
