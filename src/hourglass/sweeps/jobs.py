@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hourglass.configuration.identity import NAMED, UNNAMED, config_hash
 from hourglass.system.errors import HourglassError, reason
-from hourglass.system.passwords import shown, without_passwords
+from hourglass.system.passwords import redacted, without_passwords
 
 if TYPE_CHECKING:
     from hourglass.callbacks.pruning import Pruning, Watch
@@ -107,7 +107,7 @@ def run(task: Task) -> dict[str, End]:
 
     expect(task.uri)
     with ExitStack() as claims:
-        place = f"{shown(task.uri)} {task.parent}"
+        place = f"{redacted(task.uri)} {task.parent}"
         claimed = {job.key: claims.enter_context(claim(job.key, place=place, wait=task.wait)) for job in task.jobs}
         mine = [job for job in task.jobs if claimed[job.key]]
         ends: dict[str, End] = {}

@@ -17,8 +17,8 @@ from hourglass.sweeps.settings import Settings
 from hourglass.sweeps.studies import Artist
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.system.errors import HourglassError
-from hourglass.system.passwords import shown
-from hourglass.tracking import Run, prepare, reap, resolve_uri
+from hourglass.system.passwords import redacted
+from hourglass.tracking import Run, initialise_store, mark_dead_runs, resolve_uri
 from hourglass.tracking.retries import BRIEFLY, TrackingUnavailable, at_most
 from hourglass.tracking.store import check, expect
 
@@ -52,7 +52,7 @@ def sweep(
         engine,
     ):
         ends = train_all(jobs, settings, parent=parent, engine=engine, name=name)
-        log.info("study    %s in %s", parent.id, shown(parent.uri))
+        log.info("study    %s in %s", parent.id, redacted(parent.uri))
         failed = sum(end.failure is not None for end in ends.values())
         parent.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
         if failed:
@@ -88,8 +88,8 @@ def studying(
         _sigterm_raises(),
         open_engine(settings, accelerator=config["trainer"]["accelerator"], jobs=jobs, uri=uri) as engine,
     ):
-        prepare(uri)  # by one process, before several meet the empty file
-        reap(uri, experiment)
+        initialise_store(uri)  # by one process, before several meet the empty file
+        mark_dead_runs(uri, experiment)
         expect(uri)
         with (
             _reaping(uri, experiment),
@@ -135,7 +135,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, parent: Run, engine: E
         for outcome in engine.execute(run, tasks):
             unit = together[outcome.job]
             if outcome.failure:
-                reap(uri, experiment)  # a killed process could not say that it ended
+                mark_dead_runs(uri, experiment)  # a killed process could not say that it ended
                 end_lost(parent.id, {job.key for job in unit.jobs}, uri=uri, reason=outcome.failure)
             fresh: dict[str, End] = outcome.value or {}
             if any(end.away for end in fresh.values()):
@@ -167,7 +167,7 @@ def _reaping(uri: str, experiment: str) -> Iterator[None]:
     except BaseException as error:
         # What ended the sweep is what to hear of; a store that is away has been waited for.
         with suppress(Exception), at_most(0.0 if isinstance(error, TrackingUnavailable) else BRIEFLY):
-            reap(uri, experiment)
+            mark_dead_runs(uri, experiment)
         raise
 
 

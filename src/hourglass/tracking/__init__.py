@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from hourglass.tracking.flattening import flatten
     from hourglass.tracking.logger import RunLogger
     from hourglass.tracking.model import log_model
-    from hourglass.tracking.processes import reap
+    from hourglass.tracking.processes import mark_dead_runs
     from hourglass.tracking.retries import TrackingUnavailable
     from hourglass.tracking.run import Run
     from hourglass.tracking.search import search_runs
-    from hourglass.tracking.store import prepare, resolve_uri
+    from hourglass.tracking.store import initialise_store, resolve_uri
 
 _HOME = {
     "Run": "run",
@@ -30,8 +30,8 @@ _HOME = {
     "TrackingUnavailable": "retries",
     "flatten": "flattening",
     "log_model": "model",
-    "prepare": "store",
-    "reap": "processes",
+    "initialise_store": "store",
+    "mark_dead_runs": "processes",
     "resolve_uri": "store",
     "search_runs": "search",
     "serve": "dashboard",
@@ -42,9 +42,9 @@ __all__ = [
     "RunLogger",
     "TrackingUnavailable",
     "flatten",
+    "initialise_store",
     "log_model",
-    "prepare",
-    "reap",
+    "mark_dead_runs",
     "resolve_uri",
     "search_runs",
     "serve",

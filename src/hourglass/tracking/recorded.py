@@ -8,7 +8,7 @@ from hourglass.configuration.plain_yaml import read_mapping
 from hourglass.system.errors import printable
 from hourglass.tracking import weights
 from hourglass.tracking.files import Files
-from hourglass.tracking.retries import PatientClient
+from hourglass.tracking.retries import RetryingClient
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ class Recorded:
         uri: the resolved tracking URI.
     """
 
-    def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
+    def __init__(self, *, client: RetryingClient, uri: str, entity: Any, experiment: str) -> None:
         self.id: str = entity.info.run_id
         self.name = printable(str(entity.info.run_name))
         self.experiment = experiment

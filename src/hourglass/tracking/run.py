@@ -29,9 +29,9 @@ from hourglass.tracking.mlflow_internals import (
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
 from hourglass.tracking.recorded import WEIGHTS, Recorded
-from hourglass.tracking.retries import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
+from hourglass.tracking.retries import BRIEFLY, RetryingClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.search import create_run, experiment_id, find_run
-from hourglass.tracking.store import open_client, prepare, resolve_uri
+from hourglass.tracking.store import initialise_store, open_client, resolve_uri
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ log = logging.getLogger("hourglass")
 class Run(Recorded):
     """One MLflow run, opened by ``Run.start``, ``Run.resume`` or ``Run.find``; it is read as any other is."""
 
-    def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
+    def __init__(self, *, client: RetryingClient, uri: str, entity: Any, experiment: str) -> None:
         super().__init__(client=client, uri=uri, entity=entity, experiment=experiment)
         self._points = Points(client=client, run_id=self.id)
         self._pictured = IMAGES_MARK.items() <= entity.data.tags.items()
@@ -62,11 +62,11 @@ class Run(Recorded):
         """Opens a new run, RUNNING, in ``experiment`` (made if missing), under a parent run if one is given.
 
         Raises:
-            TrackingUnavailable: the store cannot be used (see ``prepare``), or does not hold the parent.
+            TrackingUnavailable: the store cannot be used (see ``initialise_store``), or does not hold the parent.
         """
         uri = resolve_uri(uri)
         if parent_id is None:  # where there is a parent, the store is ready
-            prepare(uri)
+            initialise_store(uri)
         client = open_client(uri)
         every = {**tags, **identity(), **SOURCE}
         if parent_id is not None:
@@ -126,7 +126,7 @@ class Run(Recorded):
         return run
 
     def _reopen(self, tags: dict[str, str]) -> None:
-        self.set_tags(identity())  # first: RUNNING under a process that has ended is what `reap` looks for
+        self.set_tags(identity())  # first: RUNNING under a process that has ended is what `mark_dead_runs` looks for
         self._client.update_run(self.id, status="RUNNING")
         for key in {"failure", "pruned"} & tags.keys():  # what was said of its earlier end
             self._client.delete_tag(self.id, key)
@@ -141,7 +141,7 @@ class Run(Recorded):
         """
         uri = resolve_uri(uri)
         if not uri.startswith("sqlite:"):  # looking for a run makes no file
-            prepare(uri)
+            initialise_store(uri)
         client = open_client(uri)
         entity, experiment = find_run(client, uri, reference)
         return cls(client=client, uri=uri, entity=entity, experiment=experiment)
