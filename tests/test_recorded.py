@@ -12,7 +12,7 @@ from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
 from hourglass.pipeline.evaluate import evaluate
 from hourglass.pipeline.train import train
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 from recorded.record import HELD, KINDS, SMALL
 
 NAMES = sorted(path.name for path in HELD.iterdir())
@@ -25,7 +25,7 @@ class Old:
         self.name = name
         self.uri = f"sqlite:///{folder}/mlflow.db"
         self.said: dict[str, Any] = json.loads((HELD / name / "run.json").read_text(encoding="utf-8"))
-        prepare(self.uri)
+        initialise_store(self.uri)
         client = MlflowClient(self.uri)
         experiment = client.create_experiment("hourglass", artifact_location=str(folder / "mlartifacts"))
         tags = self.said["tags"]

@@ -16,7 +16,7 @@ from subjects import Subject
 
 SHORT = 4.0
 """Seconds that something lasts which a command waits for."""
-PATIENCE = 3.0
+STORE_TIMEOUT = 3.0
 """Seconds that a command waits for its store where that does not come back."""
 
 
@@ -59,7 +59,7 @@ class Disturbance:
         exits: the exit codes that are true after it; 0 besides, where everything was done before it.
         applies: to which subjects.
         stretches: between which marks it may come (see `moments`).
-        patience: seconds that the command waits for its store; None: as by itself.
+        store_timeout: seconds that the command waits for its store; None: as by itself.
         disk: `work` or `tmp`: that folder is a small disk.
         silent: whether the command can't say that it ended: its runs stay RUNNING until the next command.
         lost: whether the store, with all in it, is gone afterwards.
@@ -71,7 +71,7 @@ class Disturbance:
     exits: frozenset[int]
     applies: Callable[[Subject], bool]
     stretches: tuple[int, ...]
-    patience: float | None
+    store_timeout: float | None
     disk: str | None
     silent: bool
     lost: bool
@@ -98,7 +98,7 @@ def disturbance(
     *exits: int,
     applies: Callable[[Subject], bool] = everyone,
     stretches: tuple[int, ...] = ANY,
-    patience: float | None = None,
+    store_timeout: float | None = None,
     disk: str | None = None,
     silent: bool = False,
     lost: bool = False,
@@ -108,6 +108,6 @@ def disturbance(
 
     def make(act: Callable[[Round], None]) -> Disturbance:
         name = act.__name__.replace("_", " ")
-        return Disturbance(name, act, frozenset(exits), applies, stretches, patience, disk, silent, lost, possible)
+        return Disturbance(name, act, frozenset(exits), applies, stretches, store_timeout, disk, silent, lost, possible)
 
     return make

@@ -126,18 +126,18 @@ class Place:
         if uri is not None:
             self.environment["MLFLOW_TRACKING_URI"] = uri
 
-    def start(self, words: Sequence[str], *, patience: float | None = None) -> Command:
+    def start(self, words: Sequence[str], *, store_timeout: float | None = None) -> Command:
         """`hourglass WORDS`, in the background.
 
         Args:
             words: of the command.
-            patience: seconds that it waits for its store; None: as long as it does by itself.
+            store_timeout: seconds that it waits for its store; None: as long as it does by itself.
         """
-        return self.launch([sys.executable, "-m", "hourglass", *words], patience=patience)
+        return self.launch([sys.executable, "-m", "hourglass", *words], store_timeout=store_timeout)
 
-    def launch(self, command: Sequence[str], *, patience: float | None = None) -> Command:
+    def launch(self, command: Sequence[str], *, store_timeout: float | None = None) -> Command:
         """Any program of this place, likewise."""
-        more = {} if patience is None else {"HOURGLASS_PATIENCE": f"{patience:g}"}
+        more = {} if store_timeout is None else {"HOURGLASS_STORE_TIMEOUT": f"{store_timeout:g}"}
         output = self.folder / f"command-{len(self.commands)}.log"
         with output.open("wb") as log:
             log.write(f"$ {' '.join(command)}\n".encode())

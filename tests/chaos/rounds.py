@@ -169,7 +169,7 @@ class Chaos:
         again = partial(_again, place, subject)
         if subject.resumed:
             _begun(place, subject, chance)
-        command = place.start(again(), patience=disturbance.patience)
+        command = place.start(again(), store_timeout=disturbance.store_timeout)
         round_ = Round(subject, place, command, chance, again, server, disk)
         with round_.afterwards:
             verdict.late = not moments.await_moment(moment, place, command, undisturbed.timeline, jobs=subject.jobs)
@@ -189,7 +189,11 @@ class Chaos:
         for each in (command, *(each for *_, each in ends)):
             complaints += checks.said(each)
         # Who was killed, who may not write, and who was killed before and is resumed only now, can't say that it ended.
-        told = not disturbance.silent and disturbance.patience is None and not (subject.resumed and not moment.stretch)
+        told = (
+            not disturbance.silent
+            and disturbance.store_timeout is None
+            and not (subject.resumed and not moment.stretch)
+        )
         complaints += checks.true(place, running=told)
 
         # Of a search, a trial that failed counts as one, and one whose run was lost with its database did end.

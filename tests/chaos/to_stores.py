@@ -8,7 +8,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from disturbances import OPEN, PATIENCE, SHORT, Round, disturbance, local
+from disturbances import OPEN, SHORT, STORE_TIMEOUT, Round, disturbance, local
 
 # The database
 
@@ -20,7 +20,7 @@ def lock_the_database(round_: Round) -> None:
         time.sleep(SHORT)
 
 
-@disturbance(2, applies=local, stretches=OPEN, patience=PATIENCE)
+@disturbance(2, applies=local, stretches=OPEN, store_timeout=STORE_TIMEOUT)
 def lock_the_database_for_good(round_: Round) -> None:
     """A foreign process writes for longer than the command waits."""
     with suppress(sqlite3.Error):
@@ -37,7 +37,7 @@ def _can_protect() -> bool:
     return os.geteuid() != 0 or shutil.which("chattr") is not None
 
 
-@disturbance(2, applies=local, stretches=OPEN, patience=PATIENCE, possible=_can_protect)
+@disturbance(2, applies=local, stretches=OPEN, store_timeout=STORE_TIMEOUT, possible=_can_protect)
 def make_the_database_read_only(round_: Round) -> None:
     """Nobody may write it any more, until the person has seen to it."""
     # Not its index: that is memory which processes share, and would kill them with SIGBUS.
@@ -53,14 +53,14 @@ def _protect(path: Path, protected: bool) -> None:
         path.chmod(0o444 if protected else 0o644)
 
 
-@disturbance(2, applies=local, stretches=OPEN, patience=PATIENCE, lost=True)
+@disturbance(2, applies=local, stretches=OPEN, store_timeout=STORE_TIMEOUT, lost=True)
 def delete_the_database(round_: Round) -> None:
     """With its log; what was trained is trained again."""
     for path in _files(round_.place.database):
         path.unlink(missing_ok=True)
 
 
-@disturbance(1, 2, applies=local, stretches=OPEN, patience=PATIENCE, lost=True)
+@disturbance(1, 2, applies=local, stretches=OPEN, store_timeout=STORE_TIMEOUT, lost=True)
 def replace_the_database(round_: Round) -> None:
     """Another, empty one is in its place."""
     for path in _files(round_.place.database):
@@ -68,7 +68,7 @@ def replace_the_database(round_: Round) -> None:
     shutil.copy(round_.place.folder.parent / "empty.db", round_.place.database)
 
 
-@disturbance(2, applies=local, stretches=OPEN, patience=PATIENCE, lost=True)
+@disturbance(2, applies=local, stretches=OPEN, store_timeout=STORE_TIMEOUT, lost=True)
 def cut_off_the_database(round_: Round) -> None:
     """Half of it is gone; the person removes the rest."""
     with suppress(OSError):
@@ -94,7 +94,7 @@ def fill_the_disk(round_: Round) -> None:
     round_.disk.empty()
 
 
-@disturbance(2, applies=local, stretches=OPEN, disk="work", patience=PATIENCE)
+@disturbance(2, applies=local, stretches=OPEN, disk="work", store_timeout=STORE_TIMEOUT)
 def fill_the_disk_for_good(round_: Round) -> None:
     """No byte is free for longer than the command waits."""
     assert round_.disk is not None

@@ -18,7 +18,7 @@ from hourglass.commands.train import resumed
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.train import Result, train
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 from hourglass.trained.load import Trained
 
 SMALL = ("data=digits", "data.train_size=200", "data.test_size=60", "training.batch_size=50", "model.code_size=4")
@@ -29,7 +29,7 @@ TIMES = {"time/steps_per_second", "time/fit_seconds"}
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    prepare(address)
+    initialise_store(address)
     return address
 
 

@@ -14,7 +14,7 @@ from test_faults import Place, errors, until, wait_in_a_thread
 from hourglass.sweeps import Slot, execute
 from hourglass.sweeps.study import open_study
 from hourglass.system.locks import claim
-from hourglass.tracking import prepare, search_runs
+from hourglass.tracking import initialise_store, search_runs
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def begin(uri: str) -> None:
 
 def test_terminals_that_begin_at_once_make_one_study(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    prepare(uri)
+    initialise_store(uri)
     outcomes = list(execute(begin, [uri] * 4, slots=[Slot(gpu=None, threads=1)] * 4))
     assert [outcome.failure for outcome in outcomes] == [None] * 4
     (study,) = search_runs(uri, "e", "")

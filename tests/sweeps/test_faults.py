@@ -23,7 +23,7 @@ from hourglass.configuration.identity import config_hash
 from hourglass.sweeps import Slot, execute
 from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.sweep import sweep
-from hourglass.tracking import Run, prepare, search_runs
+from hourglass.tracking import Run, initialise_store, search_runs
 
 SMALL = (
     *("data=digits", "data.train_size=200", "training.epochs=1", "trainer.accelerator=cpu"),
@@ -232,7 +232,7 @@ def record(uri: str) -> None:
 
 
 def test_jobs_that_record_the_same_data_at_once_all_do(place: Place) -> None:
-    prepare(place.uri)
+    initialise_store(place.uri)
     outcomes = list(execute(record, [place.uri] * 4, slots=[Slot(gpu=None, threads=1)] * 4))
     assert [outcome.failure for outcome in outcomes] == [None] * 4
 

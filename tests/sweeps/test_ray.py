@@ -17,7 +17,7 @@ from hourglass.sweeps import Settings
 from hourglass.sweeps.engine import open_engine
 from hourglass.sweeps.study import end_lost
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, prepare, search_runs
+from hourglass.tracking import Run, initialise_store, search_runs
 
 if find_spec("ray") is None:
     pytest.skip("the extra `ray` is not installed", allow_module_level=True)
@@ -141,7 +141,7 @@ def test_without_ray_one_line_says_how_to_install_it(tmp_path: Path) -> None:
 
 def test_runs_of_a_machine_that_is_gone_are_ended(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    prepare(uri)
+    initialise_store(uri)
     study = Run.start(uri=uri, experiment="e", name="study", tags={}, params={})
     runs = {
         key: Run.start(uri=uri, experiment="e", name=key, tags={"config_hash": key}, params={}, parent_id=study.id)
@@ -153,7 +153,7 @@ def test_runs_of_a_machine_that_is_gone_are_ended(tmp_path: Path) -> None:
     assert {key: Run.find(run.id, uri).status for key, run in runs.items()} == {
         "gone": "KILLED",
         "other": "RUNNING",
-        "here": "RUNNING",  # `reap` knows more about those of this machine
+        "here": "RUNNING",  # `mark_dead_runs` knows more about those of this machine
     }
     assert Run.find(runs["gone"].id, uri).tags["failure"] == "its Ray worker ended: node7 died"
     for run in (runs["other"], runs["here"], study):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.tracking import prepare
+from hourglass.tracking import initialise_store
 
 JOBS = 6
 WORDS = [
@@ -44,7 +44,7 @@ def replace(database: Path) -> None:
 
 
 def begin_anew(database: Path) -> None:
-    prepare(f"sqlite:///{database.with_name('other')}")
+    initialise_store(f"sqlite:///{database.with_name('other')}")
     for path in database.parent.glob(f"{database.name}-*"):
         path.unlink()  # its log, which belongs to no other
     database.with_name("other").replace(database)
@@ -76,7 +76,7 @@ def test_a_store_that_is_gone_ends_the_sweep_with_one_line(
     for path in hung:
         path.touch()
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": here, "HOURGLASS_PATIENCE": "3", "HYDRA_FULL_ERROR": "0"}
+    environment = {**os.environ, "PYTHONPATH": here, "HOURGLASS_STORE_TIMEOUT": "3", "HYDRA_FULL_ERROR": "0"}
     command = [sys.executable, "-m", "hourglass", "train", *WORDS, f"tracking.uri=sqlite:///{database}"]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -126,7 +126,7 @@ def test_a_training_whose_database_is_gone_does_not_end_well(tmp_path: Path) -> 
     traps.mkdir()
     (traps / "hang-0").touch()
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": here, "HOURGLASS_PATIENCE": "3", "HYDRA_FULL_ERROR": "0"}
+    environment = {**os.environ, "PYTHONPATH": here, "HOURGLASS_STORE_TIMEOUT": "3", "HYDRA_FULL_ERROR": "0"}
     words = [word for word in WORDS if word.startswith(("data", "training", "trainer", "tracking", "+noise.trap._"))]
     words += ["+noise.trap.folder=traps", "+noise.trap.job=0", f"tracking.uri=sqlite:///{database}"]
     process = subprocess.Popen(

@@ -144,7 +144,7 @@ def test_a_disk_that_stays_full_is_named_and_the_rest_is_done_later(
         [sys.executable, "-m", "hourglass", *command],
         capture_output=True,
         text=True,
-        env={**os.environ, "HOURGLASS_PATIENCE": "3", "HYDRA_FULL_ERROR": "0"},
+        env={**os.environ, "HOURGLASS_STORE_TIMEOUT": "3", "HYDRA_FULL_ERROR": "0"},
     )
     filler.join()
     said = done.stdout + done.stderr

@@ -34,10 +34,10 @@ SECRETS = (
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg2", "postgres", "nonsense"])
 def test_an_address_is_shown_without_its_password(scheme: str, secret: str) -> None:
     uri = f"{scheme}://me:{secret}@127.0.0.1:5000/runs"
-    assert passwords.shown(uri) == f"{scheme}://me:***@127.0.0.1:5000/runs"
+    assert passwords.redacted(uri) == f"{scheme}://me:***@127.0.0.1:5000/runs"
     escaped = passwords.escaped(uri)
-    assert passwords.shown(escaped) == passwords.shown(uri)
-    assert passwords.without_passwords(f"can't open {escaped}: no") == f"can't open {passwords.shown(uri)}: no"
+    assert passwords.redacted(escaped) == passwords.redacted(uri)
+    assert passwords.without_passwords(f"can't open {escaped}: no") == f"can't open {passwords.redacted(uri)}: no"
     assert passwords.escaped(escaped) == escaped
     header = passwords.apart(escaped)[1]["Authorization"].split()[1]
     assert base64.b64decode(header).decode() == f"me:{secret.replace('%40', '@')}"
@@ -47,7 +47,7 @@ def test_an_address_is_shown_without_its_password(scheme: str, secret: str) -> N
     "uri", ["http://127.0.0.1:5000", "sqlite:////home/me:and@you/x.db", "http://me@host/x", "mlruns"]
 )
 def test_what_holds_no_password_stays(uri: str) -> None:
-    assert passwords.shown(uri) == passwords.escaped(uri) == uri
+    assert passwords.redacted(uri) == passwords.escaped(uri) == uri
     assert passwords.apart(uri) == (uri, {})
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 
 
 @pytest.fixture(scope="session")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, shared by the workers of the test run (``prepare`` makes it once)."""
+    """An empty store, shared by the workers of the test run (``initialise_store`` makes it once)."""
     folder = tmp_path_factory.getbasetemp()
     if folder.name.startswith("popen-"):
         folder = folder.parent
     path = folder / "blank store" / "mlflow.db"
-    prepare(f"sqlite:///{path}")
+    initialise_store(f"sqlite:///{path}")
     return path
 
 

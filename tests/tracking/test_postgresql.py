@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hourglass.tracking import Run, prepare, search_runs
+from hourglass.tracking import Run, initialise_store, search_runs
 
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 POINTS = 1200
@@ -74,7 +74,7 @@ def test_eight_processes_write_through_a_restart_and_nothing_is_lost(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prepare(database.uri)
+    initialise_store(database.uri)
     context = get_context("forkserver")
     context.set_forkserver_preload(["hourglass.tracking.run", "mlflow.store.tracking.sqlalchemy_store"])
     workers = [context.Process(target=_write, args=(database.uri, f"worker-{index}")) for index in range(8)]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from hourglass.system.temporary import temporary_folder
-from hourglass.tracking import Run, reap, search_runs
+from hourglass.tracking import Run, mark_dead_runs, search_runs
 from hourglass.tracking.processes import _mark, identity, is_alive
 from hourglass.tracking.store import open_client
 from hourglass.tracking.tables import running
@@ -74,15 +74,15 @@ def test_eight_processes_write_to_one_new_file_and_nothing_is_lost(
 
 def test_a_killed_process_is_found_out(context: Any, uri: str) -> None:
     process, number = _held(context, uri)
-    assert reap(uri, "hourglass") == []  # it lives
+    assert mark_dead_runs(uri, "hourglass") == []  # it lives
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert Run.find(number, uri).status == "RUNNING"
-    assert reap(uri, "hourglass") == [number]
+    assert mark_dead_runs(uri, "hourglass") == [number]
     run = Run.find(number, uri)
     assert run.status == "KILLED"
     assert run.tags["failure"] == f"process {process.pid} ended without a word"
-    assert reap(uri, "hourglass") == []
+    assert mark_dead_runs(uri, "hourglass") == []
 
 
 def test_ctrl_c_leaves_the_points_and_a_true_status(context: Any, uri: str) -> None:
@@ -130,13 +130,13 @@ def test_a_thousand_dead_are_marked_together(run: Run, uri: str) -> None:
             rows = f"SELECT printf('%032x', i), {listed} FROM {table}, {numbers} WHERE run_uuid = ?"
             database.execute(f"INSERT INTO {table} (run_uuid, {listed}) {rows}", [run.id])
     database.close()
-    assert len(reap(uri, "hourglass")) == 1201
+    assert len(mark_dead_runs(uri, "hourglass")) == 1201
     assert search_runs(uri, None, "attributes.status = 'RUNNING'") == []
     for found in search_runs(uri, None, "attributes.status = 'KILLED'"):
         assert found.data.tags["failure"] == f"process {2**22 + 1} ended without a word"
         assert found.info.end_time >= found.info.start_time
         assert found.data.tags["model"] == "conv"
-    assert reap(uri, "hourglass") == []
+    assert mark_dead_runs(uri, "hourglass") == []
 
 
 def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None:
@@ -146,7 +146,7 @@ def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None
 
 def test_runs_of_other_hosts_are_left_alone(run: Run, uri: str) -> None:
     run.set_tags({"host": "elsewhere", "pid": "1"})
-    assert reap(uri, "hourglass") == []
+    assert mark_dead_runs(uri, "hourglass") == []
     assert run.status == "RUNNING"
 
 

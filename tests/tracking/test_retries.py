@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from hourglass.tracking import Run, TrackingUnavailable
-from hourglass.tracking.retries import at_most, patiently
+from hourglass.tracking.retries import at_most, retried
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def test_a_run_that_is_interrupted_in_a_call_says_so(run: Run, uri: str) -> None
 
 
 def test_a_process_waits_for_a_store_once_and_not_with_each_call_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOURGLASS_PATIENCE", "0.5")
+    monkeypatch.setenv("HOURGLASS_STORE_TIMEOUT", "0.5")
     answers: Iterator[Exception | int] = iter(())
     tries = 0
 
@@ -76,16 +76,16 @@ def test_a_process_waits_for_a_store_once_and_not_with_each_call_anew(monkeypatc
     for several in (True, False, False):
         tries = 0
         with pytest.raises(TrackingUnavailable, match="gone"):
-            patiently(call, "sqlite:///away")
+            retried(call, "sqlite:///away")
         assert (tries > 1) is several
-    assert patiently(lambda: 42, "sqlite:///away") == 42  # a locked database can be read
+    assert retried(lambda: 42, "sqlite:///away") == 42  # a locked database can be read
     tries = 0
     with pytest.raises(TrackingUnavailable, match="gone"):
-        patiently(call, "sqlite:///away")
+        retried(call, "sqlite:///away")
     assert tries == 1
-    assert patiently(lambda: 42, "sqlite:///away", again=False) == 42  # one that takes points is back
+    assert retried(lambda: 42, "sqlite:///away", again=False) == 42  # one that takes points is back
     answers = iter([ConnectionError("gone"), 42])
-    assert patiently(call, "sqlite:///away") == 42
+    assert retried(call, "sqlite:///away") == 42
 
 
 def lock_timeout(run: Run) -> float:
@@ -95,30 +95,30 @@ def lock_timeout(run: Run) -> float:
         with once._tracking_client.store.ManagedSessionMaker() as session:
             return float(session.execute(text("PRAGMA busy_timeout")).scalar() / 1000)
 
-    return float(run._client.patiently(ask))
+    return float(run._client.retried(ask))
 
 
 def test_a_try_waits_for_a_lock_no_longer_than_its_call(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lock_timeout(run) == 20.0
     with at_most(0.0):
         assert lock_timeout(run) == 2.0
-    monkeypatch.setenv("HOURGLASS_PATIENCE", "7.5")
+    monkeypatch.setenv("HOURGLASS_STORE_TIMEOUT", "7.5")
     assert 2.0 <= lock_timeout(run) <= 7.5
 
 
 def test_a_try_waits_for_an_answer_no_longer_than_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
     monkeypatch.setenv(name, "30")
-    assert patiently(lambda: os.environ[name], "http://x") == "30"
+    assert retried(lambda: os.environ[name], "http://x") == "30"
     with at_most(0.0):
-        assert patiently(lambda: os.environ[name], "http://x") == "2"
+        assert retried(lambda: os.environ[name], "http://x") == "2"
     assert os.environ[name] == "30"
 
 
 def test_a_database_that_stays_locked_is_told_in_one_line(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOURGLASS_PATIENCE", "0")
+    monkeypatch.setenv("HOURGLASS_STORE_TIMEOUT", "0")
     run.log_metrics({"train/loss": 1.0}, step=1)
     with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from hourglass.tracking import Run, TrackingUnavailable, prepare, reap, resolve_uri
-from hourglass.tracking.retries import at_most, is_transient, patience, patiently
+from hourglass.tracking import Run, TrackingUnavailable, initialise_store, mark_dead_runs, resolve_uri
+from hourglass.tracking.retries import at_most, is_transient, retried, store_timeout
 
 
 def _answer(status: int) -> requests.Response:
@@ -50,21 +50,21 @@ def test_uri_of_no_store_is_refused(uri: str) -> None:
         resolve_uri(uri)
 
 
-def test_prepare_makes_a_whole_database_in_wal_mode_and_leaves_it_alone_after(blank: Path) -> None:
+def test_initialising_makes_a_whole_database_in_wal_mode_and_leaves_it_alone_after(blank: Path) -> None:
     before = blank.read_bytes()
-    prepare(f"sqlite:///{blank}")
+    initialise_store(f"sqlite:///{blank}")
     assert blank.read_bytes() == before
     with sqlite3.connect(blank) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert not list(blank.parent.glob("*.new-*"))
 
 
-def test_prepare_migrates_an_older_store(uri: str) -> None:
+def test_initialising_migrates_an_older_store(uri: str) -> None:
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision
 
     command.downgrade(_get_alembic_config(uri), "-1")
-    prepare(uri)
+    initialise_store(uri)
     with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchone() == (
             _get_latest_schema_revision(),
@@ -75,7 +75,7 @@ def test_prepare_migrates_an_older_store(uri: str) -> None:
 def test_a_file_that_is_no_database_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mlflow.db"
     path.write_bytes(content)
-    for use in (prepare, lambda uri: Run.find("something", uri)):
+    for use in (initialise_store, lambda uri: Run.find("something", uri)):
         with pytest.raises(TrackingUnavailable, match=r"mlflow.db cannot be read: ") as caught:
             use(f"sqlite:///{path}")
         assert "\n" not in str(caught.value)
@@ -86,20 +86,20 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("CREATE TABLE experiments (id INTEGER)")
     with pytest.raises(TrackingUnavailable, match="is not a whole MLflow database"):
-        prepare(f"sqlite:///{tmp_path}/mlflow.db")
+        initialise_store(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrackingUnavailable, match="cannot be used"):
-        prepare(f"sqlite:///{tmp_path}/file/mlflow.db")
+        initialise_store(f"sqlite:///{tmp_path}/file/mlflow.db")
 
 
 def test_reading_makes_no_database(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with pytest.raises(TrackingUnavailable, match="there is no such database"):
         Run.find("something", uri)
-    assert reap(uri, "hourglass") == []
+    assert mark_dead_runs(uri, "hourglass") == []
     assert not list(tmp_path.iterdir())
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
         taken.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(TrackingUnavailable, match=rf"{uri} cannot be reached .*refused"):
-            prepare(uri)
+            initialise_store(uri)
 
 
 @pytest.mark.parametrize(("code", "there"), [(200, True), (404, True), (401, True), (503, False)])
@@ -126,10 +126,10 @@ def test_a_server_is_there_unless_a_gateway_says_that_it_is_not(code: int, there
     uri = f"http://127.0.0.1:{server.server_port}"
     try:
         if there:
-            prepare(uri)
+            initialise_store(uri)
         else:
             with pytest.raises(TrackingUnavailable, match="answers with error 503"):
-                prepare(uri)
+                initialise_store(uri)
     finally:
         server.shutdown()
         server.server_close()
@@ -144,7 +144,7 @@ def test_waiting_tries_again_until_the_store_is_back() -> None:
             raise answer
         return answer
 
-    assert patiently(call, "sqlite:///x") == 42
+    assert retried(call, "sqlite:///x") == 42
 
 
 def test_waiting_ends_and_passes_other_errors_on() -> None:
@@ -158,18 +158,20 @@ def test_waiting_ends_and_passes_other_errors_on() -> None:
         pytest.raises(TrackingUnavailable, match=r"^tracking.uri=http://me:\*\*\*@x cannot be used: gone$"),
         at_most(0.2),
     ):
-        patiently(away, "http://me:secret@x")
+        retried(away, "http://me:secret@x")
     with pytest.raises(KeyError, match="wrong"):
-        patiently(wrong, "http://x")
+        retried(wrong, "http://x")
 
 
-def test_patience_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert patience() == 120.0
+def test_the_timeout_is_a_number_of_seconds_also_by_its_earlier_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store_timeout() == 120.0
     monkeypatch.setenv("HOURGLASS_PATIENCE", "7.5")
-    assert patience() == 7.5
-    monkeypatch.setenv("HOURGLASS_PATIENCE", "a while")
-    with pytest.raises(ValueError, match="HOURGLASS_PATIENCE must be a number of seconds, 0 or more, got 'a while'"):
-        patience()
+    assert store_timeout() == 7.5
+    monkeypatch.setenv("HOURGLASS_STORE_TIMEOUT", "3")
+    assert store_timeout() == 3.0
+    monkeypatch.setenv("HOURGLASS_STORE_TIMEOUT", "a while")
+    with pytest.raises(ValueError, match="HOURGLASS_STORE_TIMEOUT must be a number of seconds, 0 or more, got 'a wh"):
+        store_timeout()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_a_database_that_refuses_is_named_without_its_password() -> None:
         taken.bind(("127.0.0.1", 0))
         uri = f"postgresql+psycopg2://me:secret@127.0.0.1:{taken.getsockname()[1]}/runs"
         with pytest.raises(TrackingUnavailable, match=r"//me:\*\*\*@.* cannot be used: .*refused") as caught:
-            prepare(uri)
+            initialise_store(uri)
         assert "secret" not in str(caught.value)
     with pytest.raises(TrackingUnavailable, match="install its driver and name it"):
-        prepare("mysql://me@127.0.0.1/runs")
+        initialise_store("mysql://me@127.0.0.1/runs")

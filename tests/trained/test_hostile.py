@@ -30,9 +30,9 @@ from hourglass.data import idx, image_folder, npz
 from hourglass.data.fetch import DataCorruptError
 from hourglass.pipeline.compose import compose
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 from hourglass.tracking.files import Files
-from hourglass.tracking.processes import identity, reap
+from hourglass.tracking.processes import identity, mark_dead_runs
 from hourglass.trained import arrays
 from hourglass.trained.load import Trained
 
@@ -54,7 +54,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.uri = f"sqlite:///{folder}/mlflow.db"
-        prepare(self.uri)
+        initialise_store(self.uri)
         config, _ = compose_config(["data=digits", "model.code_size=3"])
         parts = compose(config)
         self.config: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -404,7 +404,7 @@ def test_an_experiment_that_can_be_no_folder(name: str, canary: Path, store: Sto
 def test_tags_that_are_no_process(tags: dict[str, str], store: Store) -> None:
     run = Run.start(uri=store.uri, experiment="left", name="left", tags={}, params={})
     run.set_tags({**identity(), **tags})
-    assert reap(store.uri, "left") == [run.id]
+    assert mark_dead_runs(store.uri, "left") == [run.id]
 
 
 class Server:

@@ -11,13 +11,13 @@ import hourglass
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.compose import compose
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    prepare(uri)
+    initialise_store(uri)
     return uri
 
 

@@ -14,7 +14,7 @@ from hourglass.losses import total
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.pipeline.train import train
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 
 SMALL = (
     "data=digits",
@@ -192,7 +192,7 @@ def run_training(uri: str, folder: Path, *overrides: str, resume: str | None = N
 
 def test_resumed_training_is_the_undisturbed_one(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    prepare(uri)
+    initialise_store(uri)
     given = ("noise=masking", "training.prior=mixture", "training.discriminator_lr=0.01")
     straight, whole = run_training(uri, tmp_path, *given, "training.epochs=4")
     first, _ = run_training(uri, tmp_path, *given, "training.epochs=2")

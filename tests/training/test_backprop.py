@@ -17,7 +17,7 @@ from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.pipeline.train import train
 from hourglass.system.errors import Diverged
-from hourglass.tracking import Run, prepare
+from hourglass.tracking import Run, initialise_store
 from hourglass.training import Backprop
 
 SMALL = ("data=digits", "data.train_size=250", "model.code_size=4", "training.batch_size=32", "trainer.accelerator=cpu")
@@ -389,7 +389,7 @@ def test_no_patience_needed_while_it_gets_better() -> None:
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    prepare(address)
+    initialise_store(address)
     return address
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytorch_lightning as pl
 
 from hourglass.system.errors import HourglassError, nearest
+from hourglass.tracking.logger import run_of
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -85,4 +86,4 @@ class Pruning(pl.Callback):
         if pl_module.steps_done < pl_module.steps and self.trial.should_prune():
             self.pruned = epochs
             trainer.should_stop = True
-            trainer.logger.run.set_tags({"pruned": f"epoch {epochs}, step {pl_module.steps_done}"})  # type: ignore[union-attr]
+            run_of(trainer).set_tags({"pruned": f"epoch {epochs}, step {pl_module.steps_done}"})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hourglass.measures.health import told
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.tracking import resolve_uri
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def summary(result: "Result", *, folder: Path) -> str:
     ]
     if picture.exists():
         lines.append(f"picture    {os.path.relpath(picture)}")
-    lines += [f"run        {run.id} in {shown(run.uri)}", f"dashboard  {_dashboard(run.uri)}"]
+    lines += [f"run        {run.id} in {redacted(run.uri)}", f"dashboard  {_dashboard(run.uri)}"]
     return "\n".join(lines)
 
 
@@ -85,4 +85,4 @@ def _dashboard(uri: str) -> str:
     """The command that shows a run of `uri`, as it can be typed here: with its path where the shell doesn't know it."""
     program = Path(sys.executable).with_name("hourglass")
     command = "hourglass" if shutil.which("hourglass") or not program.exists() else os.path.relpath(program)
-    return f"{command} ui" if uri == resolve_uri(None) else f"{command} ui uri={shown(uri)}"
+    return f"{command} ui" if uri == resolve_uri(None) else f"{command} ui uri={redacted(uri)}"

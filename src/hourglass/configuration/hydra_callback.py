@@ -6,7 +6,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from hourglass.system.passwords import keep, shown, without_passwords
+from hourglass.system.passwords import keep, redacted, without_passwords
 
 
 class KeepPasswordsOut(Callback):
@@ -35,7 +35,7 @@ def _keep(config: DictConfig) -> bool:
                 os.environ[str(name)] = str(value)
                 del given[name]
         uri = str(config.tracking.uri or "")
-        if shown(uri) == uri or "***@" in uri:
+        if redacted(uri) == uri or "***@" in uri:
             return False
         config.tracking.uri = keep(uri)
     return True

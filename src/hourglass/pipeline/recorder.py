@@ -15,8 +15,8 @@ from hourglass.configuration.identity import config_hash
 from hourglass.configuration.trust import check_recordable
 from hourglass.pipeline.compose import Parts
 from hourglass.pipeline.resume import Earlier
-from hourglass.system.passwords import shown
-from hourglass.tracking import Run, flatten, log_model, prepare, reap, resolve_uri
+from hourglass.system.passwords import redacted
+from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
 from hourglass.trained.table_model import in_own_units
 
 
@@ -59,7 +59,7 @@ class Recorder:
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if self.uri:
-            resolved["tracking"]["uri"] = shown(self.uri)
+            resolved["tracking"]["uri"] = redacted(self.uri)
         check_recordable(resolved)
         tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
         if config.study:
@@ -68,8 +68,8 @@ class Recorder:
             run = Run.resume(earlier.run.id, uri=earlier.run.uri, after=earlier.steps)
         else:
             if parent is None:  # else the sweep has seen to it
-                prepare(uri)
-                reap(uri, self.experiment)
+                initialise_store(uri)
+                mark_dead_runs(uri, self.experiment)
             run = Run.start(
                 uri=uri,
                 experiment=self.experiment,

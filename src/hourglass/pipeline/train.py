@@ -17,7 +17,7 @@ from hourglass.pipeline.recorder import Recorder
 from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
-from hourglass.tracking import Run, RunLogger, prepare, resolve_uri, search_runs
+from hourglass.tracking import Run, RunLogger, initialise_store, resolve_uri, search_runs
 from hourglass.training.lightning_internals import checkpoint_with, record
 
 log = logging.getLogger("hourglass")
@@ -96,7 +96,7 @@ def train_once(words: Sequence[str], *, folder: Path) -> Run:
     """
     config, choices = compose_config(list(words))
     uri = resolve_uri(config.tracking.uri)
-    prepare(uri)
+    initialise_store(uri)
     key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     known = search_runs(uri, None, f"tags.config_hash = '{key}' AND attributes.status = 'FINISHED'")
     if known:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hourglass.sweeps.job import End
 from hourglass.system.locks import claim
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, search_runs
 from hourglass.tracking.mlflow_internals import PARENT
 
@@ -22,7 +22,7 @@ def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Map
     """
     tags = {"kind": "study", "study": name, "study_id": identity}
     tags |= {f"axis.{key}": ", ".join(values) for key, values in axes.items()}
-    with claim(identity, place=shown(uri), wait=True):  # two terminals that begin at the same time make one study
+    with claim(identity, place=redacted(uri), wait=True):  # two terminals that begin at the same time make one study
         known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")
         if known:
             run = Run.join(known[0].info.run_id, uri=uri)
@@ -54,7 +54,9 @@ def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, End]
 
 
 def end_lost(parent: str, keys: Collection[str], *, uri: str, reason: str) -> None:
-    """End as KILLED the runs of jobs whose process on another machine ended without a word: `reap` sees its own only.
+    """End as KILLED the runs of jobs whose process on another machine ended without a word.
+
+    `mark_dead_runs` sees those of its own machine only.
 
     Args:
         parent: id of the study's run.

@@ -16,9 +16,9 @@ from hourglass.sweeps.studies import StudyRecorder
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.sweeps.worker import Task, refusals, run
 from hourglass.system.errors import HourglassError
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.system.process import sigterm_raises
-from hourglass.tracking import Run, prepare, reap, resolve_uri
+from hourglass.tracking import Run, initialise_store, mark_dead_runs, resolve_uri
 from hourglass.tracking.retries import BRIEFLY, TrackingUnavailable, at_most
 from hourglass.tracking.store import check, expect
 
@@ -60,7 +60,7 @@ def sweep(
     count = len({job.key for job in jobs})
     with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as study:
         ends = train_all(jobs, settings, study=study, name=name)
-        log.info("study    %s in %s", study.run.id, shown(study.run.uri))
+        log.info("study    %s in %s", study.run.id, redacted(study.run.uri))
         failed = sum(end.failure is not None for end in ends.values())
         study.run.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
         if failed:
@@ -96,8 +96,8 @@ def studying(
         sigterm_raises(),
         open_engine(settings, accelerator=config["trainer"]["accelerator"], jobs=jobs, uri=uri) as engine,
     ):
-        prepare(uri)  # by one process, before several meet the empty file
-        reap(uri, experiment)
+        initialise_store(uri)  # by one process, before several meet the empty file
+        mark_dead_runs(uri, experiment)
         expect(uri)
         with (
             _reaping(uri, experiment),
@@ -158,7 +158,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: st
 def _ends(outcome: Outcome, group: Sequence[Job], *, study: Run, last: bool) -> dict[str, End]:
     """How jobs ended that had one process, by their keys; not those that are tried once more, unless this is `last`."""
     if outcome.failure:
-        reap(study.uri, study.experiment)  # a killed process could not say that it ended
+        mark_dead_runs(study.uri, study.experiment)  # a killed process could not say that it ended
         end_lost(study.id, {job.key for job in group}, uri=study.uri, reason=outcome.failure)
         return {group[0].key: End(failure=outcome.failure)} if len(group) == 1 else {}
     fresh: dict[str, End] = outcome.value
@@ -180,5 +180,5 @@ def _reaping(uri: str, experiment: str) -> Iterator[None]:
     except BaseException as error:
         # What ended the sweep is what to hear of; a store that is away has been waited for.
         with suppress(Exception), at_most(0.0 if isinstance(error, TrackingUnavailable) else BRIEFLY):
-            reap(uri, experiment)
+            mark_dead_runs(uri, experiment)
         raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hourglass.sweeps.job import End, Job
 from hourglass.system.errors import HourglassError, reason
-from hourglass.system.passwords import shown, without_passwords
+from hourglass.system.passwords import redacted, without_passwords
 
 if TYPE_CHECKING:
     from hourglass.callbacks.pruning import Pruning
@@ -49,7 +49,7 @@ def run(task: Task) -> dict[str, End]:
 
     expect(task.uri)
     with ExitStack() as claims:
-        place = f"{shown(task.uri)} {task.parent}"
+        place = f"{redacted(task.uri)} {task.parent}"
         claimed = {job.key: claims.enter_context(claim(job.key, place=place, wait=task.wait)) for job in task.jobs}
         mine = [job for job in task.jobs if claimed[job.key]]
         ends: dict[str, End] = {}

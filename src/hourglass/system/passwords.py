@@ -22,7 +22,7 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 _WORD = re.compile(r"(\+{0,2}tracking\.uri=)(.*)", re.DOTALL)
 
 
-def shown(uri: str) -> str:
+def redacted(uri: str) -> str:
     """An address without its password; also one that is none, as where the scheme is wrong or forgotten."""
     if re.match("[^:/@]*://", uri):
         return re.sub(r"^([^:/@]*://[^:/@]*:).*@", rf"\1{MASK}@", uri, flags=re.DOTALL)
@@ -51,7 +51,7 @@ def whole(uri: str) -> str | None:
     if f":{MASK}@" not in uri:
         return escaped(uri)
     known = escaped(os.environ.get(VARIABLE, "")).rstrip("/")
-    return known if shown(known) == uri.rstrip("/") else None
+    return known if redacted(known) == uri.rstrip("/") else None
 
 
 def apart(uri: str) -> tuple[str, dict[str, str]]:
@@ -96,7 +96,7 @@ def _kept_out(word: str) -> str:
     key, value = found.groups()
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
-    return word if shown(value) == value else f"{key}'{keep(value)}'"
+    return word if redacted(value) == value else f"{key}'{keep(value)}'"
 
 
 def keep(uri: str) -> str:
@@ -104,4 +104,4 @@ def keep(uri: str) -> str:
     uri = escaped(uri)
     if f":{MASK}@" not in uri:
         os.environ[VARIABLE] = uri
-    return shown(uri)
+    return redacted(uri)

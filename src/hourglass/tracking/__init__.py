@@ -1,5 +1,11 @@
 """Tracking: every run leaves its configuration, curves, pictures, weights and true status in MLflow.
 
+How a metric gets there: by one door, `Run.log_metrics(values, step)`. A value is a number, its step the optimizer steps
+that were made before (of a study's run the jobs that have ended); name, step and value make a point. The learner logs
+through Lightning's `self.logger`, whose `RunLogger` hands values on to that door; callbacks and sweeps call it on the
+run that they were given. Behind it points wait in memory (`points`): they are written together when 500 wait or 5 s
+have passed, by `Run.flush` before each checkpoint, and when the run ends. While the store is away they stay in memory.
+
 This package is the only place that imports MLflow, and importing it does not: MLflow takes seconds, so each
 name below is loaded on first use.
 """
@@ -12,11 +18,11 @@ if TYPE_CHECKING:
     from hourglass.tracking.flattening import flatten
     from hourglass.tracking.logger import RunLogger
     from hourglass.tracking.model import log_model
-    from hourglass.tracking.processes import reap
+    from hourglass.tracking.processes import mark_dead_runs
     from hourglass.tracking.retries import TrackingUnavailable
     from hourglass.tracking.run import Run
     from hourglass.tracking.search import search_runs
-    from hourglass.tracking.store import prepare, resolve_uri
+    from hourglass.tracking.store import initialise_store, resolve_uri
 
 _HOME = {
     "Run": "run",
@@ -24,8 +30,8 @@ _HOME = {
     "TrackingUnavailable": "retries",
     "flatten": "flattening",
     "log_model": "model",
-    "prepare": "store",
-    "reap": "processes",
+    "initialise_store": "store",
+    "mark_dead_runs": "processes",
     "resolve_uri": "store",
     "search_runs": "search",
     "serve": "dashboard",
@@ -36,9 +42,9 @@ __all__ = [
     "RunLogger",
     "TrackingUnavailable",
     "flatten",
+    "initialise_store",
     "log_model",
-    "prepare",
-    "reap",
+    "mark_dead_runs",
     "resolve_uri",
     "search_runs",
     "serve",

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from hourglass.system.errors import HourglassError
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.tracking import mlflow_internals
 from hourglass.tracking.retries import import_mlflow
-from hourglass.tracking.store import open_client, prepare, resolve_uri, sqlite_path
+from hourglass.tracking.store import initialise_store, open_client, resolve_uri, sqlite_path
 
 
 def serve(
@@ -48,15 +48,15 @@ def serve(
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, got {port}")
     if uri.startswith("http"):
-        prepare(uri)
-        announce(f"The tracking server has a dashboard of its own: {shown(uri)}")
+        initialise_store(uri)
+        announce(f"The tracking server has a dashboard of its own: {redacted(uri)}")
         return
     before = signal.getsignal(signal.SIGTERM)
     listener = _listen(host, port)
     try:
         # SIGTERM then ends it as Ctrl-C does, also while MLflow is still being imported.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        prepare(uri)
+        initialise_store(uri)
         _run(application(uri, experiment), listener, open_browser, announce)
     except KeyboardInterrupt:
         pass

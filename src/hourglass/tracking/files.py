@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 from hourglass.system.errors import HourglassError
 from hourglass.system.temporary import temporary_folder
 from hourglass.tracking.mlflow_internals import UNFINISHED
-from hourglass.tracking.retries import PatientClient, patiently
+from hourglass.tracking.retries import RetryingClient, retried
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Files:
         place: where they are, as MLflow's record of the run says.
     """
 
-    def __init__(self, *, client: PatientClient, uri: str, run_id: str, name: str, place: str) -> None:
+    def __init__(self, *, client: RetryingClient, uri: str, run_id: str, name: str, place: str) -> None:
         self._client = client
         self._uri = uri
         self._run_id = run_id
@@ -50,7 +50,7 @@ class Files:
             TrackingUnavailable: there is no room, or the store is away, for too long.
         """
         for path, content in contents.items():
-            patiently(partial(self._write if self.folder else self._send, path, content), self._uri)
+            retried(partial(self._write if self.folder else self._send, path, content), self._uri)
 
     def get(self, path: str) -> Path:
         """A file or folder of the run, to be read only: the run's own, or a copy for as long as this process lasts.

@@ -1,4 +1,4 @@
-"""The Lightning side of a run: what ``self.log`` measures goes to ``Run.log_metrics``, and nothing else.
+"""The Lightning side of a run: what a module's logger is given goes to ``Run.log_metrics``, and nothing else.
 
 The status of the run is not set here: Lightning calls ``finalize`` after the fit, before any test, and only the
 owner of the run knows how all of it went.
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning import Trainer
 from pytorch_lightning.loggers.logger import Logger
 
 from hourglass.tracking.run import Run
@@ -50,3 +51,9 @@ class RunLogger(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.run.flush()
+
+
+def run_of(trainer: Trainer) -> Run:
+    """The run that a trainer records into; for callbacks that are made before there is one."""
+    assert isinstance(trainer.logger, RunLogger)
+    return trainer.logger.run

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from hourglass.tracking.mlflow_internals import METRICS_PER_BATCH
-from hourglass.tracking.retries import PatientClient, TrackingUnavailable, patience
+from hourglass.tracking.retries import RetryingClient, TrackingUnavailable, store_timeout
 
 POINTS_PER_WRITE = 500
 SECONDS_PER_WRITE = 5.0
@@ -26,7 +26,7 @@ class Points:
         run_id: whose points they are.
     """
 
-    def __init__(self, *, client: PatientClient, run_id: str) -> None:
+    def __init__(self, *, client: RetryingClient, run_id: str) -> None:
         self._client = client
         self._run_id = run_id
         self._waiting: list[Any] = []
@@ -38,7 +38,7 @@ class Points:
         """Adds one point per metric; writes all when 500 wait or 5 s have passed.
 
         Raises:
-            TrackingUnavailable: the store has been away for longer than ``patience()``.
+            TrackingUnavailable: the store has been away for longer than ``store_timeout()``.
         """
         from mlflow.entities import Metric
 
@@ -66,7 +66,7 @@ class Points:
         try:
             while self._waiting:
                 batch = self._waiting[:METRICS_PER_BATCH]
-                self._client.patiently(partial(self._send, batch), again=again)
+                self._client.retried(partial(self._send, batch), again=again)
                 del self._waiting[: len(batch)]
             self._away_since = None
         finally:
@@ -80,5 +80,5 @@ class Points:
             self.write(again=False)
         except TrackingUnavailable:
             self._away_since = self._away_since or time.monotonic()
-            if time.monotonic() - self._away_since > patience():
+            if time.monotonic() - self._away_since > store_timeout():
                 raise

@@ -1,7 +1,7 @@
 """Which process writes a run, and whether it still lives.
 
 A killed process can't say that it ended, so its run would stay RUNNING for ever. Every run carries the tags
-``host``, ``pid`` and ``process_start``; ``reap`` compares them with the processes of this host.
+``host``, ``pid`` and ``process_start``; ``mark_dead_runs`` compares them with the processes of this host.
 """
 
 import socket
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import psutil
 
 from hourglass.tracking import tables
-from hourglass.tracking.retries import PatientClient
+from hourglass.tracking.retries import RetryingClient
 from hourglass.tracking.search import search_runs
 from hourglass.tracking.store import open_client, sqlite_path
 
@@ -36,7 +36,7 @@ def is_alive(tags: dict[str, str]) -> bool:
         return False
 
 
-def reap(uri: str, experiment: str) -> list[str]:
+def mark_dead_runs(uri: str, experiment: str) -> list[str]:
     """Marks the runs of ``experiment`` that say RUNNING though their process on this host is gone as KILLED.
 
     Returns the ids of the runs it marked. Runs of other hosts are left alone. Costs one search, and however many dead
@@ -56,7 +56,7 @@ def reap(uri: str, experiment: str) -> list[str]:
     return _mark([run for run in going if run.tags.get("host") == host and not is_alive(run.tags)], client)
 
 
-def _mark(dead: Sequence[tables.Running], client: PatientClient) -> list[str]:
+def _mark(dead: Sequence[tables.Running], client: RetryingClient) -> list[str]:
     """Marks runs, unless they ended well or were taken up since they were asked for; returns which it marked."""
     reasons = {run.run_id: (run.tags, f"process {run.tags.get('pid')} ended without a word") for run in dead}
     if not dead or tables.is_database(client):

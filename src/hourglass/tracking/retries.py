@@ -1,9 +1,12 @@
 """Waiting for a store that is locked, full or out of reach, without losing anything and not for ever.
 
-Every call to a store goes through ``PatientClient`` and so waits up to ``HOURGLASS_PATIENCE`` seconds (120 if that
-is not set) for the store to come back; ``at_most`` shortens that for what must not take long. Patience is had with the
-store, not with each call anew: of the calls that a process makes while its store is away, all together wait so long.
+Every call to a store goes through ``RetryingClient`` and so waits up to ``HOURGLASS_STORE_TIMEOUT`` seconds (120 if
+that is not set) for the store to come back; ``at_most`` shortens that for what must not take long. The time is the
+store's, not each call's anew: of the calls that a process makes while its store is away, all together wait so long.
 A single try, which may wait for a lock or an answer in its turn, ends with the waiting (``longest_try``).
+
+The loop is our own: tenacity, which nothing installs here, repeats one call by itself. Here the end of the waiting is
+shared by all calls and known to the try under way, and both would have to be written beside it.
 """
 
 import errno
@@ -21,7 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hourglass.system import process
 from hourglass.system.errors import HourglassError
-from hourglass.system.passwords import shown, without_passwords
+from hourglass.system.passwords import redacted, without_passwords
 from hourglass.tracking import mlflow_internals
 from hourglass.tracking.mlflow_internals import REQUEST_TIMEOUT
 
@@ -34,6 +37,7 @@ _LONGEST_PAUSE = 5.0  # seconds between two tries
 _SHORTEST_TRY = 2.0  # seconds that a try may take where no time is left: a store that is back may be busy
 _SAME_ABSENCE = 15.0  # seconds between two failed tries of a store that was away all the time
 _SINCE_THEN = 5.0  # seconds for which a failed try speaks for those of others, as of other members of a stack
+_TIMEOUT = ("HOURGLASS_STORE_TIMEOUT", "HOURGLASS_PATIENCE")  # and its earlier name
 _deadline = ContextVar("deadline", default=math.inf)
 _away: "dict[str, _Absence]" = {}
 
@@ -54,7 +58,7 @@ class Gone(TrackingUnavailable):
     """A store that was there is not: it may come back, so it is waited for."""
 
 
-class PatientClient:
+class RetryingClient:
     """An ``MlflowClient`` each of whose calls waits while the store is away.
 
     A call whose answer was lost is made again. That is harmless where MLflow keeps the same thing once, as points,
@@ -82,13 +86,11 @@ class PatientClient:
         self._known = identify()
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *arguments, **keywords: self.patiently(
-            lambda client: getattr(client, name)(*arguments, **keywords)
-        )
+        return lambda *arguments, **keywords: self.retried(lambda client: getattr(client, name)(*arguments, **keywords))
 
-    def patiently(self, call: Callable[[Any], T], *, again: bool = True) -> T:
+    def retried(self, call: Callable[[Any], T], *, again: bool = True) -> T:
         """``call(once)``, waiting while the store is away; without `again` it is tried once."""
-        return patiently(partial(self.tried, call), self._uri, again=again)
+        return retried(partial(self.tried, call), self._uri, again=again)
 
     def tried(self, call: Callable[[Any], T]) -> T:
         """``call(once)``; an answer does not count that came from a file which is gone."""
@@ -114,15 +116,16 @@ def import_mlflow() -> Any:
     return mlflow
 
 
-def patience() -> float:
+def store_timeout() -> float:
     """Seconds that a store may be away before a run gives up on it.
 
     Raises:
-        HourglassError: HOURGLASS_PATIENCE is no number of seconds.
+        HourglassError: HOURGLASS_STORE_TIMEOUT is no number of seconds.
     """
-    text = os.environ.get("HOURGLASS_PATIENCE", "120")
+    name = next((name for name in _TIMEOUT if name in os.environ), _TIMEOUT[0])
+    text = os.environ.get(name, "120")
     if not re.fullmatch(r"\d+(\.\d+)?", text):
-        raise HourglassError(f"HOURGLASS_PATIENCE must be a number of seconds, 0 or more, got {text!r}")
+        raise HourglassError(f"{name} must be a number of seconds, 0 or more, got {text!r}")
     return float(text)
 
 
@@ -142,7 +145,7 @@ def longest_try(most: float) -> float:
     return min(most, max(_SHORTEST_TRY, _deadline.get() - time.monotonic()))
 
 
-def patiently(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
+def retried(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
     """``call()``, tried again with growing pauses while the store is locked, full or out of reach.
 
     Args:
@@ -151,7 +154,7 @@ def patiently(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
         again: whether it is tried again.
 
     Raises:
-        TrackingUnavailable: still failing when the store has been away for ``patience()`` seconds. Any other error
+        TrackingUnavailable: still failing when the store has been away for ``store_timeout()`` seconds. Any other error
             passes through at once.
     """
     began, pause = time.monotonic(), 0.1
@@ -159,29 +162,33 @@ def patiently(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
     since = known.since if known and began - known.seen < _SAME_ABSENCE else began
     hurry = not again and known is not None and began - known.seen < _SINCE_THEN
     told = failed = False
-    with at_most(0.0 if hurry else since + patience() - began):
+    with at_most(0.0 if hurry else since + store_timeout() - began):
         while True:
             try:
                 with process.whole(), _requests_limited():
                     result = call()
             except Exception as error:
                 if is_useless(error):
-                    raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+                    raise TrackingUnavailable(
+                        f"tracking.uri={redacted(uri)} cannot be used: {one_line(error)}"
+                    ) from error
                 if not is_transient(error):
                     raise
                 failed = True
                 _away[uri] = _Absence(since, time.monotonic())
                 left = _deadline.get() - time.monotonic()
                 if left <= 0 or not again:
-                    raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+                    raise TrackingUnavailable(
+                        f"tracking.uri={redacted(uri)} cannot be used: {one_line(error)}"
+                    ) from error
                 if not told and pause >= 1.0:
-                    log.warning("tracking.uri=%s: %s; waiting %.0f s at most", shown(uri), one_line(error), left)
+                    log.warning("tracking.uri=%s: %s; waiting %.0f s at most", redacted(uri), one_line(error), left)
                     told = True
             else:
                 if failed or not again:  # other successes prove nothing: a locked database can be read
                     _away.pop(uri, None)
                 if told:
-                    log.warning("tracking.uri=%s is back after %.0f s", shown(uri), time.monotonic() - began)
+                    log.warning("tracking.uri=%s is back after %.0f s", redacted(uri), time.monotonic() - began)
                 return result
             time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -12,15 +12,12 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from hourglass.configuration.plain_yaml import read_mapping
 from hourglass.system.cache import cache_dir
-from hourglass.system.errors import HourglassError, printable
+from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import without_passwords
 from hourglass.tracking import pictures, weights
-from hourglass.tracking.files import Files
 from hourglass.tracking.mlflow_internals import (
     DATA_CONTEXT,
     DIGEST_LENGTH,
@@ -31,39 +28,23 @@ from hourglass.tracking.mlflow_internals import (
 )
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
-from hourglass.tracking.retries import BRIEFLY, PatientClient, TrackingUnavailable, at_most, one_line
+from hourglass.tracking.recorded import WEIGHTS, Recorded
+from hourglass.tracking.retries import BRIEFLY, RetryingClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.search import create_run, experiment_id, find_run
-from hourglass.tracking.store import open_client, prepare, resolve_uri
+from hourglass.tracking.store import initialise_store, open_client, resolve_uri
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-T = TypeVar("T")
-
 log = logging.getLogger("hourglass")
 
-_WEIGHTS = "weights.safetensors"
 
+class Run(Recorded):
+    """One MLflow run, opened by ``Run.start``, ``Run.resume`` or ``Run.find``; it is read as any other is."""
 
-class Run:
-    """One MLflow run, opened by ``Run.start``, ``Run.resume`` or ``Run.find``.
-
-    Attributes:
-        id: the 32 hexadecimal digits by which MLflow knows it.
-        name: what a person called it.
-        experiment: the name of its experiment.
-        uri: the resolved tracking URI.
-    """
-
-    def __init__(self, *, client: PatientClient, uri: str, entity: Any, experiment: str) -> None:
-        self.id: str = entity.info.run_id
-        self.name = printable(str(entity.info.run_name))
-        self.experiment = experiment
-        self.uri = uri
-        self._client = client
+    def __init__(self, *, client: RetryingClient, uri: str, entity: Any, experiment: str) -> None:
+        super().__init__(client=client, uri=uri, entity=entity, experiment=experiment)
         self._points = Points(client=client, run_id=self.id)
-        place = entity.info.artifact_uri
-        self._files = Files(client=client, uri=uri, run_id=self.id, name=self.name, place=place)
         self._pictured = IMAGES_MARK.items() <= entity.data.tags.items()
         self._ended = False
 
@@ -81,11 +62,11 @@ class Run:
         """Opens a new run, RUNNING, in ``experiment`` (made if missing), under a parent run if one is given.
 
         Raises:
-            TrackingUnavailable: the store cannot be used (see ``prepare``), or does not hold the parent.
+            TrackingUnavailable: the store cannot be used (see ``initialise_store``), or does not hold the parent.
         """
         uri = resolve_uri(uri)
         if parent_id is None:  # where there is a parent, the store is ready
-            prepare(uri)
+            initialise_store(uri)
         client = open_client(uri)
         every = {**tags, **identity(), **SOURCE}
         if parent_id is not None:
@@ -114,7 +95,7 @@ class Run:
         """
         run = cls.find(run_id, uri)
         if after is not None:
-            run._points.leave_out(run._points_from(after))
+            run._points.leave_out(run.points_from(after))
         cache_dir().mkdir(parents=True, exist_ok=True)
         with (cache_dir() / "resume.lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # of two terminals at the same moment, one goes on
@@ -145,7 +126,7 @@ class Run:
         return run
 
     def _reopen(self, tags: dict[str, str]) -> None:
-        self.set_tags(identity())  # first: RUNNING under a process that has ended is what `reap` looks for
+        self.set_tags(identity())  # first: RUNNING under a process that has ended is what `mark_dead_runs` looks for
         self._client.update_run(self.id, status="RUNNING")
         for key in {"failure", "pruned"} & tags.keys():  # what was said of its earlier end
             self._client.delete_tag(self.id, key)
@@ -160,66 +141,10 @@ class Run:
         """
         uri = resolve_uri(uri)
         if not uri.startswith("sqlite:"):  # looking for a run makes no file
-            prepare(uri)
+            initialise_store(uri)
         client = open_client(uri)
         entity, experiment = find_run(client, uri, reference)
         return cls(client=client, uri=uri, entity=entity, experiment=experiment)
-
-    # What is recorded; points still waiting to be written are not seen
-
-    @property
-    def status(self) -> str:
-        """RUNNING, FINISHED, FAILED or KILLED."""
-        return str(self._client.get_run(self.id).info.status)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return dict(self._client.get_run(self.id).data.tags)
-
-    @property
-    def params(self) -> dict[str, str]:
-        return dict(self._client.get_run(self.id).data.params)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The last value of every metric."""
-        return dict(self._client.get_run(self.id).data.metrics)
-
-    def history(self, key: str) -> list[tuple[int, float]]:
-        """All points (step, value) of one metric, by step."""
-        return sorted((point.step, point.value) for point in self._client.get_metric_history(self.id, key))
-
-    @property
-    def digest(self) -> str | None:
-        """Of its data set, the first 36 characters; None where it recorded none."""
-        for each in self._client.get_run(self.id).inputs.dataset_inputs:
-            return str(each.dataset.digest)
-        return None
-
-    def artifact(self, path: str) -> Path:
-        """The run's file or folder ``path``, to be read only; where it is far away, a copy until this process ends.
-
-        Raises:
-            HourglassError: the run holds no such file; the message lists what it holds.
-        """
-        return self._files.get(path)
-
-    def read_file(self, path: str, read: Callable[[Path], T]) -> T:
-        """What ``read`` makes of the run's file ``path``.
-
-        Raises:
-            HourglassError: the run holds no such file, or one that is cut off, empty or something else.
-        """
-        return self._files.read(path, read)
-
-    def read_config(self) -> dict[Any, Any]:
-        """What ``config.yaml`` holds, anybody's text (see ``configuration.trust``); raises as ``read_file``."""
-        what = f"run {self.name} ({self.id}): its config.yaml"
-        return self.read_file("config.yaml", lambda path: read_mapping(path.read_bytes(), what=what))
-
-    def load_weights(self, name: str = _WEIGHTS) -> "dict[str, Tensor]":
-        """The state dict that ``log_weights`` stored, on the CPU; raises as ``read_file``."""
-        return self.read_file(name, weights.read)
 
     # Recording
 
@@ -268,7 +193,7 @@ class Run:
         self._client.log_inputs(self.id, [entry])
 
     def log_weights(
-        self, state_dict: "Mapping[str, Tensor]", name: str = _WEIGHTS, metadata: Mapping[str, str] | None = None
+        self, state_dict: "Mapping[str, Tensor]", name: str = WEIGHTS, metadata: Mapping[str, str] | None = None
     ) -> None:
         """Stores a state dict bit for bit, with words about it (see ``weights``)."""
         self.log_bytes(weights.encoded(state_dict, metadata), name)
@@ -327,10 +252,6 @@ class Run:
             except Exception as another:  # the true status matters more
                 log.warning("%s of run %s (%s) could not be recorded: %s", what, self.name, self.id, one_line(another))
         self._client.set_terminated(self.id, status)
-
-    def _points_from(self, step: int) -> set[tuple[str, int, float]]:
-        """All points (metric, step, value) from a step on."""
-        return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step}
 
     def _log_entries(self, kind: str, entries: list[Any]) -> None:
         for start in range(0, len(entries), ENTRIES_PER_BATCH):

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hourglass.system.errors import HourglassError
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.tracking.mlflow_internals import ALREADY_THERE, HIDDEN, PARENT
-from hourglass.tracking.retries import PatientClient
+from hourglass.tracking.retries import RetryingClient
 from hourglass.tracking.store import artifact_location, open_client
 
 _PAGE = 1000
@@ -31,7 +31,7 @@ def search_runs(uri: str, experiment: str | None, condition: str) -> list[Any]:
     return list(_pages(client.search_runs, places, condition, order_by=["start_time DESC"])) if places else []
 
 
-def find_run(client: PatientClient, uri: str, reference: str) -> tuple[Any, str]:
+def find_run(client: RetryingClient, uri: str, reference: str) -> tuple[Any, str]:
     """MLflow's record of the run with this id, beginning of an id (6 digits or more) or name; and its experiment.
 
     Raises:
@@ -44,7 +44,9 @@ def find_run(client: PatientClient, uri: str, reference: str) -> tuple[Any, str]
         filters.append(f"attributes.run_id LIKE '{reference}%'")
     found = {run.info.run_id: run for text in filters for run in _pages(client.search_runs, list(names), text)}
     if not found:
-        raise HourglassError(f"run {reference!r} is not in {shown(uri)}: give an id, its first 6 digits or a run name")
+        raise HourglassError(
+            f"run {reference!r} is not in {redacted(uri)}: give an id, its first 6 digits or a run name"
+        )
     if len(found) > 1:
         some = [f"{number} ({run.info.run_name})" for number, run in list(found.items())[:5]]
         raise HourglassError(f"run {reference!r} may be any of {len(found)} runs: {', '.join(some)}")
@@ -52,12 +54,12 @@ def find_run(client: PatientClient, uri: str, reference: str) -> tuple[Any, str]
     return entity, names[entity.info.experiment_id]
 
 
-def experiments(client: PatientClient) -> dict[str, str]:
+def experiments(client: RetryingClient) -> dict[str, str]:
     """The names of all experiments by their ids."""
     return {each.experiment_id: each.name for each in _pages(client.search_experiments)}
 
 
-def experiment_id(client: PatientClient, uri: str, name: str) -> str:
+def experiment_id(client: RetryingClient, uri: str, name: str) -> str:
     """The id of the experiment ``name``, which is created if missing; several processes may ask at once.
 
     Raises:
@@ -78,7 +80,7 @@ def experiment_id(client: PatientClient, uri: str, name: str) -> str:
     return str(found.experiment_id)
 
 
-def create_run(client: PatientClient, place: str, name: str, tags: Mapping[str, str]) -> Any:
+def create_run(client: RetryingClient, place: str, name: str, tags: Mapping[str, str]) -> Any:
     """MLflow's record of a new run in the experiment with the id ``place``.
 
     It is made once, also where a server made it and went away before it could say so: the next try finds it by a tag.
@@ -98,7 +100,7 @@ def create_run(client: PatientClient, place: str, name: str, tags: Mapping[str, 
         earlier = once.search_runs([place], f"tags.`{_MADE_BY}` = '{made_by}'") if tries > 1 else []
         return earlier[0] if earlier else once.create_run(place, tags={**tags, _MADE_BY: made_by}, run_name=name)
 
-    return client.patiently(find_or_create)
+    return client.retried(find_or_create)
 
 
 def _pages(search: Any, *arguments: Any, **keywords: Any) -> Iterator[Any]:

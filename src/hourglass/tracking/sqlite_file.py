@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hourglass.tracking import mlflow_internals
-from hourglass.tracking.retries import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, patiently
+from hourglass.tracking.retries import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, retried
 
 _LONGEST_LOCK = 20.0  # seconds that one try waits while others write
 
@@ -56,7 +56,7 @@ def read_state(path: Path) -> State:
     if not path.is_file():
         raise TrackingUnavailable(f"tracking.uri=sqlite:///{path}: there is no such database")
     try:
-        return patiently(partial(_state, path), f"sqlite:///{path}")
+        return retried(partial(_state, path), f"sqlite:///{path}")
     except sqlite3.Error as error:
         raise TrackingUnavailable(f"tracking.uri=sqlite:///{path} cannot be read: {one_line(error)}") from error
 

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from hourglass.system import passwords
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.tracking.mlflow_internals import create_tables, engine_of
 from hourglass.tracking.relocated import follow
-from hourglass.tracking.retries import PatientClient, TrackingUnavailable, import_mlflow, one_line, patiently
+from hourglass.tracking.retries import RetryingClient, TrackingUnavailable, import_mlflow, one_line, retried
 from hourglass.tracking.sqlite_file import (
     identify,
     limit_locks,
@@ -55,7 +55,7 @@ def resolve_uri(uri: str | None) -> str:
         return known
     raise TrackingUnavailable(
         "tracking.uri must be sqlite:///FILE, http(s)://HOST:PORT or the URI of a postgresql, mysql or mssql "
-        f"database, got {shown(uri)!r}"
+        f"database, got {redacted(uri)!r}"
     )
 
 
@@ -64,7 +64,7 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
-def prepare(uri: str) -> None:
+def initialise_store(uri: str) -> None:
     """Makes the store ready, once, before any worker opens it: a person's first use of it, told at once if it fails.
 
     A sqlite file is created if missing and migrated if it was written by an older MLflow, by one process at a
@@ -85,7 +85,7 @@ def prepare(uri: str) -> None:
         _reached.add(uri)
 
 
-def open_client(uri: str) -> PatientClient:
+def open_client(uri: str) -> RetryingClient:
     """An ``MlflowClient`` on a store that exists, whose calls wait while it is away.
 
     Raises:
@@ -94,16 +94,16 @@ def open_client(uri: str) -> PatientClient:
     path = sqlite_path(uri)
     if path is not None:
         if uri in _expected:
-            patiently(partial(read_again, path), uri)
+            retried(partial(read_again, path), uri)
         else:
             read_state(path)
-        client = patiently(partial(import_mlflow().MlflowClient, uri, registry_uri=uri), uri)
+        client = retried(partial(import_mlflow().MlflowClient, uri, registry_uri=uri), uri)
         follow(engine_of(client))
         limit_locks(client)
-        return PatientClient(client, uri, identify=partial(identify, path), reopen=partial(reopen, path))
+        return RetryingClient(client, uri, identify=partial(identify, path), reopen=partial(reopen, path))
     address = passwords.for_requests(uri) if uri.startswith(_SERVERS) else uri
     make = partial(import_mlflow().MlflowClient, address, registry_uri=address)  # which opens a database
-    return PatientClient(patiently(make, uri), uri)
+    return RetryingClient(retried(make, uri), uri)
 
 
 def expect(uri: str) -> None:
@@ -119,7 +119,7 @@ def check(uri: str) -> None:
     """
     path = sqlite_path(uri)
     if path is not None:
-        patiently(partial(write_nothing, path), uri)
+        retried(partial(write_nothing, path), uri)
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
@@ -138,11 +138,11 @@ def _knock(uri: str) -> None:
         urllib.request.urlopen(request, timeout=3).close()  # noqa: S310
     except urllib.error.HTTPError as error:
         if error.code >= 500:  # a server that refuses the page is there; a gateway without its server is not
-            raise TrackingUnavailable(f"tracking.uri={shown(uri)} answers with error {error.code}") from error
+            raise TrackingUnavailable(f"tracking.uri={redacted(uri)} answers with error {error.code}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise TrackingUnavailable(
-            f"tracking.uri={shown(uri)} cannot be reached ({reason}): start the server or choose "
+            f"tracking.uri={redacted(uri)} cannot be reached ({reason}): start the server or choose "
             "tracking.uri=sqlite:///FILE"
         ) from error
 
@@ -159,8 +159,8 @@ def _make_tables(uri: str) -> None:
         create_tables(uri, (Path.cwd() / "mlartifacts").as_uri())
     except ImportError as error:
         raise TrackingUnavailable(
-            f"tracking.uri={shown(uri)} cannot be used: {error}; install its driver and name it, as in "
+            f"tracking.uri={redacted(uri)} cannot be used: {error}; install its driver and name it, as in "
             "postgresql+psycopg2://"
         ) from error
     except (sqlalchemy.exc.SQLAlchemyError, MlflowException) as error:
-        raise TrackingUnavailable(f"tracking.uri={shown(uri)} cannot be used: {one_line(error)}") from error
+        raise TrackingUnavailable(f"tracking.uri={redacted(uri)} cannot be used: {one_line(error)}") from error

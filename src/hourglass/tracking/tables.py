@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hourglass.tracking import mlflow_internals
-from hourglass.tracking.retries import PatientClient
+from hourglass.tracking.retries import RetryingClient
 
 _IDENTITY = ("host", "pid", "process_start")
 _AT_ONCE = 500  # numbers of runs in a statement: databases limit how many values one may hold
@@ -23,12 +23,12 @@ class Running(NamedTuple):
     """Which process writes it: ``host``, ``pid`` and ``process_start``."""
 
 
-def is_database(client: PatientClient) -> bool:
+def is_database(client: RetryingClient) -> bool:
     """Whether the store is a database that this process opens itself."""
     return mlflow_internals.database_of(client.once) is not None
 
 
-def running(client: PatientClient, experiment_id: str) -> list[Running]:
+def running(client: RetryingClient, experiment_id: str) -> list[Running]:
     """The runs of an experiment that say RUNNING."""
     from sqlalchemy import select
 
@@ -47,10 +47,10 @@ def running(client: PatientClient, experiment_id: str) -> list[Running]:
                 found.setdefault(run_id, {})[key] = value
         return [Running(run_id, tags) for run_id, tags in found.items()]
 
-    return client.patiently(read)
+    return client.retried(read)
 
 
-def mark_killed(client: PatientClient, dead: Mapping[str, tuple[dict[str, str], str]]) -> list[str]:
+def mark_killed(client: RetryingClient, dead: Mapping[str, tuple[dict[str, str], str]]) -> list[str]:
     """End runs as KILLED in one transaction, unless they ended or were taken up by another process meanwhile.
 
     Args:
@@ -89,4 +89,4 @@ def mark_killed(client: PatientClient, dead: Mapping[str, tuple[dict[str, str], 
                 connection.execute(insert(table.tag), rows)
         return marked
 
-    return client.patiently(write)
+    return client.retried(write)

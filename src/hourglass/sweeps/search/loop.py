@@ -22,7 +22,7 @@ from hourglass.sweeps.search.space import Space, parse
 from hourglass.sweeps.search.trials import Trials
 from hourglass.sweeps.sweep import SweepFailed, studying, train_all
 from hourglass.system.errors import HourglassError, nearest
-from hourglass.system.passwords import shown
+from hourglass.system.passwords import redacted
 from hourglass.tracking import flatten
 
 log = logging.getLogger("hourglass")
@@ -85,7 +85,7 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
             track(parent, trials)
         show(parent, trials)
         say(trials)
-        log.info("study    %s in %s", parent.id, shown(parent.uri))
+        log.info("study    %s in %s", parent.id, redacted(parent.uri))
         if trials.failed:
             failure = SweepFailed(f"{trials.failed} of {len(trials.ended)} trials failed")
             parent.fail(failure)
