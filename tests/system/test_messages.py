@@ -65,13 +65,13 @@ def test_a_training_survives_a_full_working_folder_quietly(small_disk: Path, tmp
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "import hourglass.pipeline.train, test_messages\n"
-        "from hourglass import cli\n"
+        "from hourglass.commands import main\n"
         "whole = hourglass.pipeline.train.train\n"
         "def train(*words, **more):\n"
         "    test_messages.fill(Path())\n"
         "    return whole(*words, **more)\n"
         "hourglass.pipeline.train.train = train\n"
-        "sys.exit(cli.main(['train', 'data=digits', 'data.train_size=64', 'training.epochs=2',\n"
+        "sys.exit(main.main(['train', 'data=digits', 'data.train_size=64', 'training.epochs=2',\n"
         "  'callback=quick', f'tracking.uri=sqlite:///{sys.argv[2]}']))"
     )
     done = subprocess.run(

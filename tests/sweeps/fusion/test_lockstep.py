@@ -42,7 +42,7 @@ def single(job: Member) -> Result:
     return train(job.config, choices=job.choices, folder=job.folder, parent=job.parent)
 
 
-QUIET = "callback=quick"
+QUIET = ("callback=quick",)
 
 
 @pytest.fixture(scope="module")
