@@ -44,7 +44,9 @@ def load_classifier(run_id: str, *, uri: str | None = None, trust: Sequence[str]
     their softmax. `load` gives the autoencoder of the same run, whose encoder it is.
 
     Args:
-        run_id, uri, trust: see `load`.
+        run_id: see `load`.
+        uri: see `load`.
+        trust: see `load`.
 
     Raises:
         ValueError: no such run, or one that trained no classifier.

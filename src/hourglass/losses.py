@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.system.checks import check_choice
 
@@ -59,7 +60,7 @@ class Loss(nn.Module):
 
     @abstractmethod
     def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """log p(x | r) in nats per sample: two tensors (B, *shape) to (B,)."""
+        """Log p(x | r) in nats per sample: two tensors (B, *shape) to (B,)."""
 
 
 class MSE(Loss):
@@ -75,8 +76,8 @@ class MSE(Loss):
         tensor(0.5000)
     """
 
+    @override
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """See `Loss.mean`."""
         return F.mse_loss(reconstruction, target)
 
     def log_density(self, reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -100,8 +101,8 @@ class BCE(Loss):
 
     allowed = (0.0, 1.0)
 
+    @override
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """See `Loss.mean`."""
         # Autocast forbids BCE on a GPU; here it is computed in the precision of its arguments.
         with torch.autocast(target.device.type, enabled=False):
             value: Tensor = _CrossEntropy.apply(reconstruction, target, 0)
@@ -187,7 +188,7 @@ class Term(NamedTuple):
 
     @property
     def weighted(self) -> Tensor:
-        """lambda P: what is added to the loss."""
+        """Lambda P: what is added to the loss."""
         return self.value if self.weight is None else self.weight * self.value
 
 

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.system.checks import check_level
 
@@ -76,8 +77,8 @@ class Switched(Activity):
 
     words = "h is not 0"
 
+    @override
     def mask(self, code: Tensor) -> Tensor:
-        """See `Activity.mask`."""
         return code.abs() > 0  # a NaN is not on
 
 
@@ -103,8 +104,8 @@ class Above(Activity):
         self.threshold = threshold
         self.words = f"|h| > {threshold:g}"
 
+    @override
     def mask(self, code: Tensor) -> Tensor:
-        """See `Activity.mask`."""
         return code.abs() > self.threshold
 
 
@@ -131,19 +132,19 @@ class HalfRange(Activity):
         self.width = width
         self._codes: list[Tensor] = []
 
+    @override
     def update(self, code: Tensor) -> None:
-        """See `Activity.update`."""
         room = max(1, _HELD // code.shape[1]) - self._count
         if room > 0:
             self._codes.append(code[:room].detach().clone())
             self._count += len(self._codes[-1])
 
+    @override
     def on(self) -> Tensor:
-        """See `Activity.on`."""
         return self.mask(torch.cat(self._codes)).double().mean(0)
 
+    @override
     def mask(self, code: Tensor) -> Tensor:
-        """See `Activity.mask`."""
         low, high = code.aminmax(dim=0)
         moves = high - low > LEAST_RANGE * self.width
         return (code > (low + high) / 2) & moves
@@ -171,8 +172,8 @@ class Varying(Activity):
         self._origin: Tensor  # the first code: deviations from it keep the variance free of cancellation
         self._sums: tuple[Tensor, Tensor] | None = None
 
+    @override
     def update(self, code: Tensor) -> None:
-        """See `Activity.update`."""
         if not len(code):
             return
         if self._sums is None:
@@ -189,12 +190,12 @@ class Varying(Activity):
         first, second = self._sums
         return (second / self._count - (first / self._count).square()).clamp(min=0)
 
+    @override
     def on(self) -> Tensor:
-        """See `Activity.on`."""
         return self._varies(self.variance()).double()
 
+    @override
     def mask(self, code: Tensor) -> Tensor:
-        """See `Activity.mask`."""
         return self._varies(code.double().var(0, correction=0)).expand_as(code)
 
     def _varies(self, variance: Tensor) -> Tensor:

@@ -83,8 +83,10 @@ class Bottleneck(nn.Module):
         return bottled
 
     def sampled(self, a: Tensor) -> Tensor:
-        """Encoder outputs (B, inputs) to codes (B, code_size) of the kind that `prior` draws, to be compared with it:
-        those of a training step, as far as training doesn't soften them."""
+        """Encoder outputs (B, inputs) to codes (B, code_size) of the kind that `prior` draws, to be compared with it.
+
+        Those of a training step, as far as training doesn't soften them.
+        """
         return self.as_trained(a).code
 
     @property
@@ -94,8 +96,10 @@ class Bottleneck(nn.Module):
 
     @abstractmethod
     def slope(self, a: Tensor) -> Tensor | None:
-        """Derivative of each code unit by its own encoder output, (B, inputs) to (B, code_size); None where
-        the bottleneck isn't elementwise. It is what gives the contractive penalty its closed form."""
+        """Derivative of each code unit by its own encoder output, (B, inputs) to (B, code_size).
+
+        None where the bottleneck isn't elementwise. It is what gives the contractive penalty its closed form.
+        """
 
     @property
     def is_elementwise(self) -> bool:
@@ -141,8 +145,11 @@ class HasRate(Protocol):
     """A bottleneck whose code is compared with a prior, input by input."""
 
     def rates(self, a: Tensor) -> Tensor:
-        """Encoder outputs (B, inputs) to the divergence KL(q(z | x), p(z)) in nats of each unit, or of each group
-        that is drawn as one, (B, units)."""
+        """Encoder outputs (B, inputs) to the divergence KL(q(z | x), p(z)) in nats, (B, units).
+
+        Of each unit, or of each group that is drawn as one.
+
+        """
 
 
 @runtime_checkable
@@ -150,5 +157,7 @@ class Symbolic(Protocol):
     """A bottleneck whose code is made of symbols."""
 
     def symbols(self, code: Tensor) -> Tensor:
-        """How often each symbol stands in the codes (B, code_size): (groups, K), one group for a codebook that all
-        parts of the code share."""
+        """How often each symbol stands in the codes (B, code_size).
+
+        (groups, K), one group for a codebook that all parts of the code share.
+        """

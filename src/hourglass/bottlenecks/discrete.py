@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.spread import Spread
@@ -110,7 +111,8 @@ class VectorQuantized(Bottleneck):
         """See `Symbolic.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
         return self.choices(code)[:, self._used() > 0].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: the code is piecewise constant."""
         return
 
@@ -167,7 +169,8 @@ class Binary(Bottleneck):
         ones = (code > 0.5).sum(dim=0)
         return torch.stack([len(code) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: the code is piecewise constant."""
         return
 
@@ -267,7 +270,8 @@ class Categorical(Bottleneck):
         chosen = code.reshape(len(code), -1, self.categories).argmax(dim=2)
         return F.one_hot(chosen, self.categories).sum(dim=0) * (self.active > 0).view(-1, self.categories)
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: the units of a group depend on each other."""
         return
 

@@ -11,6 +11,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.bottlenecks.activity import LEAST_VARIANCE, Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
@@ -90,11 +91,12 @@ class Gaussian(Bottleneck):
         return torch.randn(count, self.code_size, device=self.active.device) * self.active
 
     def draws(self, a: Tensor, count: int) -> Draws:
-        """`count` draws for each of the encoder outputs (B, 2 code_size), with
+        """Draws, `count` for each of the encoder outputs (B, 2 code_size).
 
             log p(z) = -1/2 sum_j (z_j^2 + ln 2 pi),   log q(z | x) = -1/2 sum_j (e_j^2 + v_j + ln 2 pi)
 
-        summed over active units."""
+        summed over active units.
+        """
         mean, log_variance = self.posterior(a)
         e = torch.randn(count, *mean.shape, dtype=mean.dtype, device=mean.device) * self.active
         z = mean + (0.5 * log_variance).exp() * e
@@ -102,7 +104,8 @@ class Gaussian(Bottleneck):
         log_prior = -0.5 * (z.square().sum(dim=2) + constant)
         return Draws(z, log_prior, -0.5 * ((e.square() + log_variance).sum(dim=2) + constant))
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: mean and variance are not one value per unit."""
         return
 

@@ -14,6 +14,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.activations import activation as build_activation
 from hourglass.activations import activation_range
@@ -80,7 +81,8 @@ class TopK(Bottleneck):
         kept = p.gather(1, units) * self.active[units].to(p.dtype)
         return torch.zeros_like(p).scatter(1, units, kept)
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: which unit is kept depends on the others."""
         return
 
@@ -146,7 +148,8 @@ class BatchTopK(Bottleneck):
         values, places = p.flatten().topk(self.k * len(p))
         return torch.zeros_like(p).flatten().scatter(0, places, values).view_as(p), values[-1]
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: which unit is kept depends on the others."""
         return
 
@@ -193,7 +196,8 @@ class WinnerTakeAll(Bottleneck):
         values, samples = p.topk(max(1, round(self.share * len(p))), dim=0)
         return Bottled(torch.zeros_like(p).scatter(0, samples, values), {})
 
-    def slope(self, a: Tensor) -> None:  # noqa: ARG002
+    @override
+    def slope(self, a: Tensor) -> None:
         """None: what is kept depends on the batch."""
         return
 

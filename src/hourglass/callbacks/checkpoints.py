@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from typing_extensions import override
 
 from hourglass.callbacks.recording import RunCallback
 from hourglass.tracking import Run
@@ -33,7 +34,8 @@ class Checkpoints(RunCallback):
             raise ValueError(f"every must be at least 1, got {every}")
         self.every = every
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at the end of the epoch."""
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or (trainer.current_epoch + 1) % self.every == 0:

@@ -5,6 +5,7 @@ import logging
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.bottlenecks import Activity
 from hourglass.callbacks.recording import RunCallback
@@ -54,7 +55,8 @@ class Health(RunCallback):
         found = health.verdicts(metrics, floor=run.tags.get("linear_floor", ""), losses=losses)
         run.set_tags({"health": health.tag(found)})
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Say where a training diverged."""
         if not isinstance(exception, Diverged):
             return

@@ -33,8 +33,9 @@ class _Codes(NamedTuple):
 
 @torch.no_grad()
 def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, Picture]:
-    """The pictures of a model by their key, in full precision, the same ones every time; the random numbers of the
-    caller stay undisturbed.
+    """The pictures of a model by their key, in full precision, the same ones every time.
+
+    The random numbers of the caller stay undisturbed.
 
     Which pictures apply is decided here and nowhere else: `feature_maps` need convolutions, `filters` weights,
     `samples` a prior or a density, `traversal` a code of at most 64 units, `manifold` images and a code of two.
@@ -97,8 +98,10 @@ def _decode(learner: Learner, codes: Tensor) -> Tensor:
 
 
 def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
-    """What each convolution of the encoder leads to before the next one, pooled and activated: (n, C, h, w) by stage;
-    nothing for an encoder without convolutions."""
+    """What each convolution of the encoder leads to before the next one, pooled and activated: (n, C, h, w) by stage.
+
+    Nothing for an encoder without convolutions.
+    """
     stages: list[Tensor] = []
 
     def keep(module: nn.Module, _: object, output: Tensor) -> None:

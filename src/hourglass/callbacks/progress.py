@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytorch_lightning as pl
+from typing_extensions import override
 
 from hourglass.system.bars import Bar
 from hourglass.training import Learner
@@ -21,7 +22,8 @@ class Progress(pl.Callback):
         self.bar: Bar | None = None
         self.shown = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Open the bar."""
         self.shown = 0
         self.bar = Bar(
@@ -33,7 +35,8 @@ class Progress(pl.Callback):
             dynamic_ncols=True,
         )
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Learner, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+    @override
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Learner, *_: Any) -> None:  # type: ignore[override]
         """Move it."""
         if self.bar is not None and not self.bar.disable:
             self.bar.update(pl_module.steps_done - self.bar.n)
@@ -58,15 +61,18 @@ class Progress(pl.Callback):
                 text,
             )
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
         self._close()
 
-    def on_test_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
+    @override
+    def on_test_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Say that the test, with probes and pictures, takes its seconds too."""
         log.info("measuring on the %s test samples of %s", f"{len(pl_module.data.test):,}", pl_module.data.name)
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Close the bar before the error is printed."""
         self._close()
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
+from typing_extensions import override
+
 from hourglass.system import process
 from hourglass.system.errors import HourglassError, nearest
 
@@ -170,8 +172,8 @@ def _ui(words: list[str]) -> int:
 class _Parser(argparse.ArgumentParser):
     """Complains in one line, as every command does."""
 
+    @override
     def error(self, message: str) -> NoReturn:
-        """See `argparse.ArgumentParser.error`."""
         raise HourglassError(f"{self.prog.removeprefix('hourglass ')}: {message}; see {self.prog} --help")
 
 

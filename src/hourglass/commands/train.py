@@ -92,8 +92,10 @@ class JobFailed(HourglassError):  # noqa: N818 - says what happened
 
 
 def _held(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words that Hydra composes, and those that a resumed run is given: what that has been composed of, Hydra
-    doesn't know."""
+    """The words that Hydra composes, and those that a resumed run is given.
+
+    What that has been composed of, Hydra doesn't know.
+    """
     resumes = any(word.startswith("resume=") and word not in ("resume=", "resume=null") for word in words)
     if not resumes or any(word.startswith("--cfg") for word in words):
         return words, []

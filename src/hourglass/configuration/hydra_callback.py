@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
+from typing_extensions import override
 
 from hourglass.system.passwords import keep, redacted, without_passwords
 
@@ -15,11 +16,13 @@ class KeepPasswordsOut(Callback):
     Those that were typed are taken out before Hydra sees them (`passwords.kept_out`).
     """
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's signature
+    @override
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before a single training."""
         _keep(config)
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+    @override
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before a sweep, whose jobs other launchers compose anew from the same yaml: they are given it as a word."""
         if _keep(config):
             with read_write(config), open_dict(config):

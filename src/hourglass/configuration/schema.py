@@ -158,8 +158,11 @@ def located(target: Any, where: str) -> typing.Callable[..., Any]:
 
 @cache
 def names_of(function: typing.Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """The names of the arguments of a class or function that isn't ours, those without a default, and whether it takes
-    others too."""
+    """The arguments of a class or function that isn't ours.
+
+    Their names, those of them without a default, and whether it takes others too.
+
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # one that is written in C

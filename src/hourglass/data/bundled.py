@@ -1,7 +1,5 @@
 """Data sets that scikit-learn brings along: no network, always there."""
 
-from __future__ import annotations
-
 from typing import Any, Unpack
 
 import numpy as np

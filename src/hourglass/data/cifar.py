@@ -8,8 +8,6 @@ its digest is the published one, and even then by a reader that knows three name
 which is all that an array of bytes and a list of labels need.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 from functools import partial

@@ -8,8 +8,6 @@ so that an autoencoder over it learns to reproduce the noise. A denoising one ke
 alone: that is `hourglass.noise`. This is for comparison with programs that overwrite their clean samples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Unpack

@@ -9,8 +9,6 @@ and `unscaled` undoes either. Losses and metrics are measured on scaled values; 
 weights, so that a trained table model takes and gives rows in the table's own units. Nothing here draws a batch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -8,8 +8,6 @@ or raises one of `FAILURES` with the reason. It writes nothing outside a tempora
 what it brings is verified by its caller.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import http.client

@@ -12,8 +12,6 @@ at each start: a marker "was verified once" would save that and miss a disk that
 `<folder>/MNIST/raw/train-images-idx3-ubyte`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@ classes   cat/1.png  dog/2.png                 or no sub-folders at all
 splits    train/cat/1.png  test/dog/2.png      or train/1.png  test/2.png
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path

@@ -11,8 +11,6 @@ factors can hold everything but the noise, so the error of a good autoencoder fa
 about noise^2, and hardly beyond; a linear one needs a larger code.
 """
 
-from __future__ import annotations
-
 from typing import Unpack
 
 import numpy as np

@@ -6,8 +6,6 @@ so MNIST's training images open with 00 00 08 03, 0000EA60 (60,000), 0000001C (2
 47,040,000 grey levels. Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
 """
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 from typing import Any

@@ -13,8 +13,6 @@ memory: the system reads the pages that a batch touches and forgets them when it
 deleted at any time; the next start decodes again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -3,8 +3,6 @@
 The files are fetched once (`fetch`) and read whole: 55 MB, in 0.1 s.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Unpack

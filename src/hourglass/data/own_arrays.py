@@ -6,8 +6,6 @@ They are read whole, and refused whole: an array of an unknown name, type or sha
     y   (N,) whole numbers
 """
 
-from __future__ import annotations
-
 import gzip
 import zipfile
 import zlib

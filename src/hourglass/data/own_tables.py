@@ -4,8 +4,6 @@ It is read whole, and refused whole: a cell that is no number, a nan, a line of 
 says where it stands, never a row dropped in silence.
 """
 
-from __future__ import annotations
-
 import csv as csv_reader
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,10 +58,10 @@ def csv(
     decimal: str = ".",
     **splits: Unpack[SplitsAndTest],
 ) -> Dataset:
-    """The rows of a table of numbers, (D,) float32.
+    r"""The rows of a table of numbers, (D,) float32.
 
     path: the file, UTF-8, one row a line.
-    delimiter: the one character between cells, `\\t` for a tab.
+    delimiter: the one character between cells, `\t` for a tab.
     header: "present", "absent", or "auto": the first line is a header unless a cell of it is a number; one of numbers
         that look like names or lie far from those below is asked about.
     label_column: name or position (0 is the first) of the column that becomes y; whole numbers stay what

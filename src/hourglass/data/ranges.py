@@ -12,8 +12,6 @@ Training images that lie in one of the `USUAL` ranges and fill half of it or mor
 sample seldom reach both ends of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -12,8 +12,6 @@ validation is the test set. `test_size` keeps that many samples of the test set,
 `test_share=1.0` all is test, for a model that has been trained: nothing is left to train on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -76,8 +76,11 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
 
 
 def code_histogram(code: Tensor, *, activity: Activity) -> Picture:
-    """Activations of codes (N, code_size): their histogram (counts on a logarithmic axis), and for each unit, most
-    active first, the share of samples that it is on for. NaN and infinite activations are left out and counted."""
+    """Activations of codes (N, code_size).
+
+    Their histogram (counts on a logarithmic axis), and for each unit, most active first, the share of samples that it
+    is on for. NaN and infinite activations are left out and counted.
+    """
     values = to_numpy(code)
     finite = np.isfinite(values)
     share = np.sort(to_numpy(activity.mask(code)).mean(0))[::-1]

@@ -166,8 +166,11 @@ def _drawn(panel: Panel, blank: str) -> Image.Image:
 
 @lru_cache(1000)
 def _written(line: str, size: float) -> Image.Image:
-    """A line of text as a mask. Kept, for the pictures of all runs say much the same; and of glyphs that are kept,
-    since FreeType takes most of a picture's time to make them."""
+    """A line of text as a mask.
+
+    Kept, for the pictures of all runs say much the same; and of glyphs that are kept, since FreeType takes most of a
+    picture's time to make them.
+    """
     glyphs = [_glyph(character, size) for character in line or " "]
     mask = Image.new("L", (sum(advance for _, advance in glyphs) + 2, glyphs[0][0].height))
     left = 0

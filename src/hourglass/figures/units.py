@@ -16,8 +16,10 @@ _UNITS = 16
 
 
 def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> Picture:
-    """A few inputs, and what each stage of a convolutional encoder makes of them: one block for each stage, a row
-    for each input, a column for each of the first 12 channels, one colour scale for the block.
+    """A few inputs, and what each stage of a convolutional encoder makes of them.
+
+    One block for each stage, a row for each input, a column for each of the first 12 channels, one colour scale for the
+    block.
 
     Args:
         x: (n, 1, H, W) or (n, 3, H, W).

@@ -13,8 +13,10 @@ LEAST_SIDE = 3
 
 
 def ssim(x: Tensor, reconstruction: Tensor, *, peak: float) -> Tensor:
-    """Structural similarity (B,) of images (B, C, H, W) with intensities in [0, peak] (Wang, Bovik, Sheikh
-    and Simoncelli, 2004).
+    """Structural similarity (B,) of images (B, C, H, W) with intensities in [0, peak].
+
+    Reference: Image quality assessment (Wang, Bovik, Sheikh & Simoncelli, 2004).
+
 
         (2 mx my + c1)(2 sxy + c2) / ((mx^2 + my^2 + c1)(sx^2 + sy^2 + c2)),
         c1 = (.01 peak)^2,  c2 = (.03 peak)^2

@@ -24,7 +24,7 @@ _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 
 
 @torch.no_grad()
 def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, seed: int) -> Tensor | None:
-    """log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
+    """Log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
 
     Args:
         model: the autoencoder, on the device of x and in evaluation mode.
@@ -50,7 +50,7 @@ def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, see
 
 
 def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int) -> Tensor | None:
-    """log p(x|z_k) p(z_k) / q(z_k|x): (B, *shape) to (draws, B), in float64."""
+    """Log p(x|z_k) p(z_k) / q(z_k|x): (B, *shape) to (draws, B), in float64."""
     if not isinstance(model.bottleneck, HasDensity):
         return None
     drawn = model.bottleneck.draws(model.encoder(x), draws)

@@ -34,7 +34,7 @@ class Difference(NamedTuple):
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """a - b, pair by pair.
+    """A - b, pair by pair.
 
     Args:
         a: values of one setting, at least 2.

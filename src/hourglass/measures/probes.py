@@ -120,8 +120,10 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
 
 
 def choosing(data: Dataset) -> tuple[Tensor, Tensor] | None:
-    """The samples and classes of the validation set; None where it is the test set, which chooses nothing, or has no
-    classes."""
+    """The samples and classes of the validation set.
+
+    None where it is the test set, which chooses nothing, or has no classes.
+    """
     split = data.validation
     return None if split is data.test or split.y is None or not len(split) else (split.x, split.y)
 
@@ -231,9 +233,12 @@ def shuffled(x: Tensor, *, seed: int) -> Tensor:
 
 
 def copy_ratio(mse: float, shuffled_mse: float) -> float:
-    """Error on data over the error on shuffled data: towards 0 for a model that reconstructs what it has learned and
-    nothing else, 1 where the structure of the data makes no difference: to a copier, whose both errors are small, and
-    to a model that answers everything with the mean, whose both are large. 0 / 0, a perfect copier, counts as 1."""
+    """Error on data over the error on shuffled data.
+
+    Towards 0 for a model that reconstructs what it has learned and nothing else, 1 where the structure of the data
+    makes no difference: to a copier, whose both errors are small, and to a model that answers everything with the mean,
+    whose both are large. 0 / 0, a perfect copier, counts as 1.
+    """
     return mse / shuffled_mse if shuffled_mse else (1.0 if not mse else math.inf)
 
 

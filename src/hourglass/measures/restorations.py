@@ -197,7 +197,7 @@ def _bicubic(images: Tensor, known: Known) -> Tensor:
 
 
 def _richardson_lucy(images: Tensor, known: Known) -> Tensor:
-    """u <- u A^T(x~ / A u) / A^T 1 from u = x~, where (A u)_p = sum_q k_(p-q) u_q / sum_q k_(p-q) over the image.
+    """U <- u A^T(x~ / A u) / A^T 1 from u = x~, where (A u)_p = sum_q k_(p-q) u_q / sum_q k_(p-q) over the image.
 
     scikit-image's takes the image to be black beyond its border, which spoils photographs from there.
     """

@@ -292,8 +292,11 @@ def _symbol_metrics(counts: Tensor, *, samples: int) -> dict[str, float]:
 
 
 def _hoyer(h: Tensor, l1: Tensor) -> Tensor:
-    """Hoyer's sparseness (B,) of h (B, n), n > 1, h >= 0. An all-zero code has no direction; it counts as 1,
-    the sparsest, because it uses no unit at all; `code_active_units` tells a collapse from sparsity."""
+    """Hoyer's sparseness (B,) of h (B, n), n > 1, h >= 0.
+
+    An all-zero code has no direction; it counts as 1, the sparsest, because it uses no unit at all; `code_active_units`
+    tells a collapse from sparsity.
+    """
     root = math.sqrt(h.shape[1])
     # Divided by its largest unit, so that squares of small or large codes stay inside float32.
     peak = h.amax(1)

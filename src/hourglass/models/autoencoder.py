@@ -132,8 +132,11 @@ class Autoencoder(nn.Module):
         return Output(self.decode(code), code, losses, output.encoded)
 
     def begin(self, x: Tensor) -> None:
-        """Set what depends on the training samples (N, *shape), as a data set stores them, before a training of new
-        weights: nothing, as a rule."""
+        """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
+
+        Called before a training of new weights.
+
+        """
 
     @property
     def has_closed_jacobian(self) -> bool:
@@ -161,7 +164,9 @@ class Solvable(Protocol):
 
 
 def one_layer_squared_jacobian(slope: Tensor, weight: Tensor) -> Tensor:
-    """`Autoencoder.squared_jacobian` of one layer and an elementwise code h = s(W x + b) (Rifai et al., 2011), (B,):
+    """`Autoencoder.squared_jacobian` of one layer and an elementwise code h = s(W x + b), (B,).
+
+    Reference: Contractive auto-encoders (Rifai et al., 2011).
 
         |J(x)|^2 = sum_j s'(a_j)^2 sum_k W_jk^2
 
@@ -191,8 +196,12 @@ def exact_squared_jacobian(encode: Callable[[Tensor], Tensor], x: Tensor) -> Ten
 
 
 def initialise(*modules: nn.Module) -> None:
-    """Start the weights of all layers in them Glorot-uniform (Glorot & Bengio, 2010) and biases at zero, as in the
-    documents that the recipes come from."""
+    """Start the weights of all layers in them Glorot-uniform and biases at zero.
+
+    As in the documents that the recipes come from. Reference: Understanding the difficulty of training deep feedforward
+    neural networks (Glorot & Bengio, 2010).
+
+    """
     for module in modules:
         module.apply(_glorot)
 

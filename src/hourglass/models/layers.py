@@ -44,7 +44,7 @@ class TiedLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """(outputs, inputs)"""
+        """The mirrored weight, (outputs, inputs)."""
         return self._mirrored[0].weight.T
 
     def forward(self, h: Tensor) -> Tensor:

@@ -183,8 +183,10 @@ class Maps:
         return nn.Sequential(convolution, *order)
 
     def decoder(self) -> list[nn.Sequential]:
-        """The stages of the decoder; the last, or without a stage the only one, ends with the convolution that makes
-        the image."""
+        """The stages of the decoder.
+
+        The last, or without a stage the only one, ends with the convolution that makes the image.
+        """
         channels = [self.innermost[0], *self.decoder_channels]
         sizes = [self.sizes[-1], *self.decoder_sizes]
         stages = [nn.Sequential() for _ in range(max(1, self.depth))]

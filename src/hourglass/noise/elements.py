@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.noise.process import Process
 from hourglass.system.checks import check_level, check_whole
@@ -32,8 +33,8 @@ class Masking(Process):
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         return x * (torch.rand_like(x) >= self.share)
 
 
@@ -62,12 +63,12 @@ class Gaussian(Process):
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.clip = clip
 
+    @override
     def extra_repr(self) -> str:
-        """See `Process.extra_repr`."""
         return f"{super().extra_repr()}, clip={self.clip}"
 
+    @override
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
-        """See `Process.forward`."""
         noisy = x + self.sigma * torch.randn_like(x)
         return noisy.clamp(bounds[0], bounds[1]) if self.clip else noisy
 
@@ -97,12 +98,12 @@ class Speckle(Process):
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
         self.clip = clip
 
+    @override
     def extra_repr(self) -> str:
-        """See `Process.extra_repr`."""
         return f"{super().extra_repr()}, clip={self.clip}"
 
+    @override
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
-        """See `Process.forward`."""
         noisy = x * (1 + self.sigma * torch.randn_like(x))
         return noisy.clamp(bounds[0], bounds[1]) if self.clip else noisy
 
@@ -130,8 +131,8 @@ class SaltAndPepper(Process):
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
+    @override
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
-        """See `Process.forward`."""
         u = torch.rand_like(x)
         # One uniform number decides both: u < p/2 is pepper, p/2 <= u < p is salt.
         return torch.where(u >= self.share, x, torch.where(u < self.share / 2, bounds[0], bounds[1]).to(x.dtype))
@@ -157,12 +158,12 @@ class SaltAndPepperCount(Process):
         check_whole("count", count, lowest=0)
         self.count = count
 
+    @override
     def extra_repr(self) -> str:
-        """See `Process.extra_repr`."""
         return f"count={self.count}"
 
+    @override
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
-        """See `Process.forward`."""
         flat = x.flatten(1)
         hit = torch.randint(flat.shape[1], (len(flat), self.count), device=x.device)
         value = bounds.to(x.dtype)[torch.randint(2, hit.shape, device=x.device)]
@@ -195,8 +196,8 @@ class Swap(Process):
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         flat = x.flatten(1)
         rows = torch.arange(len(flat), device=x.device)[:, None]
         # 1 to B - 1 places further on, and round the end: another sample, each with equal probability.

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.noise.process import Process
 from hourglass.system.checks import check_images, check_level, check_whole
@@ -45,12 +46,12 @@ class Block(Process):
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
 
+    @override
     def check(self, shape: Sequence[int]) -> None:
-        """See `Process.check`."""
         check_images("block", shape)
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         rows, columns = self._hidden(len(x), x.shape[2], x.device), self._hidden(len(x), x.shape[3], x.device)
         return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
@@ -88,12 +89,12 @@ class Patches(Process):
         self.register_buffer("share", torch.tensor(share), persistent=False)
         self.size = size
 
+    @override
     def extra_repr(self) -> str:
-        """See `Process.extra_repr`."""
         return f"{super().extra_repr()}, size={self.size}"
 
+    @override
     def check(self, shape: Sequence[int]) -> None:
-        """See `Process.check`."""
         check_images("patches", shape)
         if min(shape[1:]) < self.size:
             raise ValueError(
@@ -101,8 +102,8 @@ class Patches(Process):
                 f" got samples of shape {tuple(shape)}"
             )
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         height, width = x.shape[2:]
         down, across = -(-height // self.size), -(-width // self.size)
         # The rank of each patch in a random order: the first round(p n) are hidden.
@@ -134,12 +135,12 @@ class Downsample(Process):
         check_whole("factor", factor, lowest=1)
         self.register_buffer("factor", torch.tensor(factor), persistent=False)
 
+    @override
     def check(self, shape: Sequence[int]) -> None:
-        """See `Process.check`."""
         check_images("downsample", shape)
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         return _filtered(x, self._weights(x.shape[2], x), self._weights(x.shape[3], x))
 
     def _weights(self, side: int, x: Tensor) -> Tensor:
@@ -169,12 +170,12 @@ class Blur(Process):
         check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
 
+    @override
     def check(self, shape: Sequence[int]) -> None:
-        """See `Process.check`."""
         check_images("blur", shape)
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         return _filtered(x, self._weights(x.shape[2], x), self._weights(x.shape[3], x))
 
     def _weights(self, side: int, x: Tensor) -> Tensor:
@@ -212,16 +213,16 @@ class MotionBlur(Process):
         self.length = length
         self.register_buffer("angle", None if angle is None else torch.tensor(angle), persistent=False)
 
+    @override
     def extra_repr(self) -> str:
-        """See `Process.extra_repr`."""
         return f"length={self.length}, angle={None if self.angle is None else self.angle.item()}"
 
+    @override
     def check(self, shape: Sequence[int]) -> None:
-        """See `Process.check`."""
         check_images("motion_blur", shape)
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         count = len(x)
         angle = 180 * torch.rand(count, device=x.device) if self.angle is None else self.angle.expand(count)
         radius = self.length // 2
@@ -267,13 +268,13 @@ class Grayscale(Process):
         check_level("amount", amount, highest=1.0)
         self.register_buffer("amount", torch.tensor(amount), persistent=False)
 
+    @override
     def check(self, shape: Sequence[int]) -> None:
-        """See `Process.check`."""
         if len(shape) != 3 or shape[0] != 3:
             raise ValueError(f"grayscale needs colour images (3, height, width), got samples of shape {tuple(shape)}")
 
-    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Process.forward`."""
+    @override
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         weights = torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=wide_type(x))
         luma = (x * weights[:, None, None]).sum(1, keepdim=True)
         return _between(torch.lerp(x.to(luma.dtype), luma, self.amount.to(luma.dtype)), x)

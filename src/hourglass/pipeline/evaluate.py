@@ -74,6 +74,7 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         reference: the run.
         overrides: `data=fashion_mnist`, `noise=gaussian`, `noise.gaussian.sigma=0.3`, ...; `range=0,255` scales values
             of that range to the training data's, `range=any` takes them as they are.
+        uri: where the run is; None: see `resolve_uri`.
 
     Raises:
         HourglassError: an override of anything but data and noise; data of another shape, or of another range.

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
@@ -64,8 +65,8 @@ class L1(_Activity):
         L1(weight=0.001, reduction=sample)
     """
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         return self.reduced(output.code.abs())
 
     def note(self, model: Autoencoder) -> str | None:
@@ -91,8 +92,8 @@ class L2(_Activity):
         L2(weight=0.001, reduction=sample)
     """
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         return self.reduced(output.code.square())
 
 
@@ -127,8 +128,8 @@ class KLSparsity(Penalty):
         """The settings."""
         return f"{super().extra_repr()}, target={self.target.item():g}"
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         # A unit that is off for the whole batch would make the divergence infinite.
         q = wide(output.code).mean(dim=0).clamp(1e-6, 1 - 1e-6)  # (code_size,)
         rho = self.target
@@ -151,7 +152,8 @@ class Decorrelation(Penalty):
         Decorrelation(weight=0.1)
     """
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """See `Penalty.penalty`. A unit that is not active is zero, and so is its covariance."""
         with full_precision(x):
             code = wide(output.code)

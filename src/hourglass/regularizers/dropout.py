@@ -5,6 +5,7 @@ h~ = h m / (1 - p),   m_j ~ Bernoulli(1 - p)
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Regularizer
@@ -43,7 +44,8 @@ class Dropout(Regularizer):
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: every code suits."""
 
-    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> None:  # noqa: ARG002
+    @override
+    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> None:
         """None: there is no term."""
         return
 

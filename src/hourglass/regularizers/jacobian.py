@@ -6,6 +6,7 @@ decoder_gradient   |d g / d h|_F^2
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
@@ -42,8 +43,8 @@ class Contractive(Penalty):
         if not code.requires_grad:
             raise ValueError("needs a code with a gradient, but the model's has none; choose another bottleneck")
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         with evaluating(model.bottleneck):
             return model.squared_jacobian(x).mean()
 

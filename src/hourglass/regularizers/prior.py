@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.bottlenecks import HasPosterior
 from hourglass.models import Autoencoder, Output
@@ -52,8 +53,8 @@ class TotalCorrelation(Penalty):
                 "needs a code with a gaussian posterior, but the model's has none: set bottleneck=gaussian"
             )
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         mean, log_variance = cast(HasPosterior, model.bottleneck).posterior(wide(output.encoded))
         drawn = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         return total_correlation(drawn, mean, log_variance, model.bottleneck.active)
@@ -92,7 +93,8 @@ class MMD(Penalty):
         """The settings."""
         return f"{super().extra_repr()}, scales={[round(scale, 4) for scale in self.scales.tolist()]}"
 
-    def attach(self, model: Autoencoder, *, batch_size: int) -> None:  # noqa: ARG002
+    @override
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a code that can't go everywhere, as the prior does."""
         low, high = model.bottleneck.code_range
         if low > -math.inf or high < math.inf:
@@ -101,8 +103,8 @@ class MMD(Penalty):
                 " set bottleneck=linear or bottleneck=gaussian"
             )
 
+    @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
-        """See `Penalty.penalty`."""
         active = model.bottleneck.active
         code = wide(output.code)
         with full_precision(x):

@@ -21,8 +21,10 @@ class Regularizer(nn.Module):
 
     @abstractmethod
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
-        """Called once, before training, with the model and the samples of a training batch: raise ValueError if the
-        model's code doesn't suit."""
+        """Called once, before training, with the model and the samples of a training batch.
+
+        Raise ValueError if the model's code doesn't suit.
+        """
 
     @abstractmethod
     def forward(self, model: Autoencoder, x: Tensor, output: Output) -> Term | None:

@@ -5,6 +5,7 @@ P = 1/(B n) sum_b |x_b - g(sg(h_b) + z_b)|^2,   z_b: the k largest relu(a_bj) of
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
@@ -55,8 +56,8 @@ class Revival(Penalty):
                 " set bottleneck=top_k or bottleneck=batch_top_k"
             )
 
+    @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
-        """See `Penalty.penalty`."""
         idle = model.bottleneck.idle
         assert idle is not None, "attach has seen to it"
         dead = (idle > self.after) & (model.bottleneck.active > 0)  # (code_size,)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
@@ -43,8 +44,8 @@ class WeightL1(Penalty):
         """The settings."""
         return f"{super().extra_repr()}, layers={self.layers}"
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         return torch.stack([w.abs().sum() for w in _weights(model, self.layers)]).sum()
 
 
@@ -69,8 +70,8 @@ class WeightL2(Penalty):
         """The settings."""
         return f"{super().extra_repr()}, layers={self.layers}"
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         return torch.stack([w.square().sum() for w in _weights(model, self.layers)]).sum()
 
 
@@ -93,7 +94,8 @@ class Orthogonality(Penalty):
         Orthogonality(weight=0.1)
     """
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """See `Penalty.penalty`; rows of units that are not active don't count."""
         neck = model.bottleneck
         with full_precision(x):
@@ -125,8 +127,8 @@ class Spectral(Penalty):
         Spectral(weight=0.001)
     """
 
-    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:  # noqa: ARG002
-        """See `Penalty.penalty`."""
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         with full_precision(x):
             return torch.stack([_squared_norm(wide(weight).flatten(1)) for weight in _acting(model.decoder)]).sum()
 

@@ -5,6 +5,7 @@ p(z) = sum_k w_k N(z; m_k, L_k L_k^T)
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck, Symbolic
 from hourglass.samplers.sampler import Sampler
@@ -77,8 +78,8 @@ class Mixture(Sampler):
         self.means.copy_(torch.from_numpy(offset + scale * mixture.means_))
         self.factors.copy_(torch.from_numpy(scale[:, None] * np.linalg.cholesky(mixture.covariances_)))
 
+    @override
     def sample(self, count: int) -> Tensor:
-        """See `Sampler.sample`."""
         chosen = torch.multinomial(self.weights, count, replacement=True)
         draws = torch.randn(count, self.code_size, device=self.means.device)
         for component in range(self.components):

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck
 
@@ -26,8 +27,11 @@ class Sampler(nn.Module):
 
     @abstractmethod
     def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
-        """Called before the training, with the bottleneck whose codes it will be fitted to, and how many there will be
-        at most: raise ValueError if they don't suit."""
+        """Raise ValueError if the codes that it will be fitted to don't suit.
+
+        Called before the training, with their bottleneck, and how many there will be at most.
+
+        """
 
     @abstractmethod
     def fit(self, codes: Tensor) -> None:
@@ -57,6 +61,7 @@ class NoSampler(Sampler):
     def fit(self, codes: Tensor) -> None:
         """See `Sampler.fit`: there is nothing to learn."""
 
-    def sample(self, count: int) -> None:  # noqa: ARG002
+    @override
+    def sample(self, count: int) -> None:
         """See `Sampler.sample`: None."""
         return

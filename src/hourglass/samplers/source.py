@@ -23,8 +23,11 @@ class BringsPrior(Protocol):
 
     @staticmethod
     def prior_of(settings: Mapping[str, Any], model: Autoencoder, count: int) -> Tensor:
-        """Codes (count, code_size) drawn from the prior that a procedure with these settings, of its constructor, has:
-        what remains of it in a record."""
+        """Codes (count, code_size) drawn from the prior of a procedure with these settings of its constructor.
+
+        They are what remains of it in a record.
+
+        """
 
 
 class Source(NamedTuple):

@@ -74,6 +74,9 @@ def ask(engine: Engine, function: Callable[..., Any], arguments: Sequence[Any], 
     What a job may use (a GPU, a data set) is what there is there, and this process imports no torch.
 
     Args:
+        engine: where.
+        function: importable from its module.
+        arguments: anything that can be pickled.
         purpose: what the answers are for: `the jobs could not be {purpose}` is said where there is none.
 
     Raises:

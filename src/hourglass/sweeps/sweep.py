@@ -84,8 +84,11 @@ def studying(
 
     Args:
         config: of one of its jobs.
-        settings, varied, identity, name: as `sweep` takes them.
+        settings: see `sweep`.
         jobs: how many there are; no more places than that.
+        varied: see `sweep`.
+        identity: see `sweep`.
+        name: see `sweep`.
     """
     uri, experiment = resolve_uri(config["tracking"]["uri"]), config["tracking"]["experiment"]
     if not experiment:

@@ -34,7 +34,7 @@ class Diverged(HourglassError):  # noqa: N818 - says what happened
 
 
 def printable(text: str) -> str:
-    """Text as it can be printed: line ends become blanks; what would steer a terminal or can't be seen, `\\x1b`."""
+    r"""Text as it can be printed: line ends become blanks; what would steer a terminal or can't be seen, `\x1b`."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in " ".join(text.splitlines())

@@ -10,12 +10,15 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from typing_extensions import override
+
 from hourglass.system.passwords import without_passwords
 
 
 class Formatter(logging.Formatter):
     """Python's own, without the passwords of addresses."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         return without_passwords(super().format(record))
 
@@ -23,7 +26,8 @@ class Formatter(logging.Formatter):
 class Console(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to a stream; what can't be written is left out."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
@@ -37,7 +41,8 @@ class File(logging.FileHandler):
         # Each message at once or never: what waits in memory would fail again at the end.
         return io.TextIOWrapper(io.FileIO(self.baseFilename, "a"), encoding="utf-8", write_through=True)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)

@@ -16,7 +16,7 @@ def wide_type(x: Tensor) -> torch.dtype:
 
 
 def wide(x: Tensor) -> Tensor:
-    """x with 32 bits or more."""
+    """X with 32 bits or more."""
     return x.to(wide_type(x))
 
 

@@ -59,8 +59,11 @@ def before_strands() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Within, Ctrl-C and SIGTERM end the process there and then: an import that an exception cuts off breaks in ways of
-    its own, or goes on as if nothing had been. Nothing may have been begun that would have to be ended."""
+    """Within, Ctrl-C and SIGTERM end the process there and then.
+
+    An import that an exception cuts off breaks in ways of its own, or goes on as if nothing had been. Nothing may have
+    been begun that would have to be ended.
+    """
 
     def end(number: int, _frame: object) -> None:
         if number == signal.SIGINT:

@@ -32,12 +32,14 @@ def serve(
     open_browser: bool = False,
     announce: Callable[[str], object] = print,
 ) -> None:
-    """Serves the runs of ``uri`` until Ctrl-C or SIGTERM, and then returns.
+    """Serves the runs of `uri` until Ctrl-C or SIGTERM, and then returns.
 
     Args:
+        uri: a tracking server or database; None: see `resolve_uri`.
         experiment: where the start page leads, if it exists.
         host: the address to listen at; the default is reachable from this machine only.
         port: 0 to 65535; 0 takes a free one.
+        open_browser: whether to open its start page.
         announce: is told the address once the pages can be opened.
 
     Raises:
@@ -66,7 +68,7 @@ def serve(
 
 
 def application(uri: str, experiment: str) -> Any:
-    """MLflow's server as an ASGI application on the store ``uri``, with our start page."""
+    """MLflow's server as an ASGI application on the store `uri`, with our start page."""
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
 
@@ -87,7 +89,7 @@ def application(uri: str, experiment: str) -> Any:
 
 
 def with_first_choices(index: str, target: str) -> str:
-    """The page ``index`` with first choices, the way to ``target``, and pictures that their captions leave room for."""
+    """The page `index` with first choices, the way to `target`, and pictures that their captions leave room for."""
     head = mlflow_internals.HEAD
     if head not in index:
         raise ValueError(f"MLflow's start page has no {head}: this version of MLflow is not supported")

@@ -7,10 +7,10 @@ import yaml
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
-    """``{"model": {"widths": [8, 4], "bias": None}}`` gives ``{"model.widths": "[8, 4]", "model.bias": "null"}``.
+    """`{"model": {"widths": [8, 4], "bias": None}}` gives `{"model.widths": "[8, 4]", "model.bias": "null"}`.
 
-    Keys are joined by dots. A value is written as YAML writes it on one line (``null``, ``true``, ``0.001``,
-    ``[a, b]``), except that text stands as it is. An empty mapping is ``{}``.
+    Keys are joined by dots. A value is written as YAML writes it on one line (`null`, `true`, `0.001`,
+    `[a, b]`), except that text stands as it is. An empty mapping is `{}`.
     """
     flat: dict[str, str] = {}
     for key, value in config.items():

@@ -1,6 +1,6 @@
-"""The Lightning side of a run: what a module's logger is given goes to ``Run.log_metrics``, and nothing else.
+"""The Lightning side of a run: what a module's logger is given goes to `Run.log_metrics`, and nothing else.
 
-The status of the run is not set here: Lightning calls ``finalize`` after the fit, before any test, and only the
+The status of the run is not set here: Lightning calls `finalize` after the fit, before any test, and only the
 owner of the run knows how all of it went.
 """
 
@@ -11,14 +11,15 @@ from typing import Any
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers.logger import Logger
+from typing_extensions import override
 
 from hourglass.tracking.run import Run
 
 
 class RunLogger(Logger):
-    """A Lightning logger that writes to ``run``, on the first process only.
+    """A Lightning logger that writes to `run`, on the first process only.
 
-    Arguments:
+    Args:
         run: the open run. It stays open; its owner ends it.
     """
 
@@ -38,7 +39,7 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Adds points. Lightning's own ``epoch`` is left out: a staircase that would be every fourth point."""
+        """Adds points. Lightning's own `epoch` is left out: a staircase that would be every fourth point."""
         self.run.log_metrics({key: value for key, value in metrics.items() if key != "epoch"}, step or 0)
 
     @rank_zero_only
@@ -46,10 +47,11 @@ class RunLogger(Logger):
         """Nothing: the run recorded the whole configuration when it started."""
 
     def save(self) -> None:
-        """Nothing, though Lightning asks for it with every point: points are written together (see ``points``)."""
+        """Nothing, though Lightning asks for it with every point: points are written together (see `points`)."""
 
     @rank_zero_only
-    def finalize(self, status: str) -> None:  # noqa: ARG002 - Lightning's signature
+    @override
+    def finalize(self, status: str) -> None:
         self.run.flush()
 
 

@@ -1,6 +1,6 @@
 """An MLflow model of a run: the autoencoder as one exported function x -> reconstruction, with its signature.
 
-It serves others (``mlflow models serve``, batch scoring); ``hourglass.load`` does not need it. The graph is
+It serves others (`mlflow models serve`, batch scoring); `hourglass.load` does not need it. The graph is
 exported, not pickled, so that loading it executes no code of ours or of anybody else.
 """
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.system.passwords import for_requests
 from hourglass.tracking.mlflow_internals import tracking_at
@@ -21,16 +22,20 @@ class Reconstruct(nn.Module):
         super().__init__()
         self.model = model
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         reconstruction: Tensor = self.model(x).reconstruction
         return reconstruction
 
 
 def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "model") -> str:
-    """Logs ``model`` with signature and example into ``run``; returns its URI, ``models:/m-...``.
+    """Logs `model` with signature and example into `run`; returns its URI, `models:/m-...`.
 
     Args:
+        run: that it belongs to.
+        model: of samples (B, *shape), in evaluation mode or not.
         example_input: (B, *shape), with B at least 2, because an axis of length 1 is exported as a constant.
+        name: what it is called in the run.
 
     Raises:
         ValueError: an example of fewer than two samples.

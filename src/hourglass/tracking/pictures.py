@@ -1,6 +1,6 @@
 """A picture as MLflow keeps it: a PNG and a small WebP for the overview, under names that say key, step and time.
 
-MLflow's own ``log_image`` writes the same files, but a tag with every one of them and with slower encoders: with ten
+MLflow's own `log_image` writes the same files, but a tag with every one of them and with slower encoders: with ten
 pictures a run, that was most of the time that a small job of a sweep spent on tracking.
 """
 

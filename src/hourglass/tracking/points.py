@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_TRIES = 10.0  # while the store is away: an attempt may take se
 class Points:
     """A buffer in front of one run's metrics.
 
-    Arguments:
+    Args:
         client: of the store.
         run_id: whose points they are.
     """
@@ -38,7 +38,7 @@ class Points:
         """Adds one point per metric; writes all when 500 wait or 5 s have passed.
 
         Raises:
-            TrackingUnavailable: the store has been away for longer than ``store_timeout()``.
+            TrackingUnavailable: the store has been away for longer than `store_timeout()`.
         """
         from mlflow.entities import Metric
 

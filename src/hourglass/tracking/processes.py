@@ -1,7 +1,7 @@
 """Which process writes a run, and whether it still lives.
 
 A killed process can't say that it ended, so its run would stay RUNNING for ever. Every run carries the tags
-``host``, ``pid`` and ``process_start``; ``mark_dead_runs`` compares them with the processes of this host.
+`host`, `pid` and `process_start`; `mark_dead_runs` compares them with the processes of this host.
 """
 
 import socket
@@ -18,13 +18,13 @@ _START_TOLERANCE = 2.0  # seconds; the system clock may be corrected between two
 
 
 def identity() -> dict[str, str]:
-    """The tags of a run of this process: ``host``, ``pid`` and ``process_start`` (seconds since 1970)."""
+    """The tags of a run of this process: `host`, `pid` and `process_start` (seconds since 1970)."""
     me = psutil.Process()
     return {"host": socket.gethostname(), "pid": str(me.pid), "process_start": f"{me.create_time():.2f}"}
 
 
 def is_alive(tags: dict[str, str]) -> bool:
-    """Whether the process that wrote ``tags`` runs on this host."""
+    """Whether the process that wrote `tags` runs on this host."""
     if tags.get("host") != socket.gethostname():
         return False
     try:
@@ -37,7 +37,7 @@ def is_alive(tags: dict[str, str]) -> bool:
 
 
 def mark_dead_runs(uri: str, experiment: str) -> list[str]:
-    """Marks the runs of ``experiment`` that say RUNNING though their process on this host is gone as KILLED.
+    """Marks the runs of `experiment` that say RUNNING though their process on this host is gone as KILLED.
 
     Returns the ids of the runs it marked. Runs of other hosts are left alone. Costs one search, and however many dead
     there are, in a database one write.

@@ -51,10 +51,12 @@ class Recorded:
 
     @property
     def tags(self) -> dict[str, str]:
+        """All of them, by name."""
         return dict(self._client.get_run(self.id).data.tags)
 
     @property
     def params(self) -> dict[str, str]:
+        """The configuration, key by dotted key, as text."""
         return dict(self._client.get_run(self.id).data.params)
 
     @property
@@ -74,7 +76,7 @@ class Recorded:
         return None
 
     def artifact(self, path: str) -> Path:
-        """The run's file or folder ``path``, to be read only; where it is far away, a copy until this process ends.
+        """The run's file or folder `path`, to be read only; where it is far away, a copy until this process ends.
 
         Raises:
             HourglassError: the run holds no such file; the message lists what it holds.
@@ -82,7 +84,7 @@ class Recorded:
         return self._files.get(path)
 
     def read_file(self, path: str, read: Callable[[Path], T]) -> T:
-        """What ``read`` makes of the run's file ``path``.
+        """What `read` makes of the run's file `path`.
 
         Raises:
             HourglassError: the run holds no such file, or one that is cut off, empty or something else.
@@ -90,12 +92,12 @@ class Recorded:
         return self._files.read(path, read)
 
     def read_config(self) -> dict[Any, Any]:
-        """What ``config.yaml`` holds, anybody's text (see ``configuration.trust``); raises as ``read_file``."""
+        """What `config.yaml` holds, anybody's text (see `configuration.trust`); raises as `read_file`."""
         what = f"run {self.name} ({self.id}): its config.yaml"
         return self.read_file("config.yaml", lambda path: read_mapping(path.read_bytes(), what=what))
 
     def load_weights(self, name: str = WEIGHTS) -> "dict[str, Tensor]":
-        """The state dict that ``log_weights`` stored, on the CPU; raises as ``read_file``."""
+        """The state dict that `log_weights` stored, on the CPU; raises as `read_file`."""
         return self.read_file(name, weights.read)
 
     def points_from(self, step: int) -> set[tuple[str, int, float]]:

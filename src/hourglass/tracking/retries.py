@@ -1,9 +1,9 @@
 """Waiting for a store that is locked, full or out of reach, without losing anything and not for ever.
 
-Every call to a store goes through ``RetryingClient`` and so waits up to ``HOURGLASS_STORE_TIMEOUT`` seconds (120 if
-that is not set) for the store to come back; ``at_most`` shortens that for what must not take long. The time is the
+Every call to a store goes through `RetryingClient` and so waits up to `HOURGLASS_STORE_TIMEOUT` seconds (120 if
+that is not set) for the store to come back; `at_most` shortens that for what must not take long. The time is the
 store's, not each call's anew: of the calls that a process makes while its store is away, all together wait so long.
-A single try, which may wait for a lock or an answer in its turn, ends with the waiting (``longest_try``).
+A single try, which may wait for a lock or an answer in its turn, ends with the waiting (`longest_try`).
 
 The loop is our own: tenacity, which nothing installs here, repeats one call by itself. Here the end of the waiting is
 shared by all calls and known to the try under way, and both would have to be written beside it.
@@ -59,15 +59,15 @@ class Gone(TrackingUnavailable):
 
 
 class RetryingClient:
-    """An ``MlflowClient`` each of whose calls waits while the store is away.
+    """An `MlflowClient` each of whose calls waits while the store is away.
 
     A call whose answer was lost is made again. That is harmless where MLflow keeps the same thing once, as points,
-    params and tags; a run is made by ``search.create_run``, which sees to it.
+    params and tags; a run is made by `search.create_run`, which sees to it.
 
-    Arguments:
-        once: the ``MlflowClient``, whose calls are tried once.
+    Args:
+        once: the `MlflowClient`, whose calls are tried once.
         uri: of its store, for error messages.
-        identify: which store it is that answers now, raising ``Gone`` if none does. A file that was deleted takes what
+        identify: which store it is that answers now, raising `Gone` if none does. A file that was deleted takes what
             is written by those who have it open, and loses it.
         reopen: is given the client when another store has taken the place.
     """
@@ -89,11 +89,11 @@ class RetryingClient:
         return lambda *arguments, **keywords: self.retried(lambda client: getattr(client, name)(*arguments, **keywords))
 
     def retried(self, call: Callable[[Any], T], *, again: bool = True) -> T:
-        """``call(once)``, waiting while the store is away; without `again` it is tried once."""
+        """`call(once)`, waiting while the store is away; without `again` it is tried once."""
         return retried(partial(self.tried, call), self._uri, again=again)
 
     def tried(self, call: Callable[[Any], T]) -> T:
-        """``call(once)``; an answer does not count that came from a file which is gone."""
+        """`call(once)`; an answer does not count that came from a file which is gone."""
         before = self._identify()
         if before != self._known:
             self._reopen(self.once)
@@ -140,13 +140,15 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def longest_try(most: float) -> float:
-    """Seconds that the try under way may wait for a lock or an answer: no longer than its call, and never so little
-    that a store which is only busy can't answer."""
+    """Seconds that the try under way may wait for a lock or an answer.
+
+    No longer than its call, and never so little that a store which is only busy can't answer.
+    """
     return min(most, max(_SHORTEST_TRY, _deadline.get() - time.monotonic()))
 
 
 def retried(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
-    """``call()``, tried again with growing pauses while the store is locked, full or out of reach.
+    """`call()`, tried again with growing pauses while the store is locked, full or out of reach.
 
     Args:
         call: what is tried.
@@ -154,7 +156,7 @@ def retried(call: Callable[[], T], uri: str, *, again: bool = True) -> T:
         again: whether it is tried again.
 
     Raises:
-        TrackingUnavailable: still failing when the store has been away for ``store_timeout()`` seconds. Any other error
+        TrackingUnavailable: still failing when the store has been away for `store_timeout()` seconds. Any other error
             passes through at once.
     """
     began, pause = time.monotonic(), 0.1

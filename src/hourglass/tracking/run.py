@@ -1,6 +1,6 @@
 """A run: one training, as MLflow keeps it.
 
-Its status is what happened: FINISHED, FAILED (with traceback and reason) or KILLED. ``with`` sees to it::
+Its status is what happened: FINISHED, FAILED (with traceback and reason) or KILLED. `with` sees to it::
 
     with Run.start(uri=uri, experiment="hourglass", name="conv", tags={}, params={}) as run:
         run.log_metrics({"train/loss": 0.1}, step=50)
@@ -40,7 +40,7 @@ log = logging.getLogger("hourglass")
 
 
 class Run(Recorded):
-    """One MLflow run, opened by ``Run.start``, ``Run.resume`` or ``Run.find``; it is read as any other is."""
+    """One MLflow run, opened by `Run.start`, `Run.resume` or `Run.find`; it is read as any other is."""
 
     def __init__(self, *, client: RetryingClient, uri: str, entity: Any, experiment: str) -> None:
         super().__init__(client=client, uri=uri, entity=entity, experiment=experiment)
@@ -59,10 +59,10 @@ class Run(Recorded):
         params: Mapping[str, str],
         parent_id: str | None = None,
     ) -> Self:
-        """Opens a new run, RUNNING, in ``experiment`` (made if missing), under a parent run if one is given.
+        """Opens a new run, RUNNING, in `experiment` (made if missing), under a parent run if one is given.
 
         Raises:
-            TrackingUnavailable: the store cannot be used (see ``initialise_store``), or does not hold the parent.
+            TrackingUnavailable: the store cannot be used (see `initialise_store`), or does not hold the parent.
         """
         uri = resolve_uri(uri)
         if parent_id is None:  # where there is a parent, the store is ready
@@ -91,7 +91,7 @@ class Run(Recorded):
             after: a step that the run goes on from: points that it has from there on are not written twice.
 
         Raises:
-            HourglassError: no such run (see ``find``), or its process still lives.
+            HourglassError: no such run (see `find`), or its process still lives.
         """
         run = cls.find(run_id, uri)
         if after is not None:
@@ -119,7 +119,7 @@ class Run(Recorded):
         """Opens a run again, RUNNING, also beside another process that has it open: a study's, of two terminals.
 
         Raises:
-            HourglassError: no such run (see ``find``).
+            HourglassError: no such run (see `find`).
         """
         run = cls.find(run_id, uri)
         run._reopen(run.tags)
@@ -149,7 +149,7 @@ class Run(Recorded):
     # Recording
 
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Adds one point per metric; points are written in batches (see ``points``) and by ``flush``."""
+        """Adds one point per metric; points are written in batches (see `points`) and by `flush`."""
         self._points.add(values, step)
 
     def flush(self) -> None:
@@ -176,15 +176,15 @@ class Run(Recorded):
             self._pictured = True
 
     def log_bytes(self, content: bytes | memoryview, name: str) -> None:
-        """Writes the run's file ``name``, as a whole or not at all; a path in it is made."""
+        """Writes the run's file `name`, as a whole or not at all; a path in it is made."""
         self._files.put({name: content})
 
     def log_text(self, text: str, name: str) -> None:
-        """Writes ``text`` as the run's file ``name``."""
+        """Writes `text` as the run's file `name`."""
         self.log_bytes(text.encode(), name)
 
     def log_dataset(self, name: str, digest: str, sizes: Mapping[str, int]) -> None:
-        """Records the data: name, digest (its first 36 characters), samples per split, ``{"train": 55000}``."""
+        """Records the data: name, digest (its first 36 characters), samples per split, `{"train": 55000}`."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = json.dumps({"name": name})
@@ -195,7 +195,7 @@ class Run(Recorded):
     def log_weights(
         self, state_dict: "Mapping[str, Tensor]", name: str = WEIGHTS, metadata: Mapping[str, str] | None = None
     ) -> None:
-        """Stores a state dict bit for bit, with words about it (see ``weights``)."""
+        """Stores a state dict bit for bit, with words about it (see `weights`)."""
         self.log_bytes(weights.encoded(state_dict, metadata), name)
 
     # Ending
@@ -207,11 +207,11 @@ class Run(Recorded):
         self._ended = True
 
     def fail(self, error: BaseException) -> None:
-        """Ends as FAILED, with ``traceback.txt`` and the reason in one line as the tag ``failure``."""
+        """Ends as FAILED, with `traceback.txt` and the reason in one line as the tag `failure`."""
         self._end("FAILED", traceback.format_exception_only(error)[-1].strip().splitlines()[0][:500], error)
 
     def kill(self, reason: str) -> None:
-        """Ends as KILLED, with ``reason`` as the tag ``failure``; waits 10 s at most for a store that is away."""
+        """Ends as KILLED, with `reason` as the tag `failure`; waits 10 s at most for a store that is away."""
         with at_most(BRIEFLY):
             self._end("KILLED", reason)
 
@@ -229,7 +229,7 @@ class Run(Recorded):
             raise
 
     def give_up(self, error: BaseException) -> None:
-        """Ends as KILLED after an interrupt, else as FAILED; raises nothing, because ``error`` is the one to see."""
+        """Ends as KILLED after an interrupt, else as FAILED; raises nothing, because `error` is the one to see."""
         try:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Lightning's SIGTERMException is a SystemExit
                 self.kill(f"interrupted by {type(error).__name__}")

@@ -60,7 +60,7 @@ def experiments(client: RetryingClient) -> dict[str, str]:
 
 
 def experiment_id(client: RetryingClient, uri: str, name: str) -> str:
-    """The id of the experiment ``name``, which is created if missing; several processes may ask at once.
+    """The id of the experiment `name`, which is created if missing; several processes may ask at once.
 
     Raises:
         HourglassError: the experiment was deleted.
@@ -81,7 +81,7 @@ def experiment_id(client: RetryingClient, uri: str, name: str) -> str:
 
 
 def create_run(client: RetryingClient, place: str, name: str, tags: Mapping[str, str]) -> Any:
-    """MLflow's record of a new run in the experiment with the id ``place``.
+    """MLflow's record of a new run in the experiment with the id `place`.
 
     It is made once, also where a server made it and went away before it could say so: the next try finds it by a tag.
 

@@ -99,8 +99,10 @@ def reopen(path: Path, client: Any) -> None:
 
 
 def limit_locks(client: Any) -> None:
-    """Let a client of MLflow's wait for a lock no longer than the call does which it is part of: itself it waits 20 s
-    for each, as often as it is asked."""
+    """Let a client of MLflow's wait for a lock no longer than the call does which it is part of.
+
+    Itself it waits 20 s for each, as often as it is asked.
+    """
     from sqlalchemy import event
 
     engine = mlflow_internals.engine_of(client)

@@ -1,7 +1,7 @@
 """Where runs are kept: one MLflow store, named by a URI, readied before anything writes to it.
 
-The default store is a file, ``sqlite:///<current directory>/mlflow.db``, with its artifacts beside it in
-``mlartifacts/``, so that runs started from any directory with the same URI share both. Any MLflow server or
+The default store is a file, `sqlite:///<current directory>/mlflow.db`, with its artifacts beside it in
+`mlartifacts/`, so that runs started from any directory with the same URI share both. Any MLflow server or
 database URI works the same way; the artifacts of a database that is not a file are below the current directory.
 """
 
@@ -35,7 +35,7 @@ _reached: set[str] = set()
 
 
 def resolve_uri(uri: str | None) -> str:
-    """``uri``, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///<current directory>/mlflow.db``.
+    """`uri`, else `MLFLOW_TRACKING_URI`, else `sqlite:///<current directory>/mlflow.db`.
 
     A relative sqlite path is made absolute, because a job of a sweep may run in another directory.
 
@@ -86,10 +86,10 @@ def initialise_store(uri: str) -> None:
 
 
 def open_client(uri: str) -> RetryingClient:
-    """An ``MlflowClient`` on a store that exists, whose calls wait while it is away.
+    """An `MlflowClient` on a store that exists, whose calls wait while it is away.
 
     Raises:
-        TrackingUnavailable: the database file is missing or broken, and was not expected (``expect``) to be there.
+        TrackingUnavailable: the database file is missing or broken, and was not expected (`expect`) to be there.
     """
     path = sqlite_path(uri)
     if path is not None:

@@ -20,7 +20,7 @@ class Running(NamedTuple):
 
     run_id: str
     tags: dict[str, str]
-    """Which process writes it: ``host``, ``pid`` and ``process_start``."""
+    """Which process writes it: `host`, `pid` and `process_start`."""
 
 
 def is_database(client: RetryingClient) -> bool:
@@ -55,7 +55,7 @@ def mark_killed(client: RetryingClient, dead: Mapping[str, tuple[dict[str, str],
 
     Args:
         client: of a database.
-        dead: by the ids of the runs the tags of the process that wrote them, and what is to be their tag ``failure``.
+        dead: by the ids of the runs the tags of the process that wrote them, and what is to be their tag `failure`.
 
     Returns:
         the ids of those that were marked.

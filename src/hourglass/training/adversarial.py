@@ -16,6 +16,7 @@ from typing import Any, Literal, Unpack
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.bottlenecks import Symbolic
 from hourglass.losses import Term, logged, total
@@ -128,7 +129,8 @@ class Adversarial(Minibatch):
         adversarial = Term(F.softplus(-self._logit(output.code)).mean(), self.weight)
         return {**super().terms_of(output, x, y), "adversarial": adversarial}
 
-    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+    @override
+    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:
         """The discriminator's loss, and the share of codes and as many draws of the prior that it tells apart."""
         codes, draws = self._logit(output.code), self._logit(self.trained_prior(len(output.code)))
         return {
@@ -136,8 +138,8 @@ class Adversarial(Minibatch):
             "discriminator_accuracy": ((draws > 0).float().mean() + (codes <= 0).float().mean()) / 2,
         }
 
+    @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """See `Minibatch.step`."""
         output, terms = self.terms(x, corrupted, y)
         self.descend(total(terms), self.optimizer)
         scores = self.scores(output._replace(code=output.code.detach()), y)

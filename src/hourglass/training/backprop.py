@@ -8,6 +8,7 @@ The target is always the clean x.
 """
 
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.training.minibatch import Minibatch
 
@@ -32,6 +33,6 @@ class Backprop(Minibatch):
 
     fuses = True
 
+    @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """See `Minibatch.step`."""
         return self.backpropagate(x, corrupted, y)

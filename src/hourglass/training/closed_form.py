@@ -8,6 +8,7 @@ beside them in every table.
 from typing import Any, Unpack, cast
 
 import torch
+from typing_extensions import override
 
 from hourglass.models import Solvable
 from hourglass.training.batches import Batches, Chunk
@@ -61,7 +62,8 @@ class ClosedForm(Learner):
         self.automatic_optimization = False
         self.steps = 1
 
-    def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
+    @override
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
         """The one step."""
         with torch.no_grad():
             cast(Solvable, self.model).solve(chunk.x)

@@ -12,6 +12,7 @@ from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hourglass.losses import Term
 from hourglass.models import Output
@@ -70,8 +71,8 @@ class Finetune(Minibatch):
         trained = [*self.classifier.parameters(), *([] if frozen else encoder)]
         self.optimizer = self.make_optimizer(params=trained)
 
+    @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """See `Minibatch.step`."""
         return self.backpropagate(x, corrupted, y)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:

@@ -12,6 +12,7 @@ import math
 from typing import Unpack, cast
 
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.bottlenecks import HasDensity
 from hourglass.losses import Term
@@ -67,7 +68,8 @@ class ImportanceWeighted(Minibatch):
                 raise ValueError(f"the bound has no weights: set model.bottleneck.{key}={neutral}, got {given:g}")
         self.draws = draws
 
-    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
+    @override
+    def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
         """See `Learner.terms_of`; the codes are drawn anew, `draws` for each sample."""
         draws = cast(HasDensity, self.model.bottleneck).draws(output.encoded, self.draws)
         reconstruction = self.model.decode(draws.code.flatten(0, 1))  # (k B, *shape)
@@ -83,6 +85,6 @@ class ImportanceWeighted(Minibatch):
             **self.penalties(self.model, x, output),
         }
 
+    @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """See `Minibatch.step`."""
         return self.backpropagate(x, corrupted, y)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.data import Dataset
 from hourglass.system.checks import check_choice, check_whole
@@ -58,7 +59,8 @@ class KeepBest(pl.Callback):
                 self.weights = {name: w.detach().clone() for name, w in pl_module.state_dict().items()}
         self._stop_if_exhausted(trainer, trainer.current_epoch)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """End a resumed training that has no patience left, by the patience that it has now."""
         if self.epoch >= 0:
             self._stop_if_exhausted(trainer, trainer.current_epoch - 1)
@@ -67,7 +69,8 @@ class KeepBest(pl.Callback):
         if self.patience is not None and epoch - self.epoch >= self.patience:
             trainer.should_stop = True
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
+    @override
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Put the best weights back, also where a resumed training had no epoch left."""
         if self.weights:
             pl_module.load_state_dict(self.weights)

@@ -139,7 +139,8 @@ class Learner(pl.LightningModule):
         """Codes (count, code_size) drawn to be decoded; None where there is nothing to draw from.
 
         From the sampler where one was chosen, which is fitted then; else from the prior that training brings the code
-        to: the procedure's own, the bottleneck's, or the penalties'."""
+        to: the procedure's own, the bottleneck's, or the penalties'.
+        """
         drawn = self.sampler.draw(self.model.bottleneck, count)
         return drawn if drawn is not None else self.trained_prior(count)
 
@@ -150,8 +151,11 @@ class Learner(pl.LightningModule):
 
     @torch.no_grad()
     def drawn_codes(self, x: Tensor) -> Tensor:
-        """Codes (N, code_size) of samples (N, *shape) as training sees and draws them (`Bottleneck.sampled`), on the
-        CPU; noise and draws are the same every time, and the same as those of validation and test."""
+        """Codes (N, code_size) of samples (N, *shape) as training sees and draws them, on the CPU.
+
+        See `Bottleneck.sampled`. Noise and draws are the same every time, and the same as those of validation and test.
+
+        """
         blocks = []
         with torch.autocast(self.device.type, enabled=False):
             for index, block in enumerate(torch.split(x, EVAL_BATCH)):

@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, Protocol, Unpack, runtime_checkabl
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import logged, total
@@ -125,8 +126,8 @@ class Minibatch(Learner):
         self._random: Tensor | None = None
 
     @property
+    @override
     def best_epoch(self) -> int | None:
-        """See `Learner.best_epoch`."""
         return self.keep_best.epoch + 1 if self.keep_best.epoch >= 0 else None
 
     @abstractmethod
@@ -141,7 +142,8 @@ class Minibatch(Learner):
         """The one of all weights."""
         return [self.optimizer]
 
-    def training_step(self, chunk: Chunk, batch_idx: int) -> None:  # noqa: ARG002
+    @override
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
         """One step for each batch of the chunk."""
         self._record(self._stepper(self, chunk))
 
@@ -223,7 +225,8 @@ class Minibatch(Learner):
         if self.steps_done >= self.steps:
             self.trainer.should_stop = True
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+    @override
+    def setup(self, stage: str) -> None:
         """Ask once whether somebody counts batches."""
         self._watched = counts_batches(self.trainer)
 

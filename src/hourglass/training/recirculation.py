@@ -15,6 +15,7 @@ from typing import Unpack
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.models import stages_of
 from hourglass.system.checks import check_fraction
@@ -67,7 +68,8 @@ class Recirculation(Minibatch):
             )
         self.regression = regression
 
-    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+    @override
+    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """See `Minibatch.step`; the reconstruction loss is what the model makes of the input, before the change."""
         with torch.no_grad():
             keep, encode, decode = self.regression, self.stage.encode, self.stage.decode

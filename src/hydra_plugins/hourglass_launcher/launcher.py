@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -31,7 +32,8 @@ ConfigStore.instance().store(
 class HourglassLauncher(Launcher):
     """Hands the whole batch of jobs to `hourglass.sweeps.launch`."""
 
-    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:  # noqa: ARG002
+    @override
+    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
         """Called by Hydra. The task function is not used: a closure can't be sent to another process."""
         self.config = config
         self.hydra_context = hydra_context

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.sweeper import Sweeper
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -24,7 +25,8 @@ class HourglassOptuna(Sweeper):
     def __init__(self, **keys: Any) -> None:
         self.keys = keys
 
-    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:  # noqa: ARG002
+    @override
+    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
         """Called by Hydra. The task function is not used: a closure can't be sent to another process."""
         self.config = config
         self.hydra_context = hydra_context

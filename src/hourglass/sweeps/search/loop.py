@@ -34,7 +34,8 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     """Search as `config.hydra.sweeper` says.
 
     Args:
-        context, config: as Hydra gives them to a sweeper.
+        context: as Hydra gives it to a sweeper.
+        config: of the multirun.
         arguments: overrides, of which some name a space instead of a value.
 
     Raises:

@@ -83,6 +83,7 @@ class Table:
 
     @property
     def finished(self) -> list[Row]:
+        """The jobs that ended well."""
         return [row for row in self.rows if row.status == "FINISHED"]
 
     @property
