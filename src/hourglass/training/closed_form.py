@@ -53,7 +53,7 @@ class ClosedForm(Learner):
             raise ValueError("model has no closed form, its weights need gradients: set training=backprop")
         if not isinstance(self.model, Solvable):
             raise ValueError(
-                f"{type(self.model).__name__} has no closed form, it is trained by gradients: set training=backprop"
+                f"{type(self.model).__name__} has no closed form, it is trained by gradients: training=backprop"
             )
         if len(self.penalties.regularizers):
             raise ValueError("a closed form knows no penalties: set regularizer=none")
