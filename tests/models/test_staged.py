@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 import torch
-
-from hourglass.bottlenecks import Deterministic
 from hourglass.compose import compose
 from hourglass.config import compose_config
+
+from hourglass.bottlenecks import Deterministic
 from hourglass.models import MLP, PCA, Solvable, Staged, stages_of
 from hourglass.training import ClosedForm
 from regularizers.small import mlp

@@ -59,7 +59,7 @@ class Adversarial(Minibatch):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> words = ["data=digits", "bottleneck=linear", "training=adversarial", "training.discriminator_widths=[4]"]
         >>> config, _ = compose_config([*words, "model.code_size=8"])
         >>> learner = compose(config).learner

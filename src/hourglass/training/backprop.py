@@ -22,7 +22,7 @@ class Backprop(Minibatch):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> config, _ = compose_config(["data=digits", "training.epochs=2"])
         >>> learner = compose(config).learner
         >>> learner.settings.batch_size

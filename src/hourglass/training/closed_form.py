@@ -40,7 +40,7 @@ class ClosedForm(Learner):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> config, _ = compose_config(["data=digits", "model=pca", "model.code_size=8"])
         >>> learner = compose(config).learner
         >>> learner.steps

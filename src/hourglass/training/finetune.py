@@ -41,7 +41,7 @@ class Finetune(Minibatch):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> config, _ = compose_config(["data=digits", "model.code_size=8", "training=finetune"])
         >>> learner = compose(config).learner
         >>> learner.classifier

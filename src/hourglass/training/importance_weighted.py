@@ -43,7 +43,7 @@ class ImportanceWeighted(Minibatch):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> words = ["data=digits", "bottleneck=gaussian", "loss.reduction=sum", "training=importance_weighted"]
         >>> config, _ = compose_config(words)
         >>> learner = compose(config).learner

@@ -47,7 +47,7 @@ class Layerwise(Minibatch):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> config, _ = compose_config(["data=digits", "model=multilayer", "training=layerwise"])
         >>> learner = compose(config).learner
         >>> len(learner.stages), learner.pretrain_epochs

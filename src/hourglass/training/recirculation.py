@@ -42,7 +42,7 @@ class Recirculation(Minibatch):
 
     Example:
         >>> from hourglass.pipeline.compose import compose
-        >>> from hourglass.configuration.config import compose_config
+        >>> from hourglass.configuration.composition import compose_config
         >>> config, _ = compose_config(["data=digits", "training=recirculation"])
         >>> learner = compose(config).learner
         >>> learner.regression
