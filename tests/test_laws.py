@@ -427,7 +427,7 @@ def test_fixed_noise_repeats_itself_and_disturbs_nothing(name: str) -> None:
     state = torch.get_rng_state()
 
     def draw(corruption: Corruption, batch: int) -> Tensor:
-        with corruption.fixed(batch):
+        with corruption.seeded(batch):
             return corruption(x)
 
     first = draw(noise, 0)
@@ -440,7 +440,7 @@ def test_fixed_noise_repeats_itself_and_disturbs_nothing(name: str) -> None:
 
 def test_fixed_noise_leaves_the_random_state_alone_when_something_fails_within() -> None:
     state = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="size"), make_noise("gaussian").fixed():
+    with pytest.raises(RuntimeError, match="size"), make_noise("gaussian").seeded():
         torch.rand(3) + torch.rand(2)
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -64,7 +64,7 @@ def test_everything_can_be_test() -> None:
     for share in (1.0, 1):
         data = made(test_share=share, scaling="minmax")
         assert data.sizes == {"train": 0, "validation": 0, "test": 100}
-        assert (data.range, data.extent) == ((0.0, 1.0), (0.0, 1.0))
+        assert (data.range, data.full_range) == ((0.0, 1.0), (0.0, 1.0))
     assert made(test_share=1.0, test_size=30).sizes["test"] == 30
     with pytest.raises(
         HourglassError, match=r"^data=rows must leave this model 2 training samples .* got 0 beside 0 for"

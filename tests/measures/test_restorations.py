@@ -48,7 +48,7 @@ def chain(x: Tensor, *processes: Process, bounds: tuple[float, float] = UNIT) ->
 
 
 def corrupted(corruption: Corruption, x: Tensor) -> Tensor:
-    with corruption.fixed():
+    with corruption.seeded():
         return corruption(x)
 
 

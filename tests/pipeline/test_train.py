@@ -133,7 +133,7 @@ def test_held_out_rows_outside_the_unit_interval_are_no_obstacle(tmp_path: Path)
     words = ["data=csv", f"data.path={path}", "model.code_size=2", "training.epochs=1"]
     config, choices = compose_config([*words, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"])
     result = train(config, choices=choices, folder=tmp_path)
-    low, high = result.parts.data.extent
+    low, high = result.parts.data.full_range
     assert low < 0.0 or high > 1.0
     assert result.run.status == "FINISHED"
     assert result.metrics["test/reconstruction"] == pytest.approx(result.metrics["test/mse"], rel=1e-5)

@@ -45,7 +45,7 @@ class Baselines(RunCallback):
             return
         # The whole first batch, because its draws depend on its size; then the samples that are wanted.
         batch = data.scaled(data.test.x[:EVAL_BATCH].to(pl_module.device))
-        with torch.no_grad(), noise.fixed():
+        with torch.no_grad(), noise.seeded():
             corrupted = noise(batch)[: self.samples]
             model = pl_module.model(corrupted).reconstruction
         known = restorations.probe(noise, batch).first(self.samples)

@@ -51,7 +51,7 @@ class Health(RunCallback):
         run.log_metrics(values, step=pl_module.steps_done)
         run.flush()  # the other callbacks' points too
         metrics = {**run.metrics, "model/code_size": pl_module.model.code_size}
-        losses = [value for _, value in run.history(f"val/{pl_module.chosen_by}")]
+        losses = [value for _, value in run.history(f"val/{pl_module.monitor}")]
         found = health.verdicts(metrics, floor=run.tags.get("linear_floor", ""), losses=losses)
         run.set_tags({"health": health.tag(found)})
 
@@ -76,7 +76,7 @@ def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
     with torch.autocast(learner.device.type, enabled=False):
         for index, block in enumerate(torch.split(x, EVAL_BATCH)):
             clean = learner.data.scaled(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
-            with learner.noise.fixed(index):
+            with learner.noise.seeded(index):
                 corrupted = learner.noise(clean)
             if count < RECONSTRUCTED:
                 output = learner.model(corrupted)

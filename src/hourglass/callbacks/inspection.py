@@ -85,7 +85,7 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
 def _as_tested(learner: Learner, x: Tensor) -> Tensor:
     """Reconstructions (n, *shape) of corrupted samples, on the CPU."""
     blocks = []
-    with learner.noise.fixed():
+    with learner.noise.seeded():
         for block in torch.split(x, EVAL_BATCH):
             blocks.append(learner.model(learner.noise(block.to(learner.device))).reconstruction.float().cpu())
     return torch.cat(blocks)

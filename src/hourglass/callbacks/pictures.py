@@ -59,7 +59,7 @@ class Pictures(RunCallback):
 
     def _reconstructions(self, learner: Learner) -> Picture:
         x = learner.data.scaled(learner.data.test.x[: self.count].to(learner.device))
-        with torch.no_grad(), learner.noise.fixed():
+        with torch.no_grad(), learner.noise.seeded():
             corrupted = learner.noise(x)
             output = learner.model(corrupted)
         return figures.reconstructions(

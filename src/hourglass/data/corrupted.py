@@ -32,7 +32,7 @@ def corrupted(*, source: Dataset, noise: Mapping[str, Process], seed: int) -> Da
     corruption = Corruption(bounds=source.range, shape=source.shape, frozen=True, seed=seed, **noise)
 
     def draw(split: Split, number: int) -> Split:
-        with torch.no_grad(), corruption.fixed(number):
+        with torch.no_grad(), corruption.seeded(number):
             return Split(x=corruption(source.scaled(split.x)), y=split.y)
 
     train, test = draw(source.train, 0), draw(source.test, 1)

@@ -118,7 +118,7 @@ class Dataset:
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
     @property
-    def extent(self) -> tuple[float, float]:
+    def full_range(self) -> tuple[float, float]:
         """Smallest and largest value of all splits as a model sees them; never narrower than `range`."""
         if self.train.x.dtype == torch.uint8:
             return self.range

@@ -148,7 +148,7 @@ def errors(floor: LinearFloor, x: Tensor, data: Dataset, noise: Corruption, *, k
     of_floor, of_mean, device = 0.0, 0.0, noise.bounds.device
     for index, block in enumerate(torch.split(x, EVAL_BATCH)):
         clean = data.scaled(block.to(device))
-        with noise.fixed(index):
+        with noise.seeded(index):
             corrupted = noise(clean)
         clean = clean.cpu()
         of_floor += (floor.reconstruct(corrupted, k) - clean).square().double().sum().item()
@@ -180,7 +180,7 @@ def _pairs(data: Dataset, noise: Corruption) -> Iterator[tuple[Tensor, Tensor]]:
     device = noise.bounds.device
     for index, block in enumerate(torch.split(data.train.x, EVAL_BATCH)):
         x = data.scaled(block.to(device))
-        with noise.fixed(_DRAWS + index):
+        with noise.seeded(_DRAWS + index):
             corrupted = noise(x)
         yield x.flatten(1).float().cpu(), corrupted.flatten(1).float().cpu()
 

@@ -63,9 +63,9 @@ def probe(corruption: Corruption, x: Tensor, *, batch: int = 0) -> Known:
     step = (high - low) / 4
 
     def change(by: Tensor) -> Tensor:
-        with corruption.fixed(batch):
+        with corruption.seeded(batch):
             before = corruption(grey)
-        with corruption.fixed(batch):
+        with corruption.seeded(batch):
             changed: Tensor = (corruption(grey + by * step) - before) / step
         return changed
 

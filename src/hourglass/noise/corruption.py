@@ -57,7 +57,7 @@ class Corruption(nn.Module):
         return x
 
     @contextmanager
-    def fixed(self, batch: int = 0) -> Iterator[None]:
+    def seeded(self, batch: int = 0) -> Iterator[None]:
         """Within, draws start from `seed` and the number of the batch; afterwards they go on as if undisturbed."""
         devices = [self.bounds.device] if self.bounds.is_cuda else []
         with torch.random.fork_rng(devices):

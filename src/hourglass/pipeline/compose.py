@@ -60,7 +60,7 @@ def compose(
     noise = build(config.noise, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=(learned or data).extent)  # no split may leave what the loss takes
+    loss = build(config.loss, data_range=(learned or data).full_range)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))

@@ -93,8 +93,8 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         parts = compose(config, data=data, learned=own)
     _check_loss(parts.learner.loss.allowed, data)
     parts.model.load_state_dict(trained.model.state_dict())
-    for name, companion in parts.learner.companions().items():
-        restore(companion, trained.run, f"{name}.safetensors")
+    for name, network in parts.learner.auxiliary_networks().items():
+        restore(network, trained.run, f"{name}.safetensors")
     others = [Anomalies(normal=own)] if own.digest != data.digest else []
     trainer = make_trainer(config, callbacks=others)
     _say(wanted, data, own)

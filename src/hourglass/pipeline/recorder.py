@@ -102,8 +102,8 @@ class Recorder:
             step=learner.steps_done,
         )
         run.log_weights(model.state_dict(), metadata=data.metadata)
-        for name, companion in learner.companions().items():
-            run.log_weights(companion.state_dict(), f"{name}.safetensors")
+        for name, network in learner.auxiliary_networks().items():
+            run.log_weights(network.state_dict(), f"{name}.safetensors")
         if self.log_model:
             samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)

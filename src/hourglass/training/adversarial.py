@@ -72,7 +72,7 @@ class Adversarial(Minibatch):
     """
 
     # Not by the loss: the discriminator that `adversarial` is measured by changes from epoch to epoch.
-    chosen_by = "reconstruction"
+    monitor = "reconstruction"
     weight: Tensor
     radius: Tensor
     sigma: Tensor
@@ -150,9 +150,9 @@ class Adversarial(Minibatch):
         """The autoencoder's and the discriminator's."""
         return [self.optimizer, self.discriminator_optimizer]
 
-    def companions(self) -> dict[str, nn.Module]:
+    def auxiliary_networks(self) -> dict[str, nn.Module]:
         """The discriminator."""
-        return {**super().companions(), "discriminator": self.discriminator}
+        return {**super().auxiliary_networks(), "discriminator": self.discriminator}
 
     def _logit(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""

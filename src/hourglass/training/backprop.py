@@ -31,7 +31,7 @@ class Backprop(Minibatch):
         12
     """
 
-    fuses = True
+    stackable = True
 
     @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:

@@ -51,7 +51,7 @@ class Finetune(Minibatch):
     """
 
     labelled = True
-    fuses = True
+    stackable = True
 
     def __init__(self, *, head_widths: Sequence[int], frozen: bool, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
@@ -86,9 +86,9 @@ class Finetune(Minibatch):
         right = (self.classifier(output.code).argmax(1) == y).float().mean()
         return {"accuracy": right, "error": 1 - right}
 
-    def companions(self) -> dict[str, nn.Module]:
+    def auxiliary_networks(self) -> dict[str, nn.Module]:
         """The classifier."""
-        return {**super().companions(), "classifier": self.classifier}
+        return {**super().auxiliary_networks(), "classifier": self.classifier}
 
     def on_train_epoch_start(self) -> None:
         """A frozen encoder keeps still: no draws, no counts of its units."""

@@ -51,7 +51,7 @@ class ImportanceWeighted(Minibatch):
         5
     """
 
-    fuses = True
+    stackable = True
 
     def __init__(self, *, draws: int, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)

@@ -16,7 +16,7 @@ __all__ = ["KeepBest"]
 class KeepBest(pl.Callback):
     """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
 
-    Which loss is the learner's `chosen_by`, as a rule the one that is trained. Epochs don't count while a term's weight
+    Which loss is the learner's `monitor`, as a rule the one that is trained. Epochs don't count while a term's weight
     still rises: their loss is of another problem, with less of a penalty. The test set has no part in the choice.
 
     Args:
@@ -52,7 +52,7 @@ class KeepBest(pl.Callback):
         """Compare this epoch with the best one."""
         if trainer.current_epoch < self.first or not pl_module.model.bottleneck.settled:
             return
-        value = float(trainer.callback_metrics[f"val/{pl_module.chosen_by}"])
+        value = float(trainer.callback_metrics[f"val/{pl_module.monitor}"])
         if value < self.lowest:
             self.lowest, self.epoch = value, trainer.current_epoch
             if self.keep == "best":

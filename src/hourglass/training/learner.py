@@ -71,7 +71,7 @@ class Learner(pl.LightningModule):
         Diverged: a measured loss is NaN or infinite.
     """
 
-    chosen_by = "loss"
+    monitor = "loss"
     """What of the validation the best epoch has least of: what is trained."""
     labelled = False
     """Whether batches bring their classes."""
@@ -160,7 +160,7 @@ class Learner(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             for index, block in enumerate(torch.split(x, EVAL_BATCH)):
                 clean = self.data.scaled(block.to(self.device)).to(self.dtype)
-                with self.noise.fixed(index):
+                with self.noise.seeded(index):
                     encoded = self.model(self.noise(clean)).encoded
                     blocks.append(self.model.bottleneck.sampled(encoded).float().cpu())
         return torch.cat(blocks)
@@ -175,7 +175,7 @@ class Learner(pl.LightningModule):
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
         return self.model.bottleneck.activity() if self.code_threshold is None else Above(threshold=self.code_threshold)
 
-    def companions(self) -> dict[str, nn.Module]:
+    def auxiliary_networks(self) -> dict[str, nn.Module]:
         """What learns besides the model, by the name that its weights are kept under."""
         return {"sampler": self.sampler} if self.sampler.state_dict() else {}
 
@@ -198,7 +198,7 @@ class Learner(pl.LightningModule):
     def _measure_batch(self, batch: Chunk, index: int) -> None:
         x = self.data.scaled(batch.x)
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
-        with torch.autocast(x.device.type, enabled=False), self.noise.fixed(index):
+        with torch.autocast(x.device.type, enabled=False), self.noise.seeded(index):
             corrupted = self.noise(x)
             output = self.model(corrupted)
             trained = self.model.as_trained(output)

@@ -83,7 +83,7 @@ class Minibatch(Learner):
         Diverged: a loss became NaN or infinite.
     """
 
-    fuses = False
+    stackable = False
     """Whether every step is `backpropagate`, so that many models can make theirs as one (see `sweeps.fusion`)."""
 
     def __init__(
@@ -242,7 +242,7 @@ class Minibatch(Learner):
         )
 
     def _freeze(self, x: Tensor) -> Tensor:
-        with self.noise.fixed(), torch.no_grad():
+        with self.noise.seeded(), torch.no_grad():
             return torch.cat([self.noise(self.data.scaled(block)) for block in torch.split(x, EVAL_BATCH)])
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:

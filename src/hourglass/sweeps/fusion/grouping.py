@@ -102,7 +102,7 @@ def _size(config: Config) -> tuple[int, int]:
 def why_not(config: Config) -> str | None:
     """Why a job can't be part of any stack, in one line; None if it can."""
     procedure = config["training"]["_target_"]
-    if not getattr(get_object(procedure), "fuses", False):
+    if not getattr(get_object(procedure), "stackable", False):
         return f"{procedure.rpartition('.')[2]} makes steps of its own, a stack goes down one gradient"
     if (optimizer := str(config["optimizer"]["_target_"])) not in OPTIMIZERS:
         return f"{optimizer} isn't known to go weight by weight, in proportion to its learning rate"

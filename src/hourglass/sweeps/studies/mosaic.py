@@ -117,7 +117,7 @@ def _drawn(
     cells: dict[Place, Cell] = {}
     for place, trained in models.items():
         noise = build(trained.config.noise, bounds=data.range, shape=data.shape)
-        with torch.no_grad(), noise.fixed():
+        with torch.no_grad(), noise.seeded():
             corrupted = noise(x)
             images = trained.model(corrupted).reconstruction
         cells[place] = Cell(to_numpy(images), picked[place].metrics[ERROR])
