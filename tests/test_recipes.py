@@ -195,9 +195,9 @@ def test_a_recipe_is_what_its_document_says(name: str) -> None:
     loss, optimizer = parts.learner.loss, parts.learner.optimizer
     (group,) = optimizer.param_groups
     learning = f"{type(loss).__name__}, {type(optimizer).__name__} {group['lr']}"
-    assert f"{learning}, {config.training.epochs} x {parts.learner.batch_size}" == facts.training
+    assert f"{learning}, {config.training.epochs} x {parts.learner.settings.batch_size}" == facts.training
     assert loss.reduction == ("sum" if name in SUMMED else "mean")
-    assert parts.learner.schedule == "constant"
+    assert parts.learner.settings.schedule == "constant"
     same = parts.data.validation is parts.data.test
     assert parts.data.name + (", val = test" if same else "") == facts.data
     # Where the test set is what is measured during training, it may not choose the weights.

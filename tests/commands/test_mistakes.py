@@ -175,7 +175,8 @@ TRAIN = {
     "callback=default callback.baselines.picture=maybe": ["callback.baselines.picture must be true", "got 'maybe'"],
     "tracking.images=false": ["tracking.images has moved", "~callback.pictures", "callback=quick"],
     "tracking.image_count=3": ["tracking.image_count has moved: write callback.pictures.count=..."],
-    "callback.pictures.every=3": ["callback.pictures", "not chosen"],
+    "callback.pictures.every=3": ["callback.pictures.every: no such key", "callback=pictures has it"],
+    "+callback.pictures.every=3": ["callback.pictures has values but was not chosen", "~callback.pictures"],
     "seed=abc": ["seed must be a whole number from 0", "got 'abc'"],
     # ranges
     "model.code_size=-3": ["model.code_size must be at least 1, got -3"],
@@ -219,7 +220,7 @@ TRAIN = {
     "data=csv data.path=ragged.csv": ["data", "line 5", "ragged.csv"],
     "data=csv data.path=empty.csv": ["data.path", "empty.csv"],
     # keys that nobody reads, or that would do something else
-    "+callbacks=[]": ["callbacks: no such key; nothing reads it"],
+    "+callbacks=[]": ["callbacks: no such key; nearest: callback; nothing reads it"],
     "+scheduler.name=cosine": ["scheduler: no such key"],
     "+hydra.foo=1": ["hydra.foo: no such key"],
     "+sweep.foo=1": ["sweep.foo: no such key; sweep takes engine"],

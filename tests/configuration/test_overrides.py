@@ -110,7 +110,7 @@ def test_keys_at_the_top_are_read_by_somebody() -> None:
     check_top(compose_config([])[0])
     check_top(compose_config(["+side=8", "model.code_size=${side}"])[0])  # read by another value
     for words, problem in (
-        (["+callbacks=[]"], "callbacks: no such key; nothing reads it"),
+        (["+callbacks=[]"], "callbacks: no such key; nearest: callback; nothing reads it"),
         (["+seeed=1"], "seeed: no such key; nearest: seed"),
         (["+scheduler.name=cosine"], "scheduler: no such key"),
         (["+model_size=8"], "model_size: no such key"),

@@ -62,7 +62,7 @@ def test_the_table_is_what_conf_holds() -> None:
         lines = [line for name in choices()[group] for line in (conf_dir() / group / f"{name}.yaml").open()]
         named = {line.split()[1] for line in lines if line.strip().startswith("_target_:")}
         assert table[place] == named
-    assert {place.partition(".")[0] for place in table} == {*trust.GROUPS, "sweep"}
+    assert {place.partition(".")[0] for place in table} == {*trust.GROUPS, "callback", "sweep"}
 
 
 def test_every_name_of_the_table_is_there_and_nobody_elses() -> None:

@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 import torch
-from hourglass.compose import compose
-from hourglass.config import compose_config
 
 from hourglass.bottlenecks import Deterministic
+from hourglass.configuration.composition import compose_config
 from hourglass.models import MLP, PCA, Solvable, Staged, stages_of
+from hourglass.pipeline.compose import compose
 from hourglass.training import ClosedForm
 from regularizers.small import mlp
 

@@ -85,7 +85,7 @@ def test_the_presets_pass(name: str) -> None:
         ("num_sanity_val_steps", 2, "must be 0"),
         ("log_every_n_steps", 5, "tracking.log_every_n_steps"),
         ("logger", True, "tracking"),
-        ("barebones", True, "~callback.pictures"),
+        ("barebones", True, "callback=quick"),
         ("profiler", "simple", "SimpleProfiler"),
         ("inference_mode", True, "must be false"),
         ("enable_model_summary", True, "number of parameters"),

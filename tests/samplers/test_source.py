@@ -32,9 +32,8 @@ WORDS = (
     "training.epochs=3",
     "optimizer.lr=0.01",
     "trainer.accelerator=cpu",
-    "callback.usefulness.likelihood_draws=null",
-    "callback.usefulness.probe_samples=100",
 )
+USEFUL = ("callback.usefulness.likelihood_draws=null", "callback.usefulness.probe_samples=100")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(home: Path, *words: str) -> Member:
-    config, chosen = compose_config([*WORDS, f"tracking.uri=sqlite:///{home}/mlflow.db", *words])
+    useful = () if any(word.startswith("callback=") for word in words) else USEFUL
+    config, chosen = compose_config([*WORDS, *useful, f"tracking.uri=sqlite:///{home}/mlflow.db", *words])
     return Member(config, chosen, home)
 
 

@@ -130,7 +130,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 SMALL = [
     *("data=digits", "data.train_size=64", "training.epochs=1", "trainer.accelerator=cpu"),
-    *("callback=quick"),
+    "callback=quick",
 ]
 
 

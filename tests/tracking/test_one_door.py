@@ -35,7 +35,8 @@ def test_nothing_else_records_points_or_knows_mlflow() -> None:
     assert {name.partition("/")[0] for name in imports} == {"tracking"}
     assert clients == {"tracking/store.py"}
     assert writers == {"tracking/points.py", "tracking/run.py"}  # the run's own: params and tags
-    assert callers == {"run", "self.run", "parent", "self.logger"}  # runs, and Lightning's name for ours
+    runs = {"run", "self.run", "self.run(trainer)", "study.run", "parent"}
+    assert callers == {*runs, "self.logger"}  # Lightning's name for ours
 
 
 def test_points_of_a_logger_and_of_callbacks_wait_and_are_written_together(run: Run) -> None:

@@ -333,7 +333,7 @@ def test_a_checkpoint_runs_nothing(content: Callable[[Path], bytes], store: Stor
     from hourglass.pipeline.train import train
 
     config = copy.deepcopy(store.config)
-    config["tracking"].update(images=False, usefulness=False, baseline_samples=None)
+    config["callback"] = {name: config["callback"][name] for name in ("health", "checkpoints")}
     config["trainer"].update(accelerator="cpu")
     run = store.leave(config, files={"checkpoints/last.ckpt": content(canary)})
     config["resume"], config["tracking"]["uri"] = run.id, store.uri

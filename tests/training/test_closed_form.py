@@ -74,7 +74,7 @@ def test_controls(model: str, tmp_path: Path) -> None:
 
 
 def test_it_is_solved_from_clean_samples_measured_under_noise_and_resumed(tmp_path: Path) -> None:
-    quiet = "callback=quick"
+    quiet = ("callback=quick",)
     clean, solved = run_training(tmp_path, *quiet)
     noisy, also = run_training(tmp_path, *quiet, "noise=masking")
     x = solved.data.scaled(solved.data.test.x)

@@ -120,6 +120,8 @@ def _measuring(recorded: DictConfig) -> DictConfig:
     """The callbacks of an evaluation: those of the run that measure anew, and what is asked for, whatever it had."""
     default = compose_config(["callback=default"])[0].callback
     chosen = OmegaConf.merge({name: default[name] for name in ASKED_FOR}, recorded)
+    if "baselines" in chosen and "pictures" not in recorded:
+        chosen.baselines.picture = False
     return OmegaConf.create(
         {name: node for name, node in chosen.items() if getattr(get_object(node._target_), "evaluates", False)}
     )
