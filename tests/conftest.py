@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def fork_server_of_its_own() -> Iterator[None]:
+    """The fork server that a module starts ends with it: the next would import everything anew for each of its jobs."""
+    yield
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]

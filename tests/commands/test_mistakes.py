@@ -66,14 +66,14 @@ class Shell:
         return Ended(process.exitcode, *((self.folder / name).read_text() for name in ("out", "err")))
 
 
-@pytest.fixture(scope="session")
-def server() -> ForkServerContext:
+@pytest.fixture(scope="module")
+def server(fork_server_of_its_own: None) -> ForkServerContext:  # noqa: ARG001
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     return context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(server: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run, `good`, and files to go wrong with."""
     folder = tmp_path_factory.mktemp("trained")

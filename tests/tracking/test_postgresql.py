@@ -71,7 +71,10 @@ def _write(uri: str, name: str) -> None:
 
 
 def test_eight_processes_write_through_a_restart_and_nothing_is_lost(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fork_server_of_its_own: None,  # noqa: ARG001
 ) -> None:
     monkeypatch.chdir(tmp_path)
     initialise_store(database.uri)

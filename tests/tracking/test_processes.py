@@ -23,7 +23,7 @@ POINTS = 1200
 
 
 @pytest.fixture
-def context() -> Any:
+def context(fork_server_of_its_own: None) -> Any:  # noqa: ARG001
     context = get_context("forkserver")
     context.set_forkserver_preload(["hourglass.tracking.run", "mlflow.store.tracking.sqlalchemy_store"])
     return context
