@@ -1,5 +1,6 @@
 """Settings for every test."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,15 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 # A job that a shell starts in the background ignores Ctrl-C, and so would every process that a test interrupts.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def messages_are_heard() -> None:
+    """Hydra, where it runs in this process, sets up logging for all: a test begins as if it had not."""
+    log = logging.getLogger("hourglass")
+    log.setLevel(logging.NOTSET)
+    log.disabled, log.propagate = False, True
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
