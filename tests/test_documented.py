@@ -146,7 +146,7 @@ def split(command: Command) -> tuple[list[str], list[str]]:
     flags, words, left = [], [], list(command.words[2:])
     while left:
         word = left.pop(0)
-        if word in ("--cfg", "--config-dir"):
+        if word == "--cfg":
             flags += [word, left.pop(0)]
         elif word.startswith("-"):
             flags.append(word)
@@ -174,15 +174,14 @@ def test_every_command_composes(page: Path, folder: Path, capsys: pytest.Capture
             targets = [word for word in words if "=" not in word]
             subprocess.run(["make", "-n", *targets], cwd=ROOT, check=True, capture_output=True)
         elif words[0] == "train" and "--shell-completion" not in words:
-            flags, given = split(command)
-            given = [thinned(word, 1) for word in given]
-            if "--config-dir" in flags:
-                given.append(f"hydra.searchpath=[file://{folder}/{flags[flags.index('--config-dir') + 1]}]")
-            composed(*given)
+            _, given = split(command)
+            with contextlib.chdir(folder):
+                composed(*(thinned(word, 1) for word in given))
         elif words[0] == "evaluate":
             composed(*words[2:])
         elif words[0] == "list":
-            assert main(words) == 0, command
+            with contextlib.chdir(folder):
+                assert main(words) == 0, command
             assert capsys.readouterr().out
         else:
             assert words[0] in COMMANDS or words[0].startswith("--"), command
@@ -369,7 +368,6 @@ def test_every_command_runs(command: Command, trained: Path, capsys: pytest.Capt
         with there(trained), pytest.MonkeyPatch.context() as patch:
             for name, value in command.environment:
                 patch.setenv(name, value)
-            patch.syspath_prepend(trained)
             assert main(words) == 0, f"{command}\n{' '.join(words)}\n{capsys.readouterr().err}"
         assert capsys.readouterr().out
 
