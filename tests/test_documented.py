@@ -386,8 +386,9 @@ def reduced(command: Command) -> list[str]:
         words += ["hydra.sweeper.n_trials=2"] if "hydra/sweeper=hourglass_optuna" in words else []
     few = (*FEW, "data.validation_size=64") if "data.path" not in " ".join(words) else ()
     epochs = ("training.epochs=3", "training.pretrain_epochs=1") if "training=layerwise" in words else SMALL[:1]
+    small = SMALL[1:] if not any(re.match(r"~?callback\b", word) for word in words) else ()
     closed = any(word in words for word in ("model=pca", "model=mean", "model=identity"))
-    return [*flags, *words, *(() if closed else epochs), *SMALL[1:], *few]
+    return [*flags, *words, *(() if closed else epochs), *small, *few]
 
 
 def check_dashboard(words: list[str], folder: Path) -> None:

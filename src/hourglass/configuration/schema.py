@@ -73,7 +73,7 @@ def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
 
 @cache
 def declared_tensors(target: str) -> frozenset[str]:
-    """What a class of ours, or below one of ours, holds as tensors: numbers that may change without changing a program."""
+    """What a class of ours, or below one of ours, holds as tensors: numbers that leave it the same program."""
     from torch import Tensor
 
     try:

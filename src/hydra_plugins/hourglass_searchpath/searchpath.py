@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from typing_extensions import override
 
-from hourglass.configuration.groups import conf_dir, own_dirs
+from hourglass.configuration.groups import choice_files, conf_dir, own_dirs
 from hourglass.system.errors import HourglassError
 
 
@@ -20,9 +20,10 @@ class OwnChoices(SearchPathPlugin):
 
     @override
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Called by Hydra; raises HourglassError where a file would take the place of a part of Hydra's own."""
+        """Called by Hydra; raises HourglassError where a choice has the name of another."""
         if not any(part.path == str(conf_dir()) for part in search_path.get_path()):
             return
+        choice_files()  # which compares their names
         for folder in own_dirs():
             _check_parts_of_hydra(folder)
             search_path.append("own", str(folder))
