@@ -37,8 +37,8 @@ def own_dirs() -> tuple[Path, ...]:
     """
     named = os.environ.get(VARIABLE)
     if named is None:
-        here = Path.cwd() / "conf"
-        return (here,) if _has_groups(here) and not _is_ours(here) else ()
+        here = Path("conf")  # made absolute once it is there: the current folder itself may be gone
+        return (here.absolute(),) if _has_groups(here) and not _is_ours(here) else ()
     found = [Path(name).expanduser().absolute() for name in named.split(os.pathsep) if name.strip()]
     for folder in found:
         if not folder.is_dir():
