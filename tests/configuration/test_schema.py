@@ -3,11 +3,15 @@
 from typing import NotRequired, TypedDict, Unpack
 
 import pytest
+import torch
 from omegaconf import OmegaConf
+from torch import Tensor, nn
 
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
-from hourglass.configuration.schema import MissingKey, arguments_of, check, located
+from hourglass.configuration.schema import MissingKey, arguments_of, check, declared_tensors, located
+from hourglass.data import Dataset, SplitsAndTest
+from hourglass.noise.process import Process
 from hourglass.system.errors import HourglassError
 
 
@@ -94,6 +98,95 @@ def test_of_other_packages_the_names_are_compared() -> None:
     check(OmegaConf.create({"part": {"_target_": "torch.nn.Linear", "in_features": 3}}).part, {"out_features"})
     check(OmegaConf.create({"part": {"_target_": "torch.nn.Linear", "_args_": [3, 2]}}).part, set())
     check(OmegaConf.create({"part": {"_target_": "builtins.dict", "any": 3}}).part, set())  # written in C
+
+
+class Others(TypedDict):
+    sharp: NotRequired[bool]
+
+
+class Mine(Process):
+    """Below one of our contracts."""
+
+    level: Tensor
+
+    def __init__(
+        self,
+        *,
+        level: float,
+        sides: tuple[int, str] = (1, "a"),
+        name: str = None,  # type: ignore[assignment]  # noqa: RUF013 - as others write
+        part: nn.Module | None = None,
+        untyped=3,  # type: ignore[no-untyped-def]
+        **others: Unpack[Others],
+    ) -> None:
+        super().__init__()
+        self.level, self.rest = torch.tensor(level), (sides, name, part, untyped, others)
+
+
+class Wider(Mine):
+    """It hands on what it is given."""
+
+    def __init__(self, *, width: int, **others) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(**others)
+        self.width = width
+
+
+def source(*, rows: int, **splits: Unpack[SplitsAndTest]) -> Dataset:
+    raise AssertionError(f"it is called with {rows} and {splits}")
+
+
+def anything(*, rows: int) -> int:
+    return len(str(rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "problem"),
+    [
+        ("Mine", {"level": 0.5}, None),
+        ("Mine", {"level": 1, "sides": [2, "b"], "name": None, "sharp": True, "untyped": "x"}, None),
+        ("Mine", {"level": 1, "part": {"_target_": "torch.nn.Identity"}}, None),
+        ("Mine", {"level": "high"}, "part.level must be a number, got 'high'"),
+        ("Mine", {"level": None}, "part.level must be a number, got None"),
+        ("Mine", {"level": 1, "sides": [2, 3]}, "part.sides must be a list, "),
+        ("Mine", {"level": 1, "sides": [2]}, "part.sides must be a list, "),
+        ("Mine", {"level": 1, "name": 3}, "part.name must be text or null, got 3"),
+        ("Mine", {"level": 1, "sharp": "yes"}, "part.sharp must be true or false, got 'yes'"),
+        (
+            "Mine",
+            {"level": 1, "shrap": True},
+            "part.shrap: configuration.test_schema.Mine takes no such key; near",
+        ),
+        ("Mine", {}, "part.level must be given, got nothing"),
+        ("Wider", {"width": 3, "level": 0.5}, None),
+        ("Wider", {"width": "x", "level": 0.5}, "part.width must be a whole number, got 'x'"),
+        ("Wider", {"width": 3, "leve": 1}, "part: TypeError: "),
+        ("source", {"rows": 1.5}, "part.rows must be a whole number, got 1.5"),
+        ("source", {"rows": 10, "order_seed": "x"}, "part.order_seed must be a whole number, got 'x'"),
+        ("source", {"rows": 10}, "part.validation_size must be given, got nothing"),
+        (
+            "source",
+            {"rows": 10, "row": 1},
+            "part.row: configuration.test_schema.source takes no such key; nearest",
+        ),
+        ("anything", {"rows": "many"}, None),  # no contract of ours: its hints may say less than it takes
+    ],
+    ids=str,
+)
+def test_what_keeps_one_of_our_contracts_is_checked_as_ours(
+    name: str, node: dict[str, object], problem: str | None
+) -> None:
+    config = OmegaConf.create({"part": {"_target_": f"{__name__}.{name}", **node}})
+    if problem is None:
+        assert build(config.part) is not None
+        return
+    with pytest.raises(HourglassError) as caught:
+        build(config.part)
+    assert str(caught.value).startswith(problem)
+
+
+def test_what_others_declare_as_tensors_leaves_it_the_same_program() -> None:
+    assert declared_tensors(f"{__name__}.Mine") == {"level"}
+    assert declared_tensors("torch.nn.Linear") == declared_tensors("nope.Thing") == declared_tensors("") == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 from typing_extensions import override
@@ -134,12 +135,12 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
 
 
 def _list(words: list[str]) -> int:
-    from hourglass.configuration.groups import choices
+    from hourglass.configuration.groups import choice_files, choices, is_ours
 
     parser = _parser("list", "Every model, data set, noise, regularizer, ...: one line each.")
     parser.add_argument("group", nargs="*", help="only these groups")
     words = parser.parse_args(words).group
-    groups = choices()
+    groups, files = choices(), choice_files()
     for group in words:
         if group not in groups:
             raise HourglassError(f"{group!r} is no group{nearest(group, list(groups))}; groups: {', '.join(groups)}")
@@ -147,8 +148,14 @@ def _list(words: list[str]) -> int:
         print(f"{group}")
         width = max(map(len, groups[group]), default=0)
         for name, description in groups[group].items():
-            print(f"  {name:<{width}}  {description}")
+            file = files[group][name]
+            whose = "" if is_ours(file) else f"  (yours: {_short(file)})"
+            print(f"  {name:<{width}}  {description}{whose}")
     return 0
+
+
+def _short(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _ui(words: list[str]) -> int:

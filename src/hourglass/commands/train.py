@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from hourglass.commands.flags import arranged
 from hourglass.configuration.build import build
@@ -54,7 +55,7 @@ def run(words: list[str]) -> int:
         with restored("HYDRA_FULL_ERROR"):
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
             application()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         if wants_traceback:
             raise
         raise HourglassError(explain(error)) from error

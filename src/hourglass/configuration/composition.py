@@ -17,6 +17,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     register_resolvers()
     for override in overrides:
@@ -24,7 +25,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             whole = hydra.compose("config", list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise HourglassError(explain(error)) from error
     choices_made = chosen(whole, whole.hydra.runtime.choices)
     OmegaConf.set_struct(whole, False)

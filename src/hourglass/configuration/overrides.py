@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hourglass.configuration import hydra_internals
-from hourglass.configuration.groups import choices, conf_dir
+from hourglass.configuration.groups import choice_files, choices, conf_dir
 from hourglass.configuration.moved import advice
 from hourglass.system.errors import HourglassError, nearest
 
@@ -117,7 +117,7 @@ def unknown_key(wrong: str) -> str:
     """That there is no such key, with the choices that have it, or the keys that look like it."""
     if (moved := advice(wrong)) is not None:
         return moved
-    known = _known_keys()
+    known = _known_keys(tuple((group, *file) for group, files in choice_files().items() for file in files.items()))
     if has := known.get(wrong):
         shown = " and ".join(has if len(has) < 4 else [*has[:2], f"{len(has) - 2} more"])
         return f"{wrong}: no such key with what is chosen here; {shown} {'have' if len(has) > 1 else 'has'} it"
@@ -158,25 +158,31 @@ def _is_readable(word: str) -> bool:
 
 
 @cache
-def _known_keys() -> dict[str, tuple[str, ...]]:
-    """Dotted keys of `config.yaml` and of every choice, each with the choices that have it, as `bottleneck=top_k`."""
-    root = conf_dir()
-    found: dict[str, tuple[str, ...]] = dict.fromkeys(_keys(root / "config.yaml", "_global_"), ())
-    for group, names in choices().items():
-        for name in names if group != "experiment" else ():
-            for key in _keys(root / group / f"{name}.yaml", group):
-                found[key] = (*found.get(key, ()), f"{group}={name}")
+def _known_keys(files: tuple[tuple[str, str, Path], ...]) -> dict[str, tuple[str, ...]]:
+    """Dotted keys of `config.yaml` and of every choice, each with the choices that have it, as `bottleneck=top_k`.
+
+    Args:
+        files: group, name and file of every choice.
+    """
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(_keys(conf_dir() / "config.yaml", "_global_"), ())
+    for group, name, path in files:
+        for key in _keys(path, group) if group != "experiment" else ():
+            found[key] = (*found.get(key, ()), f"{group}={name}")
     return dict(sorted(found.items()))
 
 
 def _keys(path: Path, package: str) -> list[str]:
     import yaml
 
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     stated = re.match(r"# @package (\S+)", text)  # where Hydra puts it, if not below its group
     package = stated.group(1) if stated else package
     prefix = "" if package == "_global_" else f"{package}."
-    dotted = [key for key in dotted_keys(yaml.safe_load(text)) if not key.startswith(("hydra", "defaults", "_"))]
+    try:
+        held = yaml.safe_load(text)
+    except yaml.YAMLError:  # a person's own, of which Hydra says so where it is chosen
+        return []
+    dotted = [key for key in dotted_keys(held) if not key.startswith(("hydra", "defaults", "_"))]
     return [f"{prefix}{key}" for key in dotted]
 
 

@@ -4,19 +4,23 @@
     code_size: 64
 
 Every key must be an argument, every argument without a default a key, and every value must suit the type hint. The
-fields of an unpacked `TypedDict` are arguments like the others. Only our own constructors are annotated as a schema: of
-others the names are compared beforehand, and the types once the constructor has complained.
+fields of an unpacked `TypedDict` are arguments like the others.
+
+That holds for ours, and for what keeps one of our contracts, as far as it is annotated: a class below one of ours, a
+function that says it returns one (`-> Dataset`). Of others the names are compared beforehand, and the types once the
+constructor has complained: their hints may say less than what they take.
 """
 
 import importlib
 import inspect
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hourglass.configuration.current_folder import import_top
 from hourglass.configuration.hydra_internals import full_key
 from hourglass.system.errors import HourglassError, nearest
 
@@ -51,6 +55,10 @@ def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
     found = Arguments({}, set(), takes_any=False)
     for name, parameter in inspect.signature(function).parameters.items():
         hint = hints.get(name, Any)
+        if parameter.default is None:  # `level: float = None`, as others write
+            hint = typing.Optional[hint]  # noqa: UP045 - Any and texts know no |
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            continue
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
             found.hints[name] = hint
             found.required.update([name] if parameter.default is inspect.Parameter.empty else [])
@@ -65,11 +73,16 @@ def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
 
 @cache
 def declared_tensors(target: str) -> frozenset[str]:
-    """What one of our own classes holds as tensors: numbers that may change without making it another program."""
-    from hydra.utils import get_object
+    """What a class of ours, or below one of ours, holds as tensors: numbers that leave it the same program."""
     from torch import Tensor
 
-    hints = typing.get_type_hints(get_object(target)) if target.startswith("hourglass.") else {}
+    try:
+        function = located(target, "") if target else None
+    except HourglassError:  # which is said where it is built
+        function = None
+    if function is None or not (target.startswith("hourglass.") or keeps_contract(function)):
+        return frozenset()
+    hints = typing.get_type_hints(function)
     return frozenset(key for key, hint in hints.items() if hint is Tensor)
 
 
@@ -99,11 +112,16 @@ def check(config: Any, given: set[str]) -> None:
         _check_values(config, where, hints, given, takes_any=takes_any)
     else:
         names, required, takes_any = names_of(function)
+        contract = keeps_contract(function)
+        if contract is not None:
+            names = tuple(name for name in contract.hints if name not in given)
+            required, takes_any = tuple(name for name in names if name in contract.required), contract.takes_any
         unknown = [str(key) for key in config if not str(key).startswith("_") and str(key) not in names]
         if unknown and not takes_any:
             raise HourglassError(_foreign(config, where, unknown, [name for name in names if name not in given]))
         # Torch's optimizers take any text for true.
-        if str(config._target_).startswith("torch.optim.") and (problem := misfit(config)):
+        checked = contract is not None or str(config._target_).startswith("torch.optim.")
+        if checked and (problem := misfit(config)):
             raise HourglassError(problem)
     if not config.get("_partial_") and not config.get("_args_"):  # else the rest comes later, or came without names
         for key in required:
@@ -114,6 +132,20 @@ def check(config: Any, given: set[str]) -> None:
 def is_own(config: Any) -> bool:
     """Whether a node makes something of this package."""
     return str(config.get("_target_")).startswith("hourglass.")
+
+
+def keeps_contract(function: typing.Callable[..., Any]) -> Arguments | None:
+    """The arguments of a class of others below one of ours, or of a function that returns one of ours; else None.
+
+    None as well where its hints can't be read, as those that only a type checker imports.
+    """
+    try:
+        found = arguments_of(function)
+        made = function if inspect.isclass(function) else typing.get_type_hints(function).get("return")
+    except Exception:
+        return None
+    ours = inspect.isclass(made) and any(base.__module__.startswith("hourglass.") for base in made.__mro__)
+    return found if ours else None
 
 
 def located(target: Any, where: str) -> typing.Callable[..., Any]:
@@ -134,7 +166,7 @@ def located(target: Any, where: str) -> typing.Callable[..., Any]:
             found = getattr(found, parts[length - 1])
             continue
         try:
-            found = importlib.import_module(name)
+            found = import_top(name) if length == 1 else importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise HourglassError(
@@ -142,8 +174,8 @@ def located(target: Any, where: str) -> typing.Callable[..., Any]:
                 ) from error
             if length == 1:
                 raise HourglassError(
-                    f"{what} can't be imported: there is no module {name}, neither installed nor in a folder of"
-                    " PYTHONPATH"
+                    f"{what} can't be imported: there is no module {name}, neither installed, nor in this folder, nor"
+                    " in one of PYTHONPATH"
                 ) from error
             known = [each for each in vars(found) if not each.startswith("_")] if hasattr(found, "__dict__") else []
             raise HourglassError(
@@ -173,16 +205,14 @@ def names_of(function: typing.Callable[..., Any]) -> tuple[tuple[str, ...], tupl
 
 
 def misfit(config: Any) -> str | None:
-    """The first value of a node that doesn't suit its argument's type hint, in one line, for one that isn't ours.
-
-    Asked once the constructor has complained: hints of others may say less than what they take.
-    """
+    """The first value of a node that doesn't suit its argument's type hint, in one line, for one that isn't ours."""
     try:
         hints = arguments_of(located(config._target_, full_key(config))).hints
     except Exception:  # hints that can't be read
         return None
     for key, value in config.items():
-        if key in hints and not _fits(value, hints[key]):
+        made = isinstance(value, Mapping) and "_target_" in value  # what it makes is known once it is made
+        if key in hints and not made and not _fits(value, hints[key]):
             return _unsuited(f"{full_key(config)}.{key}", value, hints[key])
     return None
 
@@ -245,7 +275,11 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is Path:
         return isinstance(value, str | Path)
     if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
-        part = typing.get_args(hint)[0]
+        part, *others = typing.get_args(hint)
+        if origin is tuple and others and others != [...]:  # one hint for each
+            parts = (part, *others)
+            sized = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == len(parts)
+            return sized and all(map(_fits, value, parts))
         return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
     return True
 

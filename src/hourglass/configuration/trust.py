@@ -7,9 +7,10 @@ A run lies where others can write: on a shared server, in a database that was se
     model.bottleneck                  hourglass.bottlenecks.TopK, hourglass.bottlenecks.Gaussian, ...
     noise.*                           hourglass.noise.Masking, ...
 
-which is read from the yaml files of this installation: exact names, each only where `conf/` has its kind. Names
-below a package of one's own are taken where the person at this machine names that package, in `HOURGLASS_TRUST` or
-`trust=`. What a person writes on the command line or in yaml files is theirs and is not asked about.
+which is read from the yaml files of this installation, not from a person's own, since a folder `conf/` may have come
+along with the runs: exact names, each only where ours has its kind. Names below a package of one's own are taken where
+the person at this machine names that package, in `HOURGLASS_TRUST` or `trust=`. What a person writes on the command
+line or in yaml files is theirs and is not asked about.
 """
 
 import importlib
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
+from hourglass.configuration.current_folder import import_top
 from hourglass.configuration.groups import conf_dir
 from hourglass.configuration.identity import callbacks_of_others
 from hourglass.configuration.moved import modern
@@ -255,7 +257,7 @@ def _check_origin(key: str, target: str, trust: Sequence[str]) -> None:
         return
     names = target.split(".")
     try:
-        found: Any = importlib.import_module(names[0])
+        found: Any = import_top(names[0])
         for number, name in enumerate(names[1:], 2):
             if hasattr(found, "__path__") and not hasattr(found, name):
                 importlib.import_module(".".join(names[:number]))
