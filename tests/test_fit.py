@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -167,9 +166,7 @@ def test_what_needs_the_arrays_says_that_no_record_holds_them(
 # -- the same as on the command line -------------------------------------------------------------------------------
 
 
-def test_it_gives_the_numbers_of_the_command_line_each_time(
-    digits: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_gives_the_numbers_of_the_command_line_each_time(digits: tuple[np.ndarray, np.ndarray]) -> None:
     np.savez("mine.npz", x=digits[0], y=digits[1])
     first = hourglass.fit(*digits, noise="masking", **QUICK)
     torch.rand(7)
@@ -288,7 +285,7 @@ def state() -> dict[str, Any]:
         "warnings": list(warnings.filters),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "hydra": GlobalHydra.instance().is_initialized(),
-        "folder": os.getcwd(),
+        "folder": str(Path.cwd()),
     }
 
 
@@ -334,26 +331,15 @@ run()
     done = subprocess.run(
         [sys.executable, "application.py", "size=3"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["3"]), done.stderr
 
 
 def test_values_of_python_are_written_in_the_grammar_of_the_command_line() -> None:
     from hourglass.configuration.overrides import parse
     from hourglass.pipeline.fit import words_of
 
-    values = {
-        "a": 1,
-        "b": 1e-7,
-        "c": True,
-        "d": None,
-        "e": 'x "y" \\',
-        "f": [1, "b,c"],
-        "g": np.float32(0.5),
-        "h": float("inf"),
-    }
-    read = {word[0]: parse(word) for word in words_of(values)}
-    found = {
-        key: OmegaConf.to_container(OmegaConf.create({"v": override.value()}))["v"] for key, override in read.items()
-    }  # type: ignore[index, call-overload]
-    assert {key: found[key] for key in "abcdgh"} == {key: values[key] for key in "abcdgh"}
-    assert str(found["e"]) == 'x "y" \\' or 'x "y" \\' in str(found["e"])
+    values = {"a": 1, "b": 1e-7, "c": True, "d": None, "e": 'x "y" \\', "g": np.float32(0.5), "h": float("inf")}
+    read = {word[0]: parse(word).value() for word in words_of(values)}
+    assert str(read.pop("e").text) == values.pop("e")
+    assert read == values
+    assert words_of({"model.widths": [128, np.int64(64)]}) == ["model.widths=[128,64]"]

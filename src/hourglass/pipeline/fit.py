@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_top, compose_config
 from hourglass.configuration.groups import choices as known_choices
-from hourglass.configuration.overrides import explain, quoted
+from hourglass.configuration.overrides import check_form, explain, quoted
 from hourglass.data import Dataset
 from hourglass.data.given_arrays import Given, read
 from hourglass.pipeline.compose import compose
@@ -144,6 +144,8 @@ def words_of(overrides: Overrides) -> list[str]:
             raise HourglassError(
                 f"overrides must be KEY=VALUE, as 'optimizer.lr=1e-3', or {{KEY: VALUE}}, got {each!r}"
             )
+        if isinstance(each, str):
+            check_form(each)
         words += [each] if isinstance(each, str) else words_of(each)
     return words
 
