@@ -257,6 +257,9 @@ def test_a_table_keeps_its_names_and_its_units() -> None:
         ({"overrides": ["data=digits"]}, "data=digits: hourglass.fit trains anew, on x"),
         ({"overrides": ["resume=abcdef"]}, "resume: hourglass.fit trains anew"),
         ({"overrides": {"data.scaling": "minmax"}}, "data.scaling must be none for samples of shape"),
+        ({"x": DataLoader(TensorDataset(torch.zeros(9, 3)), batch_size=None)}, "must be a DataLoader of batches, got"),
+        ({"x": [{"a": 1.0}]}, "x must be an array, .*of numbers, got list"),
+        ({"folder": "/proc/none"}, "folder=/proc/none can't be made"),
         ({"tracking": "wandb"}, "tracking must be one of mlflow, none"),
     ],
 )
@@ -288,6 +291,7 @@ def state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "levels": {name: logging.getLogger(name).level for name in ("", "hourglass", "pytorch_lightning")},
         "warnings": list(warnings.filters),
+        "filled": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "hydra": GlobalHydra.instance().is_initialized(),
         "folder": str(Path.cwd()),

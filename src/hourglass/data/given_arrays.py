@@ -30,6 +30,7 @@ NOT_KEPT = (
     " hourglass.fit on them again"
 )
 TAKEN = "an array, a tensor, a pandas DataFrame, a torch Dataset or a DataLoader"
+NUMBERS = "an array, a tensor or a number"
 WHERE = "what was given"
 
 
@@ -122,18 +123,23 @@ def read(what: str, x: Any, y: Any = None) -> Arrays:
 
     Args:
         what: the argument's name, for messages.
-        x: what holds the samples, see the module; also a pair (x, y) of a split.
+        x: what holds the samples, see the module; of a further split also a pair (x, y).
         y: their labels; of a DataFrame also the name of a column.
 
     Raises:
         HourglassError: something else, or what can't be made an array of numbers.
     """
-    if isinstance(x, tuple) and len(x) == 2 and y is None and not np.isscalar(x[0]):
+    if what != "x" and isinstance(x, tuple) and len(x) == 2:
         x, y = x
     if isinstance(x, DataLoader | TorchDataset):
         if y is not None:
             raise HourglassError(f"y must be left out, {what} is a {type(x).__name__}, whose items bring their labels")
         if isinstance(x, DataLoader):
+            if x.batch_sampler is None:
+                raise HourglassError(
+                    f"{what} must be a DataLoader of batches, got one with batch_size=None, whose items may be either:"
+                    " give its batch_size, or its dataset"
+                )
             return _joined(what, _loaded(x), batches=True)
         return _joined(what, _items(what, x), batches=False)
     if is_frame(x):
@@ -142,21 +148,21 @@ def read(what: str, x: Any, y: Any = None) -> Arrays:
     return Arrays(_array(what, x), labels)
 
 
-def _array(what: str, values: Any) -> npt.NDArray[Any]:
+def _array(what: str, values: Any, taken: str = TAKEN) -> npt.NDArray[Any]:
     """Anything like an array as one, whatever its type."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if isinstance(values, list | tuple) and values and isinstance(values[0], Tensor):
-        values = [_array(what, each) for each in values]
+        values = [_array(what, each, taken) for each in values]
     if values is None or isinstance(values, str | bytes | Mapping | set):
-        raise HourglassError(f"{what} must be {TAKEN}, got {type(values).__name__}")
+        raise HourglassError(f"{what} must be {taken}, got {type(values).__name__}")
     try:
         found = np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise HourglassError(f"{what} must be {TAKEN}, got {type(values).__name__}: {first_line(error)}") from error
+        raise HourglassError(f"{what} must be {taken}, got {type(values).__name__}: {first_line(error)}") from error
     if found.dtype == object:
-        raise HourglassError(f"{what} must be {TAKEN} of numbers, got {type(values).__name__} of Python objects")
+        raise HourglassError(f"{what} must be {taken} of numbers, got {type(values).__name__} of Python objects")
     return found
 
 
@@ -218,9 +224,9 @@ def _joined(what: str, items: Any, *, batches: bool) -> Arrays:
         pair = isinstance(item, tuple | list)
         if pair and not 1 <= len(item) <= 2:
             raise HourglassError(f"{what} must have items x or (x, y), got {len(item)} values in one")
-        xs.append(_array(f"an item of {what}", item[0] if pair else item))
+        xs.append(_array(f"an item of {what}", item[0] if pair else item, NUMBERS))
         if pair and len(item) == 2:
-            ys.append(_array(f"a label of {what}", item[1]))
+            ys.append(_array(f"a label of {what}", item[1], NUMBERS))
         if xs[-1].shape[batches:] != xs[0].shape[batches:]:
             shapes = f"{xs[0].shape[batches:]} and {xs[-1].shape[batches:]}"
             raise HourglassError(f"{what} must have items of one shape, got {shapes}")

@@ -92,12 +92,15 @@ def fit(
             else:
                 with open_dict(config):
                     config.callback.pop("checkpoints", None)  # there is no resuming
-            place = stack.enter_context(tempfile.TemporaryDirectory()) if folder is None else folder
-            Path(place).mkdir(parents=True, exist_ok=True)
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()) if folder is None else folder)
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HourglassError(f"folder={folder} can't be made: {error.strerror}") from error
             result = train(
                 config,
                 choices=made,
-                folder=Path(place),
+                folder=place,
                 make_parts=partial(compose, data=data),
                 recorder=None if kept else NoRecorder(),
             )
