@@ -1,16 +1,117 @@
 """Hourglass: a research pipeline for autoencoders.
 
+fitted = hourglass.fit(x, model="conv", noise="masking")
+code = fitted.encode(x)
 model = hourglass.load(run_id)
-code = model.encode(x)
 classes = hourglass.load_classifier(run_id)(x).argmax(1)
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hourglass.pipeline.fitted import Fitted
     from hourglass.trained.classifier import Classifier
     from hourglass.trained.model import TrainedModel
+
+
+def fit(
+    x: Any,
+    y: Any = None,
+    *,
+    validation: Any = None,
+    test: Any = None,
+    model: str | None = None,
+    bottleneck: str | None = None,
+    noise: str | Sequence[str] | None = None,
+    regularizer: str | Sequence[str] | None = None,
+    loss: str | None = None,
+    sampler: str | None = None,
+    optimizer: str | None = None,
+    training: str | None = None,
+    trainer: str | None = None,
+    callback: str | Sequence[str] | None = None,
+    experiment: str | None = None,
+    code_size: int | None = None,
+    depth: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str | Mapping[str, Any]] | Mapping[str, Any] = (),
+    tracking: str | None = "mlflow",
+    folder: str | PathLike[str] | None = None,
+    name: str | None = None,
+    study: str | None = None,
+) -> "Fitted":
+    """Train an autoencoder on arrays, test and record it, as `hourglass train` does on files.
+
+    The process is left as it was: random numbers, loggers, warnings, an application of Hydra around it.
+
+    Args:
+        x: the samples, (N, D), (N, H, W) or (N, C, H, W): uint8 grey levels, seen as 0 to 1, or floats, taken as they
+            are; a NumPy array, a tensor, lists, a pandas DataFrame, whose columns are scaled as those of a csv file,
+            a torch Dataset of items x or (x, y) or a DataLoader, which are read once.
+        y: labels (N,), whole numbers; of a DataFrame also the name of their column. They are not learned from, but the
+            code is measured by them.
+        validation: samples, or a pair (x, y), that stand in for `data.validation_size` of x.
+        test: the same for `data.test_share` of x.
+        model: a choice, as `hourglass list model` shows them; None, here and below: as on the command line, vanilla.
+        bottleneck: a choice.
+        noise: a choice, or several in a list.
+        regularizer: the same.
+        loss: a choice.
+        sampler: a choice.
+        optimizer: a choice.
+        training: a choice.
+        trainer: a choice.
+        callback: a choice, or several in a list.
+        experiment: a recipe, whose choices and values hold where nothing else is said.
+        code_size: `model.code_size`.
+        depth: `model.depth`.
+        epochs: `training.epochs`.
+        seed: of weights and noise; None: 0.
+        overrides: every other value, as `{"optimizer.lr": 1e-3}` or `["optimizer.lr=1e-3"]`.
+        tracking: "mlflow" records a run, in `mlflow.db` of the current directory, or where `tracking.uri` or
+            MLFLOW_TRACKING_URI say; "none" or None keeps nothing.
+        folder: where callbacks put files besides; None: nowhere that stays.
+        name: of the run.
+        study: tag that holds the runs of one question together.
+
+    Raises:
+        ValueError: a mistake, in one line that names the key, the value and what is allowed; nothing is recorded then.
+    """
+    from hourglass.pipeline.fit import fit as trained_on
+
+    return trained_on(
+        x,
+        y,
+        validation=validation,
+        test=test,
+        choices={
+            "experiment": experiment,
+            "model": model,
+            "bottleneck": bottleneck,
+            "noise": noise,
+            "regularizer": regularizer,
+            "loss": loss,
+            "sampler": sampler,
+            "optimizer": optimizer,
+            "training": training,
+            "trainer": trainer,
+            "callback": callback,
+        },
+        values={
+            "model.code_size": code_size,
+            "model.depth": depth,
+            "training.epochs": epochs,
+            "seed": seed,
+            "name": name,
+            "study": study,
+        },
+        overrides=overrides,
+        tracking=tracking,
+        folder=folder,
+    )
 
 
 def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "TrainedModel":

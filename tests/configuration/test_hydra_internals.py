@@ -11,7 +11,7 @@ import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobRuntime, JobStatus
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -148,6 +148,18 @@ def test_the_messages_of_omegaconf_say_where_it_is() -> None:
     assert said is not None
     assert said[2] == "model.siz"
     assert hydra_internals.DETAILS.sub("", " ".join(str(caught.value).split())) == "Key 'siz' is not in struct"
+
+
+def test_hydra_is_set_aside_and_comes_back_as_it_was(conf: str) -> None:
+    with hydra.initialize_config_dir(conf, version_base="1.2", job_name="around"):
+        before, base = GlobalHydra.instance().hydra, hydra.version.getbase()
+        with hydra_internals.set_aside():
+            assert not GlobalHydra.instance().is_initialized()
+            with hydra.initialize_config_dir(conf, version_base="1.3", job_name="within"):
+                assert hydra.compose("config").seed == 0
+        assert GlobalHydra.instance().hydra is before
+        assert hydra.version.getbase() == base
+        assert JobRuntime.instance().get("name") == "around"
 
 
 def test_a_node_that_cannot_be_made_is_named() -> None:

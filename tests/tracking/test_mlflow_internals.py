@@ -157,6 +157,7 @@ def test_a_picture_of_mlflows_own_has_this_name_and_place_and_mark(client: Mlflo
     unique = re.search(r"[0-9a-f-]{36}", found[0].name)
     assert unique is not None
     name = mlflow_internals.image_name("a/b", step=3, milliseconds=1234567890123, unique=unique.group())
+    assert mlflow_internals.read_image_name(name) == ("a/b", 3, 1234567890123)
     assert {path.name for path in found} == {f"{name}{ending}" for ending in mlflow_internals.IMAGE_ENDINGS}
     assert mlflow_internals.IMAGES_MARK.items() <= client.get_run(run_id).data.tags.items()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hourglass.configuration.groups import chosen, conf_dir, top_keys
-from hourglass.configuration.hydra_internals import UNNAMED_GROUPS, written_below
+from hourglass.configuration.hydra_internals import UNNAMED_GROUPS, set_aside, written_below
 from hourglass.configuration.overrides import check_choice, dotted_keys, explain, given
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system.errors import HourglassError, nearest
@@ -23,7 +23,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
     for override in overrides:
         check_choice(override)
     try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with set_aside(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             whole = hydra.compose("config", list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise HourglassError(explain(error)) from error

@@ -6,7 +6,8 @@ imports neither: `hourglass --help` answers at once.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,25 @@ def job_return(*, value: Any, **fields: Any) -> "JobReturn":
     from hydra.core.utils import JobReturn
 
     return JobReturn(**fields, _return_value=value)
+
+
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Within, Hydra is as in a fresh process, whatever application runs around it; afterwards it is as it was."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.singleton import Singleton
+    from hydra.core.utils import JobRuntime
+    from hydra.version import VersionBase
+
+    changed: tuple[type, ...] = (GlobalHydra, JobRuntime, VersionBase)
+    held: dict[type, Any] = Singleton._instances
+    kept = {kind: held.pop(kind) for kind in changed if kind in held}
+    try:
+        yield
+    finally:
+        for kind in changed:
+            held.pop(kind, None)
+        held.update(kept)
 
 
 def completions(loader: Any, line: str) -> list[str]:

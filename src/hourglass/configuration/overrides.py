@@ -137,13 +137,18 @@ def _unreadable(word: str, said: str) -> str:
             break
     else:
         missing = "a comma stands without a value; " if value.startswith(",") or value.endswith(",") else ""
-    # Within quotes a backslash stands for itself, but before a quote.
-    escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)
-    if equals and _is_readable(quoted := f'{key}="{escaped}"'):
+    if equals and _is_readable(readable := f"{key}={quoted(value)}"):
         advice = "text with such signs needs quotes, and others that keep them from the shell"
-        return f"{word}: {missing}{advice}: {shlex.quote(quoted)}"
+        return f"{word}: {missing}{advice}: {shlex.quote(readable)}"
     reason = said.partition(hydra_internals.AFTER_UNREADABLE)[0]
     return f"{word}: {hydra_internals.BEFORE_UNREADABLE.sub('', reason)}"
+
+
+def quoted(text: str) -> str:
+    """Text as the grammar takes any, in quotes."""
+    # Within quotes a backslash stands for itself, but before a quote.
+    escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), text)
+    return f'"{escaped}"'
 
 
 def _is_readable(word: str) -> bool:

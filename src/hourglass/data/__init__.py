@@ -11,6 +11,7 @@ from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.generated import one_hot, purchases, synthetic_manifold
+from hourglass.data.given_arrays import arrays
 from hourglass.data.image_folder import image_folder
 from hourglass.data.mnist_like import fashion_mnist, mnist
 from hourglass.data.own_arrays import idx, npz
@@ -27,6 +28,7 @@ __all__ = [
     "Splits",
     "SplitsAndTest",
     "Splitting",
+    "arrays",
     "breast_cancer",
     "check_trainable",
     "cifar10",

@@ -58,7 +58,7 @@ def npz(*, path: str, **splits: Unpack[SplitsAndTest]) -> Dataset:
     if unknown := sorted(set(arrays) - {key for keys in NPZ_KEYS.values() for key in keys}):
         allowed = ", ".join(key for keys in NPZ_KEYS.values() for key in keys)
         raise ValueError(f"path must hold arrays named {allowed}, got {', '.join(unknown)} in {file}")
-    _check_match("x_test", test, "x", samples, file)
+    check_match("x_test", test, "x", samples, file)
     return splitting.dataset(name="npz", samples=samples, test=test)
 
 
@@ -83,14 +83,14 @@ def idx(
         raise ValueError(f"test_labels must come with test_path, got {test_labels} alone")
     samples = _idx_split("path", path, "labels", labels)
     test = None if test_path is None else _idx_split("test_path", test_path, "test_labels", test_labels)
-    _check_match("test_path", test, "path", samples, test_path)
+    check_match("test_path", test, "path", samples, test_path)
     return splitting.dataset(name="idx", samples=samples, test=test)
 
 
 def _idx_split(x_key: str, x_path: str, y_key: str, y_path: str | None) -> Split:
     x = _idx_array(x_key, x_path)
     y = None if y_path is None else _idx_array(y_key, y_path)
-    return _split(x_key, x, y_key, y, x_path if y_path is None else f"{x_path} and {y_path}")
+    return checked_split(x_key, x, y_key, y, x_path if y_path is None else f"{x_path} and {y_path}")
 
 
 def _idx_array(key: str, path: str) -> npt.NDArray[Any]:
@@ -116,10 +116,11 @@ def _npz_split(arrays: Mapping[str, npt.NDArray[Any]], x_key: str, y_key: str, f
     x_name = found[x_key][0]
     y_name = found[y_key][0] if found[y_key] else None
     y = None if y_name is None else arrays[y_name]
-    return _split(x_name, arrays[x_name], y_name or y_key, y, file)
+    return checked_split(x_name, arrays[x_name], y_name or y_key, y, file)
 
 
-def _split(x_name: str, x: npt.NDArray[Any], y_name: str, y: npt.NDArray[Any] | None, file: Path | str) -> Split:
+def checked_split(x_name: str, x: npt.NDArray[Any], y_name: str, y: npt.NDArray[Any] | None, file: Path | str) -> Split:
+    """Arrays as a split; ValueError for another shape or type. file: where they were, for messages."""
     if x.dtype != np.uint8 and x.dtype.kind != "f":
         raise ValueError(f"{x_name} must be uint8 or float, got {x.dtype.name} in {file}")
     if x.ndim not in (2, 3, 4) or 0 in x.shape:
@@ -138,7 +139,8 @@ def _split(x_name: str, x: npt.NDArray[Any], y_name: str, y: npt.NDArray[Any] | 
     )
 
 
-def _check_match(key: str, test: Split | None, x_key: str, samples: Split, file: Path | str | None) -> None:
+def check_match(key: str, test: Split | None, x_key: str, samples: Split, file: Path | str | None) -> None:
+    """ValueError where a further split has samples of another shape or type."""
     if test is not None and (test.x.shape[1:] != samples.x.shape[1:] or test.x.dtype != samples.x.dtype):
         raise ValueError(
             f"{key} must match {x_key}, {samples.x.dtype} {tuple(samples.x.shape[1:])} per sample, "

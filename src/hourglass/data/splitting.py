@@ -89,19 +89,22 @@ class Splitting:
         name: str,
         samples: Split,
         test: Split | None,
+        validation: Split | None = None,
         columns: tuple[str, ...] | None = None,
         scaling: str = "none",
         notes: tuple[str, ...] = (),
     ) -> Dataset:
         """Split `samples` (and cut `test`, the source's own test set, which stands in for `test_share`).
 
+        validation: the source's own validation set, which stands in for `validation_size`.
         scaling: "none", "minmax" (the columns of train span [0, 1]) or "standard" (mean 0, variance 1 there).
         notes: what to say of the data before they are used.
         Raises ValueError where the sizes ask for more than there is, or a float is nan or infinite.
         """
-        for part in (samples,) if test is None else (samples, test):
-            _check_finite(name, part.x)
-        train, validation, test = self._divided(samples, None, test, self.permutation)
+        for part in (samples, validation, test):
+            if part is not None:
+                _check_finite(name, part.x)
+        train, validation, test = self._divided(samples, validation, test, self.permutation)
         known = train if len(train) else test  # with test_share=1.0
         fitted = None if scaling == "none" else fit_scaling(known.x, scaling)
         same = validation is test

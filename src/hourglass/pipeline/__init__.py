@@ -3,4 +3,5 @@
 compose   data, model and learner of a configuration    train     fits, tests and records them
 trainer   Lightning's `Trainer` as a node               recorder  what a run keeps
 resume    going on with a run                           evaluate  a finished run on other data
+fit       the same from Python, on arrays               fitted    what that answers
 """

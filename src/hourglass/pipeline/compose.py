@@ -36,14 +36,19 @@ class Parts(NamedTuple):
 
 
 def compose(
-    config: Any, *, data: Dataset | None = None, learned: Dataset | None = None, stepper: Stepper | None = None
+    config: Any,
+    *,
+    data: Dataset | None = None,
+    learned: tuple[float, float] | None = None,
+    stepper: Stepper | None = None,
 ) -> Parts:
     """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
 
     Args:
         config: the whole configuration.
         data: the data set that `config.data` makes, where it has been made already.
-        learned: the data that the model was trained on, where `data` is only measured; its loss is that of these.
+        learned: the full range of the data that the model was trained on, where `data` is only measured; its loss is
+            that of these.
         stepper: makes the steps of the training, where it isn't the procedure itself.
 
     Raises:
@@ -60,7 +65,7 @@ def compose(
     noise = build(config.noise, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=(learned or data).full_range)  # no split may leave what the loss takes
+    loss = build(config.loss, data_range=learned or data.full_range)  # no split may leave what the loss takes
     _check_range(model, data.range, f"data={data.name} lies in")
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))

@@ -45,6 +45,9 @@ ASKED_FOR = ("progress", "floor", "usefulness", "properties")
 OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
 """Sources of a person's own data, which are measured whole."""
 
+ARRAYS = "hourglass.data.arrays"
+"""The source of arrays that were given in Python."""
+
 PATHS = ("path", "labels", "test_path", "test_labels")
 """Keys of these sources that name a file or folder."""
 
@@ -79,34 +82,65 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
     Raises:
         HourglassError: an override of anything but data and noise; data of another shape, or of another range.
     """
+    return measure(Trained.of(reference, uri=uri), overrides)
+
+
+class InHand(NamedTuple):
+    """A data set that has been made."""
+
+    node: DictConfig
+    """What a record says of it."""
+    data: Dataset
+
+
+def measure(
+    trained: Trained, overrides: Sequence[str], *, own: Dataset | None = None, other: InHand | None = None
+) -> tuple[Run, dict[str, float]]:
+    """The same for a model in hand.
+
+    Args:
+        trained: the model.
+        overrides: see `evaluate`.
+        own: the data that it was trained on; None: they are made as its configuration says.
+        other: what is measured in place of these, or of what the overrides say.
+
+    Raises:
+        HourglassError: see `evaluate`.
+    """
     process.silence_libraries()
-    trained = Trained.of(reference, uri=uri)
     wanted = _wanted(trained, overrides)
     config = wanted.config
-    own = _own_data(trained, needed=wanted.unchanged)
-    data = own if wanted.unchanged else _as_seen(trained, config.data, wanted.given)
+    unchanged = wanted.unchanged and other is None
+    if own is None:
+        own = _own_data(trained, needed=unchanged)
+    if unchanged:
+        assert own is not None
+        data = own
+    else:
+        if other is not None:
+            config.data, wanted.choices["data"] = other.node, "arrays"
+        with recorded_by(trained.run):
+            data = _as_seen(trained, build(config.data) if other is None else other.data, wanted.given)
     tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **wanted.choices}
     config.trainer = measuring(config.trainer)
     config.start = None  # it has been
     config.callback = _measuring(config.callback)
     with recorded_by(trained.run):
-        parts = compose(config, data=data, learned=own)
+        parts = compose(config, data=data, learned=_full_range(trained) if own is None else own.full_range)
     _check_loss(parts.learner.loss.allowed, data)
     parts.model.load_state_dict(trained.model.state_dict())
     for name, network in parts.learner.auxiliary_networks().items():
         restore(network, trained.run, f"{name}.safetensors")
-    others = [Anomalies(normal=own)] if own.digest != data.digest else []
+    others = [Anomalies(normal=own)] if own is not None and own.digest != data.digest else []
     trainer = make_trainer(config, callbacks=others)
-    _say(wanted, data, own)
+    if not unchanged:
+        _say(wanted, data, own)
     with (
         process.sigterm_raises(),
-        Run.start(
-            uri=trained.run.uri,
-            experiment=trained.run.experiment,
+        trained.run.start_below(
             name=f"evaluation of {trained.run.name} on {data.name} {wanted.choices['noise']}",
             tags=tags,
             params=flatten({group: OmegaConf.to_container(config[group], resolve=True) for group in EVALUATED}),
-            parent_id=trained.run.id,
         ) as run,
     ):
         record(trainer, logger=RunLogger(run=run))
@@ -127,8 +161,14 @@ def _measuring(recorded: DictConfig) -> DictConfig:
     )
 
 
-def _own_data(trained: Trained, *, needed: bool) -> Dataset:
-    """The run's own data: what it was trained on decides its loss, and is what other data are told from."""
+def _own_data(trained: Trained, *, needed: bool) -> Dataset | None:
+    """The run's own data: what it was trained on decides its loss, and is what other data are told from.
+
+    None for arrays that were given in Python, which no record holds, where they aren't needed.
+    """
+    if trained.config.data._target_ == ARRAYS and not needed:
+        log.info("the run's own data were arrays given in Python: other data are not told from them")
+        return None
     try:
         with recorded_by(trained.run):
             data: Dataset = build(trained.config.data)
@@ -146,15 +186,25 @@ def _own_data(trained: Trained, *, needed: bool) -> Dataset:
     return replace(data, range=trained.range)
 
 
-def _as_seen(trained: Trained, config: DictConfig, given: str | None) -> Dataset:
-    """The data set of a configuration, scaled as the run's own was: a model knows no other units.
+def _full_range(trained: Trained) -> tuple[float, float]:
+    """Of arrays that were given in Python, as the record has it."""
+    try:
+        low, high = (float(bound) for bound in trained.config.data.range)
+    except (TypeError, ValueError) as error:
+        raise HourglassError(
+            f"run {trained.run.name} ({trained.run.id}): its data.range must be two numbers, got"
+            f" {trained.config.data.get('range')!r}"
+        ) from error
+    return low, high
+
+
+def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
+    """A data set scaled as the run's own was: a model knows no other units.
 
     Raises:
         HourglassError: samples of another shape, values far from the training data's.
     """
     said = read_range(given)
-    with recorded_by(trained.run):
-        data: Dataset = build(config)
     _check_shape(trained, data)
     grey, target = data.train.x.dtype == torch.uint8, usual(trained.range)
     if trained.scaling is not None:
@@ -201,10 +251,8 @@ def _check_loss(allowed: tuple[float, float], data: Dataset) -> None:
         )
 
 
-def _say(wanted: _Wanted, data: Dataset, own: Dataset) -> None:
+def _say(wanted: _Wanted, data: Dataset, own: Dataset | None) -> None:
     """What a person should know of what is measured."""
-    if wanted.unchanged:
-        return
     data.say_notes()
     if wanted.config.data._target_ not in OWN_SOURCES:
         return
@@ -212,7 +260,7 @@ def _say(wanted: _Wanted, data: Dataset, own: Dataset) -> None:
     if not wanted.trained_on:
         measured = f"all {total:,} samples" if not len(data.train) else f"its test part, {len(data.test):,} samples,"
         log.info("data=%s: %s are measured", data.name, measured)
-    elif data.digest == own.digest:
+    elif own is not None and data.digest == own.digest:
         log.info("data=%s is what the run was trained on: its own test part is measured", data.name)
     else:
         log.warning(

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from typing_extensions import override
 
 from hourglass.configuration.identity import config_hash
 from hourglass.configuration.trust import check_recordable
@@ -17,6 +18,7 @@ from hourglass.pipeline.compose import Parts
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
+from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.table_model import in_own_units
 
 
@@ -108,6 +110,30 @@ class Recorder:
             samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
             log_model(run, in_own_units(model.cpu(), data.scaling), example)
+
+
+class NoRecorder(Recorder):
+    """Keeps nothing: its run is in memory, and no file is made."""
+
+    def __init__(self) -> None:
+        super().__init__(uri=None, experiment="none", log_every_n_steps=1, log_model=False)
+
+    @override
+    def open(
+        self,
+        config: DictConfig,
+        *,
+        choices: Mapping[str, str],
+        parts: Parts,
+        parent: str | None,
+        point: str,
+        earlier: Earlier | None,
+    ) -> Run:
+        resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        check_recordable(resolved)
+        run = UnrecordedRun(name=config.name or run_name(choices, parts), tags=choices, params=flatten(resolved))
+        run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
+        return run
 
 
 def run_name(choices: Mapping[str, str], parts: Parts) -> str:

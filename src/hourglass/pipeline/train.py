@@ -41,6 +41,7 @@ def train(
     point: str = "",
     make_parts: Callable[[DictConfig], Parts] = compose,
     callbacks: Sequence[pl.Callback] = (),
+    recorder: Recorder | None = None,
 ) -> Result:
     """Compose, train, test and record one autoencoder.
 
@@ -52,6 +53,7 @@ def train(
         point: what tells it from its siblings, for its name: `depth=2 seed=1`.
         make_parts: makes the parts of a configuration; one that trains in a stack needs its own (`sweeps.fusion`).
         callbacks: what else watches the training.
+        recorder: keeps the run; None: the one that `config.tracking` makes.
 
     Raises:
         HourglassError: a mistake in the configuration, before a run is opened, or one to resume is changed; or a
@@ -62,7 +64,8 @@ def train(
     process.before_training()
     process.silence_libraries()
     pl.seed_everything(config.seed, verbose=False)
-    recorder: Recorder = build(config.tracking)
+    recorder = recorder or build(config.tracking)
+    assert isinstance(recorder, Recorder)
     earlier = Earlier.of(config.resume, uri=config.tracking.uri) if config.resume else None
     if earlier is not None:
         earlier.check_config(config)

@@ -73,6 +73,12 @@ def image_name(key: str, *, step: int, milliseconds: int, unique: str) -> str:
     return f"{key.replace('/', '~')}+step+{step}+timestamp+{milliseconds}+{unique}"
 
 
+def read_image_name(name: str) -> tuple[str, int, int]:
+    """Key, step and time in milliseconds of a picture's name."""
+    key, _, step, _, milliseconds, _ = name.rsplit("+", 5)
+    return key.replace("~", "/"), int(step), int(milliseconds)
+
+
 IMAGE_ENDINGS = (".png", "+compressed.webp")
 """Of the whole picture, and of the small one for the overview."""
 

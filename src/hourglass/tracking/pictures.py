@@ -8,9 +8,10 @@ import io
 import re
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
-from hourglass.tracking.mlflow_internals import IMAGE_ENDINGS, IMAGES, image_name
+from hourglass.tracking.mlflow_internals import IMAGE_ENDINGS, IMAGES, image_name, read_image_name
 
 _OVERVIEW = 256  # pixels of the longer side
 # Half the time of the defaults, for a sixth more bytes (measured on the nine pictures of a vanilla autoencoder).
@@ -42,3 +43,16 @@ def encoded(image: Any, key: str, step: int) -> dict[str, bytes]:
     small.save(overview, "WEBP", method=_WEBP_METHOD)
     contents = (full.getvalue(), overview.getvalue())
     return {f"{IMAGES}/{name}{end}": content for end, content in zip(IMAGE_ENDINGS, contents, strict=True)}
+
+
+def last_of(folder: Path) -> dict[str, Any]:
+    """The last picture of every key in a run's folder of pictures, as PIL images."""
+    from PIL import Image
+
+    found = [(*read_image_name(file.name.removesuffix(IMAGE_ENDINGS[0])), file) for file in folder.glob("*.png")]
+    latest = {key: file for key, _, _, file in sorted(found)}
+    pictures = {}
+    for key, file in latest.items():
+        with Image.open(file) as image:
+            pictures[key] = image.copy()  # read whole, the file closed
+    return pictures

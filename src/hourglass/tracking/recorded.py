@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hourglass.configuration.plain_yaml import read_mapping
 from hourglass.system.errors import printable
-from hourglass.tracking import weights
+from hourglass.tracking import pictures, weights
 from hourglass.tracking.files import Files
+from hourglass.tracking.mlflow_internals import IMAGES, IMAGES_MARK
 from hourglass.tracking.retries import RetryingClient
 
 if TYPE_CHECKING:
@@ -99,6 +100,12 @@ class Recorded:
     def load_weights(self, name: str = WEIGHTS) -> "dict[str, Tensor]":
         """The state dict that `log_weights` stored, on the CPU; raises as `read_file`."""
         return self.read_file(name, weights.read)
+
+    def pictures(self) -> dict[str, Any]:
+        """The last picture of every key, as PIL images."""
+        if not IMAGES_MARK.items() <= self.tags.items():
+            return {}
+        return pictures.last_of(self.artifact(IMAGES))
 
     def points_from(self, step: int) -> set[tuple[str, int, float]]:
         """All points (metric, step, value) from a step on."""

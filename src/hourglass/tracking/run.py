@@ -81,6 +81,12 @@ class Run(Recorded):
             raise
         return run
 
+    def start_below(self, *, name: str, tags: Mapping[str, str], params: Mapping[str, str]) -> "Run":
+        """Opens a new run, RUNNING, where this one is and as a part of it; raises as `start`."""
+        return Run.start(
+            uri=self.uri, experiment=self.experiment, name=name, tags=tags, params=params, parent_id=self.id
+        )
+
     @classmethod
     def resume(cls, run_id: str, *, uri: str | None, after: int | None = None) -> Self:
         """Opens an earlier run again, RUNNING; its points continue, its params stay as they are.

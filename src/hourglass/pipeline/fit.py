@@ -1,0 +1,172 @@
+"""A training from Python, on arrays in memory, said in the words of the command line.
+
+    hourglass.fit(x, model="conv", code_size=32)   is   hourglass train data=arrays model=conv model.code_size=32
+
+What isn't a word of its own is a value by its key, in `overrides`. Afterwards the process is as it was before.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import check_top, compose_config
+from hourglass.configuration.groups import choices as known_choices
+from hourglass.configuration.overrides import check_form, explain, quoted
+from hourglass.data import Dataset
+from hourglass.data.given_arrays import Given, read
+from hourglass.pipeline.compose import compose
+from hourglass.pipeline.fitted import Fitted
+from hourglass.pipeline.recorder import NoRecorder
+from hourglass.pipeline.train import train
+from hourglass.system import process
+from hourglass.system.errors import HourglassError
+from hourglass.system.undone import undone
+from hourglass.tracking.retries import import_mlflow
+
+Overrides = Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
+
+
+def fit(
+    x: Any,
+    y: Any,
+    *,
+    validation: Any,
+    test: Any,
+    choices: Mapping[str, str | Sequence[str] | None],
+    values: Mapping[str, Any],
+    overrides: Overrides,
+    tracking: str | None,
+    folder: str | PathLike[str] | None,
+) -> Fitted:
+    """Train on arrays; see `hourglass.fit`.
+
+    Args:
+        x: samples.
+        y: their labels.
+        validation: an own validation set.
+        test: an own test set.
+        choices: of the groups, by their names.
+        values: by dotted key; None is left to the choices.
+        overrides: see `words_of`.
+        tracking: `mlflow`, or `none` or None to keep nothing.
+        folder: where files besides the run's own go; None: nowhere that stays.
+
+    Raises:
+        HourglassError: a mistake, in one line.
+    """
+    if tracking not in ("mlflow", "none", None):
+        raise HourglassError(
+            f"tracking must be one of mlflow, none, got {tracking!r}; another store: overrides={{'tracking.uri': ...}}"
+        )
+    kept = tracking == "mlflow"
+    with undone(), process.sigterm_raises(), ExitStack() as stack:
+        parts = {"validation": validation, "test": test}
+        given = Given(
+            read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()}
+        )
+        words = ["data=arrays", *(choice_word(group, each) for group, each in choices.items() if each is not None)]
+        words += words_of({key: value for key, value in values.items() if value is not None})
+        if given.samples.columns is not None:  # as data=csv does
+            words.append("data.scaling=minmax")
+        config, made = compose_config([*words, *words_of(overrides)])
+        if made["data"] != "arrays" or config.resume:
+            said = "resume" if config.resume else f"data={made['data']}"
+            raise HourglassError(
+                f"{said}: hourglass.fit trains anew, on x; the command line has: hourglass train {said}"
+            )
+        try:
+            check_top(config)
+            data = data_of(config, given)
+            if kept:
+                import_mlflow()
+            else:
+                with open_dict(config):
+                    config.callback.pop("checkpoints", None)  # there is no resuming
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()) if folder is None else folder)
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HourglassError(f"folder={folder} can't be made: {error.strerror}") from error
+            result = train(
+                config,
+                choices=made,
+                folder=place,
+                make_parts=partial(compose, data=data),
+                recorder=None if kept else NoRecorder(),
+            )
+        except OmegaConfBaseException as error:
+            raise HourglassError(explain(error)) from error
+        return Fitted.of(result, config)
+
+
+def data_of(config: DictConfig, given: Given) -> Dataset:
+    """The data set that the node `data` makes of arrays, and in the node what it was."""
+    data: Dataset = build(config.data, given=given)
+    with open_dict(config):
+        config.data.update(digest=data.digest, sizes=data.sizes, range=list(data.full_range))
+    return data
+
+
+def choice_word(group: str, choice: str | Sequence[str]) -> str:
+    """`model=conv`, or `noise=[masking,gaussian]` of several."""
+    names = [choice] if isinstance(choice, str) else choice
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        allowed = ", ".join(known_choices()[group])
+        raise HourglassError(
+            f"{group} must be a choice by its name, or a list of them, got {choice!r}; allowed: {allowed}"
+        )
+    return f"{group}={choice}" if isinstance(choice, str) else f"{group}=[{','.join(names)}]"
+
+
+def words_of(overrides: Overrides) -> list[str]:
+    """Words of the command line.
+
+    Args:
+        overrides: such words, `["optimizer.lr=1e-3"]`, or values by their keys, `{"optimizer.lr": 1e-3}`; or a list of
+            both.
+
+    Raises:
+        HourglassError: something else.
+    """
+    if isinstance(overrides, Mapping):
+        return [f"{key}={_written(value, str(key))}" for key, value in overrides.items()]
+    several = [overrides] if isinstance(overrides, str) else overrides
+    words: list[str] = []
+    for each in several:
+        if not isinstance(each, str | Mapping):
+            raise HourglassError(
+                f"overrides must be KEY=VALUE, as 'optimizer.lr=1e-3', or {{KEY: VALUE}}, got {each!r}"
+            )
+        if isinstance(each, str):
+            check_form(each)
+        words += [each] if isinstance(each, str) else words_of(each)
+    return words
+
+
+def _written(value: Any, key: str) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, np.ndarray | torch.Tensor):
+        value = value.tolist()
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | Path):
+        return quoted(str(value))
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_written(each, key) for each in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{name}:{_written(each, key)}' for name, each in value.items())}}}"
+    raise HourglassError(f"{key} must be a number, text, true or false, null or a list of such, got {value!r}")
