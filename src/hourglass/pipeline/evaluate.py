@@ -4,16 +4,12 @@ What the model sees changes, the model doesn't. Rows of another table are scaled
 metre stays a metre; loss, errors and PSNR refer to the range of the data that it was trained on, and data far from that
 range are refused (see `hourglass.data.ranges`).
 
-Of a file or folder of one's own all samples are measured, unless `data.test_share` says otherwise or it brings a test
-set. Where it is the one that the run was trained on, only the run's own test part is.
+What is asked for, and which part of a person's own data is measured: `asked`.
 """
 
-import filecmp
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -22,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from hourglass.callbacks import Anomalies
 from hourglass.configuration.build import build
-from hourglass.configuration.composition import compose_config, update
+from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
+from hourglass.pipeline.asked import EVALUATED, OWN_SOURCES, Asked, asked
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.trainer import make_trainer, measuring
 from hourglass.system import process
@@ -35,36 +32,13 @@ from hourglass.training.lightning_internals import record
 
 log = logging.getLogger("hourglass")
 
-EVALUATED = ("data", "noise")
-"""What an evaluation may change of a run: the groups that say what the model sees."""
-
 
 ASKED_FOR = ("progress", "floor", "usefulness", "properties")
 """Callbacks that every evaluation has."""
 
-OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
-"""Sources of a person's own data, which are measured whole."""
 
 ARRAYS = "hourglass.data.arrays"
 """The source of arrays that were given in Python."""
-
-PATHS = ("path", "labels", "test_path", "test_labels")
-"""Keys of these sources that name a file or folder."""
-
-
-class _Wanted(NamedTuple):
-    """What an evaluation is asked for."""
-
-    config: DictConfig
-    """The run's configuration with other data or noise."""
-    choices: dict[str, str]
-    """The names of what was chosen."""
-    trained_on: bool
-    """Whether the data lie in the very file or folder that the run was trained on."""
-    given: str | None
-    """The range that the values of the data are given in."""
-    unchanged: bool
-    """Whether nothing is said of the data: they are the run's own."""
 
 
 def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tuple[Run, dict[str, float]]:
@@ -108,7 +82,7 @@ def measure(
         HourglassError: see `evaluate`.
     """
     process.silence_libraries()
-    wanted = _wanted(trained, overrides)
+    wanted = asked(trained, overrides)
     config = wanted.config
     unchanged = wanted.unchanged and other is None
     if own is None:
@@ -251,7 +225,7 @@ def _check_loss(allowed: tuple[float, float], data: Dataset) -> None:
         )
 
 
-def _say(wanted: _Wanted, data: Dataset, own: Dataset | None) -> None:
+def _say(wanted: Asked, data: Dataset, own: Dataset | None) -> None:
     """What a person should know of what is measured."""
     data.say_notes()
     if wanted.config.data._target_ not in OWN_SOURCES:
@@ -267,66 +241,3 @@ def _say(wanted: _Wanted, data: Dataset, own: Dataset | None) -> None:
             "data=%s is what the run was trained on, split otherwise: it may have learned from what is measured",
             data.name,
         )
-
-
-def _wanted(trained: Trained, overrides: Sequence[str]) -> _Wanted:
-    """Read the overrides."""
-    config = trained.config.copy()
-    scaling = str(trained.config.data.get("scaling", "none"))
-    choices = {group: trained.run.tags.get(group, "none") for group in EVALUATED}
-    ranges = [override.partition("=")[2] for override in overrides if override.startswith("range=")]
-    overrides = [override for override in overrides if not override.startswith("range=")]
-    for override in overrides:
-        if "=" not in override or re.split("[.=]", override)[0] not in EVALUATED:
-            raise HourglassError(f"{override}: evaluate takes data=..., noise=... and their values, as noise.seed=1")
-        key, _, value = override.partition("=")
-        if key == "data.scaling" and value != scaling:
-            raise HourglassError(f"{override}: evaluate scales rows as the run's own were, data.scaling={scaling}")
-    for group in EVALUATED:
-        mine = [override for override in overrides if re.split("[.=]", override)[0] == group]
-        if any(override.startswith(f"{group}=") for override in mine):
-            fresh, chosen = compose_config(mine)
-            config[group] = fresh[group]
-            choices[group] = chosen[group]
-        else:  # the run's own, with a value changed
-            update(config, mine)
-    if "scaling" in config.data:
-        config.data.scaling = scaling
-    said = {override.partition("=")[0].removeprefix("data.") for override in overrides if override.startswith("data")}
-    trained_on = False
-    if config.data._target_ in OWN_SOURCES:
-        trained_on = _same_source(config.data, trained.config.data)
-        _choose_part(config.data, trained, said=said, trained_on=trained_on)
-    return _Wanted(config, choices, trained_on, ranges[-1] if ranges else None, unchanged=not said and not ranges)
-
-
-def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_on: bool) -> None:
-    """Set, of what was not said, how a person's own data are read and which part of them is measured."""
-    shape = trained.model.shape
-    if trained_on:
-        chosen = {str(key): value for key, value in trained.config.data.items() if key not in PATHS}
-    else:
-        chosen = {"test_share": 1.0}
-        if data._target_.endswith("image_folder") and len(shape) == 3:
-            chosen |= {"size": shape[1], "colour": shape[0] == 3}
-    for key, value in chosen.items():
-        if key in data and key not in said:
-            data[key] = value
-
-
-def _same_source(one: DictConfig, other: DictConfig) -> bool:
-    """Whether two configurations name the same files or folders, or files that hold the same."""
-    if one._target_ != other._target_:
-        return False
-    for key in PATHS:
-        paths = [None if each.get(key) is None else Path(str(each[key])).expanduser() for each in (one, other)]
-        if paths == [None, None]:
-            continue
-        first, second = paths
-        if first is None or second is None or not first.exists() or not second.exists():
-            return False
-        if not first.samefile(second) and not (
-            first.is_file() and second.is_file() and filecmp.cmp(first, second, False)
-        ):
-            return False
-    return True

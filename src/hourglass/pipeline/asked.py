@@ -1,0 +1,106 @@
+"""What an evaluation is asked for: a run's configuration with other data, or under other noise.
+
+Of a file or folder of one's own all samples are measured, unless `data.test_share` says otherwise or it brings a test
+set. Where it is the one that the run was trained on, only the run's own test part is.
+"""
+
+import filecmp
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from hourglass.configuration.composition import compose_config, update
+from hourglass.system.errors import HourglassError
+from hourglass.trained.load import Trained
+
+EVALUATED = ("data", "noise")
+"""What an evaluation may change of a run: the groups that say what the model sees."""
+
+
+OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
+"""Sources of a person's own data, which are measured whole."""
+
+
+PATHS = ("path", "labels", "test_path", "test_labels")
+"""Keys of these sources that name a file or folder."""
+
+
+class Asked(NamedTuple):
+    """What an evaluation is asked for."""
+
+    config: DictConfig
+    """The run's configuration with other data or noise."""
+    choices: dict[str, str]
+    """The names of what was chosen."""
+    trained_on: bool
+    """Whether the data lie in the very file or folder that the run was trained on."""
+    given: str | None
+    """The range that the values of the data are given in."""
+    unchanged: bool
+    """Whether nothing is said of the data: they are the run's own."""
+
+
+def asked(trained: Trained, overrides: Sequence[str]) -> Asked:
+    """Read the overrides."""
+    config = trained.config.copy()
+    scaling = str(trained.config.data.get("scaling", "none"))
+    choices = {group: trained.run.tags.get(group, "none") for group in EVALUATED}
+    ranges = [override.partition("=")[2] for override in overrides if override.startswith("range=")]
+    overrides = [override for override in overrides if not override.startswith("range=")]
+    for override in overrides:
+        if "=" not in override or re.split("[.=]", override)[0] not in EVALUATED:
+            raise HourglassError(f"{override}: evaluate takes data=..., noise=... and their values, as noise.seed=1")
+        key, _, value = override.partition("=")
+        if key == "data.scaling" and value != scaling:
+            raise HourglassError(f"{override}: evaluate scales rows as the run's own were, data.scaling={scaling}")
+    for group in EVALUATED:
+        mine = [override for override in overrides if re.split("[.=]", override)[0] == group]
+        if any(override.startswith(f"{group}=") for override in mine):
+            fresh, chosen = compose_config(mine)
+            config[group] = fresh[group]
+            choices[group] = chosen[group]
+        else:  # the run's own, with a value changed
+            update(config, mine)
+    if "scaling" in config.data:
+        config.data.scaling = scaling
+    said = {override.partition("=")[0].removeprefix("data.") for override in overrides if override.startswith("data")}
+    trained_on = False
+    if config.data._target_ in OWN_SOURCES:
+        trained_on = _same_source(config.data, trained.config.data)
+        _choose_part(config.data, trained, said=said, trained_on=trained_on)
+    return Asked(config, choices, trained_on, ranges[-1] if ranges else None, unchanged=not said and not ranges)
+
+
+def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_on: bool) -> None:
+    """Set, of what was not said, how a person's own data are read and which part of them is measured."""
+    shape = trained.model.shape
+    if trained_on:
+        chosen = {str(key): value for key, value in trained.config.data.items() if key not in PATHS}
+    else:
+        chosen = {"test_share": 1.0}
+        if data._target_.endswith("image_folder") and len(shape) == 3:
+            chosen |= {"size": shape[1], "colour": shape[0] == 3}
+    for key, value in chosen.items():
+        if key in data and key not in said:
+            data[key] = value
+
+
+def _same_source(one: DictConfig, other: DictConfig) -> bool:
+    """Whether two configurations name the same files or folders, or files that hold the same."""
+    if one._target_ != other._target_:
+        return False
+    for key in PATHS:
+        paths = [None if each.get(key) is None else Path(str(each[key])).expanduser() for each in (one, other)]
+        if paths == [None, None]:
+            continue
+        first, second = paths
+        if first is None or second is None or not first.exists() or not second.exists():
+            return False
+        if not first.samefile(second) and not (
+            first.is_file() and second.is_file() and filecmp.cmp(first, second, False)
+        ):
+            return False
+    return True
