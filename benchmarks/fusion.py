@@ -72,7 +72,7 @@ def members(overrides: Sequence[str], size: int, device: str) -> tuple[list[Mini
         learner = cast(Minibatch, compose(config, data=data).learner).to(device).train()
         learner.configure_optimizers()
         learners.append(learner)
-    chunk = Chunk(data.train.x[: CHUNK_STEPS * learners[0].batch_size].to(device), None)
+    chunk = Chunk(data.train.x[: CHUNK_STEPS * learners[0].settings.batch_size].to(device), None)
     return learners, chunk, Stack(members=learners, template=template_of(learners, [config], data))
 
 

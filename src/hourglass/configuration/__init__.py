@@ -7,6 +7,7 @@ Its modules:
     composition       a whole configuration
     resolvers         what yaml files compute
     schema            the constructors as the schema of their yaml
+    hints             whether a value suits a type hint
     build             a node to its object
     identity          the hash that names a training
     moved             names that earlier versions recorded

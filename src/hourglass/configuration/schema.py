@@ -13,14 +13,13 @@ constructor has complained: their hints may say less than what they take.
 
 import importlib
 import inspect
-import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hourglass.configuration.current_folder import import_top
+from hourglass.configuration.hints import fits, is_behaviour, words
 from hourglass.configuration.hydra_internals import full_key
 from hourglass.system.errors import HourglassError, nearest
 
@@ -193,7 +192,6 @@ def names_of(function: typing.Callable[..., Any]) -> tuple[tuple[str, ...], tupl
     """The arguments of a class or function that isn't ours.
 
     Their names, those of them without a default, and whether it takes others too.
-
     """
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -212,7 +210,7 @@ def misfit(config: Any) -> str | None:
         return None
     for key, value in config.items():
         made = isinstance(value, Mapping) and "_target_" in value  # what it makes is known once it is made
-        if key in hints and not made and not _fits(value, hints[key]):
+        if key in hints and not made and not fits(value, hints[key]):
             return _unsuited(f"{full_key(config)}.{key}", value, hints[key])
     return None
 
@@ -220,28 +218,32 @@ def misfit(config: Any) -> str | None:
 def _check_values(config: Any, where: str, hints: dict[str, Any], given: set[str], *, takes_any: bool) -> None:
     from omegaconf import DictConfig
 
-    hints = {name: hint for name, hint in hints.items() if not _is_behaviour(hint)}
+    hints = {name: hint for name, hint in hints.items() if not is_behaviour(hint)}
     for key, value in config.items():
         if str(key).startswith("_"):
             continue
         if key not in hints or key in given:
             if takes_any and isinstance(value, DictConfig):
                 if not value.get("_target_"):
-                    # As left behind by a recipe that sets a value of a choice which the command line then replaced.
-                    raise HourglassError(
-                        f"{where}.{key!s} has values but was not chosen: add it, {where}=[...,{key!s}], or take"
-                        f" them away, ~{where}.{key!s}"
-                    )
+                    raise not_chosen(where, str(key))
                 continue
             allowed = [name for name in hints if name not in given]
             others = f"{', and ' if allowed else ''}choices by name" if takes_any else ""
             raise HourglassError(f"{where}.{key!s}: no such key; {where} takes {', '.join(allowed)}{others}")
-        if not _fits(value, hints[key]):
+        if not fits(value, hints[key]):
             raise HourglassError(_unsuited(f"{where}.{key!s}", value, hints[key]))
 
 
+def not_chosen(where: str, name: str) -> HourglassError:
+    """Of a part without `_target_`, as a recipe leaves behind that sets a value of a choice which a word replaced."""
+    return HourglassError(
+        f"{where}.{name} has values but was not chosen: add it, {where}=[...,{name}], or take them away,"
+        f" ~{where}.{name}"
+    )
+
+
 def _unsuited(key: str, value: Any, hint: Any) -> str:
-    return f"{key} must be {_words(hint)}, got {value!r}"
+    return f"{key} must be {words(hint)}, got {value!r}"
 
 
 def _foreign(config: Any, where: str, unknown: list[str], allowed: list[str]) -> str:
@@ -253,50 +255,3 @@ def _foreign(config: Any, where: str, unknown: list[str], allowed: list[str]) ->
         # A part of a list can't be taken away by a word of its own.
         f"{'' if '[' in where else f'; to leave out what it does not take: {away}'}"
     )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a configured value suits a type hint. Hints other than scalars, lists and literals are left alone."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in typing.get_args(hint))
-    if origin is typing.Literal:
-        return value in typing.get_args(hint)
-    if hint is type(None):
-        return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    if hint is Path:
-        return isinstance(value, str | Path)
-    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
-        part, *others = typing.get_args(hint)
-        if origin is tuple and others and others != [...]:  # one hint for each
-            parts = (part, *others)
-            sized = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == len(parts)
-            return sized and all(map(_fits, value, parts))
-        return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(item, part) for item in value)
-    return True
-
-
-def _is_behaviour(hint: Any) -> bool:
-    """Whether a type hint, or a part of it, is a protocol: no value of a configuration can be that."""
-    parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    return any(getattr(part, "_is_protocol", False) for part in parts)
-
-
-def _words(hint: Any) -> str:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_words(part) for part in typing.get_args(hint))
-    if origin is typing.Literal:
-        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
-    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
-        return f"a list, each {_words(typing.get_args(hint)[0])}"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))

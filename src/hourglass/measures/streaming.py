@@ -41,6 +41,7 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks.activity import Activity
+from hourglass.measures.codes import hoyer, symbol_metrics
 from hourglass.measures.images import LEAST_SIDE, laplacian_variance, ssim
 
 BCE_EPS = 1e-7
@@ -203,7 +204,7 @@ class Metrics:
         l1 = h.sum(1)
         self._add("code_l1", l1.sum())
         if self._units > 1:
-            self._add("hoyer", _hoyer(h, l1).sum())
+            self._add("hoyer", hoyer(h, l1).sum())
 
     def compute(self) -> dict[str, float]:
         """The metrics of everything added so far, by the names of the package docstring.
@@ -246,7 +247,7 @@ class Metrics:
             result["psnr_input"] = self._psnr(total["input_error"] / count / elements)
             result["psnr_gain"] = result["psnr"] - result["psnr_input"]
         if "symbols" in total:
-            result |= _symbol_metrics(self._sums["symbols"], samples=count)
+            result |= symbol_metrics(self._sums["symbols"], samples=count)
         if "rates" in total:
             collapsed = (self._sums["rates"] / count < COLLAPSED_BELOW).sum().item()
             result["code_collapsed_units"] = float(collapsed) if math.isfinite(total["rates"]) else math.nan
@@ -275,31 +276,3 @@ class Metrics:
 def _accumulate(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
     """Blocks are summed in float64."""
     sums[name] = sums[name] + value if name in sums else value.double()
-
-
-def _symbol_metrics(counts: Tensor, *, samples: int) -> dict[str, float]:
-    """What is said of symbols, by how often each was chosen, (groups, K); a group that never chose is not in use."""
-    counts = counts[counts.sum(1) > 0]
-    choices = counts.sum(1)  # (groups,): a multiple of the samples where parts of the code share a codebook
-    entropy = torch.special.entr(counts / choices.unsqueeze(1)).sum(1)  # -p ln p, 0 for p = 0
-    parts = choices / samples
-    return {
-        "code_usage": (counts > 0).double().mean().item(),
-        "code_perplexity": entropy.exp().mean().item(),
-        "code_bits": (parts * entropy).sum().item() / math.log(2),
-        "code_bits_capacity": parts.sum().item() * math.log2(counts.shape[1]),
-    }
-
-
-def _hoyer(h: Tensor, l1: Tensor) -> Tensor:
-    """Hoyer's sparseness (B,) of h (B, n), n > 1, h >= 0.
-
-    An all-zero code has no direction; it counts as 1, the sparsest, because it uses no unit at all; `code_active_units`
-    tells a collapse from sparsity.
-    """
-    root = math.sqrt(h.shape[1])
-    # Divided by its largest unit, so that squares of small or large codes stay inside float32.
-    peak = h.amax(1)
-    l2 = (h / peak[:, None]).square().sum(1).sqrt() * peak
-    value = ((root - l1 / l2) / (root - 1)).clamp(0, 1)
-    return torch.where(peak == 0, torch.ones_like(value), value)

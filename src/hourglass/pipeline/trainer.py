@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 
 from hourglass.callbacks import in_order
 from hourglass.configuration.build import build
+from hourglass.configuration.schema import not_chosen
 from hourglass.configuration.trust import ONLY_TRAINING
 from hourglass.system.devices import check_cuda
 from hourglass.system.errors import HourglassError
@@ -157,10 +158,7 @@ def make_callbacks(group: DictConfig) -> list[pl.Callback]:
     made = []
     for name, node in ((str(key), value) for key, value in group.items()):
         if not isinstance(node, DictConfig) or "_target_" not in node:
-            raise HourglassError(
-                f"callback.{name} has values but was not chosen: add it, callback=[...,{name}], or take them away,"
-                f" ~callback.{name}"
-            )
+            raise not_chosen("callback", name)
         made.append(_made(node, f"callback.{name}"))
     return made
 
