@@ -26,6 +26,8 @@ def fit(
     *,
     validation: Any = None,
     test: Any = None,
+    encoder: Any = None,
+    decoder: Any = None,
     model: str | None = None,
     bottleneck: str | None = None,
     noise: str | Sequence[str] | None = None,
@@ -59,6 +61,9 @@ def fit(
             code is measured by them.
         validation: samples, or a pair (x, y), that stand in for `data.validation_size` of x.
         test: the same for `data.test_share` of x.
+        encoder: a module of your own, (B, *shape) to (B, ...), without an activation at its end: a copy is trained. Or
+            its class, or a `functools.partial` of it with arguments by name: then `load` can build it again.
+        decoder: the same, codes to (B, *shape). See `hourglass.models.Modules`.
         model: a choice, as `hourglass list model` shows them; None, here and below: as on the command line, vanilla.
         bottleneck: a choice.
         noise: a choice, or several in a list.
@@ -91,6 +96,7 @@ def fit(
         y,
         validation=validation,
         test=test,
+        modules={"encoder": encoder, "decoder": decoder},
         choices={
             "experiment": experiment,
             "model": model,

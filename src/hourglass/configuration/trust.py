@@ -50,6 +50,9 @@ BESIDES = {
     }
     | {"torch.optim.RMSprop", "torch.optim.Rprop", "torch.optim.SGD"},
     "data": {"hourglass.data.corrupted"},  # of `mnist_corrupted`, before it had a function of its own
+    # Says why it can't be built; it builds nothing.
+    "model.encoder": {"hourglass.models.modules.given"},
+    "model.decoder": {"hourglass.models.modules.given"},
     "data.source": {"hourglass.data.mnist"},
 }
 """By place, names that `conf/` does not hold but a record may: chosen in words, or of earlier versions (see also

@@ -5,6 +5,7 @@ from hourglass.models.closed_form import PCA, Identity, Mean
 from hourglass.models.conv import Conv
 from hourglass.models.dictionary import Dictionary
 from hourglass.models.mlp import MLP
+from hourglass.models.modules import Modules
 from hourglass.models.staged import Stage, Staged, stages_of
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Dictionary",
     "Identity",
     "Mean",
+    "Modules",
     "Output",
     "Solvable",
     "Stage",

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ def compose(
     config: Any,
     *,
     data: Dataset | None = None,
+    make_model: Callable[..., Autoencoder] | None = None,
     learned: tuple[float, float] | None = None,
     stepper: Stepper | None = None,
 ) -> Parts:
@@ -47,6 +48,7 @@ def compose(
     Args:
         config: the whole configuration.
         data: the data set that `config.data` makes, where it has been made already.
+        make_model: makes the model of `shape`, that of a sample; None: as `config.model` says.
         learned: the full range of the data that the model was trained on, where `data` is only measured; its loss is
             that of these.
         stepper: makes the steps of the training, where it isn't the procedure itself.
@@ -56,7 +58,7 @@ def compose(
     """
     check_trainer(config.trainer, epochs=config.training.get("epochs"))
     data = build(config.data) if data is None else data
-    model: Autoencoder = build(config.model, shape=data.shape)
+    model = (make_model or partial(build, config.model))(shape=data.shape)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
         model.begin(data.train.x)

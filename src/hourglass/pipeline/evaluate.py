@@ -9,6 +9,7 @@ What is asked for, and which part of a person's own data is measured: `asked`.
 
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -100,9 +101,13 @@ def measure(
     config.start = None  # it has been
     config.callback = _measuring(config.callback)
     with recorded_by(trained.run):
-        parts = compose(config, data=data, learned=_full_range(trained) if own is None else own.full_range)
+        parts = compose(
+            config,
+            data=data,
+            make_model=lambda shape: deepcopy(trained.model),  # noqa: ARG005 - whose data were checked
+            learned=_full_range(trained) if own is None else own.full_range,
+        )
     _check_loss(parts.learner.loss.allowed, data)
-    parts.model.load_state_dict(trained.model.state_dict())
     for name, network in parts.learner.auxiliary_networks().items():
         restore(network, trained.run, f"{name}.safetensors")
     others = [Anomalies(normal=own)] if own is not None and own.digest != data.digest else []

@@ -6,8 +6,9 @@ What isn't a word of its own is a value by its key, in `overrides`. Afterwards t
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from copy import deepcopy
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from torch import nn
 
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_top, compose_config
@@ -24,6 +26,7 @@ from hourglass.configuration.groups import choices as known_choices
 from hourglass.configuration.overrides import check_form, explain, quoted
 from hourglass.data import Dataset
 from hourglass.data.given_arrays import Given, read
+from hourglass.models import Autoencoder
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.fitted import Fitted
 from hourglass.pipeline.recorder import NoRecorder
@@ -42,6 +45,7 @@ def fit(
     *,
     validation: Any,
     test: Any,
+    modules: Mapping[str, Any],
     choices: Mapping[str, str | Sequence[str] | None],
     values: Mapping[str, Any],
     overrides: Overrides,
@@ -55,6 +59,7 @@ def fit(
         y: their labels.
         validation: an own validation set.
         test: an own test set.
+        modules: encoder and decoder of a person's own, by their names; see `own_modules`.
         choices: of the groups, by their names.
         values: by dotted key; None is left to the choices.
         overrides: see `words_of`.
@@ -74,7 +79,12 @@ def fit(
         given = Given(
             read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()}
         )
-        words = ["data=arrays", *(choice_word(group, each) for group, each in choices.items() if each is not None)]
+        modules, module_words = own_modules(modules, choices)
+        words = [
+            "data=arrays",
+            *module_words,
+            *(choice_word(group, each) for group, each in choices.items() if each is not None),
+        ]
         words += words_of({key: value for key, value in values.items() if value is not None})
         if given.samples.columns is not None:  # as data=csv does
             words.append("data.scaling=minmax")
@@ -101,12 +111,59 @@ def fit(
                 config,
                 choices=made,
                 folder=place,
-                make_parts=partial(compose, data=data),
+                make_parts=partial(compose, data=data, make_model=model_of(config, modules)),
                 recorder=None if kept else NoRecorder(),
             )
         except OmegaConfBaseException as error:
             raise HourglassError(explain(error)) from error
         return Fitted.of(result, config)
+
+
+def own_modules(given: Mapping[str, Any], choices: Mapping[str, Any]) -> tuple[dict[str, nn.Module], list[str]]:
+    """Encoder and decoder of a person's own: the modules themselves, and the words that record them.
+
+    Args:
+        given: `encoder` and `decoder`: a module, a class or a `functools.partial` of one; None: not given.
+        choices: those of the groups, of which `model` must be left to this.
+
+    Returns:
+        Copies of the modules, which no record can build again, and words. A class is not among them: with its arguments
+        the words say all of it.
+
+    Raises:
+        HourglassError: one without the other, something else, or a model beside them.
+    """
+    if all(each is None for each in given.values()):
+        return {}, []
+    if missing := [key for key, each in given.items() if each is None]:
+        raise HourglassError(f"{missing[0]} must be given too: an own encoder and decoder go together")
+    if choices.get("model") not in (None, "modules"):
+        raise HourglassError(f"model must be left out beside encoder and decoder, got {choices['model']!r}")
+    objects, words = {}, ["model=modules"]
+    for key, each in given.items():
+        made, settings = (each.func, each.keywords) if isinstance(each, partial) else (each, {})
+        if isinstance(made, type) and issubclass(made, nn.Module) and not getattr(each, "args", ()):
+            words += words_of({f"model.{key}": {"_target_": f"{made.__module__}.{made.__qualname__}", **settings}})
+            continue
+        if not isinstance(each, nn.Module):
+            raise HourglassError(
+                f"{key} must be a torch.nn.Module, or a class or functools.partial of one with arguments by name, got"
+                f" {each!r}"
+            )
+        kind = type(each)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        objects[key] = deepcopy(each)
+        words += words_of({f"model.{key}": {"_target_": "hourglass.models.modules.given", "name": name}})
+    return objects, words
+
+
+def model_of(config: DictConfig, modules: Mapping[str, nn.Module]) -> Callable[..., Autoencoder]:
+    """What builds the model, with modules in the place of what stands in the record for them."""
+    others = config.copy()
+    with open_dict(others):
+        for key in modules:
+            others.model.pop(key)
+    return partial(build, others.model, **modules)
 
 
 def data_of(config: DictConfig, given: Given) -> Dataset:
