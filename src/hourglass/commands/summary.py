@@ -39,6 +39,7 @@ SHOWN = {
     "linear_samples": ("  learned from", "{:,.0f} training samples"),
     "linear_accuracy_pixels": ("  on the inputs themselves", "{:.1%}"),
     "linear_accuracy_pca": ("  on PCA of equal size", "{:.1%}"),
+    "loss_recovered": ("loss of the network that is recovered", "{:.1%}"),
     "anomaly_auroc": ("AUROC of the error against the run's own data", "{:.3f}"),
 }
 

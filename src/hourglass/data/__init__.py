@@ -5,6 +5,7 @@
 Adding a source is one function that ends in `Splitting.dataset` and one yaml.
 """
 
+from hourglass.data.activations import activations
 from hourglass.data.bundled import breast_cancer, digits, patches, wine
 from hourglass.data.cifar import cifar10
 from hourglass.data.corrupted import corrupted, mnist_corrupted
@@ -28,6 +29,7 @@ __all__ = [
     "Splits",
     "SplitsAndTest",
     "Splitting",
+    "activations",
     "arrays",
     "breast_cancer",
     "check_trainable",

@@ -12,9 +12,9 @@ weights, so that a trained table model takes and gives rows in the table's own u
 import hashlib
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -27,13 +27,26 @@ EVAL_BATCH = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """One part of a data set, on the CPU. x: (N, *shape), uint8 or float32. y: (N,) int64 labels, or None."""
+    """One part of a data set, on the CPU. x: (N, *shape), uint8 or float32. y: (N,) int64 labels, or None.
+
+    Where no memory holds them x is `shards.Shards`, of which a slice, a choice of rows, or a block of `torch.split` is
+    a tensor.
+    """
 
     x: Tensor
     y: Tensor | None
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+class Blocks(NamedTuple):
+    """How data are shuffled that are read from a disk: whole blocks, several of which are mixed."""
+
+    rows: int
+    """Samples of a block, which lie together."""
+    mixed: int
+    """Blocks that batches are drawn from at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,6 +100,8 @@ class Dataset:
     columns: names of the columns of a table, where it has them.
     scaling: how a table was scaled, where it was.
     notes: what a person should know of how the data were read, a line each.
+    blocks: how an epoch is shuffled where rows are read from a disk; None: any order costs the same.
+    statistics: of the training samples before scaling, by name: recorded with the run.
     """
 
     name: str
@@ -101,6 +116,8 @@ class Dataset:
     columns: tuple[str, ...] | None
     scaling: Scaling | None
     notes: tuple[str, ...] = ()
+    blocks: Blocks | None = None
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def drawable(self) -> bool:
@@ -123,7 +140,7 @@ class Dataset:
         if self.train.x.dtype == torch.uint8:
             return self.range
         filled = [split.x for split in (self.train, self.validation, self.test) if len(split)]
-        values = [bound for x in filled for bound in x.aminmax()]
+        values = [bound for x in filled for bound in x.aminmax()]  # shards know theirs
         return float(min(values)), float(max(values))
 
     @property
@@ -146,12 +163,32 @@ class Dataset:
         """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
         if scaling == self.scaling:
             return self
+        if not isinstance(self.train.x, Tensor):
+            return self._read_in(scaling)
 
         def change(x: Tensor) -> Tensor:
             raw = x if self.scaling is None else self.scaling.undo(x)
             return raw.float() if scaling is None else scaling.apply(raw)
 
         return replace(self.changed(change), scaling=scaling)
+
+    def _read_in(self, scaling: Scaling | None) -> Self:
+        """The same of shards, which are scaled as they are read."""
+        parts: dict[str, Any] = {}
+        for name in ("train", "test", "validation"):
+            split: Any = getattr(self, name)  # its x is no tensor
+            parts[name] = replace(split, x=split.x.scaled_by(scaling))
+        if self.validation is self.test:
+            parts["validation"] = parts["test"]
+        low, high = (parts["train"] if len(self.train) else parts["test"]).x.aminmax()
+        marked = f"{self.digest} {'' if scaling is None else scaling.to_json()}"
+        return replace(
+            self,
+            **parts,
+            range=(float(low), float(high)),
+            digest=hashlib.sha256(marked.encode()).hexdigest(),
+            scaling=scaling,
+        )
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The same samples with other values: `change` makes floats of each split's x (N, *shape)."""

@@ -16,10 +16,8 @@ deleted at any time; the next start decodes again.
 import hashlib
 import json
 import math
-import mmap
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -35,6 +33,7 @@ from torch import Tensor
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.folders import FOLDERS, layout_of
+from hourglass.data.shards import map_file
 from hourglass.data.splitting import SplitsAndTest, Splitting
 from hourglass.system.bars import Bar
 from hourglass.system.cache import cache_dir
@@ -49,8 +48,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 BLOCK = 256
 #: Part of every key: raise it when pixels come to be decoded otherwise.
 FORMAT = 1
-#: Of `mmap`, which knows the name from Python 3.13 on.
-MAP_NORESERVE = {"linux": 0x4000, "darwin": 0x40}.get(sys.platform, 0)
 
 
 def image_folder(
@@ -112,20 +109,10 @@ def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
 
     Raises DataCorruptError when the file has another size.
     """
-    length = math.prod(shape)
-    with path.open("rb") as file:
-        found = os.fstat(file.fileno()).st_size
-        if found != length:
-            raise DataCorruptError(f"{path} must be {length} bytes long, got {found}: delete {path.parent}")
-        # Private: who writes to the tensor does not write to the file. Unreserved: else the system would refuse to
-        # map more than its memory, for the case that everything is written to.
-        pages = mmap.mmap(
-            file.fileno(),
-            length,
-            flags=mmap.MAP_PRIVATE | MAP_NORESERVE,
-            prot=mmap.PROT_READ | mmap.PROT_WRITE,
-        )
-    return torch.from_numpy(np.frombuffer(pages, dtype=np.uint8).reshape(shape))
+    length, found = math.prod(shape), path.stat().st_size
+    if found != length:
+        raise DataCorruptError(f"{path} must be {length} bytes long, got {found}: delete {path.parent}")
+    return map_file(path, dtype=torch.uint8, shape=shape)
 
 
 def images_in(folder: Path) -> list[str]:

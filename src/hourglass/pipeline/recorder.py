@@ -100,6 +100,7 @@ class Recorder:
                 "time/steps_per_second": learner.steps_done / learner.seconds if learner.seconds else 0.0,
                 "model/parameters": sum(weight.numel() for weight in model.parameters()),
                 "model/code_size": model.code_size,
+                **{f"data/{name}": value for name, value in data.statistics.items()},
             },
             step=learner.steps_done,
         )
