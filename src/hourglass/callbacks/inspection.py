@@ -61,14 +61,16 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             pictures["filters"] = figures.filters(weights, data.shape)
         if maps := _feature_maps(learner, x[:4]):
             pictures["feature_maps"] = figures.feature_maps(x[:4], maps, value_range=limits)
-        pictures["code_map"] = figures.code_map(codes.test, y, method=code_map)
+        pictures["code_map"] = figures.code_map(codes.test, y, method=code_map, names=data.classes)
         pictures["code_histogram"] = figures.code_histogram(codes.test, activity=learner.activity())
         pictures["most_activating"] = figures.most_activating(
             x, codes.test, count=min(8, len(x)), activity=learner.activity(), value_range=limits
         )
         count, of_each = 6 if data.is_image else 3, "" if y is None else " of each class"
         caption = f"The worst reconstructions{of_each} of {len(x):,} test samples: original, output, MSE"
-        pictures["worst"] = figures.worst(x, output, y, count=count, value_range=limits, caption=caption)
+        pictures["worst"] = figures.worst(
+            x, output, y, count=count, value_range=limits, caption=caption, names=data.classes
+        )
         if len(x) > 1:
             pictures["interpolation"] = _interpolation(learner, x, codes.test)
         if codes.draws is not None:

@@ -33,8 +33,9 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
 hourglass COMMAND --help says more of each; hourglass --version
 
 RUN is a run's id, its first 6 digits or more, or its name. Rows of a table stand in its own units; they may also be
-read from and written to .csv files. For IN.npy a picture or a folder of pictures will do. range=0,255 scales values of
-that range to the training data's, range=any takes values as they are, however far from those. Examples:
+read from and written to .csv files. For IN.npy a picture or a folder of pictures will do, for data=... such a folder.
+range=0,255 scales values of that range to the training data's, range=any takes values as they are, however far from
+those. Examples:
 
   hourglass train model=conv noise=masking bottleneck=relu regularizer=l1 data=fashion_mnist
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
@@ -90,7 +91,11 @@ def _train(words: list[str]) -> int:
 def _evaluate(words: list[str]) -> int:
     parser = _parser("evaluate", "Measure a trained model on the test set of other data, under other noise.")
     parser.add_argument("run")
-    parser.add_argument("overrides", nargs="*", help="data=..., noise=..., and their values; range=LOW,HIGH or any")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        help="a folder of pictures, or data=..., noise=..., and their values; range=LOW,HIGH or any",
+    )
     arguments = parser.parse_args(words)
     from hourglass.pipeline.evaluate import evaluate
 

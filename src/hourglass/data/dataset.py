@@ -100,6 +100,7 @@ class Dataset:
     columns: names of the columns of a table, where it has them.
     scaling: how a table was scaled, where it was.
     notes: what a person should know of how the data were read, a line each.
+    classes: names of the classes, by number, where they have any.
     blocks: how an epoch is shuffled where rows are read from a disk; None: any order costs the same.
     statistics: of the training samples before scaling, by name: recorded with the run.
     """
@@ -116,6 +117,7 @@ class Dataset:
     columns: tuple[str, ...] | None
     scaling: Scaling | None
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
     blocks: Blocks | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)
 
@@ -152,6 +154,8 @@ class Dataset:
             known["scaling"] = self.scaling.to_json()
         if self.columns is not None:
             known["columns"] = json.dumps(self.columns)
+        if self.classes is not None:
+            known["classes"] = json.dumps(self.classes)
         return known
 
     def say_notes(self) -> None:

@@ -137,6 +137,7 @@ class Splitting:
         test: Split | None,
         digests: Mapping[str, Tensor],
         notes: tuple[str, ...] = (),
+        classes: tuple[str, ...] | None = None,
     ) -> Dataset:
         """The same for grey levels that lie in the order of `permutation` already: nothing is copied, x isn't read.
 
@@ -145,6 +146,7 @@ class Splitting:
         validation, test: the source's own sets, which stand in for `validation_size` and `test_share`.
         digests: (N, 32) uint8, the SHA-256 of every sample of `train`, `validation` and `test`, as far as they are
             given: the data set's is made of these.
+        classes: names of the classes, by number.
         """
         parts, notes = self.in_order(samples, validation, test, notes)
         given = {"train": samples, "validation": validation, "test": test}
@@ -163,6 +165,7 @@ class Splitting:
             columns=None,
             scaling=None,
             notes=notes,
+            classes=None if parts[0].y is None else classes,
         )
 
     def in_order(

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.data.image_folder import SUFFIXES, decoded, images_in
 from hourglass.data.own_tables import read_rows
 from hourglass.system.bars import Bar
 from hourglass.system.errors import HourglassError
 from hourglass.system.files import draft
 from hourglass.trained.load import Trained
+from hourglass.trained.pictures import is_picture, read_pictures
 from hourglass.trained.table_model import in_own_units
 
 log = logging.getLogger("hourglass")
@@ -47,7 +47,7 @@ def read_samples(path: str, trained: Trained, given: str | None = None) -> Tenso
     """Samples (N, *shape) for the model from a .npy file, rows of a table from a .csv file, a picture, or a folder.
 
     What they must be: see `hourglass.trained.inputs`. A .csv file has the columns of that of the training.
-    Pictures, those of a folder in the order of their names, are cut and resized as `data=image_folder` does it.
+    Pictures, those of a folder in the order of their names, are cropped, padded or stretched as the run's own were.
 
     Args:
         path: the file or folder.
@@ -58,8 +58,8 @@ def read_samples(path: str, trained: Trained, given: str | None = None) -> Tenso
         HourglassError: what can't be read, or isn't for this model.
     """
     file = Path(path)
-    if file.is_dir() or file.suffix.lower() in SUFFIXES:
-        array = _read_pictures(file, trained)
+    if is_picture(file):
+        array = read_pictures(file, trained.model.shape, fit=trained.inputs.fit)
     else:
         array = _read_table(path, trained) if file.suffix.lower() == ".csv" else _read(path)
     x, warning = trained.inputs.samples(array, name=path, given=given)
@@ -110,22 +110,6 @@ def _read(path: str) -> np.ndarray:
         )
         raise HourglassError(f"{path} can't be read as a .npy file: {said}") from error
     return array
-
-
-def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
-    """A picture, or those below a folder, as grey levels (N, C, H, W)."""
-    shape = trained.model.shape
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        raise HourglassError(f"{path} holds pictures, the model takes (N, {_join(shape)}) in a .npy file")
-    if not path.exists():
-        raise HourglassError(f"{path} can't be read: there is no such file")
-    mode = "RGB" if shape[0] == 3 else "L"
-    try:
-        files = [path / name for name in images_in(path)] if path.is_dir() else [path]
-        bar = Bar(files, desc="decoding images", unit="image", disable=None, delay=1.0)
-        return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode) for file in bar])
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
 
 
 def _read_table(path: str, trained: Trained) -> np.ndarray:

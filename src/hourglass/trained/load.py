@@ -50,6 +50,8 @@ class Trained(NamedTuple):
     """Of the data it was trained on; None where an earlier version didn't keep it."""
     sampler: Sampler
     """The density of its codes, as fitted."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes of its data, by number, where they had any."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
@@ -86,6 +88,7 @@ class Trained(NamedTuple):
             columns=held.columns,
             data_digest=held.data_digest,
             sampler=sampler,
+            classes=held.classes,
         )
 
     @property
@@ -97,6 +100,7 @@ class Trained(NamedTuple):
             scaling=self.scaling,
             columns=self.columns,
             code_size=self.model.code_size,
+            fit=str(self.config.data.get("fit", "crop")),
         )
 
     @property
@@ -115,6 +119,7 @@ class _Held(NamedTuple):
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     data_digest: str | None
+    classes: tuple[str, ...] | None
 
     @classmethod
     def read(cls, run: Run) -> Self:
@@ -141,11 +146,17 @@ class _Held(NamedTuple):
             texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
             if columns is not None and not (texts and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
+            classes: Any = json.loads(words["classes"]) if "classes" in words else None
+            if classes is not None and not (
+                isinstance(classes, list) and all(isinstance(each, str) for each in classes)
+            ):
+                raise ValueError("classes must be names")
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
             said = f"it says no {error}" if isinstance(error, KeyError) else str(error)
             raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
         names = None if columns is None else tuple(columns)
-        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"))
+        named = None if classes is None else tuple(classes)
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), named)
 
 
 def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:
