@@ -1,5 +1,6 @@
 """Pictures in files, taken by a run that was trained on a folder of them, as its own were."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,8 @@ def test_a_folder_goes_in_as_the_run_s_own_did(
         model.encode("notes.txt")
 
     others = Path("others, and more")
-    others.mkdir()
-    for file in Path("mine/cat").iterdir():
-        (others / file.name).write_bytes(file.read_bytes())
+    shutil.copytree("mine/cat", others / "cat")
+    shutil.copytree("mine/dog", others / "dog")
     capsys.readouterr()
     assert main(["evaluate", "pets", str(others)]) == 0
     assert "mean squared error" in capsys.readouterr().out
