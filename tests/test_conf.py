@@ -34,6 +34,7 @@ NEEDED = {
     "npz": ["data.path=arrays.npz"],
     "idx": ["data.path=array-idx"],
     "image_folder": ["data.path=images", "data.size=8"],
+    "signals": ["data.path=signals.npz", "model=conv"],
     "grayscale": ["data=patches", "data.colour=true"],
 }
 #: What a choice needs of the others.
@@ -68,6 +69,7 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     table = np.random.default_rng(0).uniform(size=(60, 18))
     np.savetxt("table.csv", table, delimiter=",")
     np.savez("arrays.npz", x=table)
+    np.savez("signals.npz", x=np.random.default_rng(0).uniform(size=(60, 2, 16)))
     idx_format.write(Path("array-idx"), table)
     if "activations" in request.node.name:  # as experiments/activations/host.py leaves them
         monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))

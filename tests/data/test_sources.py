@@ -32,6 +32,7 @@ NEEDED = {
     "npz": {"path": "arrays.npz"},
     "idx": {"path": "array-idx"},
     "image_folder": {"path": "images", "size": 8},
+    "signals": {"path": "signals.npz"},
     "purchases": {"rows": 500},
 }
 
@@ -64,6 +65,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     table = np.random.default_rng(0).normal(size=(60, 3))
     np.savetxt("table.csv", table, delimiter=",", header="a,b,c", comments="")
     np.savez("arrays.npz", x=table)
+    np.savez("signals.npz", x=np.random.default_rng(0).normal(size=(60, 2, 16)))
     idx.write(Path("array-idx"), table)
     Path("shards").mkdir()
     np.save("shards/0.npy", table.astype(np.float32))
@@ -81,7 +83,7 @@ def test_laws_of_every_source(name: str) -> None:
         assert split.x.dtype in (torch.uint8, torch.float32)
         assert split.x.is_contiguous()
         assert split.y is None or (split.y.dtype, split.y.shape) == (torch.int64, split.x.shape[:1])
-    assert len(data.shape) == (3 if data.is_image else 1)
+    assert len(data.shape) == (3 if data.is_image else 2 if data.is_signal else 1)
     assert data.columns is None or len(data.columns) == data.shape[0]
     scaled = data.scaled(data.train.x[:])
     assert scaled.dtype == torch.float32

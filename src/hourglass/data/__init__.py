@@ -17,6 +17,7 @@ from hourglass.data.image_folder import image_folder
 from hourglass.data.mnist_like import fashion_mnist, mnist
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
+from hourglass.data.signals import signals
 from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
 from hourglass.data.trainable import check_trainable
 
@@ -46,6 +47,7 @@ __all__ = [
     "one_hot",
     "patches",
     "purchases",
+    "signals",
     "synthetic_manifold",
     "wine",
 ]

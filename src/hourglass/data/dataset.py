@@ -90,7 +90,7 @@ class Scaling:
 class Dataset:
     """Named splits and how to read them.
 
-    shape: of one sample, images (C, H, W), rows (D,).
+    shape: of one sample, images (C, H, W), signals (C, L), rows (D,).
     range: smallest and largest value of `scaled(train.x)`; exactly (0.0, 1.0) for uint8. The other splits
         of a float data set may leave it.
     digest: SHA-256 over the arrays of all splits (of a mapped file: over the SHA-256 of its samples), in hex: equal
@@ -130,6 +130,11 @@ class Dataset:
     def is_image(self) -> bool:
         """Whether a sample is an image (C, H, W), not a row (D,)."""
         return len(self.shape) == 3
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether a sample is a signal (C, L)."""
+        return len(self.shape) == 2
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -68,7 +68,7 @@ def code_map(
     classes = [] if y is None else np.unique(to_numpy(y).astype(int)).tolist()
     called = {which: class_name(which, names) for which in classes}
     longest = max(map(len, called.values()), default=0) if len(classes) <= len(COLOURS) else 0
-    picture = Picture(width=740 + max(0, 7 * longest - 36), height=545, title=where)
+    picture = Picture(width=740 + max(0, 8 * longest - 36), height=545, title=where)
     x, y_limits = limits(points[:, 0]), limits(points[:, 1])
     if units > 1:  # distances in the plane mean something: a value has as many pixels to the right as upwards
         value = max((x[1] - x[0]) / _WIDE, (y_limits[1] - y_limits[0]) / _HIGH)

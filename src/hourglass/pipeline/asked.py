@@ -22,7 +22,9 @@ EVALUATED = ("data", "noise")
 """What an evaluation may change of a run: the groups that say what the model sees."""
 
 
-OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder", "activations"))
+OWN_SOURCES = tuple(
+    f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "signals", "image_folder", "activations")
+)
 """Sources of a person's own data, which are measured whole."""
 
 
