@@ -120,14 +120,13 @@ def test_a_file_that_answers_otherwise_is_no_export(tmp_path: Path, monkeypatch:
 TABLES = ("csv", "purchases", "wine", "breast_cancer", "synthetic_manifold", "one_hot")
 RECIPES = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 TYPES = [
-    f"model={model} model.code_size={size} bottleneck={bottleneck}"
-    for model, size in (
-        ("vanilla", "model.code_size=20"),
-        ("conv", "model.code_size=20"),
-        ("dictionary", "model.code_size=60"),
-    )
-    for bottleneck in sorted(path.stem for path in (conf_dir() / "bottleneck").glob("*.yaml"))
-] + [f"model={path.stem}" for path in sorted((conf_dir() / "model").glob("*.yaml"))]
+    *(
+        f"model={model} model.code_size={size} bottleneck={path.stem}"
+        for model, size in (("vanilla", 16), ("conv", 16), ("dictionary", 48))
+        for path in sorted((conf_dir() / "bottleneck").glob("*.yaml"))
+    ),
+    *(f"model={path.stem}" for path in sorted((conf_dir() / "model").glob("*.yaml"))),
+]
 
 
 @pytest.mark.slow
