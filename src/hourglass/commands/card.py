@@ -21,7 +21,7 @@ from hourglass.pipeline.fit import words_of
 from hourglass.system.errors import HourglassError
 from hourglass.tracking.shared import PICTURE
 from hourglass.trained.load import Trained
-from hourglass.trained.sharing import shared_tags
+from hourglass.trained.sharing import shared_tags, without_paths
 
 __all__ = ["card", "command_of"]
 
@@ -40,7 +40,7 @@ def card(trained: Trained, *, address: str, licence: str | None, picture: bool) 
         licence: as the Hub calls it, `mit`; None: the person writes it in.
         picture: whether the run's picture goes along.
     """
-    run, config = trained.run, trained.config
+    run, config = trained.run, OmegaConf.create(without_paths(trained))
     tags, metrics, data = shared_tags(run), run.metrics, run.data_set
     kinds = [f"{group}={tags[group]}" for group in GROUPS if tags.get(group, "none") not in ("none", "default")]
     place = address if address.startswith("hf:") else f"./{address.rstrip('/').rpartition('/')[2]}"

@@ -5,7 +5,6 @@ Left out is what names this machine: paths become file names, the address of the
 looked at as every record is (`configuration.trust`) before anything is kept of it.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from omegaconf import OmegaConf
 from hourglass.configuration.groups import choices
 from hourglass.system.errors import HourglassError
 from hourglass.system.files import drafts
-from hourglass.tracking import Run, flatten, resolve_uri, search_runs
+from hourglass.tracking import Run, flatten, initialise_store, resolve_uri, search_runs
 from hourglass.tracking.shared import CARD, CONFIG, DESCRIPTION, FINAL, NETWORKS, PICTURE, SharedRun, description
 from hourglass.trained.classifier import FINETUNE, HEAD
 from hourglass.trained.load import SAMPLER, WEIGHTS, Trained
 
-__all__ = ["pull", "shared_tags", "write"]
+__all__ = ["pull", "shared_tags", "without_paths", "write"]
 
 OTHER_TAGS = ("health", "hourglass_version", "git_sha")
 """Tags that go with a model besides the choices of the groups."""
@@ -44,7 +43,7 @@ def write(trained: Trained, folder: Path, *, card: str, picture: bool) -> list[P
     with drafts(folder) as place:
         for name in _networks(trained):
             (place / name).write_bytes(run.read_file(name, Path.read_bytes))
-        (place / CONFIG).write_text(yaml.safe_dump(_without_paths(trained), sort_keys=False), encoding="utf-8")
+        (place / CONFIG).write_text(yaml.safe_dump(without_paths(trained), sort_keys=False), encoding="utf-8")
         (place / DESCRIPTION).write_text(description(run, tags=shared_tags(run)), encoding="utf-8")
         (place / CARD).write_text(card, encoding="utf-8")
         if shown is not None:
@@ -76,6 +75,7 @@ def pull(source: SharedRun, *, name: str | None, address: str) -> Run:
     """
     trained = Trained.from_run(source)
     called, uri = name or source.called, resolve_uri(None)
+    initialise_store(uri)
     _check_free(called, uri)
     held: dict[str, Any] = OmegaConf.to_container(trained.config)  # type: ignore[assignment]
     tags = {**shared_tags(source), "kind": "training", "pulled_from": address}
@@ -102,8 +102,8 @@ def _check_free(name: str, uri: str) -> None:
         raise HourglassError(f"a run called {name!r} is there already: give this one another, name=...")
 
 
-def _without_paths(trained: Trained) -> Mapping[str, Any]:
-    """The configuration without where things lie on this machine."""
+def without_paths(trained: Trained) -> dict[str, Any]:
+    """The configuration, as plain values, without where things lie on this machine."""
     held: dict[str, Any] = OmegaConf.to_container(trained.config)  # type: ignore[assignment]
     held["tracking"]["uri"] = None
     return _named(held)  # type: ignore[no-any-return]
