@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hourglass.commands import sharing
 from hourglass.commands.parsing import Parser
+from hourglass.configuration.groups import help_of_train
 from hourglass.system import process
 from hourglass.system.errors import HourglassError, nearest
 
@@ -44,6 +45,12 @@ however far from those. Examples:
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
   hourglass train experiment=vanilla
 """
+
+
+def command() -> NoReturn:
+    """The program `hourglass`: one command, and the end of the process."""
+    process.end_at_once()
+    sys.exit(process.ends_with(main()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,6 +90,9 @@ def _train(words: list[str]) -> int:
 
         asked = [word for word in words if word not in completing]
         print(complete(asked, commands=list(COMMANDS)), end="")
+        return 0
+    if set(words) and set(words) <= {"-h", "--help"}:  # with a --config-dir beside it, Hydra has to look
+        print(help_of_train())
         return 0
     from hourglass.commands.train import run
     from hourglass.system.passwords import kept_out
