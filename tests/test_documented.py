@@ -39,6 +39,8 @@ FEW = ("data.train_size=128", "data.test_size=32")
 NOT_RUN = {
     "pip install": "changes the environment",
     "source ": "is the shell's",
+    "mlflow models serve": "serves until it is stopped",
+    "curl ": "asks such a server",
     "mlflow server": "serves to other machines until it is stopped",
     "export RAY_AUTH_MODE": "needs a cluster",
     "head=": "needs a cluster",
@@ -53,6 +55,7 @@ COMPOSED_ONLY = {
     "sweep.address=auto": "needs a Ray cluster",
     "hydra/launcher=submitit_slurm": "needs Slurm",
     "tracking.uri=http://HOST": "needs a server",
+    "hf:": "needs the Hub",
 }
 """Words of commands that are composed and not run."""
 
@@ -240,7 +243,7 @@ def check_words(text: str, *, where: str) -> str:
         if key in choices():
             for name in value.strip("[]").split(","):
                 assert name in choices()[key] or name in ("NAME", "..."), f"{where}: {text}: no {key}={name}"
-        elif key not in ("range", "uri", "port"):
+        elif key not in ("range", "uri", "port", "picture", "private"):
             assert key in known_keys(), f"{where}: {text}: nothing reads {key}"
     return group
 
