@@ -56,6 +56,7 @@ COMPOSED_ONLY = {
     "hydra/launcher=submitit_slurm": "needs Slurm",
     "tracking.uri=http://HOST": "needs a server",
     "hf:": "needs the Hub",
+    "./people": "needs what another command of the page writes",
 }
 """Words of commands that are composed and not run."""
 
