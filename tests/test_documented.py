@@ -39,6 +39,8 @@ FEW = ("data.train_size=128", "data.test_size=32")
 NOT_RUN = {
     "pip install": "changes the environment",
     "source ": "is the shell's",
+    "mlflow models serve": "serves until it is stopped",
+    "curl ": "asks such a server",
     "mlflow server": "serves to other machines until it is stopped",
     "export RAY_AUTH_MODE": "needs a cluster",
     "head=": "needs a cluster",
@@ -54,6 +56,8 @@ COMPOSED_ONLY = {
     "experiment=activations": "needs what experiments/activations/host.py writes",
     "hydra/launcher=submitit_slurm": "needs Slurm",
     "tracking.uri=http://HOST": "needs a server",
+    "hf:": "needs the Hub",
+    "./people": "needs what another command of the page writes",
 }
 """Words of commands that are composed and not run."""
 
@@ -241,7 +245,7 @@ def check_words(text: str, *, where: str) -> str:
         if key in choices():
             for name in value.strip("[]").split(","):
                 assert name in choices()[key] or name in ("NAME", "..."), f"{where}: {text}: no {key}={name}"
-        elif key not in ("range", "uri", "port"):
+        elif key not in ("range", "uri", "port", "picture", "private"):
             assert key in known_keys(), f"{where}: {text}: nothing reads {key}"
     return group
 

@@ -17,6 +17,8 @@ from hourglass.trained.model import TrainedModel
 from hourglass.training.head import Head
 
 HEAD = "classifier.safetensors"
+FINETUNE = "hourglass.training.Finetune"
+"""The procedure that trains one."""
 
 
 class Classifier(nn.Module):
@@ -42,7 +44,7 @@ class Classifier(nn.Module):
             HourglassError: the run trained none.
         """
         run, training = trained.run, trained.config.training._target_
-        if training != "hourglass.training.Finetune":
+        if training != FINETUNE:
             raise HourglassError(
                 f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
             )

@@ -23,9 +23,10 @@ from hourglass.models import Autoencoder
 from hourglass.samplers import Sampler
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, resolve_uri
+from hourglass.tracking import Run
 from hourglass.trained.inputs import Inputs
 from hourglass.trained.model import TrainedModel
+from hourglass.trained.references import found
 
 WEIGHTS = "weights.safetensors"
 SAMPLER = "sampler.safetensors"
@@ -58,7 +59,7 @@ class Trained(NamedTuple):
         """Rebuild the model of a run from `config.yaml` and `weights.safetensors`, on any tracking server.
 
         Args:
-            reference: the run.
+            reference: the run, see `hourglass.trained.references`.
             uri: where it is; None: see `resolve_uri`.
             trust: packages whose classes its configuration may name, besides ours and those of `HOURGLASS_TRUST`.
 
@@ -66,7 +67,11 @@ class Trained(NamedTuple):
             HourglassError: no such run, or one without weights; one of an earlier version, whose configuration or
                 weights don't make a model any more; a record that Hourglass didn't write.
         """
-        run = Run.find(reference, resolve_uri(uri))
+        return cls.from_run(found(reference, uri), trust=trust)
+
+    @classmethod
+    def from_run(cls, run: Run, *, trust: Sequence[str] = ()) -> Self:
+        """The same of a run in hand."""
         config = recorded(run, trust=trust)
         held = _Held.read(run)
         # The caller's random numbers are not for weights that get replaced.
