@@ -20,11 +20,11 @@ EVALUATED = ("data", "noise")
 """What an evaluation may change of a run: the groups that say what the model sees."""
 
 
-OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
+OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "parquet", "hf", "npz", "npy", "idx", "image_folder"))
 """Sources of a person's own data, which are measured whole."""
 
 
-PATHS = ("path", "labels", "test_path", "test_labels")
+PATHS = ("path", "labels", "validation_path", "validation_labels", "test_path", "test_labels")
 """Keys of these sources that name a file or folder."""
 
 

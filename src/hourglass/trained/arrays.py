@@ -142,6 +142,8 @@ def _read_table(path: str, trained: Trained) -> np.ndarray:
             label_column=data.get("label_column"),
             columns=trained.columns,
             width=trained.model.shape[0],
+            exclude=data.get("exclude") or (),
+            categories=trained.categories,
         )
     except ValueError as error:
         raise HourglassError(str(error)) from error

@@ -6,7 +6,7 @@
     range   that of the training data: `hourglass.data.ranges` says how far beyond it; values of a range that is given,
             as (0, 255), are scaled to it
 
-Rows of a scaled table are numbers of any type in the table's own units.
+Rows of a scaled table, and scaled images, are numbers of any type in their own units.
 """
 
 import math
@@ -34,6 +34,7 @@ class Inputs:
         scaling: how the rows of its table were scaled, where they were.
         columns: names of the columns of its table, where it had them.
         code_size: number of code units.
+        fill: (D,) what it sees in place of a missing value, NaN; None: a row must be whole.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +42,7 @@ class Inputs:
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     code_size: int
+    fill: Tensor | None = None
 
     def samples(self, x: Any, *, name: str, given: str | Sequence[float] | None) -> tuple[Tensor, str | None]:
         """Samples (N, *shape) as floats, rows of a scaled table in its own units; and a warning, if there is reason.
@@ -61,6 +63,9 @@ class Inputs:
         taken = self._floats(shaped, name, said) if self.scaling is None else _numbers(shaped, name, said)
         if _is_traced(taken):
             return taken, None
+        if self.fill is not None:
+            known = self.fill if self.scaling is None else self.scaling.undo(self.fill[None])[0]
+            taken = torch.where(taken.isnan(), known.to(taken), taken)
         with torch.no_grad():
             seen = taken if self.scaling is None else self.scaling.apply(taken)
             check_finite(seen, name)
@@ -163,7 +168,7 @@ def _numbers(x: Tensor, name: str, said: Range | str | None) -> Tensor:
     if x.is_complex() or x.dtype == torch.bool:
         raise HourglassError(f"{name} holds {_type(x)}, allowed are numbers")
     if isinstance(said, tuple):
-        raise HourglassError(f"{name} holds rows of a table, whose own units the model knows: range takes {ANY} here")
+        raise HourglassError(f"{name} holds values whose own units the model knows: range takes {ANY} here")
     return x if x.is_floating_point() else x.double()
 
 

@@ -12,6 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from hourglass.data.binarized import fresh_draw
+
 __all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "some"]
 
 CHUNK_BYTES = 16_000_000
@@ -61,6 +63,7 @@ class Batches:
         y: (N,) classes, or None.
         rows: samples of a chunk; the last one of an epoch may be smaller.
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
+        drawn: whether x are grey levels from which every epoch draws images of 0 and 1 (`hourglass.data.binarized`).
 
     Example:
         >>> batches = Batches(x=torch.arange(5.0), corrupted=None, rows=2, order=None)
@@ -76,12 +79,14 @@ class Batches:
         y: Tensor | None = None,
         rows: int,
         order: Callable[[], int] | None,
+        drawn: bool = False,
     ) -> None:
         self.x = x
         self.corrupted = corrupted
         self.y = y
         self.rows = rows
         self.order = order
+        self.drawn = drawn
 
     def __len__(self) -> int:
         """Number of chunks."""
@@ -98,4 +103,5 @@ class Batches:
         generator = torch.Generator().manual_seed(self.order())
         permutation = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         for chosen in torch.split(permutation, self.rows):
-            yield Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+            chunk = Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+            yield chunk._replace(x=fresh_draw(chunk.x, generator)) if self.drawn else chunk

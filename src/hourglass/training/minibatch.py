@@ -232,13 +232,15 @@ class Minibatch(Learner):
 
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
-        x, y = self._resident(self.data.train.x), self.data.train.y if self.labelled else None
+        levels, train = self.data.levels, self.data.train
+        x, y = self._resident(train.x if levels is None else levels), train.y if self.labelled else None
         return Batches(
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
             rows=self.settings.batch_size if self._watched else chunk_rows(x, self.settings.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
+            drawn=levels is not None,
         )
 
     def _freeze(self, x: Tensor) -> Tensor:
