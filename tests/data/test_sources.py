@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -28,7 +29,11 @@ ALL = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "arrays")
 #: What a yaml leaves to the person, and a smaller size for the larger sources.
 NEEDED = {
     "csv": {"path": "table.csv"},
+    "parquet": {"path": "table.parquet"},
+    "hf": {"path": "table.parquet"},
+    "torch_dataset": {"dataset": {"_target_": "torchvision.datasets.FakeData", "size": 60, "image_size": [3, 8, 8]}},
     "npz": {"path": "arrays.npz"},
+    "npy": {"path": "array.npy"},
     "idx": {"path": "array-idx"},
     "image_folder": {"path": "images", "size": 8},
     "purchases": {"rows": 500},
@@ -58,9 +63,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     monkeypatch.chdir(tmp_path)
     if "image_folder" in request.node.name:  # whose cache would stay in the data folder
         monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
+    if "hf" in request.node.name:
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     table = np.random.default_rng(0).normal(size=(60, 3))
     np.savetxt("table.csv", table, delimiter=",", header="a,b,c", comments="")
     np.savez("arrays.npz", x=table)
+    np.save("array.npy", table)
+    pd.DataFrame(table, columns=["a", "b", "c"]).to_parquet("table.parquet")
     idx.write(Path("array-idx"), table)
     Path("images").mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)):

@@ -110,7 +110,7 @@ def fit(x: Tensor) -> PCA:
 
 def pca_for(dataset: Dataset) -> PCA:
     """The decomposition of `dataset.train`, kept in the data folder as `pca/<digest>.npz`."""
-    return fit_cached(dataset.train.x, path=cache_dir() / "pca" / f"{dataset.digest}.npz")
+    return fit_cached(dataset.filled(dataset.train.x), path=cache_dir() / "pca" / f"{dataset.digest}.npz")
 
 
 def fit_cached(x: Tensor, *, path: Path) -> PCA:

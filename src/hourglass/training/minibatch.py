@@ -151,8 +151,8 @@ class Minibatch(Learner):
         """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
         history: list[dict[str, Tensor]] = []
         for rows in self.batches(chunk):
-            x = self.data.scaled(chunk.x[rows])
-            corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
+            x = self.data.target(chunk.x[rows])
+            corrupted = self.noise(self.data.filled(x)) if chunk.corrupted is None else chunk.corrupted[rows]
             self.set_rate(self.steps_done + len(history))
             history.append(self.step(x, corrupted, None if chunk.y is None else chunk.y[rows]))
         return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
