@@ -77,7 +77,10 @@ def test_npz_with_its_own_test_set(tmp_path: Path, keys: tuple[str, ...]) -> Non
         ({"x": np.zeros(5)}, r"x must have shape \(N, D\), .*, got \(5,\)"),
         ({"x": np.zeros((0, 5))}, r"x must have shape .*, got \(0, 5\)"),
         ({"x": np.zeros((9, 28, 28, 3))}, r"x must have its channels before .*, got \(9, 28, 28, 3\)"),
-        ({"x": GREY, "y": np.zeros(9, dtype=int)}, r"y must be whole numbers or texts of shape \(10,\), got int64 \(9,\)"),
+        (
+            {"x": GREY, "y": np.zeros(9, dtype=int)},
+            r"y must be whole numbers or texts of shape \(10,\), got int64 \(9,\)",
+        ),
         ({"x": GREY, "y": np.zeros(10)}, r"y must be whole numbers or texts of shape \(10,\), got float64"),
         ({"x": GREY, "x_test": GREY[:, :3]}, r"x_test must match x, .*, got torch.uint8 \(1, 3, 6\)"),
         ({"x": GREY, "x_test": GREY / 255}, "x_test must match x, torch.uint8 .*, got torch.float32"),
@@ -152,8 +155,14 @@ def test_idx_rows_and_floats(tmp_path: Path) -> None:
     [
         ({"path": GREY.astype(np.int16)}, "path must be uint8 or float, got int16"),
         ({"path": GREY[0, 0]}, r"path must have shape \(N, D\), .*, got \(6,\)"),
-        ({"path": GREY, "labels": GREY}, r"labels must be whole numbers or texts of shape \(10,\), got uint8 \(10, 4, 6\)"),
-        ({"path": GREY, "labels": np.zeros(10)}, r"labels must be whole numbers or texts of shape \(10,\), got float64"),
+        (
+            {"path": GREY, "labels": GREY},
+            r"labels must be whole numbers or texts of shape \(10,\), got uint8 \(10, 4, 6\)",
+        ),
+        (
+            {"path": GREY, "labels": np.zeros(10)},
+            r"labels must be whole numbers or texts of shape \(10,\), got float64",
+        ),
         ({"path": GREY, "test_path": GREY[:, :3]}, r"test_path must match path, .*, got torch.uint8 \(1, 3, 6\)"),
         ({"path": GREY, "test_labels": np.arange(9)}, "test_labels must come with test_path, got .* alone"),
     ],

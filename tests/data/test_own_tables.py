@@ -158,7 +158,11 @@ def test_scaled_table_is_undone(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,\n", {}, "column b must hold numbers, got '' in line 3"),
         ("a,b\n1,2\n\nx,3\n", {}, "column a must hold numbers, got 'x' in line 4"),
         ("1,2\n3,four\n", {}, "column 1 must hold numbers, got 'four' in line 2"),
-        ("a\n1\nnan\n3\n4\n", {}, "column a must hold numbers, got 'nan' in line 3 of .*: say data.missing=drop, mean or"),
+        (
+            "a\n1\nnan\n3\n4\n",
+            {},
+            "column a must hold numbers, got 'nan' in line 3 of .*: say data.missing=drop, mean or",
+        ),
         ("a\n1\n1e300\n3\n4\n", {}, "finite numbers, got nan or infinity in sample 1 of 4"),
         (b"a,b\n1,\xff\n", {}, "path must be a csv file in UTF-8"),
         (TABLE, {"label_column": "sort"}, "label_column must be .* one of age, kind, income, got 'sort'"),

@@ -40,8 +40,13 @@ class Table(ABC):
         """A column."""
 
     @abstractmethod
-    def labels(self, name: str) -> Labels:
-        """A column as labels: whole numbers, or texts."""
+    def labels(self, name: str, rows: npt.NDArray[np.intp]) -> Labels:
+        """A column as labels, of these rows: whole numbers, or texts. Raises ValueError where there is none."""
+
+    def is_missing(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which values of a column are missing, (N,)."""
+        values = self.values(name)
+        return np.array([value is None for value in values]) if values.dtype == object else np.isnan(values)
 
     @abstractmethod
     def where(self, row: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import override
 
 from hourglass.data.columns import Table, Values, distinct, few
@@ -56,12 +57,14 @@ class Frame(Table):
         )
 
     @override
-    def labels(self, name: str) -> Labels:
-        values = self.values(name)
-        gone = np.array([each is None or each != each for each in values])
+    def labels(self, name: str, rows: npt.NDArray[np.intp]) -> Labels:
+        values, gone = self.values(name)[rows], self.is_missing(name)[rows]
         if gone.any():
-            row = int(np.flatnonzero(gone)[0])
-            raise ValueError(f"label_column must hold a class in every row, got nothing in {self.where(row)}")
+            row = int(rows[np.flatnonzero(gone)[0]])
+            raise ValueError(
+                f"label_column must hold a class in every row, got nothing in {self.where(row)}: say"
+                " data.missing=drop to leave out such rows"
+            )
         if values.dtype == object:
             return values.astype(str)
         whole = values.astype(np.int64)

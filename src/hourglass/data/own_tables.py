@@ -84,11 +84,14 @@ class _Cells(Table):
             return np.array([None if gone else cell for gone, cell in zip(blank, cells, strict=True)], dtype=object)
 
     @override
-    def labels(self, name: str) -> Labels:
-        cells = self._cells[name]
-        for row, cell in enumerate(cells):
+    def labels(self, name: str, rows: npt.NDArray[np.intp]) -> Labels:
+        cells = [self._cells[name][row] for row in rows]
+        for row, cell in zip(rows, cells, strict=True):
             if cell.strip().lower() in BLANK:
-                raise ValueError(f"label_column must hold a class in every line, got {cell!r} in {self.where(row)}")
+                raise ValueError(
+                    f"label_column must hold a class in every line, got {cell!r} in {self.where(int(row))}: say"
+                    " data.missing=drop to leave out such lines"
+                )
         if all(cell.strip().isdecimal() and len(cell) < 19 for cell in cells):  # what int64 holds
             return np.array([int(cell) for cell in cells], dtype=np.int64)
         return np.array(cells)

@@ -72,10 +72,14 @@ class Rules:
         others = {key: value for key, value in keys.items() if key not in own}
         return cls(**cast(Any, own)), Splitting(**cast(Any, others))
 
-    def chosen(self, table: Table) -> list[str]:
-        """The names of the columns that a model gets. Raises ValueError for one that isn't there."""
+    def chosen(self, table: Table, *, further: bool = False) -> list[str]:
+        """The names of the columns that a model gets. Raises ValueError for one that isn't there.
+
+        further: whether it is one more table, where what is excluded need not be there.
+        """
         label = self.label(table)
-        out = {name_of("exclude", each, table) for each in self.exclude or ()}
+        excluded = [each for each in self.exclude or () if not further or type(each) is int or each in table.names]
+        out = {name_of("exclude", each, table) for each in excluded}
         if self.columns is None:
             found = [name for name in table.names if name != label and name not in out]
         else:
@@ -149,7 +153,7 @@ def _read(
     table: Table, names: Sequence[str], categories: dict[str, tuple[str, ...]], rules: Rules, first: Table
 ) -> _Read:
     if table is not first:
-        theirs = rules.chosen(table)
+        theirs = rules.chosen(table, further=True)
         if sorted(theirs) != sorted(names):
             raise ValueError(
                 f"validation_path and test_path must have the columns of path, {few(names)}, got {few(theirs)} in"
@@ -157,28 +161,26 @@ def _read(
             )
     x = np.concatenate([encoded(table, name, categories.get(name)) for name in names], axis=1)
     label = rules.label(table)
-    y = table.given if label is None else table.labels(label)
     bare = np.isnan(x).any(axis=1)
-    if not bare.any():
-        return _Read(x, y, [])
-    if rules.missing == "refuse":
+    if bare.any() and rules.missing == "refuse":
         row = int(np.flatnonzero(bare)[0])
-        name = next(name for name in names if _is_missing(table.values(name)[row]))
+        name = next(name for name in names if table.is_missing(name)[row])
         what = "a name" if name in categories else "numbers"
         raise ValueError(
             f"column {name} must hold {what}, got {table.cell(name, row)!r} in {table.where(row)}: say"
             " data.missing=drop, mean or mask if it is missing"
         )
+    kept = np.arange(len(x))
     if rules.missing == "drop":
+        bare |= table.is_missing(label) if label is not None else False
         if bare.all():
             raise ValueError(f"missing=drop would leave no row: each of {len(x):,} has a missing entry")
-        lost = [table.where(int(row)) for row in np.flatnonzero(bare)]
-        return _Read(x[~bare], None if y is None else y[~bare], lost)
-    return _Read(x, y, [])
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value
+        kept = np.flatnonzero(~bare)
+    y = table.given if label is None else table.labels(label, kept)
+    if label is None and y is not None:
+        y = y[kept]
+    lost = [table.where(int(row)) for row in np.setdiff1d(np.arange(len(x)), kept)]
+    return _Read(x[kept], y, lost)
 
 
 def _told(

@@ -31,8 +31,9 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
                         say nothing of their input           codes with a prior only
     compression_ratio   D / n
 
-What is missing in x, NaN, counts nowhere: of S / D, D is then what is there. Sums run in float32 within a block of about 256 images of 28 x 28 and in float64 across blocks, so that
-how the samples were cut into batches moves a sum by rounding only (about 1e-7 relative).
+What is missing in x, NaN, counts nowhere: of S / D, D is then what is there. Sums run in float32 within a block of
+about 256 images of 28 x 28 and in float64 across blocks, so that how the samples were cut into batches moves a sum by
+rounding only (about 1e-7 relative).
 """
 
 import math
