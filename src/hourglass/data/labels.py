@@ -20,8 +20,9 @@ def check_labels(name: str, y: Labels, count: int, where: str) -> Labels:
         y = y.astype(str)
     if y.shape != (count,) or y.dtype.kind not in "iubUS":
         cast = f": cast them, {name}.astype(int)" if y.dtype.kind == "f" and y.shape == (count,) else ""
+        kind = "texts" if y.dtype.kind in "US" else y.dtype.name
         raise ValueError(
-            f"{name} must be whole numbers or texts of shape {(count,)}, got {y.dtype.name} {y.shape}{where}{cast}"
+            f"{name} must be whole numbers or texts of shape {(count,)}, got {kind} {y.shape}{where}{cast}"
         )
     return np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y
 

@@ -31,9 +31,8 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
                         say nothing of their input           codes with a prior only
     compression_ratio   D / n
 
-What is missing in x, NaN, counts nowhere: of S / D, D is then what is there. Sums run in float32 within a block of
-about 256 images of 28 x 28 and in float64 across blocks, so that how the samples were cut into batches moves a sum by
-rounding only (about 1e-7 relative).
+What is missing in x, NaN, counts nowhere. Sums run in float32 within a block of about 256 images of 28 x 28 and in
+float64 across blocks: how samples were cut into batches moves them by rounding only (about 1e-7 relative).
 """
 
 import math
@@ -75,8 +74,7 @@ class Metrics:
         activity: counts when units are on, fresh; as the code's bottleneck gives it.
         active: (code_size,) mask, 1 for units in use; the code metrics look at these units only.
         clean: of an earlier pass over the very same samples, in the same range, which saves its sums here.
-        categories: where each group of one-hot columns begins and ends.
-        masked: whether values may be missing.
+        categories: beginning and end of each group of one-hot columns. masked: whether values may be missing.
 
     Raises:
         ValueError: an empty shape, a range that is not (low < high), no active unit.
