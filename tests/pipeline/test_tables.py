@@ -131,10 +131,13 @@ def test_a_stack_learns_what_single_runs_do(home: Path) -> None:
     ("words", "message"),
     [
         (
-            ["model=pca"],
+            ["model=pca", "model.code_size=2"],
             r"data\.categorical: columns of names need a procedure that .*got ClosedForm; or data\.exclude",
         ),
-        (["data.exclude=[kind]", "model=pca", "model.code_size=1"], r"data\.missing=mask: .*got ClosedForm; or data\.missing=mean"),
+        (
+            ["data.exclude=[kind]", "model=pca", "model.code_size=1"],
+            r"data\.missing=mask: .*got ClosedForm; or data\.missing=mean",
+        ),
         (["training=recirculation"], r"data\.categorical: .*got Recirculation"),
     ],
 )
