@@ -102,8 +102,11 @@ def test_rows_with_holes_go_in_and_come_out_in_the_tables_units(run: Result, cap
 def test_another_table_is_measured_with_the_same_categories(run: Result) -> None:
     whole = pd.read_csv("table.csv")
     whole[:100].to_csv("other.csv", index=False)
-    _, metrics = evaluate("table", ["data=csv", "data.path=other.csv", "data.missing=mask"], uri=None)
+    _, metrics = evaluate("table", ["data=csv", "data.path=other.csv"], uri=None)  # read as its own was
     assert metrics["test/cross_entropy"] == pytest.approx(run.metrics["test/cross_entropy"], rel=0.5)
+    whole.dropna()[:50].to_csv("other.csv", index=False)  # nothing is missing, and the run's own has holes
+    _, metrics = evaluate("table", ["data=csv", "data.path=other.csv", "data.missing=refuse"], uri=None)
+    assert 0 <= metrics["test/anomaly_auroc"] <= 1
     whole[whole.kind != "red"].to_csv("other.csv", index=False)
     with pytest.raises(
         HourglassError, match=r"other categories than the model was trained on \(kind: blue, green, red\)"

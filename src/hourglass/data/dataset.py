@@ -206,6 +206,7 @@ class Dataset:
             test=test,
             range=limits(known.x),
             digest=digest(train, validation, test),
+            fill=None if self.fill is None else change(self.fill[None])[0],
             levels=None,
         )
 

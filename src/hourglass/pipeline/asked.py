@@ -28,6 +28,10 @@ PATHS = ("path", "labels", "validation_path", "validation_labels", "test_path", 
 """Keys of these sources that name a file or folder."""
 
 
+READING = ("delimiter", "decimal", "header", "columns", "exclude", "categorical", "missing")
+"""Keys that say how a table is read: another of the same kind is read as the run's own."""
+
+
 class Asked(NamedTuple):
     """What an evaluation is asked for."""
 
@@ -81,6 +85,8 @@ def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_
         chosen = {str(key): value for key, value in trained.config.data.items() if key not in PATHS}
     else:
         chosen = {"test_share": 1.0}
+        if data._target_ == trained.config.data._target_:
+            chosen |= {key: trained.config.data[key] for key in READING if key in trained.config.data}
         if data._target_.endswith("image_folder") and len(shape) == 3:
             chosen |= {"size": shape[1], "colour": shape[0] == 3}
     for key, value in chosen.items():

@@ -196,7 +196,7 @@ def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
         )
     elif grey and (target != (0.0, 1.0) or said == ANY):
         data = data.changed(lambda x: x.float() if said == ANY else moved(x.float(), GREY, trained.range))
-    if data.fill is not None and trained.fill is not None:
+    if trained.fill is not None:  # what stands for a missing entry is the run's own, too
         data = replace(data, fill=trained.fill)
     if data.test.x.dtype != torch.uint8 and said != ANY:
         verdict = compare(data.filled(data.test.x), trained.range, scaling=trained.scaling, columns=trained.columns)
