@@ -92,6 +92,9 @@ def test_what_stands_for_missing_entries(tmp_path: Path, read: Any) -> None:
     assert seen == [3, known[1].item(), 1, 0]
     assert rows(mean)[3][0] == pytest.approx(known[1].item())
     assert sum(rows(mean)[4][1:]) == pytest.approx(1)  # of names the share of each
+    assert masked.notes[-1].startswith(
+        "missing entries in 2 rows, in size, kind: the mean of its column stands for each"
+    )
     assert masked.range == (
         min(masked.train.x.nan_to_num(0).min().item(), 0),
         masked.train.x.nan_to_num(0).max().item(),

@@ -197,7 +197,9 @@ def _told(
         notes.append(f"{len(lost):,} rows with missing entries are left out: {few(lost)}")
     if gone:
         missing = torch.cat([split.x.isnan() for split in gone])
-        few_of = few([columns[at] for at in missing.any(0).nonzero().flatten().tolist()])
+        source = {at: span.column for span in spans for at in range(span.start, span.span.stop)}
+        names = [source.get(at, columns[at]) for at in missing.any(0).nonzero().flatten().tolist()]
+        few_of = few(list(dict.fromkeys(names)))
         how = "the mean of its column stands for each" + (
             ", which losses and errors leave out" if rules.missing == "mask" else ""
         )
