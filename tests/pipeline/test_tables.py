@@ -85,6 +85,9 @@ def test_rows_with_holes_go_in_and_come_out_in_the_tables_units(run: Result, cap
     Path("more.csv").write_text("size,kind,other\n5,green,0\n,red,0\n,,0\n")
     main(["reconstruct", "table", "more.csv", "out.csv"])
     made = pd.read_csv("out.csv")
+    pd.read_csv("more.csv").assign(left=1).to_parquet("more.parquet")
+    main(["reconstruct", "table", "more.parquet", "again.csv"])
+    assert Path("again.csv").read_text() == Path("out.csv").read_text()
     assert list(made.columns) == ["size", "kind=blue", "kind=green", "kind=red", "other"]
     np.testing.assert_allclose(made.iloc[:, 1:4].sum(axis=1), 1, rtol=1e-5)
     assert made["size"].between(0, 10).all()

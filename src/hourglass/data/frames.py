@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from hourglass.data.columns import Table, Values, distinct, few
-from hourglass.data.dataset import Dataset
+from hourglass.data.columns import Table, Values, distinct, few, rows_of, sources_of
+from hourglass.data.dataset import Category, Dataset
 from hourglass.data.labels import Labels
 from hourglass.data.splitting import Splitting, existing_file
 from hourglass.data.tables import Rules, TableKeys, table_dataset
@@ -125,3 +125,14 @@ def _read(key: str, path: str) -> Frame:
     except (ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{key} must be a parquet file, got {file}: {str(error).splitlines()[0]}") from error
     return Frame(frame, str(file))
+
+
+def read_parquet_rows(path: str, *, columns: Sequence[str], categories: Sequence[Category]) -> npt.NDArray[np.float64]:
+    """The rows (N, D) of a further parquet file, NaN where one is missing; further columns are left out.
+
+    columns, categories: what the model takes. Raises ValueError where one of them isn't there.
+    """
+    table, wanted = _read("path", path), sources_of(columns, len(columns), categories)
+    if missing := [name for name in wanted if name not in table.names]:
+        raise ValueError(f"{path} must hold the columns {', '.join(wanted)}, got none named {', '.join(missing)}")
+    return rows_of(table, wanted, categories)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import EVAL_BATCH
+from hourglass.data.frames import read_parquet_rows
 from hourglass.data.image_folder import SUFFIXES, decoded, images_in
 from hourglass.data.own_tables import read_rows
 from hourglass.system.bars import Bar
@@ -44,7 +45,7 @@ def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> T
 
 
 def read_samples(path: str, trained: Trained, given: str | None = None) -> Tensor:
-    """Samples (N, *shape) for the model from a .npy file, rows of a table from a .csv file, a picture, or a folder.
+    """Samples (N, *shape) for the model from .npy, rows of a table from .csv or .parquet, a picture, or a folder.
 
     What they must be: see `hourglass.trained.inputs`. A .csv file has the columns of that of the training.
     Pictures, those of a folder in the order of their names, are cut and resized as `data=image_folder` does it.
@@ -61,7 +62,7 @@ def read_samples(path: str, trained: Trained, given: str | None = None) -> Tenso
     if file.is_dir() or file.suffix.lower() in SUFFIXES:
         array = _read_pictures(file, trained)
     else:
-        array = _read_table(path, trained) if file.suffix.lower() == ".csv" else _read(path)
+        array = _read_table(path, trained) if file.suffix.lower() in (".csv", ".parquet") else _read(path)
     x, warning = trained.inputs.samples(array, name=path, given=given)
     if warning is not None:
         log.warning("%s", warning)
@@ -129,11 +130,17 @@ def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
 
 
 def _read_table(path: str, trained: Trained) -> np.ndarray:
-    """The rows of a .csv file, read as the run's own data were."""
+    """The rows of a .csv or .parquet file, read as the run's own data were."""
     if len(trained.model.shape) != 1:
         raise HourglassError(f"{path} holds rows, the model takes (N, {_join(trained.model.shape)}) in a .npy file")
     data = trained.config.data
     try:
+        if path.lower().endswith(".parquet"):
+            if trained.columns is None:
+                raise HourglassError(
+                    f"{path} has columns with names, those of the model's table had none: give a .npy file"
+                )
+            return read_parquet_rows(path, columns=trained.columns, categories=trained.categories)
         return read_rows(
             path,
             delimiter=data.get("delimiter", ","),
