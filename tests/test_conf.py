@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -31,7 +32,11 @@ RECIPES = list(CHOICES["experiment"])
 NEEDED = {
     "activations": ["data.path=runs/activations/shards", "loss=mse", "model.output_activation=linear"],
     "csv": ["data.path=table.csv"],
+    "parquet": ["data.path=table.parquet"],
+    "hf": ["data.path=table.parquet", "data.scaling=unit"],
+    "torch_dataset": ["data.dataset={_target_:torchvision.datasets.FakeData,size:600,image_size:[3,8,8]}"],
     "npz": ["data.path=arrays.npz"],
+    "npy": ["data.path=array.npy"],
     "idx": ["data.path=array-idx"],
     "image_folder": ["data.path=images", "data.size=8"],
     "signals": ["data.path=signals.npz", "model=conv"],
@@ -70,6 +75,10 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     np.savetxt("table.csv", table, delimiter=",")
     np.savez("arrays.npz", x=table)
     np.savez("signals.npz", x=np.random.default_rng(0).uniform(size=(60, 2, 16)))
+    np.save("array.npy", table)
+    if request.node.name.endswith(("parquet]", "hf]")):
+        pd.DataFrame(table, columns=[f"c{at}" for at in range(table.shape[1])]).to_parquet("table.parquet")
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     idx_format.write(Path("array-idx"), table)
     if "activations" in request.node.name:  # as experiments/activations/host.py leaves them
         monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -58,6 +59,7 @@ COMPOSED_ONLY = {
     "tracking.uri=http://HOST": "needs a server",
     "hf:": "needs the Hub",
     "./people": "needs what another command of the page writes",
+    "data.dataset={_target_:torchvision.datasets.KMNIST": "fetches it",
 }
 """Words of commands that are composed and not run."""
 
@@ -299,6 +301,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(place / "signals.npz", x=draw.random((80, 2, 16)).astype(np.float32))
     rows = "\n".join(f"{a:.3f},{b:.3f},{int(a < b)}" for a, b in draw.random((80, 2)))
     (place / "table.csv").write_text(f"width,height,kind\n{rows}\n", encoding="utf-8")
+    pd.read_csv(place / "table.csv").to_parquet(place / "table.parquet")
+    np.save(place / "x.npy", grey)
+    np.save(place / "y.npy", np.arange(120) % 10)
     for page in PAGES:
         for block in blocks(page):
             if block.title:

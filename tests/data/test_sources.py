@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -29,7 +30,11 @@ ALL = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "arrays")
 NEEDED = {
     "activations": {"path": "shards", "block": 8},
     "csv": {"path": "table.csv"},
+    "parquet": {"path": "table.parquet"},
+    "hf": {"path": "table.parquet"},
+    "torch_dataset": {"dataset": {"_target_": "torchvision.datasets.FakeData", "size": 60, "image_size": [3, 8, 8]}},
     "npz": {"path": "arrays.npz"},
+    "npy": {"path": "array.npy"},
     "idx": {"path": "array-idx"},
     "image_folder": {"path": "images", "size": 8},
     "signals": {"path": "signals.npz"},
@@ -62,10 +67,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
         "image_folder" in request.node.name or "activations" in request.node.name
     ):  # whose cache would stay in the data folder
         monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
+    if "hf" in request.node.name:
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     table = np.random.default_rng(0).normal(size=(60, 3))
     np.savetxt("table.csv", table, delimiter=",", header="a,b,c", comments="")
     np.savez("arrays.npz", x=table)
     np.savez("signals.npz", x=np.random.default_rng(0).normal(size=(60, 2, 16)))
+    np.save("array.npy", table)
+    pd.DataFrame(table, columns=["a", "b", "c"]).to_parquet("table.parquet")
     idx.write(Path("array-idx"), table)
     Path("shards").mkdir()
     np.save("shards/0.npy", table.astype(np.float32))

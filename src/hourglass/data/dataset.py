@@ -7,6 +7,9 @@ Each split holds x (N, *shape), grey levels as uint8 or rows as float32. A model
 
 and `unscaled` undoes either. Losses and metrics are measured on scaled values; a run keeps its scaling with its
 weights, so that a trained table model takes and gives rows in the table's own units. Nothing here draws a batch.
+
+A missing entry of a table is NaN in its split. A model sees the mean of the column over train in its place (`filled`);
+what it makes of it is compared with nothing (`target`).
 """
 
 import hashlib
@@ -51,7 +54,7 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scaling:
-    """x = (raw - offset) / scale, column by column; offset and scale: (D,) float64, on the CPU.
+    """x = (raw - offset) / scale, by column, offset and scale (D,), or by channel, (C, 1, 1); float64, on the CPU.
 
     In float64, because a column of dates or amounts can have more digits than float32 keeps.
     """
@@ -60,11 +63,11 @@ class Scaling:
     scale: Tensor
 
     def apply(self, raw: Tensor) -> Tensor:
-        """(N, D) in the table's own units -> (N, D) scaled, float32."""
+        """(N, *shape) in the source's own units -> (N, *shape) scaled, float32."""
         return ((raw.double() - self.offset.to(raw.device)) / self.scale.to(raw.device)).float()
 
     def undo(self, x: Tensor) -> Tensor:
-        """(N, D) scaled -> (N, D) in the table's own units, float64."""
+        """(N, *shape) scaled -> (N, *shape) in the source's own units, float64."""
         return x.double() * self.scale.to(x.device) + self.offset.to(x.device)
 
     def __eq__(self, other: object) -> bool:
@@ -86,6 +89,22 @@ class Scaling:
         return scaling
 
 
+class Category(NamedTuple):
+    """A column of names as the columns that stand for it: one for each name, 1 for the one that it is, else 0."""
+
+    column: str
+    """Its name, or its position in a table without names."""
+    start: int
+    """The first of its columns."""
+    values: tuple[str, ...]
+    """The names, in the order of their columns."""
+
+    @property
+    def span(self) -> slice:
+        """Its columns."""
+        return slice(self.start, self.start + len(self.values))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
     """Named splits and how to read them.
@@ -98,11 +117,15 @@ class Dataset:
     order_seed: seed of the order of batches, not the run's own: all runs of a sweep see equal batches.
     resident: whether the arrays move to the training device whole: "auto" (when they fit), "always", "never".
     columns: names of the columns of a table, where it has them.
-    scaling: how a table was scaled, where it was.
+    scaling: how floats were scaled, where they were.
     notes: what a person should know of how the data were read, a line each.
-    classes: names of the classes, by number, where they have any.
+    classes: names of the labels 0, 1, 2, ..., where they have any.
     blocks: how an epoch is shuffled where rows are read from a disk; None: any order costs the same.
     statistics: of the training samples before scaling, by name: recorded with the run.
+    categories: the columns of a table that are one-hot.
+    fill: (D,) what a model sees in place of missing entries, the means over train; None where none is missing.
+    levels: (N, *shape) the grey levels of train, from which every epoch of a training draws its images (see
+        `binarized`); `train` holds one fixed draw of them. None: `train` is what is trained on.
     """
 
     name: str
@@ -120,6 +143,16 @@ class Dataset:
     classes: tuple[str, ...] | None = None
     blocks: Blocks | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)
+    categories: tuple[Category, ...] = ()
+    fill: Tensor | None = None
+    levels: Tensor | None = None
+
+    @property
+    def masked(self) -> bool:
+        """Whether entries are missing, which nothing is measured on."""
+        return self.fill is not None and any(
+            bool(split.x.isnan().any()) for split in (self.train, self.validation, self.test)
+        )
 
     @property
     def drawable(self) -> bool:
@@ -147,8 +180,8 @@ class Dataset:
         if self.train.x.dtype == torch.uint8:
             return self.range
         filled = [split.x for split in (self.train, self.validation, self.test) if len(split)]
-        values = [bound for x in filled for bound in x.aminmax()]  # shards know theirs
-        return float(min(values)), float(max(values))
+        values = [limits(x) for x in filled]
+        return min(low for low, _ in values), max(high for _, high in values)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -157,10 +190,11 @@ class Dataset:
         known["digest"] = self.digest
         if self.scaling is not None:
             known["scaling"] = self.scaling.to_json()
-        if self.columns is not None:
-            known["columns"] = json.dumps(self.columns)
-        if self.classes is not None:
-            known["classes"] = json.dumps(self.classes)
+        for key, value in (("columns", self.columns), ("classes", self.classes), ("categories", self.categories)):
+            if value:
+                known[key] = json.dumps(value)
+        if self.fill is not None:
+            known["fill"] = json.dumps(self.fill.tolist())
         return known
 
     def say_notes(self) -> None:
@@ -212,13 +246,23 @@ class Dataset:
             train=train,
             validation=validation,
             test=test,
-            range=(known.x.min().item(), known.x.max().item()),
+            range=limits(known.x),
             digest=digest(train, validation, test),
+            fill=None if self.fill is None else change(self.fill[None])[0],
+            levels=None,
         )
 
     def scaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a split holds it -> (B, *shape) float as a model sees it, on x's own device."""
+        return self.filled(self.target(x))
+
+    def target(self, x: Tensor) -> Tensor:
+        """The same with NaN where an entry is missing: what a reconstruction is compared with."""
         return x.to(torch.get_default_dtype()).div_(255) if x.dtype == torch.uint8 else x
+
+    def filled(self, x: Tensor) -> Tensor:
+        """(B, *shape) with the mean of its column in place of every missing entry."""
+        return x if self.fill is None else torch.where(x.isnan(), self.fill.to(x), x)
 
     def unscaled(self, x: Tensor) -> Tensor:
         """(B, *shape) as a model sees or makes it -> (B, *shape) in the source's own units.
@@ -228,6 +272,15 @@ class Dataset:
         if self.train.x.dtype == torch.uint8:
             return x.mul(255).round_().clamp_(0, 255).to(torch.uint8)
         return x if self.scaling is None else self.scaling.undo(x)
+
+
+def limits(x: Tensor) -> tuple[float, float]:
+    """The lowest and the highest value of x, of what is no NaN."""
+    low, high = (float(bound) for bound in x.aminmax())
+    if low == low:
+        return low, high
+    present = x[~x.isnan()]
+    return (float(present.min()), float(present.max())) if len(present) else (0.0, 0.0)
 
 
 def digest(*splits: Split) -> str:

@@ -88,7 +88,9 @@ def compare(
     excess = max(low - lowest, highest - high)
     if image or (scaling is None and known == (0.0, 1.0)):
         allowed = OVERSHOOT if ends in USUAL else EXTREME
-        told = f"values from {lowest:g} to {highest:g}, the model was trained on data from {known[0]:g} to {known[1]:g}"
+        scaled = "" if scaling is None else ", scaled as the training data's,"
+        told = f"values{scaled} from {lowest:g} to {highest:g}, the model was trained on data from {known[0]:g} to"
+        told += f" {known[1]:g}"
         if excess > allowed * width:
             return Verdict(told, None)
         return Verdict(None, told if image and 0 < highest - lowest < SLIVER * width else None)

@@ -112,7 +112,8 @@ def fit(x: Tensor) -> PCA:
 
 def pca_for(dataset: Dataset) -> PCA:
     """The decomposition of the `leading` samples of `dataset.train`, kept in the data folder as `pca/<digest>.npz`."""
-    return fit_cached(leading(dataset.train.x), path=cache_dir() / "pca" / f"{dataset.digest}.npz")
+    seen = dataset.filled(leading(dataset.train.x))
+    return fit_cached(seen, path=cache_dir() / "pca" / f"{dataset.digest}.npz")
 
 
 def leading(x: Tensor) -> Tensor:

@@ -23,13 +23,18 @@ EVALUATED = ("data", "noise")
 
 
 OWN_SOURCES = tuple(
-    f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "signals", "image_folder", "activations")
+    f"hourglass.data.{name}"
+    for name in ("csv", "parquet", "hf", "npz", "npy", "idx", "signals", "image_folder", "activations")
 )
 """Sources of a person's own data, which are measured whole."""
 
 
-PATHS = ("path", "labels", "test_path", "test_labels")
+PATHS = ("path", "labels", "validation_path", "validation_labels", "test_path", "test_labels")
 """Keys of these sources that name a file or folder."""
+
+
+READING = ("delimiter", "decimal", "header", "columns", "exclude", "categorical", "missing")
+"""Keys that say how a table is read: another of the same kind is read as the run's own."""
 
 
 class Asked(NamedTuple):
@@ -90,6 +95,8 @@ def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_
         chosen = {str(key): value for key, value in trained.config.data.items() if key not in PATHS}
     else:
         chosen = {"test_share": 1.0}
+        if data._target_ == trained.config.data._target_:
+            chosen |= {key: trained.config.data[key] for key in READING if key in trained.config.data}
         if data._target_.endswith("image_folder") and len(shape) == 3:
             size = shape[1] if shape[1] == shape[2] else list(shape[1:])
             chosen |= {"size": size, "colour": shape[0] == 3, "fit": trained.inputs.fit}

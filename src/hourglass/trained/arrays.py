@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import EVAL_BATCH
+from hourglass.data.frames import read_parquet_rows
 from hourglass.data.own_tables import read_rows
 from hourglass.system.bars import Bar
 from hourglass.system.errors import HourglassError
@@ -53,7 +54,7 @@ def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> T
 
 
 def read_samples(path: str, trained: Trained, given: str | None = None) -> Tensor:
-    """Samples (N, *shape) for the model from .npy or .npz, rows of a table from .csv, a picture, or a folder.
+    """Samples (N, *shape) for the model from .npy or .npz, rows from .csv or .parquet, a picture, or a folder.
 
     What they must be: see `hourglass.trained.inputs`. A .csv file has the columns of that of the training.
     Pictures, those of a folder in the order of their names, are cropped, padded or stretched as the run's own were.
@@ -70,7 +71,7 @@ def read_samples(path: str, trained: Trained, given: str | None = None) -> Tenso
     if is_picture(file):
         array = read_pictures(file, trained.model.shape, fit=trained.inputs.fit)
     else:
-        array = _read_table(path, trained) if file.suffix.lower() == ".csv" else _read(path)
+        array = _read_table(path, trained) if file.suffix.lower() in (".csv", ".parquet") else _read(path)
     x, warning = trained.inputs.samples(array, name=path, given=given)
     if warning is not None:
         log.warning("%s", warning)
@@ -139,11 +140,17 @@ def _one_of(held: Any, path: str) -> np.ndarray:
 
 
 def _read_table(path: str, trained: Trained) -> np.ndarray:
-    """The rows of a .csv file, read as the run's own data were."""
+    """The rows of a .csv or .parquet file, read as the run's own data were."""
     if len(trained.model.shape) != 1:
         raise HourglassError(f"{path} holds rows, the model takes (N, {_join(trained.model.shape)}) in a .npy file")
     data = trained.config.data
     try:
+        if path.lower().endswith(".parquet"):
+            if trained.columns is None:
+                raise HourglassError(
+                    f"{path} has columns with names, those of the model's table had none: give a .npy file"
+                )
+            return read_parquet_rows(path, columns=trained.columns, categories=trained.categories)
         return read_rows(
             path,
             delimiter=data.get("delimiter", ","),
@@ -152,6 +159,8 @@ def _read_table(path: str, trained: Trained) -> np.ndarray:
             label_column=data.get("label_column"),
             columns=trained.columns,
             width=trained.model.shape[0],
+            exclude=data.get("exclude") or (),
+            categories=trained.categories,
         )
     except ValueError as error:
         raise HourglassError(str(error)) from error

@@ -6,7 +6,7 @@
     range   that of the training data: `hourglass.data.ranges` says how far beyond it; values of a range that is given,
             as (0, 255), are scaled to it
 
-Rows of a scaled table are numbers of any type in the table's own units.
+Rows of a scaled table, and scaled images, are numbers of any type in their own units.
 """
 
 import math
@@ -37,6 +37,7 @@ class Inputs:
         columns: names of the columns of its table, where it had them.
         code_size: number of code units.
         fit: how pictures were brought to the shape, see `hourglass.data.image_folder`.
+        fill: (D,) what it sees in place of a missing value, NaN; None: a row must be whole.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class Inputs:
     columns: tuple[str, ...] | None
     code_size: int
     fit: str = "crop"
+    fill: Tensor | None = None
 
     def samples(self, x: Any, *, name: str, given: str | Sequence[float] | None) -> tuple[Tensor, str | None]:
         """Samples (N, *shape) as floats, rows of a scaled table in its own units; and a warning, if there is reason.
@@ -67,6 +69,9 @@ class Inputs:
         taken = self._floats(shaped, name, said) if self.scaling is None else _numbers(shaped, name, said)
         if _is_traced(taken):
             return taken, None
+        if self.fill is not None:
+            known = self.fill if self.scaling is None else self.scaling.undo(self.fill[None])[0]
+            taken = torch.where(taken.isnan(), known.to(taken), taken)
         with torch.no_grad():
             seen = taken if self.scaling is None else self.scaling.apply(taken)
             check_finite(seen, name)
@@ -169,7 +174,7 @@ def _numbers(x: Tensor, name: str, said: Range | str | None) -> Tensor:
     if x.is_complex() or x.dtype == torch.bool:
         raise HourglassError(f"{name} holds {_type(x)}, allowed are numbers")
     if isinstance(said, tuple):
-        raise HourglassError(f"{name} holds rows of a table, whose own units the model knows: range takes {ANY} here")
+        raise HourglassError(f"{name} holds values whose own units the model knows: range takes {ANY} here")
     return x if x.is_floating_point() else x.double()
 
 

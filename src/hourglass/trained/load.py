@@ -18,7 +18,7 @@ from torch import nn
 from hourglass.configuration.build import build
 from hourglass.configuration.schema import MissingKey
 from hourglass.configuration.trust import recorded, trusts
-from hourglass.data.dataset import Scaling
+from hourglass.data.dataset import Category, Scaling
 from hourglass.models import Autoencoder
 from hourglass.samplers import Sampler
 from hourglass.samplers.source import Source
@@ -51,8 +51,12 @@ class Trained(NamedTuple):
     """Of the data it was trained on; None where an earlier version didn't keep it."""
     sampler: Sampler
     """The density of its codes, as fitted."""
+    categories: tuple[Category, ...] = ()
+    """The columns of its table that are one-hot."""
+    fill: torch.Tensor | None = None
+    """(D,) what stands for missing entries, as the model sees them; None where it was trained without any."""
     classes: tuple[str, ...] | None = None
-    """Names of the classes of its data, by number, where they had any."""
+    """Names of the labels of its data, where they had any."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
@@ -84,6 +88,7 @@ class Trained(NamedTuple):
             sampler: Sampler = build(config.sampler, code_size=model.code_size)
         if sampler.state_dict():
             restore(sampler, run, SAMPLER, assign=True)
+        model.split_output(held.categories)
         return cls(
             run,
             config,
@@ -93,6 +98,8 @@ class Trained(NamedTuple):
             columns=held.columns,
             data_digest=held.data_digest,
             sampler=sampler,
+            categories=held.categories,
+            fill=held.fill,
             classes=held.classes,
         )
 
@@ -106,6 +113,7 @@ class Trained(NamedTuple):
             columns=self.columns,
             code_size=self.model.code_size,
             fit=str(self.config.data.get("fit", "crop")),
+            fill=self.fill,
         )
 
     @property
@@ -124,7 +132,9 @@ class _Held(NamedTuple):
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     data_digest: str | None
-    classes: tuple[str, ...] | None
+    categories: tuple[Category, ...] = ()
+    fill: torch.Tensor | None = None
+    classes: tuple[str, ...] | None = None
 
     @classmethod
     def read(cls, run: Run) -> Self:
@@ -145,23 +155,47 @@ class _Held(NamedTuple):
             if not -math.inf < low <= high < math.inf:
                 raise ValueError(f"low and high must be a range of numbers, got {low} and {high}")
             scaling = Scaling.from_json(words["scaling"]) if "scaling" in words else None
-            if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == shape):
-                raise ValueError(f"scaling must be of {shape[0]} columns")
+            each = (shape[0], *[1] * (len(shape) - 1))
+            if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == each):
+                raise ValueError(f"scaling must be of {shape[0]} columns, or channels")
             columns: Any = json.loads(words["columns"]) if "columns" in words else None
-            texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
-            if columns is not None and not (texts and len(columns) == shape[0]):
+            if columns is not None and not (_are_texts(columns) and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
-            classes: Any = json.loads(words["classes"]) if "classes" in words else None
-            if classes is not None and not (
-                isinstance(classes, list) and all(isinstance(each, str) for each in classes)
-            ):
-                raise ValueError("classes must be names")
+            categories = _categories(words, shape)
+            classes = tuple(_listed(words, "classes"))
+            fill = torch.tensor(_listed(words, "fill"), dtype=torch.float32) if "fill" in words else None
+            if not _are_texts(list(classes)) or (fill is not None and fill.shape != shape):
+                raise ValueError("classes must be names, and fill a number for each column")
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
             said = f"it says no {error}" if isinstance(error, KeyError) else str(error)
             raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
         names = None if columns is None else tuple(columns)
-        named = None if classes is None else tuple(classes)
-        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), named)
+        kept = classes or None
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), categories, fill, kept)
+
+
+def _categories(words: Mapping[str, str], shape: tuple[int, ...]) -> tuple[Category, ...]:
+    found = tuple(Category(name, start, tuple(values)) for name, start, values in _listed(words, "categories"))
+    end = 0
+    for category in found:
+        if not _are_texts([category.column, *category.values]) or not end <= category.start:
+            raise ValueError("categories must be columns one after another, each with its names")
+        end = category.span.stop
+    if found and (len(shape) != 1 or end > shape[0]):
+        raise ValueError(f"categories must be of {shape[0]} columns")
+    return found
+
+
+def _listed(words: Mapping[str, str], key: str) -> list[Any]:
+    """A list that is kept as text; none where it isn't there."""
+    found = json.loads(words[key]) if key in words else []
+    if not isinstance(found, list):
+        raise ValueError(f"{key} must be a list")
+    return found
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(each, str) for each in values)
 
 
 def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:

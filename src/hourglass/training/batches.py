@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from hourglass.data.binarized import fresh_draw
 from hourglass.data.dataset import Blocks
 
 __all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "permuted", "some"]
@@ -83,6 +84,7 @@ class Batches:
         rows: samples of a chunk; the last one of an epoch may be smaller.
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
         blocks: see `permuted`.
+        drawn: whether x are grey levels from which every epoch draws images of 0 and 1 (`hourglass.data.binarized`).
 
     Example:
         >>> batches = Batches(x=torch.arange(5.0), corrupted=None, rows=2, order=None)
@@ -99,6 +101,7 @@ class Batches:
         rows: int,
         order: Callable[[], int] | None,
         blocks: Blocks | None = None,
+        drawn: bool = False,
     ) -> None:
         self.x = x
         self.corrupted = corrupted
@@ -106,6 +109,7 @@ class Batches:
         self.rows = rows
         self.order = order
         self.blocks = blocks
+        self.drawn = drawn
 
     def __len__(self) -> int:
         """Number of chunks."""
@@ -118,9 +122,11 @@ class Batches:
             for start in range(0, len(self.x), self.rows):
                 yield Chunk(*(None if part is None else part[start : start + self.rows] for part in parts))  # type: ignore[arg-type]
             return
-        for drawn in self._chosen(torch.Generator().manual_seed(self.order())):
+        generator = torch.Generator().manual_seed(self.order())
+        for drawn in self._chosen(generator):
             chosen = drawn.to(self.x.device)
-            yield Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+            chunk = Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+            yield chunk._replace(x=fresh_draw(chunk.x, generator)) if self.drawn else chunk
 
     def _chosen(self, generator: torch.Generator) -> Iterator[Tensor]:
         """The samples of one chunk after the other."""
