@@ -53,6 +53,9 @@ class Bottleneck(nn.Module):
     differs = False
     """Whether the code of a training step is another than the one in use: drawn, or selected otherwise."""
 
+    mixes_samples = False
+    """Whether the code of a sample, or what is learned from it, depends on the others of a training batch."""
+
     per_sample = False
     """Whether its loss terms are in nats per sample, so that the reconstruction loss has to be too."""
 

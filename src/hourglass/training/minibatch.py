@@ -21,8 +21,10 @@ from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batche
 from hourglass.training.clock import Clock
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import Learner, LearnerArguments
-from hourglass.training.lightning_internals import count_steps
-from hourglass.training.schedule import Schedule, StepSettings, learning_rate
+from hourglass.training.lightning_internals import count_steps, scaler_of
+from hourglass.training.rates import Rates, Schedule
+from hourglass.training.replicas import Replicas
+from hourglass.training.schedule import StepSettings
 
 __all__ = ["MakeOptimizer", "Minibatch", "MinibatchArguments", "Stepper"]
 
@@ -45,12 +47,13 @@ class MinibatchArguments(LearnerArguments):
     epochs: int
     max_steps: int | None
     batch_size: int
-    schedule: Schedule
     warmup_steps: int
     gradient_clip: float | None
     log_every_n_steps: int
     keep: Literal["best", "last"]
     patience: int | None
+    schedule: NotRequired[Schedule]
+    replicas: NotRequired[Replicas]
     stepper: NotRequired[Stepper]
 
 
@@ -68,13 +71,14 @@ class Minibatch(Learner):
         max_steps: optimizer steps after which training ends even within an epoch; null: no limit. Resumed, such a
             training goes on with the next epoch.
         batch_size: samples of a batch, at least 1.
-        schedule: `constant`, or `cosine` down to zero over the whole training.
+        schedule: how the learning rate goes after the warm-up; none: it stays.
         warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
         gradient_clip: largest norm of the gradient, above 0; null: no clipping.
         code_threshold: see `Learner`.
         log_every_n_steps: a training point is the mean over that many steps, at least 1.
         keep: see `KeepBest`.
         patience: see `KeepBest`.
+        replicas: the devices that make the steps together; none: this one.
         stepper: makes the steps; none: the procedure itself, see `own_steps`.
         sampler: see `Learner`.
 
@@ -83,6 +87,8 @@ class Minibatch(Learner):
         Diverged: a loss became NaN or infinite.
     """
 
+    alone: str | None = None
+    scales_loss = True
     stackable = False
     """Whether every step is `backpropagate`, so that many models can make theirs as one (see `sweeps.fusion`)."""
 
@@ -93,12 +99,13 @@ class Minibatch(Learner):
         epochs: int,
         max_steps: int | None,
         batch_size: int,
-        schedule: Schedule,
         warmup_steps: int,
         gradient_clip: float | None,
         log_every_n_steps: int,
         keep: Literal["best", "last"],
         patience: int | None,
+        schedule: Schedule | None = None,
+        replicas: Replicas | None = None,
         stepper: Stepper | None = None,
         **measured: Unpack[LearnerArguments],
     ) -> None:
@@ -107,7 +114,6 @@ class Minibatch(Learner):
             epochs=epochs,
             max_steps=max_steps,
             batch_size=batch_size,
-            schedule=schedule,
             warmup_steps=warmup_steps,
             gradient_clip=gradient_clip,
             log_every_n_steps=log_every_n_steps,
@@ -120,8 +126,14 @@ class Minibatch(Learner):
         self.keep_best = KeepBest(keep=keep, patience=patience, first=0)
         self.keep_best.check_data(self.data)
         self.steps = self.settings.steps(len(self.data.train.x))
+        self.replicas = replicas or Replicas()
+        self._share = 1.0  # of the batch that this device makes a step for
         self._stepper: Stepper = stepper or type(self).own_steps
         self._watched = False  # by a callback that counts batches
+        self.schedule = schedule or Schedule(every="epoch")
+        self._rates: Rates | None = None  # made at the first step, when a resumed training knows how many there are
+        self._validated: list[float] = []
+        self._lr: dict[int, float] = {}  # of steps that are not recorded yet
         self._points: dict[str, list[float]] = {}
         self._random: Tensor | None = None
 
@@ -150,12 +162,22 @@ class Minibatch(Learner):
     def own_steps(self, chunk: Chunk) -> dict[str, Tensor]:
         """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
         history: list[dict[str, Tensor]] = []
+        shares: list[float] = []
         for rows in self.batches(chunk):
             x = self.data.scaled(chunk.x[rows])
             corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
-            self.set_rate(self.steps_done + len(history))
-            history.append(self.step(x, corrupted, None if chunk.y is None else chunk.y[rows]))
-        return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
+            y = None if chunk.y is None else chunk.y[rows]
+            step = self.steps_done + len(history)
+            self.set_rate(step)
+            mine, self._share = self.replicas.share(len(x))
+            with self.replicas.drawing(step, x.device):
+                history.append(self.step(x[mine], corrupted[mine], None if y is None else y[mine]))
+            self.replicas.least(self.model.bottleneck.idle)  # a unit is off where it is for all samples
+            shares.append(self._share)
+        terms = {name: torch.stack([each[name] for each in history]) for name in history[0]}
+        for values in terms.values():
+            self.replicas.add_up([values], weight=values.new_tensor(shares))
+        return terms
 
     def batches(self, chunk: Chunk) -> list[slice]:
         """The rows of each batch of a chunk, as far as there are steps left."""
@@ -173,38 +195,58 @@ class Minibatch(Learner):
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         for weight in weights:  # `optimizer.zero_grad` does this, with a bookkeeping that costs more than it
             weight.grad = None
-        torch.autograd.backward(loss)
-        self.update(weights, optimizer)
+        scaler = self._scaler()
+        torch.autograd.backward(loss if scaler is None else scaler.scale(loss))
+        self.update(weights, optimizer, scaler)
 
-    def update(self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> None:
-        """One step of an optimizer, whose `weights` have their gradients already."""
+    def update(
+        self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None
+    ) -> None:
+        """One step of an optimizer, whose `weights` have their gradients already, times what a scaler says."""
+        # Before they are scaled back: one that isn't finite is so for all devices, and all leave the step out.
+        self.replicas.add_up([weight.grad for weight in weights if weight.grad is not None], weight=self._share)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
         if self.settings.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
-        optimizer.step()
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            scaler.update()
         # An autocast region around several steps keeps its casts of the weights: without this, every step but
         # the chunk's first would see the weights of the first.
         torch.clear_autocast_cache()
 
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        """What scales the loss, so that small gradients don't vanish in 16 bits; None with other precisions."""
+        trainer = self._trainer
+        return None if trainer is None else scaler_of(trainer)
+
     def set_rate(self, step: int) -> None:
         """Give the optimizers the learning rate of a step, counted from 0: warm-up and schedule."""
-        settings = self.settings
-        if settings.schedule == "constant" and step > settings.warmup_steps:
-            return  # it stays what it is
-        for optimizer in self.optimizers_used():
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(
-                    step,
-                    highest=group["initial_lr"],
-                    steps=self.steps,
-                    schedule=settings.schedule,
-                    warmup_steps=settings.warmup_steps,
-                )
+        groups = [group for optimizer in self.optimizers_used() for group in optimizer.param_groups]
+        every, warmup = self.schedule.every, self.settings.warmup_steps
+        if self._rates is None:
+            epochs = self.settings.epochs
+            self._rates = Rates(
+                schedule=self.schedule,
+                highest=[group["initial_lr"] for group in groups],
+                length=self.steps if every == "step" else epochs,
+            )
+        count = {"step": step, "epoch": self.current_epoch, "validation": len(self._validated)}[every]
+        warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
+        for group, rate in zip(groups, self._rates.at(count, self._validated), strict=True):
+            group["lr"] = rate * warm
+        self._lr[step] = groups[0]["lr"]
 
     def _record(self, history: dict[str, Tensor]) -> None:
         """Count the steps, refuse values that are not finite, and log a point every so many steps."""
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
         values = torch.stack(list(history.values()), dim=1).tolist()
         for row in values:
+            if (rate := self._lr.pop(self.steps_done, None)) is not None:
+                self._points.setdefault("train/lr", []).append(rate)
             self.steps_done += 1
             for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
@@ -221,14 +263,29 @@ class Minibatch(Learner):
             self.logger.log_metrics(means, step=self.steps_done)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop when the steps are used up."""
-        if self.steps_done >= self.steps:
-            self.trainer.should_stop = True
+        """Stop when the steps are used up, or where the first device stops."""
+        self.trainer.should_stop = self.replicas.agreed(self.trainer.should_stop or self.steps_done >= self.steps)
+
+    def on_train_epoch_start(self) -> None:
+        """See `Learner`; all devices draw the same."""
+        super().on_train_epoch_start()
+        self.replicas.align_draws(self.device)
+
+    def on_train_epoch_end(self) -> None:
+        """See `Learner`; all devices hold the same, and all stop or none."""
+        super().on_train_epoch_end()
+        self.replicas.check(self.state_dict())
+        self.trainer.should_stop = self.replicas.agreed(self.trainer.should_stop)
+
+    def on_validation_end(self) -> None:
+        """Note the loss for a schedule that goes by it, once it is always of the same terms."""
+        if self.model.bottleneck.settled:
+            self._validated.append(float(self.trainer.callback_metrics[f"val/{self.monitor}"]))
 
     @override
     def setup(self, stage: str) -> None:
         """Ask once whether somebody counts batches."""
-        self._watched = counts_batches(self.trainer)
+        self._watched = self.replicas.agreed(counts_batches(self.trainer))
 
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
@@ -262,6 +319,7 @@ class Minibatch(Learner):
             "steps_done": self.steps_done,
             "seconds": self.seconds,
             "since_point": self._points,
+            "validated": self._validated,
             "random": torch.get_rng_state(),
         }
 
@@ -271,6 +329,7 @@ class Minibatch(Learner):
         self.steps_done = state["steps_done"]
         self.clock = Clock(state["seconds"])
         self._points = state["since_point"]
+        self._validated = state.get("validated", [])  # which earlier versions had no use for
         self._random = state["random"]
         # An epoch that was cut off, or had other batches, made another number of steps than it would now.
         left = self.settings.epochs - checkpoint["epoch"] - 1
@@ -285,5 +344,7 @@ class Minibatch(Learner):
             for optimizer in self.optimizers_used():
                 for group in optimizer.param_groups:
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
+            self._rates = None
             torch.set_rng_state(self._random)
             self._random = None
+        self.replicas.align(self.state_dict())
