@@ -54,7 +54,14 @@ BESIDES = {
     | {"torch.optim.RMSprop", "torch.optim.Rprop", "torch.optim.SGD"},
     "schedule": {
         f"torch.optim.lr_scheduler.{name}"
-        for name in ("CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR")
+        for name in (
+            "CosineAnnealingWarmRestarts",
+            "CyclicLR",
+            "ExponentialLR",
+            "LinearLR",
+            "MultiStepLR",
+            "PolynomialLR",
+        )
     },
     "data": {"hourglass.data.corrupted"},  # of `mnist_corrupted`, before it had a function of its own
     "data.source": {"hourglass.data.mnist"},

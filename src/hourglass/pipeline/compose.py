@@ -96,8 +96,8 @@ def compose(
         data=data,
         sampler=sampler,
         schedule=_schedule(config.schedule),
+        replicas=Replicas(rank=rank, count=count, seed=config.seed),
         **({} if stepper is None else {"stepper": stepper}),
-        **({} if count == 1 else {"replicas": Replicas(rank=rank, count=count, seed=config.seed)}),
     )
     _check_learner(config, learner, count)
     return Parts(data, model, learner)
@@ -114,7 +114,9 @@ def _check_learner(config: Any, learner: Learner, count: int) -> None:
     if count == 1:
         return
     if learner.alone is not None:
-        raise HourglassError(f"trainer.devices={devices}: {type(learner).__name__} trains on 1, because {learner.alone}")
+        raise HourglassError(
+            f"trainer.devices={devices}: {type(learner).__name__} trains on 1, because {learner.alone}"
+        )
     if parts := mixes_samples(learner):
         raise HourglassError(
             f"trainer.devices={devices} gives each device a share of a batch, and {' and '.join(parts)} goes by the"

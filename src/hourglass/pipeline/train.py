@@ -14,8 +14,8 @@ from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.pipeline.recorder import Recorder
-from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.replicated import replicated
+from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
 from hourglass.tracking import Run, RunLogger, initialise_store, resolve_uri, search_runs

@@ -46,9 +46,7 @@ class Local:
 
 
 @contextmanager
-def open_engine(
-    settings: Settings, *, accelerator: str, jobs: int, uri: str, devices: int = 1
-) -> Iterator[Engine]:
+def open_engine(settings: Settings, *, accelerator: str, jobs: int, uri: str, devices: int = 1) -> Iterator[Engine]:
     """The engine that the settings name, for the time of a sweep.
 
     Args:
@@ -67,7 +65,7 @@ def open_engine(
         return
     if devices > 1:
         raise HourglassError(
-            f"trainer.devices must be 1 with sweep.engine=ray, which places every job on one machine's part, got {devices}"
+            f"trainer.devices must be 1 with sweep.engine=ray, got {devices}: each of its tasks is one process"
         )
     from hourglass.sweeps.ray_engine import open_ray
 

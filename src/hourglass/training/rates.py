@@ -79,9 +79,7 @@ class Rates:
     def _begin(self) -> None:
         groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in self.highest]
         self._stand_in = torch.optim.SGD(groups, lr=0.0)
-        filled = {
-            key: list(self.highest) if key == "max_lr" else max(1, self.length) for key in self.schedule.filled
-        }
+        filled = {key: list(self.highest) if key == "max_lr" else max(1, self.length) for key in self.schedule.filled}
         self._scheduler = self.schedule.make(optimizer=self._stand_in, **filled)
         if any(group["momentum"] for group in self._stand_in.param_groups):
             raise ValueError("schedule may change the learning rate only: set schedule.cycle_momentum=false")

@@ -17,6 +17,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from hourglass.configuration.moved import SCHEDULES
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import conf_dir
@@ -44,6 +45,7 @@ SMALL = (
     "training.epochs=20",
     "trainer.accelerator=cpu",
 )
+COSINE = SCHEDULES["cosine"]
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 LENGTHS = [pytest.param((10, 5), id="short"), pytest.param((100, 20), id="whole", marks=pytest.mark.slow)]
 """Steps in float64 and in float32, for the laws with many cases: the whole of them with `make test-slow`."""
@@ -358,7 +360,7 @@ def test_every_optimizer_makes_the_steps_that_it_would_alone(name: str) -> None:
     """Each member at its own rate, on its own schedule, with its own clipping and weight decay."""
     own = (
         {"training.gradient_clip": 1e-3, "training.warmup_steps": 30},
-        {"training.schedule": "cosine", "optimizer.weight_decay": 0.1},
+        {"schedule": COSINE, "optimizer.weight_decay": 0.1},
         {"training.gradient_clip": 0.05, "optimizer.weight_decay": 0.2},
     )
     configs = members_of(with_choice("vanilla", "optimizer", name.split()[0]), CODES)
