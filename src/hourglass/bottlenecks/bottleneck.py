@@ -128,6 +128,14 @@ class HasPrior(Protocol):
 
 
 @runtime_checkable
+class HasQuantiles(Protocol):
+    """A bottleneck whose prior is the same for all units, and has its quantiles by a formula."""
+
+    def prior_quantiles(self, shares: Tensor) -> Tensor:
+        """Shares (n,) from 0 to 1 to the values (n,) that a unit stays below with that probability."""
+
+
+@runtime_checkable
 class HasPosterior(Protocol):
     """A bottleneck whose code is drawn from a normal distribution for each input."""
 
