@@ -115,7 +115,7 @@ def test_what_fails_on_another_device_is_said(tmp_path: Path, monkeypatch: pytes
         "            raise RuntimeError('no room on the second device')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(HourglassError, match="trainer.devices=2: one of the devices failed: .*no room on the second"):
+    with pytest.raises(HourglassError, match=r"trainer.devices=2: one of the devices failed: .*no room on the second"):
         run_of("+trainer.callbacks=[{_target_:watching.Watch}]", devices=2)
 
 

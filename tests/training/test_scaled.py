@@ -69,7 +69,7 @@ def test_a_step_whose_gradient_is_infinite_is_left_out_and_the_scale_falls() -> 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_it_needs_a_gpu() -> None:
-    with pytest.raises(HourglassError, match="trainer.precision=16-mixed needs a CUDA device; set trainer.precision="):
+    with pytest.raises(HourglassError, match=r"trainer.precision=16-mixed needs a CUDA device; set trainer.precision="):
         compose(compose_config([*SMALL, "trainer.precision=16-mixed"])[0])
 
 

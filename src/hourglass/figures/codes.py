@@ -74,7 +74,7 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
         picture, (76, 4, _WIDE, high), x=x, y=y_limits, x_ticks=named[0], y_ticks=named[1], names=(names[0], names[1])
     )
     if y is None:
-        chart.points(points, np.tile(_rgb(COLOURS[1:2]), (len(points), 1)), diameter=3, opacity=0.5)
+        chart.points(points, np.tile(_rgb(COLOURS[1:2]), (len(points), 1)), diameter=4, opacity=0.5)
     else:
         _scatter_classes(chart, points, to_numpy(y)[shown].astype(int))
     return picture
@@ -139,6 +139,8 @@ def _scatter_classes(chart: Chart, points: Array, y: Array) -> None:
         panel = Panel(y[None].astype(float), span, "viridis", 0)
         chart.points(points, colours("viridis")[levels(y, span)], diameter=4, opacity=0.7)
         picture.bar(panel, 76 + _WIDE + 12, 4, high, label="class")
+        return
+    if not len(classes):  # every code is lost
         return
     inks = _rgb(CLASSES)
     chart.points(points, inks[np.searchsorted(classes, y)], diameter=4, opacity=0.7)

@@ -17,10 +17,10 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from hourglass.configuration.moved import SCHEDULES
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import conf_dir
+from hourglass.configuration.moved import SCHEDULES
 from hourglass.data import Dataset, Split
 from hourglass.losses import logged
 from hourglass.pipeline.compose import compose
