@@ -92,7 +92,8 @@ class Gaussian(Bottleneck):
 
     def prior_quantiles(self, shares: Tensor) -> Tensor:
         """See `HasQuantiles.prior_quantiles`."""
-        return torch.special.ndtri(shares.double()).float()
+        values: Tensor = torch.special.ndtri(shares.double())
+        return values.float()
 
     def draws(self, a: Tensor, count: int) -> Draws:
         """Draws, `count` for each of the encoder outputs (B, 2 code_size).

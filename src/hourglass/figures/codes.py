@@ -150,20 +150,19 @@ def _scatter_classes(chart: Chart, points: Array, y: Array) -> None:
     discs(picture, np.full(len(classes), right), down, inks[: len(classes)], diameter=9, opacity=1)
     for which, y_legend in zip(classes, down, strict=True):
         picture.text(right + 14, y_legend, str(which))
-    found = [(str(which), *map(float, chart.at(*np.median(points[y == which], axis=0)))) for which in classes]
-    boxes = [(5 + 4.5 * len(text), 10.0) for text, _, _ in found]
-    placed = apart(np.array([place for _, *place in found]), np.array(boxes), chart.box)
-    for colour, (text, *home), (half, tall), (across, middle) in zip(CLASSES, found, boxes, placed, strict=False):
-        if np.hypot(across - home[0], middle - home[1]) > tall:
-            picture.draw.line((home[0], picture.top + home[1], across, picture.top + middle), colour, 2)
-        above = picture.top + middle
-        picture.draw.rounded_rectangle(
-            (across - half, above - tall, across + half, above + tall), 3, "white", colour, 2
-        )
-        picture.text(across, middle, text, ha="center")
+    texts = [str(which) for which in classes]
+    homes = np.stack([np.stack(chart.at(*np.median(points[y == which], axis=0))) for which in classes])
+    boxes = np.array([(5 + 4.5 * len(text), 10.0) for text in texts])
+    placed = apart(homes, boxes, chart.box)
+    for colour, text, home, (half, tall), (x, middle) in zip(CLASSES, texts, homes, boxes, placed, strict=False):
+        above = picture.top + float(middle)
+        if np.hypot(*(home - (x, middle))) > tall:
+            picture.draw.line((float(home[0]), picture.top + float(home[1]), float(x), above), colour, 2)
+        picture.draw.rounded_rectangle((x - half, above - tall, x + half, above + tall), 3, "white", colour, 2)
+        picture.text(float(x), float(middle), text, ha="center")
 
 
-def apart(places: Array, halves: Array, box: tuple[float, float, float, float]) -> Array:
+def apart(places: Array, halves: Array, box: Sequence[float]) -> Array:
     """Centres (n, 2) of labels moved so that none hides another, and all stay within a frame.
 
     Args:

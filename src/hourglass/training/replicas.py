@@ -78,7 +78,7 @@ class Replicas:
         # One message for all: its way costs more than what it carries.
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors]) * weight
         torch.distributed.all_reduce(flat)
-        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
     def least(self, tensor: Tensor | None) -> None:

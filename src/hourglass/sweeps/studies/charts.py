@@ -76,8 +76,10 @@ def heat_map(table: Table) -> Figure | None:
     shown = axes.imshow(errors, cmap="viridis", norm=scale, aspect="auto", origin="lower", interpolation="nearest")
     numbered = errors.size <= _MOST and len(columns) <= _ACROSS
     if np.isfinite(errors).any():
-        y, x = np.unravel_index(np.nanargmin(errors), errors.shape)
-        axes.add_patch(Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, fill=False, edgecolor=_BEST, linewidth=3, zorder=3))
+        best_y, best_x = np.unravel_index(np.nanargmin(errors), errors.shape)
+        axes.add_patch(
+            Rectangle((best_x - 0.47, best_y - 0.47), 0.94, 0.94, fill=False, edgecolor=_BEST, linewidth=3, zorder=3)
+        )
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             _cell(axes, x, y, spreads.get((column, row)), states.get((column, row), Counter()), scale, numbered)
