@@ -36,7 +36,7 @@ def _store(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_of(*words: str, devices: int) -> Result:
-    chosen = [*SMALL, *QUIET, f"trainer.devices={devices}", "+trainer.strategy=ddp", *words]
+    chosen = [*SMALL, *QUIET, f"trainer.devices={devices}", "trainer.strategy=ddp", *words]
     config, choices = compose_config(chosen)
     return train(config, choices=choices, folder=Path.cwd())
 
@@ -145,7 +145,7 @@ def test_a_closed_form_has_no_steps_to_share() -> None:
 def test_every_sample_of_a_batch_is_some_devices() -> None:
     for samples in (1, 2, 3, 7, 20):
         devices = [Replicas(rank=rank, count=3) for rank in range(3)]
-        shares = [each.share(samples) for each in devices]
+        shares = [(each.take(samples), each.weight) for each in devices]
         assert sum(weight for _, weight in shares) == pytest.approx(1)
         assert [row for rows, weight in shares if weight for row in range(rows.start, rows.stop)] == list(
             range(samples)

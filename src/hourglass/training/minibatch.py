@@ -6,8 +6,8 @@ count optimizer steps. What a step is, the subclass says.
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NotRequired, Protocol, Unpack, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack
 
 import pytorch_lightning as pl
 import torch
@@ -17,44 +17,19 @@ from typing_extensions import override
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import logged, total
 from hourglass.system.errors import Diverged
+from hourglass.training.arguments import MakeOptimizer, MinibatchArguments, Stepper
 from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batches
 from hourglass.training.clock import Clock
+from hourglass.training.descent import apply_gradients
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import Learner, LearnerArguments
 from hourglass.training.lightning_internals import count_steps, scaler_of
+from hourglass.training.points import Points
 from hourglass.training.rates import Rates, Schedule
 from hourglass.training.replicas import Replicas
 from hourglass.training.schedule import StepSettings
 
 __all__ = ["MakeOptimizer", "Minibatch", "MinibatchArguments", "Stepper"]
-
-MakeOptimizer = Callable[..., torch.optim.Optimizer]
-"""The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
-
-
-@runtime_checkable
-class Stepper(Protocol):
-    """What makes the steps of a training in place of its own `own_steps`: a stack makes those of many at once."""
-
-    def __call__(self, learner: "Minibatch", chunk: Chunk, /) -> dict[str, Tensor]:
-        """A step for each batch of a chunk; the loss and its terms by name, (n,) over the steps."""
-
-
-class MinibatchArguments(LearnerArguments):
-    """The arguments of `Minibatch`, which a procedure with more of its own takes as `**shared: Unpack[...]`."""
-
-    optimizer: MakeOptimizer
-    epochs: int
-    max_steps: int | None
-    batch_size: int
-    warmup_steps: int
-    gradient_clip: float | None
-    log_every_n_steps: int
-    keep: Literal["best", "last"]
-    patience: int | None
-    schedule: NotRequired[Schedule]
-    replicas: NotRequired[Replicas]
-    stepper: NotRequired[Stepper]
 
 
 class Minibatch(Learner):
@@ -87,6 +62,9 @@ class Minibatch(Learner):
         Diverged: a loss became NaN or infinite.
     """
 
+    _watched = False  # by a callback that counts batches
+    _rates: Rates | None = None  # made at the first step, when a resumed training knows how many there are
+    _random: Tensor | None = None  # where a resumed training was in its draws
     alone: str | None = None
     scales_loss = True
     stackable = False
@@ -127,15 +105,10 @@ class Minibatch(Learner):
         self.keep_best.check_data(self.data)
         self.steps = self.settings.steps(len(self.data.train.x))
         self.replicas = replicas or Replicas()
-        self._share = 1.0  # of the batch that this device makes a step for
         self._stepper: Stepper = stepper or type(self).own_steps
-        self._watched = False  # by a callback that counts batches
         self.schedule = schedule or Schedule(every="epoch")
-        self._rates: Rates | None = None  # made at the first step, when a resumed training knows how many there are
         self._validated: list[float] = []
-        self._lr: dict[int, float] = {}  # of steps that are not recorded yet
-        self._points: dict[str, list[float]] = {}
-        self._random: Tensor | None = None
+        self._points = Points()
 
     @property
     @override
@@ -169,11 +142,11 @@ class Minibatch(Learner):
             y = None if chunk.y is None else chunk.y[rows]
             step = self.steps_done + len(history)
             self.set_rate(step)
-            mine, self._share = self.replicas.share(len(x))
+            mine = self.replicas.take(len(x))
             with self.replicas.drawing(step, x.device):
                 history.append(self.step(x[mine], corrupted[mine], None if y is None else y[mine]))
             self.replicas.least(self.model.bottleneck.idle)  # a unit is off where it is for all samples
-            shares.append(self._share)
+            shares.append(self.replicas.weight)
         terms = {name: torch.stack([each[name] for each in history]) for name in history[0]}
         for values in terms.values():
             self.replicas.add_up([values], weight=values.new_tensor(shares))
@@ -195,7 +168,7 @@ class Minibatch(Learner):
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         for weight in weights:  # `optimizer.zero_grad` does this, with a bookkeeping that costs more than it
             weight.grad = None
-        scaler = self._scaler()
+        scaler = None if self._trainer is None else scaler_of(self._trainer)
         torch.autograd.backward(loss if scaler is None else scaler.scale(loss))
         self.update(weights, optimizer, scaler)
 
@@ -203,64 +176,39 @@ class Minibatch(Learner):
         self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None
     ) -> None:
         """One step of an optimizer, whose `weights` have their gradients already, times what a scaler says."""
-        # Before they are scaled back: one that isn't finite is so for all devices, and all leave the step out.
-        self.replicas.add_up([weight.grad for weight in weights if weight.grad is not None], weight=self._share)
-        if scaler is not None:
-            scaler.unscale_(optimizer)
-        if self.settings.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
-        if scaler is None:
-            optimizer.step()
-        else:
-            scaler.step(optimizer)
-            scaler.update()
-        # An autocast region around several steps keeps its casts of the weights: without this, every step but
-        # the chunk's first would see the weights of the first.
-        torch.clear_autocast_cache()
-
-    def _scaler(self) -> torch.amp.GradScaler | None:
-        """What scales the loss, so that small gradients don't vanish in 16 bits; None with other precisions."""
-        trainer = self._trainer
-        return None if trainer is None else scaler_of(trainer)
+        apply_gradients(weights, optimizer, clip=self.settings.gradient_clip, scaler=scaler, replicas=self.replicas)
 
     def set_rate(self, step: int) -> None:
         """Give the optimizers the learning rate of a step, counted from 0: warm-up and schedule."""
         groups = [group for optimizer in self.optimizers_used() for group in optimizer.param_groups]
-        every, warmup = self.schedule.every, self.settings.warmup_steps
         if self._rates is None:
-            epochs = self.settings.epochs
             self._rates = Rates(
                 schedule=self.schedule,
                 highest=[group["initial_lr"] for group in groups],
-                length=self.steps if every == "step" else epochs,
+                length=self.steps if self.schedule.every == "step" else self.settings.epochs,
+                warmup_steps=self.settings.warmup_steps,
             )
-        count = {"step": step, "epoch": self.current_epoch, "validation": len(self._validated)}[every]
-        warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        for group, rate in zip(groups, self._rates.at(count, self._validated), strict=True):
-            group["lr"] = rate * warm
-        self._lr[step] = groups[0]["lr"]
+        found = self._rates.of_step(step, epoch=self.current_epoch, validated=self._validated)
+        for group, rate in zip(groups, found, strict=True):
+            group["lr"] = rate
+        self._points.rates[step] = groups[0]["lr"]
 
     def _record(self, history: dict[str, Tensor]) -> None:
         """Count the steps, refuse values that are not finite, and log a point every so many steps."""
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
         values = torch.stack(list(history.values()), dim=1).tolist()
         for row in values:
-            if (rate := self._lr.pop(self.steps_done, None)) is not None:
-                self._points.setdefault("train/lr", []).append(rate)
+            self._points.add_rate(self.steps_done)
             self.steps_done += 1
             for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
                     raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
-                self._points.setdefault(f"train/{name}", []).append(value)
+                self._points.add(name, value)
             if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
-                self._log_point()
+                means = self._points.taken()
+                if self.logger is not None:
+                    self.logger.log_metrics(means, step=self.steps_done)
         count_steps(self.trainer, len(values))
-
-    def _log_point(self) -> None:
-        means = {name: sum(values) / len(values) for name, values in self._points.items()}
-        self._points = {}
-        if self.logger is not None:
-            self.logger.log_metrics(means, step=self.steps_done)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop when the steps are used up, or where the first device stops."""
@@ -318,7 +266,7 @@ class Minibatch(Learner):
         checkpoint["minibatch"] = {
             "steps_done": self.steps_done,
             "seconds": self.seconds,
-            "since_point": self._points,
+            "since_point": self._points.values,
             "validated": self._validated,
             "random": torch.get_rng_state(),
         }
@@ -328,7 +276,7 @@ class Minibatch(Learner):
         state = checkpoint["minibatch"]
         self.steps_done = state["steps_done"]
         self.clock = Clock(state["seconds"])
-        self._points = state["since_point"]
+        self._points.values = state["since_point"]
         self._validated = state.get("validated", [])  # which earlier versions had no use for
         self._random = state["random"]
         # An epoch that was cut off, or had other batches, made another number of steps than it would now.

@@ -60,6 +60,7 @@ class Rates:
         schedule: how they go.
         highest: the configured rate of each group of weights.
         length: of the whole training in what the schedule counts.
+        warmup_steps: W; 0: none.
 
     Raises:
         ValueError: a schedule that changes more than the learning rate.
@@ -70,10 +71,11 @@ class Rates:
         [0.5]
     """
 
-    def __init__(self, *, schedule: Schedule, highest: Sequence[float], length: int) -> None:
+    def __init__(self, *, schedule: Schedule, highest: Sequence[float], length: int, warmup_steps: int = 0) -> None:
         self.schedule = schedule
         self.highest = highest
         self.length = length
+        self.warmup_steps = warmup_steps
         self._begin()
 
     def _begin(self) -> None:
@@ -85,6 +87,18 @@ class Rates:
             raise ValueError("schedule may change the learning rate only: set schedule.cycle_momentum=false")
         self._stand_in.step()  # which torch wants to see before the scheduler's first step
         self._made = 0
+
+    def of_step(self, step: int, *, epoch: int, validated: Sequence[float]) -> list[float]:
+        """The rates of the groups at an optimizer step.
+
+        Args:
+            step: from 0.
+            epoch: that it is in, from 0.
+            validated: the loss of every validation before.
+        """
+        count = {"step": step, "epoch": epoch, "validation": len(validated)}[self.schedule.every]
+        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return [rate * warm for rate in self.at(count, validated)]
 
     def at(self, count: int, measured: Sequence[float]) -> list[float]:
         """The rates of the groups after so many steps of the schedule.

@@ -36,7 +36,8 @@ class Replicas:
         seed: of what the model draws on each.
 
     Example:
-        >>> Replicas(rank=1, count=2).share(5)
+        >>> second = Replicas(rank=1, count=2)
+        >>> second.take(5), second.weight
         (slice(2, 5, None), 0.6)
     """
 
@@ -44,6 +45,8 @@ class Replicas:
         self.rank = rank
         self.count = count
         self.seed = seed
+        self.weight = 1.0
+        """The share of the batch at hand."""
         self.joined = False
         """Whether the others are there to be talked to: from before a fit until after it."""
 
@@ -52,13 +55,14 @@ class Replicas:
         """Whether it is the one that measures and records."""
         return self.rank == 0
 
-    def share(self, samples: int) -> tuple[slice, float]:
-        """The rows of a batch that are this device's, and their share of it.
+    def take(self, samples: int) -> slice:
+        """The rows of a batch that are this device's; their share of it is its `weight` until the next.
 
         One that gets none, of fewer samples than devices, makes the step with the first, which counts nothing.
         """
         begin, end = samples * self.rank // self.count, samples * (self.rank + 1) // self.count
-        return (slice(begin, end), (end - begin) / samples) if end > begin else (slice(0, 1), 0.0)
+        self.weight = (end - begin) / samples
+        return slice(begin, end) if end > begin else slice(0, 1)
 
     @contextmanager
     def drawing(self, step: int, device: torch.device) -> Iterator[None]:

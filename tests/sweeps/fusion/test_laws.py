@@ -366,7 +366,7 @@ def test_every_optimizer_makes_the_steps_that_it_would_alone(name: str) -> None:
     configs = members_of(with_choice("vanilla", "optimizer", name.split()[0]), CODES)
     for each, values in zip(configs, own, strict=True):
         for key, value in {"optimizer.weight_decay": 0.0, **values, **OPTIMIZERS[name]}.items():
-            OmegaConf.update(each, key, value)
+            OmegaConf.update(each, key, value, merge=False)
     assert_law(configs)
 
 
