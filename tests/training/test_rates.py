@@ -1,6 +1,7 @@
 """The learning rate of every step by hand, for each choice of the group, and what a schedule may not do."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
 from hourglass.configuration.moved import SCHEDULES
 from hourglass.pipeline.compose import _schedule, compose
+from hourglass.pipeline.recorder import NoRecorder
+from hourglass.pipeline.train import train
 from hourglass.system.errors import HourglassError
 from hourglass.training.rates import Rates, Schedule
 
@@ -115,3 +118,22 @@ def test_no_step_of_the_stand_in_moves_a_weight() -> None:
     found = Rates(schedule=Schedule(), highest=[1.0], length=2)
     found.at(2, ())
     assert torch.equal(found._stand_in.param_groups[0]["params"][0], torch.zeros(1))
+
+
+def logged(folder: Path, *words: str) -> list[float]:
+    """The rates of a training of 60 samples, four epochs of two steps, by two steps each."""
+    small = ("data=digits", "data.train_size=60", "training.batch_size=30", "training.epochs=4", "callback=quick")
+    config, choices = compose_config([*small, "trainer.accelerator=cpu", "training.log_every_n_steps=2", *words])
+    config.callback = {}
+    run = train(config, choices=choices, folder=folder, recorder=NoRecorder()).run
+    return [value for _, value in run.history("train/lr")]
+
+
+def test_the_rate_is_logged_with_the_points(tmp_path: Path) -> None:
+    assert logged(tmp_path, "schedule=step", "schedule.step_size=2") == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
+
+
+def test_a_plateau_goes_by_the_validation(tmp_path: Path) -> None:
+    """No loss is better by nine tenths: the rate is halved after every validation but the first."""
+    words = ("schedule=plateau", "schedule.patience=0", "schedule.threshold=0.9")
+    assert logged(tmp_path, *words) == pytest.approx([1e-3, 1e-3, 5e-4, 2.5e-4])
