@@ -33,6 +33,7 @@ def fit(
     loss: str | None = None,
     sampler: str | None = None,
     optimizer: str | None = None,
+    schedule: str | None = None,
     training: str | None = None,
     trainer: str | None = None,
     callback: str | Sequence[str] | None = None,
@@ -66,6 +67,7 @@ def fit(
         loss: a choice.
         sampler: a choice.
         optimizer: a choice.
+        schedule: a choice.
         training: a choice.
         trainer: a choice.
         callback: a choice, or several in a list.
@@ -100,6 +102,7 @@ def fit(
             "loss": loss,
             "sampler": sampler,
             "optimizer": optimizer,
+            "schedule": schedule,
             "training": training,
             "trainer": trainer,
             "callback": callback,

@@ -8,7 +8,7 @@ from hourglass.callbacks.recording import RunCallback
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.training import Learner
 
-PICTURED = 10
+PICTURED = 5
 """Samples in the picture."""
 
 
@@ -59,6 +59,7 @@ class Baselines(RunCallback):
             {name: row[:PICTURED] for name, row in {"original": x, **rows}.items()},
             psnr={name: values[f"{name}_psnr"] for name in rows},
             value_range=data.range,
-            caption=f"The first test samples; PSNR in dB over {len(x)}",
+            caption=f"{min(PICTURED, len(x))} test samples as other methods restore them; PSNR in dB over {len(x):,}",
         )
-        run.log_image(picture.to_image(), "baselines", pl_module.steps_done)
+        heading = f"{run.name}, step {pl_module.steps_done:,}"
+        run.log_image(picture.to_image(heading=heading), "final/baselines", 0)

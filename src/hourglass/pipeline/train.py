@@ -14,6 +14,7 @@ from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.pipeline.recorder import Recorder
+from hourglass.pipeline.replicated import replicated
 from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
@@ -81,7 +82,10 @@ def train(
         record(trainer, logger=RunLogger(run=run))
         checkpoint_with(trainer, CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None))
         with process.interruptible():
-            trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
+            own = None if make_parts is compose else parts.data
+            checkpoint = earlier.checkpoint if earlier else None
+            with replicated(config, parts.learner, data=own, checkpoint=checkpoint):
+                trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
             trainer.test(parts.learner, verbose=False)
         recorder.close(run, parts)
     return Result(run, parts, run.metrics)

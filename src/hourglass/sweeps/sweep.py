@@ -15,6 +15,7 @@ from hourglass.sweeps.slots import PRELOAD, Outcome
 from hourglass.sweeps.studies import StudyRecorder
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.sweeps.worker import Task, refusals, run
+from hourglass.system.devices import device_count
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import redacted
 from hourglass.system.process import sigterm_raises
@@ -58,7 +59,8 @@ def sweep(
         how each job ended, by its key; failures are logged here already.
     """
     count = len({job.key for job in jobs})
-    with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as study:
+    most = max(jobs, key=lambda job: device_count(job.config["trainer"]))
+    with studying(most.config, settings, jobs=count, varied=varied, identity=identity, name=name) as study:
         ends = train_all(jobs, settings, study=study, name=name)
         log.info("study    %s in %s", study.run.id, redacted(study.run.uri))
         failed = sum(end.failure is not None for end in ends.values())
@@ -83,7 +85,7 @@ def studying(
     The run shows the jobs at a glance (`hourglass.sweeps.studies`), at the end and now and then before.
 
     Args:
-        config: of one of its jobs.
+        config: of one of its jobs, that which takes the most devices.
         settings: see `sweep`.
         jobs: how many there are; no more places than that.
         varied: see `sweep`.
@@ -97,7 +99,13 @@ def studying(
         raise HourglassError(f"study must be text or null, got {config['study']!r}")
     with (
         sigterm_raises(),
-        open_engine(settings, accelerator=config["trainer"]["accelerator"], jobs=jobs, uri=uri) as engine,
+        open_engine(
+            settings,
+            accelerator=config["trainer"]["accelerator"],
+            jobs=jobs,
+            uri=uri,
+            devices=device_count(config["trainer"]),
+        ) as engine,
     ):
         initialise_store(uri)  # by one process, before several meet the empty file
         mark_dead_runs(uri, experiment)

@@ -9,7 +9,7 @@ import torch
 from hourglass.figures.canvas import to_numpy
 from hourglass.figures.grid import zoom_of
 from hourglass.figures.picture import Array, Picture, gap
-from hourglass.sweeps.studies.charts import digits
+from hourglass.sweeps.studies.charts import digits, in_words
 from hourglass.sweeps.studies.table import ERROR, Row, Table, at, is_seed
 from hourglass.system.errors import HourglassError, reason
 
@@ -137,8 +137,8 @@ def _drawn(
     return draw(
         cells,
         above={name: row for name, row in above.items() if row},
-        downward={value: f"{across} = {value}" for value in downward},
-        blocks={value: f"{second[0]} = {value}" if second else "" for value in blocks},
+        downward={value: f"{in_words(across)} {value}" for value in downward},
+        blocks={value: f"{in_words(second[0])} {value}" if second else "" for value in blocks},
         value_range=data.range,
         title="; ".join([title, *which, *left_out]),
     )
