@@ -54,6 +54,7 @@ class Pictures(RunCallback):
         run, picture = self.run(trainer), self._reconstructions(pl_module)
         figures.to_png(picture, Path(trainer.default_root_dir) / "reconstructions.png")
         run.log_image(picture.to_image(), "final/reconstructions", 0)
+        run.log_picture(picture.to_image(), "reconstructions")
         for key, found in inside(pl_module, code_map=self.code_map).items():
             run.log_image(found.to_image(), key, pl_module.steps_done)
 

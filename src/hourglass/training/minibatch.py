@@ -208,17 +208,20 @@ class Minibatch(Learner):
             self.steps_done += 1
             for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
+                    self._log_point(step=self.steps_done - 1)  # how it came to that
                     raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
+            for name, value in zip(history, row, strict=True):
                 self._points.setdefault(f"train/{name}", []).append(value)
             if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
-                self._log_point()
+                self._log_point(step=self.steps_done)
         count_steps(self.trainer, len(values))
 
-    def _log_point(self) -> None:
+    def _log_point(self, *, step: int) -> None:
+        """Log the means since the last point, if there is anything."""
         means = {name: sum(values) / len(values) for name, values in self._points.items()}
         self._points = {}
-        if self.logger is not None:
-            self.logger.log_metrics(means, step=self.steps_done)
+        if self.logger is not None and means:
+            self.logger.log_metrics(means, step=step)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop when the steps are used up."""

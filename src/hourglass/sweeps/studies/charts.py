@@ -23,7 +23,14 @@ from hourglass.sweeps.studies.table import ERROR, Spread, Table
 _WIDE = 8.0
 """A span of values, largest over smallest, from which a scale is logarithmic."""
 _MARKS = "osD^vP*X<>"
-_STATES = {"FAILED": "failed", "KILLED": "ended", "RUNNING": "running", "NOT RUN": "not run", "FINISHED": "no number"}
+_STATES = {
+    "FAILED": "failed",
+    "KILLED": "ended",
+    "RUNNING": "running",
+    "REFUSED": "refused",
+    "NOT RUN": "not run",
+    "FINISHED": "no number",
+}
 _MOST = 240  # cells with a number each
 
 
