@@ -231,7 +231,7 @@ def metrics_of(store: Path, *overrides: str) -> dict[str, float]:
     result = train(config, choices=choices, folder=store)
     pictures = {path.name.partition("+")[0] for path in store.rglob("*.png") if result.run.id in path.parts}
     assert "final~reconstructions" in pictures
-    assert ("baselines" in pictures) == any(key.startswith("test/baseline_") for key in result.metrics)
+    assert ("final~baselines" in pictures) == any(key.startswith("test/baseline_") for key in result.metrics)
     return result.metrics
 
 

@@ -93,7 +93,7 @@ def test_artifacts(result: Result) -> None:
     for path in ("weights.safetensors", "checkpoints/last.ckpt"):
         assert run.artifact(path).stat().st_size > 0
     images = sorted(path.name for path in run.artifact("images").iterdir())
-    for key in ("reconstructions", "final~reconstructions", "code_map", "code_histogram", "filters"):
+    for key in ("reconstructions", "final~reconstructions", "final~code_map", "final~filters"):
         assert any(name.startswith(key) and name.endswith(".png") for name in images), (key, images)
     # The final picture stands at a single step, so that a grid of runs shows them side by side.
     assert len({name for name in images if name.startswith("final~reconstructions") and name.endswith(".png")}) == 1

@@ -35,7 +35,7 @@ def test_nothing_else_records_points_or_knows_mlflow() -> None:
     assert {name.partition("/")[0] for name in imports} == {"tracking"}
     assert clients == {"tracking/store.py"}
     assert writers == {"tracking/points.py", "tracking/run.py"}  # the run's own: params and tags
-    runs = {"run", "self.run", "self.run(trainer)", "study.run", "parent"}
+    runs = {"self", "run", "self.run", "self.run(trainer)", "study.run", "parent"}
     assert callers == {*runs, "self.logger"}  # Lightning's name for ours
 
 

@@ -16,8 +16,8 @@ class Baselines(RunCallback):
     """After the test: what the classical methods that belong to the noise make of the same corrupted samples.
 
     Logs `test/baseline_<name>_mse` and `test/baseline_<name>_psnr` for each of `Corruption.baselines` that suits the
-    data, for `corrupted`, what it all starts from, and for `model`; and the picture `baselines`. A noise that names
-    none logs nothing.
+    data, for `corrupted`, what it all starts from, and for `model`; and the picture `final/baselines`. A noise that
+    names none logs nothing.
 
     Args:
         samples: the first so many test samples, 1 to 1000 (a test batch), under the noise that the test has for them.
@@ -62,4 +62,4 @@ class Baselines(RunCallback):
             value_range=data.range,
             caption=f"The first test samples; PSNR in dB over {len(x)}",
         )
-        run.log_image(picture.to_image(), "baselines", pl_module.steps_done)
+        run.log_image(picture.to_image(), "final/baselines", 0)

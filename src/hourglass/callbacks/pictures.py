@@ -48,7 +48,7 @@ class Pictures(RunCallback):
             self.run(trainer).log_image(picture.to_image(), "reconstructions", pl_module.steps_done)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
-        """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""
+        """The final pictures, at step 0, where a grid of runs begins; those under `final/` come before all curves."""
         if not pl_module.data.drawable:
             return
         run, picture = self.run(trainer), self._reconstructions(pl_module)
@@ -56,7 +56,7 @@ class Pictures(RunCallback):
         run.log_image(picture.to_image(), "final/reconstructions", 0)
         run.log_picture(picture.to_image(), "reconstructions")
         for key, found in inside(pl_module, code_map=self.code_map).items():
-            run.log_image(found.to_image(), key, pl_module.steps_done)
+            run.log_image(found.to_image(), f"final/{key}", 0)
 
     def _reconstructions(self, learner: Learner) -> Picture:
         x = learner.data.scaled(learner.data.test.x[: self.count].to(learner.device))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from hourglass.measures.health import told
+from hourglass.pipeline.naming import wrapped
 from hourglass.tracking.mlflow_internals import artifact_link
 
 MAIN = {
@@ -47,5 +48,5 @@ def describe(*, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, st
         "\n".join(["| measured | |", "|---|---|", *(f"| {words} | {value} |" for words, value in known.items())])
     )
     if "command" in tags:
-        lines.append(f"```\n{tags['command']}\n```")
+        lines.append(f"```\n{wrapped(tags['command'])}\n```")
     return "\n\n".join(lines)

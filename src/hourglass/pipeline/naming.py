@@ -17,6 +17,20 @@ _GROUPS = ("model", "data", "noise", "regularizer")
 """Groups whose choices every name says."""
 
 
+WIDEST = 96
+"""Characters of a line: a longer one pushes what stands beside a description out of the page."""
+
+
+def wrapped(command: str) -> str:
+    """A command on several lines, as a shell takes it."""
+    lines = [""]
+    for word in map(shlex.quote, shlex.split(command)):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > WIDEST:
+            lines.append("  ")
+        lines[-1] += f"{word} "
+    return "\\\n".join(lines).rstrip()
+
+
 def command_line(words: Sequence[str]) -> str:
     """The command of a training with such words, to be typed again."""
     return without_passwords(shlex.join(["hourglass", "train", *words]))

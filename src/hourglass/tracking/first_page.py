@@ -50,7 +50,7 @@ _SCRIPT = """
     localStorage.setItem(ours, JSON.stringify({ selectedColumns, columnOrder, columnWidths, runsPinned }));
 })();
 """
-"""Where a part was changed it is not ours any more, and stays so: it never equals what is written next, but by chance."""
+"""A part that was changed is not ours any more, and stays so."""
 
 
 def first_view(client: RetryingClient, experiment_id: str) -> dict[str, Any]:

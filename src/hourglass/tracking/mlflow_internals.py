@@ -67,8 +67,8 @@ def view_key(experiment_id: str) -> str:
 
 
 NAME_COLUMN = "attributes.`Run Name`"
-FIRST_COLUMNS = ("0", NAME_COLUMN, "runDateAndNestInfo", "duration")
-"""What the table calls the columns that it always has: mark, name, when (and the tree), how long."""
+FIRST_COLUMNS = (NAME_COLUMN, "runDateAndNestInfo", "duration")
+"""What the table calls the columns that it always has: name, when (and the tree), how long."""
 CAPTION = "css-d3v9zr"
 """The class around the name and the params above a picture. It shows all params: the whole configuration would push the
 picture out of its card. They stay in the tooltip."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hourglass.pipeline.description import numbers
+from hourglass.pipeline.naming import wrapped
 from hourglass.sweeps.studies.table import ERROR, FLOOR, PROBE, REFUSED, SPARSITY, Row, Table, at, is_seed
 from hourglass.tracking.mlflow_internals import artifact_link, page_link
 
@@ -48,7 +49,7 @@ def describe(
     parts += [f"![{name}]({artifact_link(path, run_id=place.run_id)})" for name, path in pictures.items()]
     parts += _reasons(table, place)
     if "command" in tags:
-        parts.append(f"```\n{tags['command']}\n```")
+        parts.append(f"```\n{wrapped(tags['command'])}\n```")
     return "\n\n".join(filter(None, parts))
 
 
