@@ -67,4 +67,4 @@ def values(page: Any, column: str) -> list[str]:
         ".map(cell => [cell.getBoundingClientRect().top, cell.innerText])",
         column,
     )
-    return [text.strip() for _, text in sorted(cells)]
+    return [text.strip().split("\n")[-1] for _, text in sorted(cells)]  # a name stands behind its colour
