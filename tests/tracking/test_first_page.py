@@ -1,4 +1,4 @@
-"""The table of runs as a person sees it first: on made-up runs in a real store, and in a real browser where there is one."""
+"""The table of runs as a person sees it first: made-up runs in a real store, a real browser where there is one."""
 
 from pathlib import Path
 
