@@ -125,5 +125,5 @@ class Recorded:
         return pictures.last_of(self.artifact(IMAGES))
 
     def points_from(self, step: int) -> set[tuple[str, int, float]]:
-        """All points (metric, step, value) from a step on."""
-        return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step}
+        """All points (metric, step, value) from a step on, and those at step 0, what was measured at an earlier end."""
+        return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step or not point[0]}
