@@ -126,4 +126,5 @@ class Recorded:
 
     def points_from(self, step: int) -> set[tuple[str, int, float]]:
         """All points (metric, step, value) from a step on, and those at step 0, what was measured at an earlier end."""
-        return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step or not point[0]}
+        every = ((key, *point) for key in self.metrics for point in self.history(key))
+        return {point for point in every if point[1] >= step or point[1] == 0}
