@@ -422,6 +422,7 @@ def test_a_loss_that_is_no_number_ends_the_run_as_failed(uri: str, tmp_path: Pat
     run = Run.find("diverges", uri)
     assert run.status == "FAILED"
     assert run.tags["failure"].startswith("hourglass.system.errors.Diverged: train/loss became")
+    assert run.history("train/loss")  # how it came to that
     assert "Traceback (most recent call last)" in run.artifact("traceback.txt").read_text()
     assert all(math.isfinite(value) for _, value in run.history("train/loss"))
 

@@ -50,13 +50,14 @@ class Pictures(RunCallback):
             run.log_image(picture.to_image(heading=_heading(run, pl_module)), "reconstructions", pl_module.steps_done)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
-        """The final pictures, below `final/`, which comes before the curves, and at step 0, where a grid starts."""
+        """The final pictures, at step 0, where a grid of runs begins; those under `final/` come before all curves."""
         if not pl_module.data.drawable:
             return
         run, picture = self.run(trainer), self._reconstructions(pl_module)
         heading = _heading(run, pl_module)
         figures.to_png(picture, Path(trainer.default_root_dir) / "reconstructions.png")
         run.log_image(picture.to_image(heading=heading), "final/reconstructions", 0)
+        run.log_picture(picture.to_image(heading=heading), "reconstructions")
         for key, found in inside(pl_module, code_map=self.code_map).items():
             run.log_image(found.to_image(heading=heading), f"final/{key}", 0)
 

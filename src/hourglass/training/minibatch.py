@@ -198,17 +198,23 @@ class Minibatch(Learner):
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
         values = torch.stack(list(history.values()), dim=1).tolist()
         for row in values:
-            self._points.add_rate(self.steps_done)
-            self.steps_done += 1
             for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
-                    raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
+                    self._log_point()  # how it came to that
+                    raise Diverged(name=f"train/{name}", value=value, step=self.steps_done + 1)
+            for name, value in zip(history, row, strict=True):
                 self._points.add(name, value)
+            self._points.add_rate(self.steps_done)
+            self.steps_done += 1
             if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
-                means = self._points.taken()
-                if self.logger is not None:
-                    self.logger.log_metrics(means, step=self.steps_done)
+                self._log_point()
         count_steps(self.trainer, len(values))
+
+    def _log_point(self) -> None:
+        """Log the means since the last point, if there is anything."""
+        means = self._points.taken()
+        if self.logger is not None and means:
+            self.logger.log_metrics(means, step=self.steps_done)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop when the steps are used up, or where the first device stops."""

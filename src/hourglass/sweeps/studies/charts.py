@@ -23,7 +23,14 @@ from hourglass.sweeps.studies.table import ERROR, Spread, Table
 _WIDE = 8.0
 """A span of values, largest over smallest, from which a scale is logarithmic."""
 _MARKS = "osD^vP*X<>"
-_STATES = {"FAILED": "failed", "KILLED": "ended", "RUNNING": "running", "NOT RUN": "not run", "FINISHED": "no number"}
+_STATES = {
+    "FAILED": "failed",
+    "KILLED": "ended",
+    "RUNNING": "running",
+    "REFUSED": "refused",
+    "NOT RUN": "not run",
+    "FINISHED": "no number",
+}
 _MOST, _ACROSS = 240, 15  # cells with a number each, in all and side by side
 _BEST = "#D55E00"  # its frame, a colour that viridis has not
 _FAR = 10.0  # times what three quarters of the values stay below: what lies beyond is outside the axis, and counted

@@ -1,11 +1,18 @@
 """Reading a study, and recording what it shows at a glance; runs in a process of its own."""
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from hourglass.sweeps.studies.table import ERROR, Row, Table
+from hourglass.sweeps.studies.table import ERROR, REFUSED, Row, Table
 from hourglass.system.errors import reason
+from hourglass.system.passwords import without_passwords
 from hourglass.tracking import Run, search_runs
-from hourglass.tracking.mlflow_internals import PARENT
+from hourglass.tracking.mlflow_internals import LONGEST_TAG, NOTE, PARENT
+
+REFUSALS = "study/refused.json"
+"""The file of a study that holds the jobs which make no sense."""
 
 
 class Request(NamedTuple):
@@ -17,8 +24,8 @@ class Request(NamedTuple):
     """Where it is, resolved."""
     pictures: bool
     """Or the table alone."""
-    last: bool
-    """Whether the sweep is over: the pictures come once more at step 0, so that a grid of images shows them at once."""
+    folder: str | None = None
+    """Where the pictures are written too, as files; None: nowhere."""
 
 
 class Recorded(NamedTuple):
@@ -30,6 +37,8 @@ class Recorded(NamedTuple):
     """Why there is no mosaic; empty where there is one, or no pictures were asked for."""
     damaged: tuple[str, ...] = ()
     """Jobs that had to be left out of the mosaic, a line each."""
+    files: tuple[str, ...] = ()
+    """Pictures that were written as files."""
 
 
 def read(run_id: str, *, uri: str) -> Table:
@@ -39,15 +48,41 @@ def read(run_id: str, *, uri: str) -> Table:
     axes = {key.removeprefix(prefix): text.split(", ") for key, text in parent.tags.items() if key.startswith(prefix)}
     children = search_runs(uri, None, f"tags.`{PARENT}` = '{parent.id}' AND tags.kind = 'training'")
     jobs: dict[str, Any] = {}
+    refused = read_refused(parent)
     for child in sorted(children, key=lambda child: (child.info.status == "FINISHED", child.info.start_time)):
         jobs[child.data.tags.get("config_hash", child.info.run_id)] = child
-    return Table(name=parent.name, axes=axes, rows=[_row(child, list(axes)) for child in jobs.values()])
+    rows = [_row(child, list(axes)) for child in jobs.values()]
+    rows += [
+        Row({axis: each["point"].get(axis, "") for axis in axes}, REFUSED, "", {}, None, each["reason"])
+        for key, each in refused.items()
+        if key not in jobs
+    ]
+    return Table(name=parent.name, axes=axes, rows=rows)
+
+
+def read_refused(study: Run) -> dict[str, Any]:
+    """The jobs of a study that make no sense, by their key: `point`, the value on each axis, and `reason`."""
+    if not study.holds(REFUSALS):
+        return {}
+    return study.read_file(REFUSALS, lambda path: dict(json.loads(path.read_bytes())))
+
+
+def record_refused(study: Run, jobs: Mapping[str, tuple[Mapping[str, str], str]]) -> None:
+    """Add jobs to what `read_refused` finds.
+
+    Args:
+        study: its run.
+        jobs: by their key the value on each axis, and the reason.
+    """
+    fresh = {key: {"point": dict(point), "reason": without_passwords(reason)} for key, (point, reason) in jobs.items()}
+    study.log_text(json.dumps(read_refused(study) | fresh, indent=1), REFUSALS)
 
 
 def record(request: Request) -> Recorded:
     """Record the table, the best run and the pictures of a study as it stands, in its run."""
-    from hourglass.figures.canvas import to_array
+    from hourglass.figures.canvas import to_array, to_png
     from hourglass.sweeps.studies.charts import curves, heat_map
+    from hourglass.sweeps.studies.description import REPORT, Place, describe
     from hourglass.sweeps.studies.mosaic import Mosaic, mosaic
 
     table = read(request.run_id, uri=request.uri)
@@ -58,6 +93,8 @@ def record(request: Request) -> Recorded:
         run.set_tags({"best_run": best.run_id})
         run.log_metrics({"study/best_test_mse": best.metrics[ERROR]}, step=step)
         run.flush()
+    shown: dict[str, str] = {}
+    files: list[str] = []
     if request.pictures and step:
         try:
             images = mosaic(table, uri=request.uri)
@@ -67,14 +104,22 @@ def record(request: Request) -> Recorded:
             if figure is not None:
                 pixels = to_array(figure)
                 run.log_image(pixels, f"study/{name}", step)
-                if request.last:
-                    run.log_image(pixels, f"final/{name}", 0)
+                # At step 0, where a grid of images begins, and replaced each time.
+                run.log_image(pixels, f"final/{name}", 0)
+                shown[name] = run.log_picture(pixels, name)
+                if request.folder is not None:
+                    files.append(str(Path(request.folder) / f"{name}.png"))
+                    Path(request.folder).mkdir(parents=True, exist_ok=True)
+                    to_png(figure, Path(files[-1]))
+    place = Place(run.experiment_id, run.id)
+    note = describe(table, place=place, tags=run.tags, pictures=shown, reported=run.holds(REPORT))
+    run.set_tags({NOTE: note[:LONGEST_TAG]})
     text = (
         ""
         if best is None
         else f"{table.label(best) or 'the only job'}: {ERROR} {best.metrics[ERROR]:.5f}, run {best.run_id}"
     )
-    return Recorded(text, images.missing, images.damaged)
+    return Recorded(text, images.missing, images.damaged, tuple(files))
 
 
 def _row(run: Any, axes: list[str]) -> Row:

@@ -1,8 +1,10 @@
 """When a study is drawn: now and then while its jobs run, and at the end."""
 
 import logging
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self, cast
 
 from hourglass.sweeps.studies.record import Recorded, Request, record
@@ -27,12 +29,14 @@ class StudyRecorder:
         run: of the study.
         pictures: whether pictures are drawn too, or the table is written alone.
         preload: modules that the fork server imports, unless it runs already.
+        folder: where the pictures are written too, as files; None: nowhere.
     """
 
-    def __init__(self, *, run: Run, pictures: bool, preload: Sequence[str]) -> None:
+    def __init__(self, *, run: Run, pictures: bool, preload: Sequence[str], folder: Path | None = None) -> None:
         self.run = run
         self.pictures = pictures
         self.preload = preload
+        self.folder = folder
         self._drawing: _Drawing | None = None
         self._next = time.monotonic() + PAUSE
         self._any = False
@@ -44,7 +48,7 @@ class StudyRecorder:
             self._next = time.monotonic() + max(PAUSE, 10 * self._drawing.seconds)
             self._collect()
         if self._drawing is None and time.monotonic() >= self._next:
-            self._drawing = self._start(last=False)
+            self._drawing = self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +58,7 @@ class StudyRecorder:
             if error is None and self._any:
                 self.run.flush()  # a store that is away is waited for here, not by the drawing and then once more
                 self._collect()
-                self._drawing = self._start(last=True)
+                self._drawing = self._start()
                 found = self._collect()
                 for line in () if found is None else found.damaged:
                     log.warning("picture  %s", line)
@@ -62,13 +66,17 @@ class StudyRecorder:
                     log.info("no mosaic: %s", found.missing)
                 if found is not None and found.best:
                     log.info("best     %s", found.best)
+                for file in () if found is None else found.files:
+                    log.info("picture  %s", os.path.relpath(file))
+                log.info("page     %s", self.run.page)
         finally:
             if self._drawing is not None:
                 self._drawing.end()
 
-    def _start(self, *, last: bool) -> "_Drawing | None":
+    def _start(self) -> "_Drawing | None":
+        folder = None if self.folder is None else str(self.folder)
         try:
-            return _Drawing(Request(self.run.id, self.run.uri, self.pictures, last), preload=self.preload)
+            return _Drawing(Request(self.run.id, self.run.uri, self.pictures, folder), preload=self.preload)
         except (OSError, EOFError) as error:  # no memory for a process, or no server to fork it
             self._warn(f"{type(error).__name__}: {error}")
             return None

@@ -16,7 +16,8 @@ from itertools import product
 from typing import NamedTuple
 
 ERROR = "test/mse"  # every type of model has it, and less is better
-NOT_RUN = "NOT RUN"
+FLOOR, SPARSITY, PROBE = "test/linear_mse", "test/code_active_fraction", "test/linear_accuracy"
+NOT_RUN, REFUSED = "NOT RUN", "REFUSED"
 _LARGEST = 100_000  # points of a grid
 _FIRST = ("model.code_size", "model.depth")  # shown before other axes, however few values they have
 
@@ -29,14 +30,14 @@ class Row(NamedTuple):
     point: dict[str, str]
     """Its value on every axis; empty where it has none."""
     status: str
-    """As MLflow says, FINISHED, FAILED, KILLED or RUNNING; or NOT RUN: refused, or not started yet."""
+    """As MLflow says, FINISHED, FAILED, KILLED or RUNNING; or REFUSED: it makes no sense; or NOT RUN: not yet."""
     run_id: str
     metrics: dict[str, float]
     """`test/...`."""
     seconds: float | None
     """From start to end of its run; None while there is no end."""
     failure: str
-    """Why it failed."""
+    """Why it failed, or was refused."""
 
 
 class Spread(NamedTuple):
@@ -119,18 +120,34 @@ class Table:
             found[at(row, axes)][row.status] += 1
         return found
 
+    @property
+    def ranked(self) -> list[Row]:
+        """The jobs by their error, the least first; those without one last, in the order of the axes."""
+
+        def rank(row: Row) -> tuple[bool, float, list[int]]:
+            error = row.metrics.get(ERROR, math.nan) if row.status == "FINISHED" else math.nan
+            known = math.isfinite(error)
+            return (
+                not known,
+                error if known else 0.0,
+                [self.values[axis].index(row.point[axis]) for axis in self.values],
+            )
+
+        return sorted(self.rows, key=rank)
+
     def to_csv(self) -> str:
-        """One line per job: its axes, status, run, seconds, every test metric, and why it failed."""
-        metrics = sorted({name for row in self.rows for name in row.metrics})
+        """A line per job, by error: axes, status, error, floor, sparsity, probe, seconds, failure, run, the rest."""
+        metrics = {name for row in self.rows for name in row.metrics}
+        main = [name for name in (ERROR, FLOOR, SPARSITY, PROBE) if name in metrics]
+        rest = sorted(metrics - set(main))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*self.values, "status", "run_id", "seconds", *metrics, "failure"])
-        for row in sorted(
-            self.rows, key=lambda row: [self.values[axis].index(row.point[axis]) for axis in self.values]
-        ):
+        writer.writerow([*self.values, "status", *main, "seconds", "failure", "run_id", *rest])
+        for row in self.ranked:
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-            measured = [row.metrics.get(name, "") for name in metrics]
-            writer.writerow([*at(row, list(self.values)), row.status, row.run_id, seconds, *measured, row.failure])
+            measured, more = ([row.metrics.get(name, "") for name in names] for names in (main, rest))
+            line = [*at(row, list(self.values)), row.status, *measured, seconds, row.failure, row.run_id, *more]
+            writer.writerow(line)
         return text.getvalue()
 
     def label(self, row: Row) -> str:
