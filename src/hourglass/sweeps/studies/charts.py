@@ -91,7 +91,7 @@ def heat_map(table: Table) -> Figure | None:
 def curves(table: Table) -> Figure | None:
     """Error, sparsity and linear probe over the first axis shown, a line for each value of the second; None without.
 
-    Points are means, bars reach from the least to the largest value. What is the same everywhere is left out. Text on
+    Points are means, bars reach from the least to the largest seed. What is the same everywhere is left out. Text on
     the axis gives points without lines.
     """
     if not table.shown:
@@ -109,7 +109,7 @@ def curves(table: Table) -> Figure | None:
         fontsize=10,
         frameon=False,
     )
-    _entitle(figure, table, f"test metrics over {table.shown[0]}", bars=bool(table.averaged))
+    _entitle(figure, table, f"test metrics over {table.shown[0]}", bars=bool(table.seeds))
     return figure
 
 
@@ -155,7 +155,7 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
     numeric = table.is_numeric(across)
     places = {value: float(value) if numeric else float(place) for place, value in enumerate(table.values[across])}
     found: dict[str, Any] = {}
-    spreads = table.spreads(panel.metric, table.shown)
+    spreads = table.over_seeds(panel.metric, table.shown)
     lines: Sequence[tuple[str, ...]] = [(value,) for value in table.values[second[0]]] if second else [()]
     for number, line in enumerate(lines):
         points = {value: spread for value in places if (spread := spreads.get((value, *line)))}
@@ -165,7 +165,7 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
         found[label] = axes.errorbar(
             [places[value] for value in points],
             means,
-            yerr=np.array(ends) if table.averaged and len(means) else None,
+            yerr=np.array(ends) if table.seeds and len(means) else None,
             color=_colour(number, len(lines)),
             marker=_MARKS[number % len(_MARKS)],
             linestyle="-" if numeric and not table.scattered else "none",
@@ -252,7 +252,7 @@ def _colour(number: int, count: int) -> Any:
 
 
 def _entitle(figure: Figure, table: Table, what: str, *, bars: bool = False) -> None:
-    more = "; bars from the least to the largest" if bars else ""
+    more = "; bars from the least to the largest seed" if bars else ""
     width = int(10 * figure.get_figwidth())
     lines = [*textwrap.wrap(what[0].upper() + what[1:], width), *textwrap.wrap(f"{about(table)}{more}", width)]
     figure.suptitle("\n".join(lines), fontsize=12, x=0.01, ha="left")

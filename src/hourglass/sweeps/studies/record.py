@@ -87,4 +87,5 @@ def _row(run: Any, axes: list[str]) -> Row:
         {name: value for name, value in run.data.metrics.items() if name.startswith(("test/", "fit/"))},
         (info.end_time - info.start_time) / 1000 if info.end_time else None,
         tags.get("failure", ""),
+        tags.get("health", ""),
     )

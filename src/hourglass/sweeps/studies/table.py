@@ -4,6 +4,9 @@ A study varies axes, `model.code_size` or `seed`; a job has a value on each. Two
 averaged: of the finished jobs at a point, with values v_1 ... v_n of a metric,
 
     mean = (v_1 + ... + v_n) / n,   low = min v_i,   high = max v_i
+
+Where other axes than seeds are averaged, the range is that over the seeds alone: low and high are the least and the
+largest of the means that each seed has over those axes (`over_seeds`). What a setting does is not chance.
 """
 
 import csv
@@ -37,6 +40,8 @@ class Row(NamedTuple):
     """From start to end of its run; None while there is no end."""
     failure: str
     """Why it failed."""
+    health: str = ""
+    """The verdicts on it."""
 
 
 class Spread(NamedTuple):
@@ -76,6 +81,12 @@ class Table:
         self.shown = two[:1] if self.scattered else two
         """At most two axes; the one for the horizontal first."""
         self.averaged = [axis for axis in self.values if axis not in self.shown]
+        self.seeds = [axis for axis in self.values if is_seed(axis)]
+        """The axes of chance."""
+        self.settings = [axis for axis in self.values if not is_seed(axis)]
+        """The others, in the order of the sweep."""
+        self.further = [axis for axis in self.settings if axis not in self.shown]
+        """Settings for which no picture of two axes has room."""
 
     def is_numeric(self, axis: str) -> bool:
         """Whether its values are numbers."""
@@ -110,6 +121,23 @@ class Table:
         return {
             point: Spread(statistics.fmean(values), min(values), max(values), len(values))
             for point, values in found.items()
+        }
+
+    def over_seeds(self, metric: str | Callable[[Row], float], axes: Sequence[str]) -> dict[Point, Spread]:
+        """The same with the range over the seeds alone: mean, least and largest of each seed's mean at a point.
+
+        Args:
+            metric: its name, or what to compute of a job.
+            axes: which, none of them a seed.
+        """
+        means: dict[Point, list[float]] = defaultdict(list)
+        jobs: Counter[Point] = Counter()
+        for point, spread in self.spreads(metric, [*axes, *self.seeds]).items():
+            means[point[: len(axes)]].append(spread.mean)
+            jobs[point[: len(axes)]] += spread.jobs
+        return {
+            point: Spread(statistics.fmean(values), min(values), max(values), jobs[point])
+            for point, values in means.items()
         }
 
     def states(self, axes: Sequence[str]) -> dict[Point, Counter[str]]:

@@ -1,0 +1,143 @@
+"""What a page holds, whatever it becomes: each part knows its words, and pictures say in words what they show."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentences:
+    """Text, a paragraph or a line of a list each."""
+
+    kind: ClassVar[str] = "sentences"
+    lines: Sequence[str]
+    listed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Something to be typed."""
+
+    kind: ClassVar[str] = "command"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture in a file of its own form."""
+
+    kind: ClassVar[str] = "picture"
+    name: str
+    """Of its file, without an ending."""
+    content: bytes
+    form: str
+    """`png`, `svg` or `webp`."""
+    says: str
+    """What is to be seen, for those who don't see it; and the caption."""
+    vector: bytes | None = None
+    """The same as SVG, where `content` isn't."""
+
+    @property
+    def address(self) -> str:
+        """The picture as a data URI."""
+        mime = "svg+xml" if self.form == "svg" else self.form
+        return f"data:image/{mime};base64,{base64.b64encode(self.content).decode()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    number: bool = False
+    """Whether it holds numbers, which stand right and sort by size."""
+    bar: bool = False
+    """Whether a bar shows each number beside the column's largest."""
+    low_is_good: bool | None = None
+    """Whether the least number, or the largest, is marked; None: neither."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A table that can be sorted."""
+
+    kind: ClassVar[str] = "grid"
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str | float | None]]
+    """None where there is nothing."""
+
+    @property
+    def cells(self) -> list[list[dict[str, Any]]]:
+        """Every cell as it is shown: its text, the number that it sorts by, the length of its bar in per cent."""
+        tops, best = {}, {}
+        for at, column in enumerate(self.columns):
+            numbers = [row[at] for row in self.rows if isinstance(row[at], int | float)]
+            if column.bar and numbers:
+                tops[at] = max(abs(float(number)) for number in numbers if number is not None) or 1.0
+            if column.low_is_good is not None and len(set(numbers)) > 1:
+                best[at] = min(numbers) if column.low_is_good else max(numbers)  # type: ignore[type-var]
+        return [
+            [
+                {
+                    "text": told(value),
+                    "number": value if isinstance(value, int | float) else None,
+                    "bar": round(100 * abs(value) / tops[at]) if at in tops and isinstance(value, int | float) else None,
+                    "best": at in best and value == best[at],
+                }
+                for at, value in enumerate(row)
+            ]
+            for row in self.rows
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A part that a reader can turn: HTML with the data and the scripts that it needs."""
+
+    kind: ClassVar[str] = "live"
+    html: str
+    says: str
+    """What it is, for Markdown."""
+    scripts: Sequence[str] = ()
+    """Libraries that the page holds once."""
+
+
+Block = Sentences | Command | Picture | Grid | Live
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page under a heading."""
+
+    title: str
+    blocks: Sequence[Block]
+
+    @property
+    def anchor(self) -> str:
+        """What a link to it says."""
+        return "".join(char if char.isalnum() else "-" for char in self.title.lower()).strip("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A report."""
+
+    title: str
+    question: str = ""
+    conclusion: Sequence[str] = field(default_factory=tuple)
+    """The first is the main one."""
+    sections: Sequence[Section] = field(default_factory=tuple)
+    foot: str = ""
+
+
+def told(value: str | float | None) -> str:
+    """A value as a reader sees it: four digits that count."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or value == int(value) and abs(value) < 1e6:  # noqa: RUF021
+        return f"{value:,.0f}"
+    return f"{value:.4g}"

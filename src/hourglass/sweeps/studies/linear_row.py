@@ -1,0 +1,78 @@
+"""What the best linear code of as many units makes of a mosaic's images: PCA, or under noise its like.
+
+It stands as a column of its own where the code size changes from row to row, as a row of its own where it doesn't.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hourglass.data import Dataset
+from hourglass.figures.canvas import to_numpy
+from hourglass.figures.picture import Array
+
+if TYPE_CHECKING:
+    from hourglass.trained.load import Trained
+
+FLOOR = "test/linear_mse"
+LINEAR = "best linear code (PCA)"
+
+
+class Cell(NamedTuple):
+    """What one model makes of the images."""
+
+    images: Array
+    """(n, C, H, W)."""
+    error: float | None
+    """Over the whole test set, where it is known."""
+
+
+def linear_cells(
+    data: Dataset,
+    x: Tensor,
+    models: "Mapping[tuple[str, str], Trained]",
+    errors: Mapping[tuple[str, str], float | None],
+) -> dict[str, Cell]:
+    """Linear codes of the same images, by the row that they belong to, or by the block.
+
+    Rows if all models of each row have the same noise and code size, and not all the same; blocks if those of each
+    block have. Nothing where neither holds, or where the samples are too large for a linear code.
+
+    Args:
+        data: what all were trained on.
+        x: the images, clean.
+        models: by row and block.
+        errors: of the linear code over the whole test set, as the runs have it.
+    """
+    sizes = {place: (trained.model.code_size, str(trained.config.noise)) for place, trained in models.items()}
+    by_row, by_block = (_same({place: (place[at], size) for place, size in sizes.items()}) for at in (0, 1))
+    group, at = (by_block, 1) if len(set(sizes.values())) == 1 and by_block else (by_row, 0) if by_row else (by_block, 1)
+    found: dict[str, Cell] = {}
+    for name in group:
+        place = next(each for each in models if each[at] == name)
+        images = _linear(data, x, models[place])
+        if images is not None:
+            found[name] = Cell(images, errors.get(place))
+    return found
+
+
+def _same(found: Mapping[tuple[str, str], tuple[str, tuple[int, str]]]) -> list[str]:
+    """The names of the groups if within each all are the same; else none."""
+    sizes: dict[str, set[tuple[int, str]]] = {}
+    for name, size in found.values():
+        sizes.setdefault(name, set()).add(size)
+    return list(sizes) if all(len(some) == 1 for some in sizes.values()) else []
+
+
+def _linear(data: Dataset, x: Tensor, trained: "Trained") -> Array | None:
+    from hourglass.configuration.build import build
+    from hourglass.measures.linear_floor import linear_floor
+
+    noise = build(trained.config.noise, bounds=data.range, shape=data.shape)
+    floor = linear_floor(data, noise)
+    if floor is None or trained.model.code_size > len(floor.decoder):
+        return None
+    with torch.no_grad(), noise.seeded():
+        return to_numpy(floor.reconstruct(noise(x), trained.model.code_size))
