@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from hourglass.system.lazy_packages import defer
+
 if TYPE_CHECKING:
     from hourglass.pipeline.fitted import Fitted
     from hourglass.trained.classifier import Classifier
     from hourglass.trained.model import TrainedModel
+
+defer()  # before any module of ours imports Lightning
 
 
 def fit(

@@ -1,5 +1,5 @@
 """`python -m hourglass` is the command `hourglass`."""
 
-from hourglass.commands.main import main
+from hourglass.commands.main import command
 
-raise SystemExit(main())
+command()

@@ -15,7 +15,7 @@ from hourglass.system.errors import nearest
 SLOW_IMPORTS = ("torch", "pytorch_lightning", "mlflow", "matplotlib", "sklearn", "hydra")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "noise"]])
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["list"], ["list", "noise"]])
 def test_help_and_list_import_nothing_slow(words: list[str]) -> None:
     code = (
         "import sys; from hourglass.commands.main import main; code = main(sys.argv[1:]);"
@@ -23,6 +23,41 @@ def test_help_and_list_import_nothing_slow(words: list[str]) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_help_of_train_is_what_hydra_prints_for_it() -> None:
+    ours, hydras = (
+        subprocess.run([sys.executable, "-m", "hourglass", "train", *words], capture_output=True, text=True)
+        for words in (["-h"], ["--help", "seed=1"])
+    )
+    assert ours.returncode == hydras.returncode == 0
+    assert ours.stdout == hydras.stdout != ""
+
+
+def test_the_program_ends_at_once_and_loses_nothing() -> None:
+    """Its exit code, what is printed last, threads, and what others have registered for the end."""
+    code = (
+        "import sys, atexit, threading, time\n"
+        "from hourglass.commands import main\n"
+        "def work(words):\n"
+        "    def late():\n"
+        "        time.sleep(.2); print('thread', flush=False)\n"
+        "    threading.Thread(target=late).start()\n"
+        "    atexit.register(print, 'registered')\n"
+        "    print('words', *words)\n"
+        "    sys.modules['taken apart'] = Slow()\n"
+        "    return 3\n"
+        "class Slow:\n"
+        "    def __del__(self): print('taken apart')\n"
+        "main.COMMANDS['work'] = work\n"
+        "main.command()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, "work", "a"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "words a\nthread\nregistered\n", "")
+    failing = code.replace("return 3", "raise RuntimeError('told')")
+    ended = subprocess.run([sys.executable, "-c", failing, "work"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "RuntimeError: told" in ended.stderr
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

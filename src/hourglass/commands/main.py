@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from typing_extensions import override
 
+from hourglass.configuration.groups import help_of_train
 from hourglass.system import process
 from hourglass.system.errors import HourglassError, nearest
 
@@ -40,6 +41,12 @@ that range to the training data's, range=any takes values as they are, however f
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
   hourglass train experiment=vanilla
 """
+
+
+def command() -> NoReturn:
+    """The program `hourglass`: one command, and the end of the process."""
+    process.end_at_once()
+    sys.exit(process.ends_with(main()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +86,9 @@ def _train(words: list[str]) -> int:
 
         asked = [word for word in words if word not in completing]
         print(complete(asked, commands=list(COMMANDS)), end="")
+        return 0
+    if set(words) and set(words) <= {"-h", "--help"}:  # with a --config-dir beside it, Hydra has to look
+        print(help_of_train())
         return 0
     from hourglass.commands.train import run
     from hourglass.system.passwords import kept_out

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,8 @@ def _job(config: DictConfig, held: list[str]) -> None:
     """One training: compose, fit, test, record, and say where to look."""
     register_resolvers()  # another launcher may have sent it to a process that doesn't know them
     context = HydraConfig.get()
+    if context.mode == RunMode.RUN:
+        log.info("%s: starting", _subject(config, context.runtime.choices))  # what follows takes seconds
     with process.importing():
         from hourglass.commands.summary import summary
         from hourglass.pipeline.train import train
@@ -131,6 +134,10 @@ def _job(config: DictConfig, held: list[str]) -> None:
         build(config.sweep)  # not used here, but a mistake in it is one
     result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
     print(summary(result, folder=Path(context.runtime.output_dir)))
+
+
+def _subject(config: DictConfig, choices: Mapping[str, str]) -> str:
+    return f"resume={config.resume}" if config.resume else f"{choices['model']} on {choices['data']}"
 
 
 def resumed(config: DictConfig, overrides: list[str]) -> DictConfig:

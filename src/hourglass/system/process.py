@@ -4,6 +4,7 @@ Measured with benchmarks/: a step of an autoencoder allocates and frees activati
 glibc gives such blocks back to the system at once, so that every step pays for thousands of page faults anew.
 """
 
+import atexit
 import ctypes
 import logging
 import os
@@ -55,6 +56,37 @@ def before_strands() -> None:
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
             libc.mallopt(_M_ARENA_MAX, 1)
+
+
+_exit_code: int | None = None
+
+
+def end_at_once() -> None:
+    """Let this process end when all that was to be done at its end is done; to be called before anything is imported.
+
+    Taking apart what a training has imported takes Python over a second, in which a person waits for the prompt. What
+    is registered first with `atexit` is called last: after all threads have ended and all other such calls.
+    """
+
+    def end() -> None:
+        if _exit_code is None:  # something was raised, which Python has still to say
+            return
+        logging.shutdown()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            os._exit(120)  # as Python says that what was printed could not be written
+        os._exit(_exit_code)
+
+    atexit.register(end)
+
+
+def ends_with(code: int) -> int:
+    """The exit code with which this process is going to end; returns it."""
+    global _exit_code
+    _exit_code = code
+    return code
 
 
 @contextmanager

@@ -1,0 +1,75 @@
+"""Lightning is imported without what it only compares with, and that is there for whoever asks for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torchvision", "torchmetrics.functional", "torch._dynamo.eval_frame", "torch._inductor.compile_fx", "sympy")
+
+
+def python(code: str) -> str:
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_a_training_imports_nothing_of_the_compiler_nor_of_unused_metrics() -> None:
+    said = python(
+        "import sys, torch\n"
+        "import hourglass.pipeline.train, pytorch_lightning as pl\n"
+        "weight = torch.nn.Parameter(torch.ones(1))\n"
+        "for kind in (torch.optim.Adam, torch.optim.SGD):\n"
+        "    optimizer = kind([weight], lr=.5)\n"
+        "    (weight**2).backward(); optimizer.step(); optimizer.zero_grad()\n"
+        "pl.Trainer(accelerator='cpu', deterministic=True, logger=False, enable_checkpointing=False)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], torch._inductor.config.deterministic)"
+    )
+    assert said == "[] True\n"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import torchmetrics; metric = torchmetrics.MeanMetric",
+        "import torchmetrics.image; metric = torchmetrics.image.PeakSignalNoiseRatio",
+        "from torchmetrics.functional import accuracy; from torchmetrics import MeanMetric as metric",
+        "from torchmetrics import *; metric = MeanMetric",
+    ],
+)
+def test_whatever_else_is_asked_of_torchmetrics_is_there(use: str) -> None:
+    code = (
+        "import hourglass, pytorch_lightning as pl\n"
+        f"{use}\n"
+        "import torchmetrics, torchmetrics.metric\n"
+        "from torchmetrics import Metric, MetricCollection\n"
+        "assert issubclass(metric, Metric) and Metric is torchmetrics.metric.Metric\n"
+        "assert torchmetrics.__version__ and 'functional' in dir(torchmetrics)\n"
+        "assert not hasattr(torchmetrics, 'no_such_thing')\n"
+        "collected = MetricCollection([torchmetrics.MeanMetric()])\n"
+        "assert pl.utilities.types._METRIC\n"
+    )
+    python(code)
+    python(code.replace(", pytorch_lightning as pl", "").replace("assert pl.utilities.types._METRIC\n", ""))
+
+
+def test_the_compiler_is_there_for_whoever_compiles() -> None:
+    python(
+        "import sys, torch\n"
+        "import hourglass.pipeline.train\n"
+        "from lightning_fabric.wrappers import OptimizedModule\n"
+        "module = torch.nn.Linear(2, 2)\n"
+        "assert not isinstance(module, OptimizedModule) and 'torch._dynamo.eval_frame' not in sys.modules\n"
+        "def seen(x):\n"
+        "    return torch.compiler.is_compiling()\n"
+        "kept_out = torch.compiler.disable(seen)\n"
+        "assert kept_out(0) is False and kept_out.__name__ == 'seen'\n"
+        "compiled = torch.compile(module, backend='eager')\n"
+        "assert torch.equal(compiled(torch.ones(1, 2)), module(torch.ones(1, 2)))\n"
+        "assert isinstance(compiled, OptimizedModule) and not isinstance(module, OptimizedModule)\n"
+        "assert torch.compile(lambda x: (seen(x), kept_out(x), x + 1), backend='eager')(torch.ones(1))[:2]"
+        " == (True, False)\n"
+        "import torch._dynamo\n"
+        "assert torch._dynamo.OptimizedModule is torch._dynamo.eval_frame.OptimizedModule\n"
+        "assert torch._dynamo.disable is torch._dynamo.decorators.disable\n"
+    )
