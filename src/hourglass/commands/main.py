@@ -6,6 +6,7 @@ is slow to import is imported by the command that needs it, so that help and `li
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -28,6 +29,9 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
   encode RUN IN.npy OUT.npy [range=...]   samples to codes
   decode RUN IN.npy OUT.npy               codes to samples
   reconstruct RUN IN.npy OUT.npy          samples to reconstructions
+  report STUDY|RUN... [into=report.html]  what was found, as one page: conclusions, tables, pictures, units
+  compare RUN RUN ... [into=FILE.html]    what differs in configuration, numbers and reconstructions
+  runs [WORD ...] [KEY=VALUE ...]         runs and studies: name, when, verdict, test error
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
   ui [port=N]                             the dashboard, on 127.0.0.1
 
@@ -186,6 +190,35 @@ def _ui(words: list[str]) -> int:
     return 0
 
 
+def _report(words: list[str]) -> int:
+    parser = _parser("report", "Write what a study or some runs found as one page that needs nothing else.")
+    parser.add_argument("runs", nargs="+", metavar="STUDY|RUN", help="id, first digits or name")
+    return _with_options(parser, words, "report")
+
+
+def _compare(words: list[str]) -> int:
+    parser = _parser("compare", "Put runs side by side: configuration, numbers, the same test images, units.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="id, first digits or name, two or more")
+    return _with_options(parser, words, "compare")
+
+
+def _runs(words: list[str]) -> int:
+    parser = _parser("runs", "Runs and studies, latest first.")
+    parser.add_argument("runs", nargs="*", metavar="WORD", help="only those whose name, id or verdict has it")
+    return _with_options(parser, words, "runs")
+
+
+def _with_options(parser: "_Parser", words: list[str], command: str) -> int:
+    """A command of references and, in any order, `key=value`; a name may have a = further on."""
+    from hourglass.commands import reporting
+
+    parser.epilog = "; ".join(f"{key}= {what}" for key, what in reporting.OPTIONS[command].items())
+    options = [word for word in words if re.match(r"[a-z_]+=", word)]
+    named = parser.parse_args([word for word in words if word not in options]).runs
+    done: int = getattr(reporting, command)(named, options)
+    return done
+
+
 class _Parser(argparse.ArgumentParser):
     """Complains in one line, as every command does."""
 
@@ -204,6 +237,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "encode": _apply("encode", "Turn samples into codes.", "samples (N, *shape)", "codes (N, code_size)"),
     "decode": _apply("decode", "Turn codes into samples.", "codes (N, code_size)", "samples (N, *shape)"),
     "reconstruct": _apply("reconstruct", "Reconstruct samples.", "samples (N, *shape)", "reconstructions (N, *shape)"),
+    "report": _report,
+    "compare": _compare,
+    "runs": _runs,
     "list": _list,
     "ui": _ui,
 }

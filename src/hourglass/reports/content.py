@@ -1,6 +1,7 @@
 """What a page holds, whatever it becomes: each part knows its words, and pictures say in words what they show."""
 
 import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -25,24 +26,50 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture in a file of its own form."""
+    """A figure of matplotlib's, which can be SVG, or an image, which is PNG."""
 
     kind: ClassVar[str] = "picture"
     name: str
     """Of its file, without an ending."""
-    content: bytes
-    form: str
-    """`png`, `svg` or `webp`."""
+    figure: Any
+    """Matplotlib's `Figure`, a `Picture` of `hourglass.figures` or a PIL image."""
     says: str
     """What is to be seen, for those who don't see it; and the caption."""
-    vector: bytes | None = None
-    """The same as SVG, where `content` isn't."""
+
+    @property
+    def has_vector(self) -> bool:
+        """Whether it can be SVG."""
+        return hasattr(self.figure, "savefig")
+
+    def svg(self) -> bytes:
+        """It as SVG, text as outlines, so that it looks the same everywhere."""
+        from matplotlib import rc_context
+
+        file = io.BytesIO()
+        with rc_context({"svg.hashsalt": self.name}):  # the same file each time
+            self.figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+    def png(self) -> bytes:
+        """It as PNG."""
+        from PIL import Image
+
+        file, image = io.BytesIO(), self.figure
+        if not isinstance(image, Image.Image):
+            if self.has_vector:
+                from hourglass.figures.canvas import to_array
+
+                image = Image.fromarray(to_array(self.figure))
+            else:
+                image = self.figure.to_image()
+        image.save(file, "PNG", optimize=True)
+        return file.getvalue()
 
     @property
     def address(self) -> str:
-        """The picture as a data URI."""
-        mime = "svg+xml" if self.form == "svg" else self.form
-        return f"data:image/{mime};base64,{base64.b64encode(self.content).decode()}"
+        """It as a data URI."""
+        mime, content = ("svg+xml", self.svg()) if self.has_vector else ("png", self.png())
+        return f"data:image/{mime};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +110,9 @@ class Grid:
                 {
                     "text": told(value),
                     "number": value if isinstance(value, int | float) else None,
-                    "bar": round(100 * abs(value) / tops[at]) if at in tops and isinstance(value, int | float) else None,
+                    "bar": round(100 * abs(value) / tops[at])
+                    if at in tops and isinstance(value, int | float)
+                    else None,
                     "best": at in best and value == best[at],
                 }
                 for at, value in enumerate(row)

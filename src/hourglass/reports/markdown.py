@@ -50,8 +50,8 @@ def _written(block: Block, folder: Path, *, vector: bool) -> str:
         case Command():
             return f"```\n{block.text}\n```"
         case Picture():
-            content, form = (block.vector, "svg") if vector and block.vector is not None else (block.content, block.form)
-            (folder / f"{block.name}.{form}").write_bytes(content)
+            form = "svg" if vector and block.has_vector else "png"
+            (folder / f"{block.name}.{form}").write_bytes(block.svg() if form == "svg" else block.png())
             return f"![{_escaped(block.says)}]({block.name}.{form})"
         case Grid():
             return _table(block)

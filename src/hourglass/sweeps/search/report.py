@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.sweeps.search.pictures import front, history, importances
+from hourglass.sweeps.search.pictures import front, history, importances, slices
 from hourglass.sweeps.search.trials import Trials
 from hourglass.tracking import Run
 
@@ -24,12 +24,13 @@ def track(parent: Run, trials: Trials) -> None:
     count = len(ended)
     states = [trial.state for trial in ended]
     values = {"search/trials": count, "search/failed": trials.failed, "search/pruned": states.count(TrialState.PRUNED)}
-    for at, (name, direction) in enumerate(zip(trials.settings.objectives, trials.settings.directions, strict=True)):
-        if best:
-            better = min if direction == "minimize" else max
-            values[f"best/{name}"] = better(trial.values[at] for trial in best)
+    one = len(trials.settings.objectives) == 1
+    if best and one:
+        values[f"best/{trials.settings.objectives[0]}"] = best[0].values[0]
+    elif best:  # of several objectives there is no best: the least of each would be of another trial
+        values["search/front"] = len(best)
     parent.log_metrics(values, step=count)
-    if best and len(trials.settings.objectives) == 1:
+    if best and one:
         tags = {"best_trial": str(best[0].number), "best_trial.run": best[0].user_attrs["run_id"]}
         parent.set_tags({**tags, **{f"best_trial.{key}": str(value) for key, value in best[0].params.items()}})
     parent.log_text(table(ended, trials), "search/trials.csv")
@@ -49,10 +50,16 @@ def show(parent: Run, trials: Trials) -> None:
         names = (settings.objectives[0], settings.objectives[1])
         parent.log_image(front(ended, trials.best(), names=names), "search/pareto", len(ended))
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    if len(settings.objectives) == 1 and len(trials.space.dimensions) > 1 and len(complete) >= _ENOUGH:
-        shares = optuna.importance.get_param_importances(trials.study)
-        parent.log_metrics({f"importance/{key}": share for key, share in shares.items()}, step=len(ended))
-        parent.log_image(importances(shares, name=settings.objectives[0]), "search/importances", len(ended))
+    keys = list(trials.space.dimensions)
+    for at, name in enumerate(settings.objectives):
+        suffix = "" if len(settings.objectives) == 1 else f"_{name.replace('/', '_')}"
+        parent.log_image(slices(ended, keys, at=at, name=name), f"search/slices{suffix}", len(ended))
+        # An objective that is a key itself is explained by it.
+        if name not in keys and len(keys) > 1 and len(complete) >= _ENOUGH:
+            shares = optuna.importance.get_param_importances(trials.study, target=lambda trial, at=at: trial.values[at])
+            if not suffix:
+                parent.log_metrics({f"importance/{key}": share for key, share in shares.items()}, step=len(ended))
+            parent.log_image(importances(shares, name=name), f"search/importances{suffix}", len(ended))
 
 
 def say(trials: Trials) -> None:

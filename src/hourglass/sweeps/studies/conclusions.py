@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from hourglass.measures.health import OK
 from hourglass.sweeps.studies.table import ERROR, Point, Spread, Table, at
 
 _NEAR = 0.005  # a share by which two errors differ that are printed as equal
@@ -138,8 +139,21 @@ def overall(table: Table) -> str:
     ratios = [each.metrics["test/mse_over_linear"] for each in runs if "test/mse_over_linear" in each.metrics]
     if ratios:
         said += f", {statistics.fmean(ratios):.2f} times the error of the best linear code of as many units"
-    verdicts = sorted({each.health for each in runs if each.health and each.health != "ok"})
-    return f"{said}. {'Verdict: ' + '; '.join(verdicts) if verdicts else 'No verdict against it'}."
+    return f"{said}. {_verdict([each.health for each in runs])}."
+
+
+def _verdict(found: Sequence[str]) -> str:
+    """The verdicts on several runs, each said once: their numbers differ from seed to seed."""
+    said: dict[str, int] = defaultdict(int)
+    for verdicts in found:
+        for verdict in verdicts.split("; ") if verdicts not in ("", OK) else ():
+            said[verdict.partition(":")[0]] += 1
+    if not said:
+        return "No verdict against it"
+    of = len(found)
+    return "Verdict: " + "; ".join(
+        f"{what} ({some} of {of} seeds)" if some < of else what for what, some in said.items()
+    )
 
 
 def _spread(values: Sequence[float]) -> Spread:

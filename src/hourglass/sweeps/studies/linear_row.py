@@ -48,7 +48,9 @@ def linear_cells(
     """
     sizes = {place: (trained.model.code_size, str(trained.config.noise)) for place, trained in models.items()}
     by_row, by_block = (_same({place: (place[at], size) for place, size in sizes.items()}) for at in (0, 1))
-    group, at = (by_block, 1) if len(set(sizes.values())) == 1 and by_block else (by_row, 0) if by_row else (by_block, 1)
+    group, at = (
+        (by_block, 1) if len(set(sizes.values())) == 1 and by_block else (by_row, 0) if by_row else (by_block, 1)
+    )
     found: dict[str, Cell] = {}
     for name in group:
         place = next(each for each in models if each[at] == name)

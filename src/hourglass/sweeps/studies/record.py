@@ -1,11 +1,15 @@
 """Reading a study, and recording what it shows at a glance; runs in a process of its own."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hourglass.sweeps.studies.table import ERROR, Row, Table
 from hourglass.system.errors import reason
 from hourglass.tracking import Run, search_runs
 from hourglass.tracking.mlflow_internals import PARENT
+
+REPORT = "report.html"
+"""The file of a study's run that holds its report."""
 
 
 class Request(NamedTuple):
@@ -35,13 +39,23 @@ class Recorded(NamedTuple):
 def read(run_id: str, *, uri: str) -> Table:
     """The jobs of a study; of several runs of the same job the latest finished one, else the latest."""
     parent = Run.find(run_id, uri)
-    prefix = "axis."
-    axes = {key.removeprefix(prefix): text.split(", ") for key, text in parent.tags.items() if key.startswith(prefix)}
-    children = search_runs(uri, None, f"tags.`{PARENT}` = '{parent.id}' AND tags.kind = 'training'")
+    return table_of(parent, jobs_of(parent))
+
+
+def jobs_of(parent: Run) -> list[Any]:
+    """MLflow's records of a study's jobs, one each."""
+    children = search_runs(parent.uri, None, f"tags.`{PARENT}` = '{parent.id}' AND tags.kind = 'training'")
     jobs: dict[str, Any] = {}
     for child in sorted(children, key=lambda child: (child.info.status == "FINISHED", child.info.start_time)):
         jobs[child.data.tags.get("config_hash", child.info.run_id)] = child
-    return Table(name=parent.name, axes=axes, rows=[_row(child, list(axes)) for child in jobs.values()])
+    return list(jobs.values())
+
+
+def table_of(parent: Run, jobs: Sequence[Any]) -> Table:
+    """The jobs of a study as a table."""
+    prefix = "axis."
+    axes = {key.removeprefix(prefix): text.split(", ") for key, text in parent.tags.items() if key.startswith(prefix)}
+    return Table(name=parent.name, axes=axes, rows=[row_of(job, list(axes)) for job in jobs])
 
 
 def record(request: Request) -> Recorded:
@@ -77,7 +91,18 @@ def record(request: Request) -> Recorded:
     return Recorded(text, images.missing, images.damaged)
 
 
-def _row(run: Any, axes: list[str]) -> Row:
+def leave_report(request: Request) -> None:
+    """Write the report of a study that has come to its end into its run."""
+    from hourglass.reports.html import html
+    from hourglass.sweeps.studies.gathering import gather
+    from hourglass.sweeps.studies.report import report
+
+    given = gather([request.run_id], uri=request.uri)
+    page = report(given, uri=request.uri, figures=request.pictures, models=request.pictures)
+    Run.find(request.run_id, request.uri).log_text(html(page), REPORT)
+
+
+def row_of(run: Any, axes: Sequence[str]) -> Row:
     """One job from MLflow's record of its run: what a key or, for a group, its tag says."""
     params, tags, info = run.data.params, run.data.tags, run.info
     return Row(

@@ -60,11 +60,12 @@ class Table:
         name: of the study.
         axes: what it varies, in order.
         rows: its jobs. Where those that ran lie on a grid over the axes, the rest of the grid is added as NOT RUN.
+        whole: whether the rest of the grid was meant to be run at all.
     """
 
-    def __init__(self, *, name: str, axes: dict[str, list[str]], rows: Sequence[Row]) -> None:
+    def __init__(self, *, name: str, axes: dict[str, list[str]], rows: Sequence[Row], whole: bool = True) -> None:
         self.name = name
-        self.rows = [*rows, *_missing(axes, rows)]
+        self.rows = [*rows, *(_missing(axes, rows) if whole else [])]
         found = {axis: _ordered({row.point[axis] for row in self.rows}, known) for axis, known in axes.items()}
         self.values = {axis: values for axis, values in found.items() if len(values) > 1}
         """The axes with more than one value: numbers from small to large, text in the order of the sweep."""

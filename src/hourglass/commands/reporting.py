@@ -1,0 +1,88 @@
+"""`hourglass report`, `compare` and `runs`: what is recorded, read again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hourglass.system import process
+from hourglass.system.errors import HourglassError, nearest
+
+_URI = {"uri": "where the runs are (mlflow.db or MLFLOW_TRACKING_URI)"}
+OPTIONS = {
+    "report": {
+        "into": "the page that is written (report.html)",
+        "markdown": "a folder for README.md and the pictures, for a record in a repository",
+        "figures": "a folder for the pictures, those that can be as SVG",
+        "map": "pca or tsne: how the code becomes a plane (pca)",
+        "models": "true or false: whether models are loaded for mosaic, map and units (true)",
+        **_URI,
+    },
+    "compare": {"into": "a page that is written too", **_URI},
+    "runs": {
+        "kind": "study, training or evaluation",
+        "status": "finished, failed, killed or running",
+        "model": "the choice in this group; so data, noise, and any other tag",
+        "sort": "time or error (time)",
+        "limit": "lines at most (40)",
+        **_URI,
+    },
+}
+"""What each command takes, and what it is."""
+
+
+def report(references: Sequence[str], words: Sequence[str]) -> int:
+    """Write the report of a study or of runs."""
+    options = _options("report", words)
+    for key, allowed in (("map", ("pca", "tsne")), ("models", ("true", "false"))):
+        if options.get(key, allowed[0]) not in allowed:
+            raise HourglassError(f"report: {key} must be one of {', '.join(allowed)}, got {options[key]!r}")
+    from hourglass.reports.content import Picture
+    from hourglass.reports.html import html
+    from hourglass.reports.markdown import write_markdown
+    from hourglass.sweeps.studies.gathering import gather
+    from hourglass.sweeps.studies.report import report as made
+    from hourglass.tracking import resolve_uri
+
+    process.show_messages()
+    uri = resolve_uri(options.get("uri"))
+    given = gather(references, uri=uri)
+    page = made(given, uri=uri, models=options.get("models") != "false", code_map=options.get("map", "pca"))
+    into = Path(options.get("into", "report.html"))
+    written = [_write(into, html(page))]
+    if "markdown" in options:
+        written.append(write_markdown(page, Path(options["markdown"]), vector=False))
+    if "figures" in options:
+        folder = Path(options["figures"])
+        for block in (block for section in page.sections for block in section.blocks if isinstance(block, Picture)):
+            form, content = ("svg", block.svg()) if block.has_vector else ("png", block.png())
+            written.append(_write(folder / f"{block.name}.{form}", content))
+    for line in page.conclusion:
+        print(f"  {line}")
+    for path in written:
+        print(f"{path}: {path.stat().st_size / 1024:,.0f} KB")
+    return 0
+
+
+def _options(command: str, words: Sequence[str]) -> dict[str, str]:
+    """`into=page.html` and its like.
+
+    Raises:
+        HourglassError: a key that the command doesn't take, or one without a value.
+    """
+    known = OPTIONS[command]
+    options = dict(word.partition("=")[::2] for word in words)
+    for key, value in options.items():
+        if key not in known:
+            close = nearest(key, list(known))
+            raise HourglassError(f"{command} takes {', '.join(f'{each}=' for each in known)} got {key}={value}{close}")
+        if not value:
+            raise HourglassError(f"{command}: {key} must have a value, got none")
+    return options
+
+
+def _write(path: Path, content: str | bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise HourglassError(f"{path} can't be written: {error.strerror or error}") from error
+    return path
