@@ -213,7 +213,7 @@ def _with_options(parser: "_Parser", words: list[str], command: str) -> int:
     from hourglass.commands import reporting
 
     parser.epilog = "; ".join(f"{key}= {what}" for key, what in reporting.OPTIONS[command].items())
-    options = [word for word in words if re.match(r"[a-z_]+=", word)]
+    options = [word for word in words if re.match(r"[a-z_.]+=", word)]
     named = parser.parse_args([word for word in words if word not in options]).runs
     done: int = getattr(reporting, command)(named, options)
     return done

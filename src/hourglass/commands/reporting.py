@@ -20,7 +20,7 @@ OPTIONS = {
     "runs": {
         "kind": "study, training or evaluation",
         "status": "finished, failed, killed or running",
-        "model": "the choice in this group; so data, noise, and any other tag",
+        "model": "the choice in this group, so too data, noise and any tag; model.code_size and any other key",
         "sort": "time or error (time)",
         "limit": "lines at most (40)",
         **_URI,
@@ -62,6 +62,54 @@ def report(references: Sequence[str], words: Sequence[str]) -> int:
     return 0
 
 
+def compare(references: Sequence[str], words: Sequence[str]) -> int:
+    """Print how runs differ, and write the page where it is asked for."""
+    options = _options("compare", words)
+    from hourglass.reports.compared import comparison, conclusion, configuration, numbers, sides
+    from hourglass.reports.content import told
+    from hourglass.reports.html import html
+    from hourglass.reports.listing import table
+    from hourglass.sweeps.studies.gathering import records
+    from hourglass.tracking import resolve_uri
+
+    process.show_messages()
+    uri = resolve_uri(options.get("uri"))
+    compared = sides(records(references, uri=uri), uri=uri)
+    print("\n".join(f"{side.name}  ({side.record.info.run_id})" for side in compared))
+    for grid in (configuration(compared), numbers(compared)):
+        letters = [column.name[:1] if column.name[1:2] == ":" else column.name for column in grid.columns]
+        print(f"\n{grid.caption}")
+        if grid.rows:
+            print(table([letters, *([told(value) for value in row] for row in grid.rows)]))
+    print()
+    print("\n".join(conclusion(compared)))
+    if "into" in options:
+        path = _write(Path(options["into"]), html(comparison(compared, uri=uri)))
+        print(f"\n{path}: {path.stat().st_size / 1024:,.0f} KB")
+    return 0
+
+
+def runs(words: Sequence[str], options: Sequence[str]) -> int:
+    """Print runs and studies, a line each."""
+    given = _options("runs", options)
+    limit, order = given.pop("limit", "40"), given.pop("sort", "time")
+    if not limit.isdigit() or not int(limit):
+        raise HourglassError(f"runs: limit must be at least 1, got {limit!r}")
+    if order not in ("time", "error"):
+        raise HourglassError(f"runs: sort must be time or error, got {order!r}")
+    from hourglass.reports.listing import HEAD, error_of, line, matching, table
+    from hourglass.tracking import resolve_uri
+
+    uri = resolve_uri(given.pop("uri", None))
+    found = matching(words, given, uri=uri)
+    if order == "error":
+        found = sorted((run for run in found if error_of(run) is not None), key=lambda run: error_of(run) or 0.0)
+    print(table([HEAD, *map(line, found[: int(limit)])]) if found else "no run is like that")
+    if len(found) > int(limit):
+        print(f"and {len(found) - int(limit)} more: limit={len(found)} shows all")
+    return 0
+
+
 def _options(command: str, words: Sequence[str]) -> dict[str, str]:
     """`into=page.html` and its like.
 
@@ -71,7 +119,7 @@ def _options(command: str, words: Sequence[str]) -> dict[str, str]:
     known = OPTIONS[command]
     options = dict(word.partition("=")[::2] for word in words)
     for key, value in options.items():
-        if key not in known:
+        if key not in known and command != "runs":
             close = nearest(key, list(known))
             raise HourglassError(f"{command} takes {', '.join(f'{each}=' for each in known)} got {key}={value}{close}")
         if not value:

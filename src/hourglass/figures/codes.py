@@ -42,9 +42,10 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
         raise ValueError(f"method must be one of pca, tsne, got {method!r}")
     points = to_numpy(code)
     finite = np.isfinite(points).all(1)
-    units = points.shape[1]
+    count, units = points.shape
     shown = np.flatnonzero(finite)
-    points, names, where = projected(points[shown], method=method)
+    points, names, how = projected(points[shown], method=method)
+    where = f"{count:,} codes of {units} unit{'s' * (units > 1)}{how}"
     shown = shown[: len(points)]
     if units == 1:
         points[:, 1] = shown
@@ -68,23 +69,22 @@ def projected(codes: Array, *, method: Literal["pca", "tsne"]) -> tuple[Array, t
     """Finite codes (N, code_size) as points (N, 2) of a plane, see `code_map`; t-SNE of the first 2,000 at most.
 
     Returns:
-        the points, the names of both axes, and in words what is shown.
+        the points, the names of both axes, and in words how they were found.
     """
     count, units = codes.shape
-    where = f"{count:,} codes of {units} unit{'s' * (units > 1)}"
     if units == 1:
-        return np.stack([codes[:, 0], np.arange(count, dtype=float)], axis=1), ("unit 1", "sample"), where
+        return np.stack([codes[:, 0], np.arange(count, dtype=float)], axis=1), ("unit 1", "sample"), ""
     if units == 2:
-        return codes, ("unit 1", "unit 2"), where
+        return codes, ("unit 1", "unit 2"), ""
     if method == "pca":
         points, shares = _principal_plane(codes)
         first, second = (f"component {i + 1} ({share:.1%} of the code's variance)" for i, share in enumerate(shares))
-        where += f", on their first two principal components{_trustworthiness(codes, points)}"
-        return points, (first, second), where
+        how = f", on their first two principal components{_trustworthiness(codes, points)}"
+        return points, (first, second), how
     codes = codes[:_TSNE_POINTS]
     points = _tsne(codes)
     of = f" of {len(codes):,} of them" if len(codes) < count else ""
-    return points, ("t-SNE 1", "t-SNE 2"), f"{where}, t-SNE{of} at perplexity 30{_trustworthiness(codes, points)}"
+    return points, ("t-SNE 1", "t-SNE 2"), f", t-SNE{of} at perplexity 30{_trustworthiness(codes, points)}"
 
 
 def code_histogram(code: Tensor, *, activity: Activity) -> Picture:

@@ -100,25 +100,18 @@ class Grid:
         """Every cell as it is shown: its text, the number that it sorts by, the length of its bar in per cent."""
         tops, best = {}, {}
         for at, column in enumerate(self.columns):
-            numbers = [row[at] for row in self.rows if isinstance(row[at], int | float)]
+            numbers = [value for row in self.rows if isinstance(value := row[at], int | float)]
             if column.bar and numbers:
-                tops[at] = max(abs(float(number)) for number in numbers if number is not None) or 1.0
+                tops[at] = max(map(abs, numbers)) or 1.0
             if column.low_is_good is not None and len(set(numbers)) > 1:
-                best[at] = min(numbers) if column.low_is_good else max(numbers)  # type: ignore[type-var]
-        return [
-            [
-                {
-                    "text": told(value),
-                    "number": value if isinstance(value, int | float) else None,
-                    "bar": round(100 * abs(value) / tops[at])
-                    if at in tops and isinstance(value, int | float)
-                    else None,
-                    "best": at in best and value == best[at],
-                }
-                for at, value in enumerate(row)
-            ]
-            for row in self.rows
-        ]
+                best[at] = min(numbers) if column.low_is_good else max(numbers)
+
+        def cell(at: int, value: str | float | None) -> dict[str, Any]:
+            number = value if isinstance(value, int | float) else None
+            bar = round(100 * abs(number) / tops[at]) if at in tops and number is not None else None
+            return {"text": told(value), "number": number, "bar": bar, "best": at in best and value == best[at]}
+
+        return [[cell(at, value) for at, value in enumerate(row)] for row in self.rows]
 
 
 @dataclass(frozen=True, kw_only=True)

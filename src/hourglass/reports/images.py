@@ -72,5 +72,5 @@ def _image(values: Array, limits: tuple[float, float], cmap: str | None) -> Imag
 
 def _uri(image: Image.Image, form: str, **options: object) -> str:
     file = io.BytesIO()
-    image.save(file, form, **options)  # type: ignore[arg-type]
+    image.save(file, form, **options)
     return f"data:image/{form};base64,{base64.b64encode(file.getvalue()).decode()}"

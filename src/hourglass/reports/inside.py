@@ -88,9 +88,8 @@ class Inside:
     def map_shape(self) -> tuple[int, int, int] | None:
         """(channels, height, width) of a code that is a map of an encoder without dense layers; else None."""
         leaves = [module for module in self.trained.model.encoder.modules() if not any(module.children())]
-        if any(isinstance(leaf, nn.Linear) for leaf in leaves) or not any(
-            isinstance(leaf, nn.Conv2d) for leaf in leaves
-        ):
+        kinds = {kind for leaf in leaves for kind in (nn.Linear, nn.Conv2d) if isinstance(leaf, kind)}
+        if kinds != {nn.Conv2d}:
             return None
         found: list[tuple[int, ...]] = []
         hooks = [leaf.register_forward_hook(lambda _m, _i, out: found.append(tuple(out.shape))) for leaf in leaves]

@@ -44,8 +44,13 @@ class Card(NamedTuple):
     """(*shape)."""
 
 
-def unit_cards(inside: Inside) -> list[Block]:
-    """The cards of a code's units, and which are dead; of more than 64 the ones that add most."""
+def unit_cards(inside: Inside, *, anchor: str = "units") -> list[Block]:
+    """The cards of a code's units, and which are dead; of more than 64 the ones that add most.
+
+    Args:
+        inside: the model and its samples.
+        anchor: a name that no other cards of the page have.
+    """
     code = inside.code.double().numpy()
     rate = inside.on.mean(0)
     dead = np.flatnonzero(rate == 0)
@@ -64,7 +69,7 @@ def unit_cards(inside: Inside) -> list[Block]:
         said.append(f"The {len(order)} that add most to a reconstruction have a card.")
     cards = [_card(inside, code, int(alive[at]), float(norms[at]), added[at]) for at in order]
     limit = float(np.quantile(np.abs(added[order]), 0.995)) or 1.0
-    return [Sentences(lines=said), Live(html=_html(inside, cards, limit), says="cards of the units")]
+    return [Sentences(lines=said), Live(html=_html(inside, cards, limit, anchor), says="cards of the units")]
 
 
 def _card(inside: Inside, code: Array, unit: int, norm: float, added: Array) -> Card:
@@ -97,7 +102,7 @@ def _numbers(dead: Array) -> str:
     return f": {listed}{f' and {len(dead) - 60} more' if len(dead) > 60 else ''}"
 
 
-def _html(inside: Inside, cards: list[Card], limit: float) -> str:
+def _html(inside: Inside, cards: list[Card], limit: float, anchor: str) -> str:
     orders = {"norm": "what they add", "rate": "firing rate", "selectivity": "selectivity", "unit": "number"}
     if inside.y is None:
         del orders["selectivity"]
@@ -107,8 +112,8 @@ def _html(inside: Inside, cards: list[Card], limit: float) -> str:
         f" what it adds to a reconstruction, blue below and red above 0, all on one scale of ±{limit:.2g}."
     )
     return (
-        f'<p>{words}</p><p class="controls"><label>Order of the cards <select data-order="units">{options}</select>'
-        f'</label></p><div class="cards" id="units">{"".join(_one(inside, card, limit) for card in cards)}</div>'
+        f'<p>{words}</p><p class="controls"><label>Order of the cards <select data-order="{anchor}">{options}</select>'
+        f'</label></p><div class="cards" id="{anchor}">{"".join(_one(inside, card, limit) for card in cards)}</div>'
     )
 
 

@@ -89,7 +89,7 @@ def slices(trials: Sequence[FrozenTrial], keys: Sequence[str], *, at: int, name:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     values = [trial.values[at] for trial in done]
     for axes, key in zip(panels.flat, keys, strict=False):
-        settings = [trial.params.get(key) for trial in done]
+        settings: list[Any] = [trial.params.get(key) for trial in done]
         numeric = all(isinstance(each, int | float) and not isinstance(each, bool) for each in settings)
         # Of categories there are names, in the order in which they were tried.
         where = settings if numeric else [str(each) for each in settings]

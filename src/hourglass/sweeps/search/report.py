@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -56,10 +57,14 @@ def show(parent: Run, trials: Trials) -> None:
         parent.log_image(slices(ended, keys, at=at, name=name), f"search/slices{suffix}", len(ended))
         # An objective that is a key itself is explained by it.
         if name not in keys and len(keys) > 1 and len(complete) >= _ENOUGH:
-            shares = optuna.importance.get_param_importances(trials.study, target=lambda trial, at=at: trial.values[at])
+            shares = optuna.importance.get_param_importances(trials.study, target=partial(_objective, at=at))
             if not suffix:
                 parent.log_metrics({f"importance/{key}": share for key, share in shares.items()}, step=len(ended))
             parent.log_image(importances(shares, name=name), f"search/importances{suffix}", len(ended))
+
+
+def _objective(trial: FrozenTrial, *, at: int) -> float:
+    return float(trial.values[at])
 
 
 def say(trials: Trials) -> None:

@@ -151,9 +151,8 @@ def _verdict(found: Sequence[str]) -> str:
     if not said:
         return "No verdict against it"
     of = len(found)
-    return "Verdict: " + "; ".join(
-        f"{what} ({some} of {of} seeds)" if some < of else what for what, some in said.items()
-    )
+    lines = [f"{what} ({some} of {of} seeds)" if some < of else what for what, some in said.items()]
+    return f"Verdict: {'; '.join(lines)}"
 
 
 def _spread(values: Sequence[float]) -> Spread:

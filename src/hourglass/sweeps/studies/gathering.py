@@ -43,6 +43,19 @@ def gather(references: Sequence[str], *, uri: str) -> Given:
     return Given(Table(name=name, axes=axes, rows=rows, whole=False), tags, jobs, None)
 
 
+def records(references: Sequence[str], *, uri: str) -> list[Any]:
+    """MLflow's records of runs that a person names, in this order.
+
+    Raises:
+        HourglassError: no such run, or several; one that is no training.
+    """
+    found = [Run.find(reference, uri) for reference in references]
+    for run in found:
+        if (kind := run.tags.get("kind", "")) != "training":
+            raise HourglassError(f"compare takes trainings, run {run.name} ({run.id}) is {kind or 'something else'}")
+    return _records(list(dict.fromkeys(run.id for run in found)), uri)
+
+
 def _records(ids: Sequence[str], uri: str) -> list[Any]:
     """MLflow's records of runs, in this order."""
     found: dict[str, Any] = {}

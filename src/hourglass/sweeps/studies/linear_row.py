@@ -29,12 +29,20 @@ class Cell(NamedTuple):
     """Over the whole test set, where it is known."""
 
 
+class Linear(NamedTuple):
+    """The linear codes' cells."""
+
+    cells: dict[str, Cell]
+    """By row or by block."""
+    by_row: bool
+
+
 def linear_cells(
     data: Dataset,
     x: Tensor,
     models: "Mapping[tuple[str, str], Trained]",
     errors: Mapping[tuple[str, str], float | None],
-) -> dict[str, Cell]:
+) -> Linear:
     """Linear codes of the same images, by the row that they belong to, or by the block.
 
     Rows if all models of each row have the same noise and code size, and not all the same; blocks if those of each
@@ -48,16 +56,15 @@ def linear_cells(
     """
     sizes = {place: (trained.model.code_size, str(trained.config.noise)) for place, trained in models.items()}
     by_row, by_block = (_same({place: (place[at], size) for place, size in sizes.items()}) for at in (0, 1))
-    group, at = (
-        (by_block, 1) if len(set(sizes.values())) == 1 and by_block else (by_row, 0) if by_row else (by_block, 1)
-    )
+    at = 0 if by_row and len(set(sizes.values())) > 1 else 1
+    group = by_block if at else by_row
     found: dict[str, Cell] = {}
     for name in group:
         place = next(each for each in models if each[at] == name)
         images = _linear(data, x, models[place])
         if images is not None:
             found[name] = Cell(images, errors.get(place))
-    return found
+    return Linear(found, by_row=at == 0)
 
 
 def _same(found: Mapping[tuple[str, str], tuple[str, tuple[int, str]]]) -> list[str]:

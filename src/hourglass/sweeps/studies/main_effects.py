@@ -66,7 +66,7 @@ def _panel(panel: Any, effect: Effect, *, numeric: bool) -> None:
         capsize=3,
     )
     every = -(-len(values) // _TICKS)
-    panel.xaxis.set_major_locator(FixedLocator(places[::every]))
+    panel.xaxis.set_major_locator(FixedLocator(places[::every].tolist()))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticklabels([value[:14] for value in values[::every]])
     panel.set_xlim(-0.5, len(values) - 0.5)

@@ -137,10 +137,10 @@ def _drawn(
     linear = linear_cells(data, x, models, {place: row.metrics.get(FLOOR) for place, row in picked.items()})
     across, *second = table.shown
     names = {value: f"{second[0]} = {value}" if second else "" for value in blocks}
-    if set(linear) <= set(blocks):  # as many units in every row
-        above["linear code"] = {block: cell.images for block, cell in linear.items()}
-    else:
-        cells |= {(row, LINEAR): cell for row, cell in linear.items()}
+    if not linear.by_row:  # as many units in every row
+        above["linear code"] = {block: cell.images for block, cell in linear.cells.items()}
+    elif linear.cells:
+        cells |= {(row, LINEAR): cell for row, cell in linear.cells.items()}
         names[LINEAR], above["original"] = LINEAR, {**above["original"], LINEAR: original}
     left_out = [
         f"{len(table.values[axis]) - len(kept)} values of {axis} left out"

@@ -47,10 +47,7 @@ def section(study: Run) -> Section | None:
         blocks.append(
             Grid(
                 caption="The front: trials that no other is better than in every objective.",
-                columns=[
-                    Column(name="trial", number=True),
-                    *(_column(key) for key in [*front.keys, *front.objectives]),
-                ],
+                columns=[Column(name="trial", number=True), *map(_column, _names(front))],
                 rows=[
                     [float(row["trial"]), *(_value(row[f"{at} {key}"]) for at, key in enumerate(_names(front)))]
                     for row in front.rows
