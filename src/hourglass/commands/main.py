@@ -212,7 +212,9 @@ def _with_options(parser: "_Parser", words: list[str], command: str) -> int:
     """A command of references and, in any order, `key=value`; a name may have a = further on."""
     from hourglass.commands import reporting
 
-    parser.epilog = "; ".join(f"{key}= {what}" for key, what in reporting.OPTIONS[command].items())
+    known = reporting.OPTIONS[command]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["settings:", *(f"  {f'{key}=':<12}{what}" for key, what in known.items())])
     options = [word for word in words if re.match(r"[a-z_.]+=", word)]
     named = parser.parse_args([word for word in words if word not in options]).runs
     done: int = getattr(reporting, command)(named, options)

@@ -121,7 +121,7 @@ def _options(command: str, words: Sequence[str]) -> dict[str, str]:
     for key, value in options.items():
         if key not in known and command != "runs":
             close = nearest(key, list(known))
-            raise HourglassError(f"{command} takes {', '.join(f'{each}=' for each in known)} got {key}={value}{close}")
+            raise HourglassError(f"{command} takes {', '.join(f'{each}=' for each in known)}, got {key}={value}{close}")
         if not value:
             raise HourglassError(f"{command}: {key} must have a value, got none")
     return options

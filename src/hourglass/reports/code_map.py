@@ -53,9 +53,10 @@ def code_map(inside: Inside, *, method: str) -> Live:
         picture, wide, tall, columns = sheet([x, output.clip(low, high), error], (low, high), top)
         data |= {"sheet": picture, "wide": wide, "tall": tall, "columns": columns}
     options = "".join(f'<option value="{escape(key)}">{escape(key)}</option>' for key in shades)
+    count = f"{len(kept):,} codes of {code.shape[1]} unit{'s' * (code.shape[1] > 1)}"
     controls = (
-        f"<p>{escape(words)}. Point at a code to see its sample; draw around some with the lasso to see them all.</p>"
-        f'<p class="controls"><label>Colour by <select id="map-colour">{options}</select></label>'
+        f"<p>{escape(count + words)}. Point at a code to see its sample; draw around some with the lasso to see them"
+        f' all.</p><p class="controls"><label>Colour by <select id="map-colour">{options}</select></label>'
         f'<label>Sample <input id="map-sample" type="number" min="1" max="{len(kept)}" value="1"></label></p>'
         '<div class="key" id="map-key"></div>'
     )

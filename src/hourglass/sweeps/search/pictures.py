@@ -1,11 +1,12 @@
 """Pictures of a search, as pixels."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.figures.canvas import COLOURS, to_array
@@ -39,8 +40,7 @@ def history(trials: Sequence[FrozenTrial], *, at: int, name: str, minimize: bool
     axes.set_xlabel("trial")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if min(values) > 0 and max(values) > 8 * min(values):
-        axes.set_yscale("log")
+    _scale(axes.yaxis, values)
     axes.legend()
     return to_array(figure)
 
@@ -64,9 +64,8 @@ def front(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], *, names: 
     every = -(-len(points) // _NAMED)
     for x, y, number in points[::every]:
         axes.annotate(str(number), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
-    for values, set_scale in ((across, axes.set_xscale), (up, axes.set_yscale)):
-        if min(values) > 0 and max(values) > 8 * min(values):
-            set_scale("log")
+    for values, axis in ((across, axes.xaxis), (up, axes.yaxis)):
+        _scale(axis, values)
     axes.set_xlabel(names[1])
     axes.set_ylabel(names[0])
     axes.legend()
@@ -94,14 +93,13 @@ def slices(trials: Sequence[FrozenTrial], keys: Sequence[str], *, at: int, name:
         # Of categories there are names, in the order in which they were tried.
         where = settings if numeric else [str(each) for each in settings]
         axes.scatter(where, values, c=[trial.number for trial in done], cmap="Blues", vmin=-len(trials) / 2, s=18)
-        if numeric and min(settings) > 0 and max(settings) > 20 * min(settings):
-            axes.set_xscale("log")
+        if numeric:
+            _scale(axes.xaxis, settings)
         axes.set_xlabel(key)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in list(panels.flat)[len(keys) :]:
         axes.set_axis_off()
-    if min(values) > 0 and max(values) > 8 * min(values):
-        panels.flat[0].set_yscale("log")
+    _scale(panels.flat[0].yaxis, values)
     for row in panels:
         row[0].set_ylabel(name)
     return to_array(figure)
@@ -121,6 +119,16 @@ def importances(shares: Mapping[str, float], *, name: str) -> Array:
     axes.set_xlim(0, 1.1)
     axes.set_xlabel(f"importance for {name} (shares of 1)")
     return to_array(figure)
+
+
+def _scale(axis: Any, values: Sequence[float]) -> None:
+    """Logarithmic where the values span a factor of 8, with round numbers written out."""
+    if min(values) > 0 and max(values) > 8 * min(values):
+        (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+        decades = math.log10(max(values) / min(values))
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
 
 
 def _axes() -> tuple[Figure, Any]:

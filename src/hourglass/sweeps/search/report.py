@@ -44,19 +44,22 @@ def show(parent: Run, trials: Trials) -> None:
     ended, settings = trials.ended, trials.settings
     if not trials.best():
         return
+    keys = list(trials.space.dimensions)
     for at, (name, direction) in enumerate(zip(settings.objectives, settings.directions, strict=True)):
+        if name in keys:  # a setting that is searched has no history worth a picture
+            continue
         picture = history(ended, at=at, name=name, minimize=direction == "minimize")
         parent.log_image(picture, f"search/history_{name.replace('/', '_')}", len(ended))
     if len(settings.objectives) > 1:
         names = (settings.objectives[0], settings.objectives[1])
         parent.log_image(front(ended, trials.best(), names=names), "search/pareto", len(ended))
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    keys = list(trials.space.dimensions)
     for at, name in enumerate(settings.objectives):
+        if name in keys:
+            continue
         suffix = "" if len(settings.objectives) == 1 else f"_{name.replace('/', '_')}"
         parent.log_image(slices(ended, keys, at=at, name=name), f"search/slices{suffix}", len(ended))
-        # An objective that is a key itself is explained by it.
-        if name not in keys and len(keys) > 1 and len(complete) >= _ENOUGH:
+        if len(keys) > 1 and len(complete) >= _ENOUGH:
             shares = optuna.importance.get_param_importances(trials.study, target=partial(_objective, at=at))
             if not suffix:
                 parent.log_metrics({f"importance/{key}": share for key, share in shares.items()}, step=len(ended))

@@ -201,10 +201,11 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
 
 def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bool) -> None:
     ticks = list(places.values())
-    if numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks):
+    logarithmic = numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks)
+    if logarithmic:
         axes.set_xscale("log")
-    if numeric and len(ticks) > 12:  # numbers that would meet
-        ticks = ticks[:: -(-len(ticks) // 12)]
+    if numeric:
+        ticks = _apart(ticks, logarithmic=logarithmic)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     names = {place: f"{place:.4g}" if numeric else value for value, place in places.items()}
@@ -221,6 +222,17 @@ def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bo
         _plain(axes.yaxis, values)
     elif values.size:
         axes.set_ylim(0, 1.05 * values.max())
+
+
+def _apart(ticks: Sequence[float], *, logarithmic: bool) -> list[float]:
+    """Those of the numbers, from small to large, that don't meet when they are written."""
+    places = [math.log(tick) if logarithmic else tick for tick in ticks]
+    least = (places[-1] - places[0]) / 12
+    kept: list[int] = []
+    for at, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= least:
+            kept.append(at)
+    return [ticks[at] for at in kept]
 
 
 def _colours(errors: Any) -> Normalize:

@@ -1,8 +1,8 @@
 """What a study says of each of its axes, in a sentence: the effect, its range over the seeds, how many seeds agree.
 
-Values of an axis are compared where all else is equal: over the points of the other axes at which each of them has a
-finished job. With m_s(v) the mean test error of seed s at the value v over those points, and m(v) the mean of these
-over the seeds,
+Values of an axis are compared where all else is equal: over the settings of the other axes at which each of them has a
+finished job with every seed, else with any. With m_s(v) the mean test error of seed s at the value v over those points,
+and m(v) the mean of these over the seeds,
 
     best = argmin_v m(v),   range(v) = [min_s m_s(v), max_s m_s(v)],   a seed agrees where argmin_v m_s(v) = best
 
@@ -10,13 +10,13 @@ An effect counts where the ranges of the best and the worst value don't meet.
 """
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from hourglass.measures.health import OK
-from hourglass.sweeps.studies.table import ERROR, Point, Spread, Table, at
+from hourglass.sweeps.studies.table import ERROR, Point, Spread, Table, at, is_number
 
 _NEAR = 0.005  # a share by which two errors differ that are printed as equal
 
@@ -91,7 +91,13 @@ def effects(table: Table) -> list[Effect]:
 
 def in_words(key: str) -> str:
     """`model.code_size` as a person says it: `code size`."""
-    return key.rpartition(".")[2].replace("_", " ")
+    name = key.rpartition(".")[2]
+    return {"lr": "learning rate"}.get(name, name.replace("_", " "))
+
+
+def short(value: str) -> str:
+    """A setting as a sentence says it: a number that a search drew has more digits than anybody reads."""
+    return f"{float(value):.3g}" if is_number(value) and len(value) > 6 else value
 
 
 def _effect(table: Table, axis: str) -> Effect | None:
@@ -105,16 +111,26 @@ def _effect(table: Table, axis: str) -> Effect | None:
     shared = set.intersection(*(set(held[value]) for value in values))
     if not shared:
         return None
-    seed = [place for place, other in enumerate(others) if other in table.seeds]
-    by_seed: dict[Point, dict[str, float]] = defaultdict(dict)
-    for which in {tuple(point[place] for place in seed) for point in shared}:
-        for value in values:
-            of_seed = [held[value][point] for point in shared if tuple(point[place] for place in seed) == which]
-            by_seed[which][value] = statistics.fmean(of_seed)
+    chance = [place for place, other in enumerate(others) if other in table.seeds]
+
+    def seed(point: Point) -> Point:
+        return tuple(point[place] for place in chance)
+
+    def setting(point: Point) -> Point:
+        return tuple(value for place, value in enumerate(point) if place not in chance)
+
+    seeds = {seed(point) for point in shared}
+    held_by = Counter(setting(point) for point in shared)
+    # A seed that lacks a hard setting would look better than the others: those that all seeds have, if there are any.
+    whole = {point for point in shared if held_by[setting(point)] == len(seeds)} or shared
+    by_seed: dict[Point, dict[str, float]] = {}
+    for which in {seed(point) for point in whole}:
+        same = [point for point in whole if seed(point) == which]
+        by_seed[which] = {value: statistics.fmean(held[value][point] for point in same) for value in values}
     spreads = {value: _spread([means[value] for means in by_seed.values()]) for value in values}
     best = min(spreads, key=lambda value: spreads[value].mean)
     agree = sum(min(means, key=means.__getitem__) == best for means in by_seed.values())
-    return Effect(axis, spreads, agree, len(by_seed), len(shared) * len(values))
+    return Effect(axis, spreads, agree, len(by_seed), len(whole) * len(values))
 
 
 def overall(table: Table) -> str:
@@ -124,7 +140,7 @@ def overall(table: Table) -> str:
         return "No job has finished with a test error."
     if not table.settings or table.scattered:
         spread = _spread([row.metrics[ERROR]])
-        where = ", ".join(f"{in_words(axis)} {row.point[axis]}" for axis in table.values)
+        where = ", ".join(f"{in_words(axis)} {short(row.point[axis])}" for axis in table.values)
         runs = [row]
     else:
         every = table.over_seeds(ERROR, table.settings)
@@ -135,7 +151,8 @@ def overall(table: Table) -> str:
         where = ", ".join(f"{in_words(axis)} {value}" for axis, value in zip(table.settings, point, strict=True))
         runs = [each for each in table.finished if at(each, table.settings) == point]
     over = f" ({spread.low:.3g} to {spread.high:.3g} over {spread.jobs} seeds)" if spread.jobs > 1 else ""
-    said = f"Best: {where}, with a test MSE of {spread.mean:.3g}{over}" if where else f"Test MSE {spread.mean:.3g}"
+    first = "Least test error" if table.scattered else "Best"
+    said = f"{first}: {where}, with a test MSE of {spread.mean:.3g}{over}" if where else f"Test MSE {spread.mean:.3g}"
     ratios = [each.metrics["test/mse_over_linear"] for each in runs if "test/mse_over_linear" in each.metrics]
     if ratios:
         said += f", {statistics.fmean(ratios):.2f} times the error of the best linear code of as many units"

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from hourglass.figures.canvas import COLOURS, DPI
-from hourglass.sweeps.studies.conclusions import in_words
+from hourglass.sweeps.studies.conclusions import in_words, short
 from hourglass.sweeps.studies.table import ERROR, Row, Table
 from hourglass.tracking import Run
 
@@ -42,10 +42,14 @@ def learning_curves(table: Table, *, uri: str) -> Figure | None:
     return figure
 
 
+def _label(table: Table, row: Row) -> str:
+    return ", ".join(f"{in_words(axis)} {short(row.point[axis])}" for axis in table.values)
+
+
 def _chosen(table: Table) -> dict[str, Row]:
     rows = sorted((row for row in table.finished if ERROR in row.metrics), key=lambda row: row.metrics[ERROR])
     if not table.shown or table.scattered:
-        return {table.label(row) or "the run": row for row in rows[: _MOST if table.shown else 1]}
+        return {_label(table, row) or "the run": row for row in rows[: _MOST if table.shown else 1]}
     axis = table.shown[0]
     best = {row.point[axis]: row for row in reversed(rows)}
     values = [value for value in table.values[axis] if value in best]

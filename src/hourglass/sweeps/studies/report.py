@@ -9,7 +9,7 @@ from hourglass.configuration.groups import choices
 from hourglass.reports.content import Block, Column, Command, Grid, Page, Picture, Section, Sentences
 from hourglass.reports.model import model_sections
 from hourglass.sweeps.studies.charts import curves, digits, heat_map
-from hourglass.sweeps.studies.conclusions import counts, effects, in_words, overall
+from hourglass.sweeps.studies.conclusions import counts, effects, in_words, overall, short
 from hourglass.sweeps.studies.learning import learning_curves
 from hourglass.sweeps.studies.main_effects import main_effects
 from hourglass.sweeps.studies.mosaic import mosaic
@@ -91,7 +91,7 @@ def _run(given: Given) -> list[str]:
     one = len(table.rows) == 1
     lines = [f"{'One job' if one else f'{len(table.rows)} jobs'}: {', '.join(said)}."]
     if table.values:
-        many = [f"{in_words(axis)} ({axis}) {_some(values)}" for axis, values in table.values.items()]
+        many = [f"{_named(axis)} {_some(values)}" for axis, values in table.values.items()]
         lines.append(f"{'Searched' if table.scattered else 'Varied'}: {'; '.join(many)}.")
     if given.jobs:
         job = given.jobs[0].data
@@ -230,4 +230,10 @@ def _and(names: Sequence[str]) -> str:
 
 
 def _some(values: Sequence[str]) -> str:
-    return ", ".join(values) if len(values) <= 12 else f"{values[0]} to {values[-1]}, {len(values)} values"
+    if len(values) <= 12 and max(map(len, values)) <= 12:
+        return ", ".join(values)
+    return f"{short(values[0])} to {short(values[-1])}, {len(values)} values"
+
+
+def _named(axis: str) -> str:
+    return axis if axis == in_words(axis) else f"{in_words(axis)} ({axis})"

@@ -104,7 +104,11 @@ def _names(trials: _Trials) -> list[str]:
 
 
 def _point(trials: _Trials, row: dict[str, str]) -> str:
-    return ", ".join(f"{in_words(key)} {_short(row[f'{at} {key}'])}" for at, key in enumerate(_names(trials)))
+    return ", ".join(
+        f"{key if '/' in key else in_words(key)} {_short(row[f'{at} {key}'])}"
+        for at, key in enumerate(_names(trials))
+        if at < len(trials.keys) or key not in trials.keys  # an objective that is a key is said once
+    )
 
 
 def _column(key: str) -> Column:
