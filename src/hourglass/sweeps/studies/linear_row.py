@@ -35,6 +35,8 @@ class Linear(NamedTuple):
     cells: dict[str, Cell]
     """By row or by block."""
     by_row: bool
+    label: str
+    """Of the row that blocks make."""
 
 
 def linear_cells(
@@ -45,8 +47,8 @@ def linear_cells(
 ) -> Linear:
     """Linear codes of the same images, by the row that they belong to, or by the block.
 
-    Rows if all models of each row have the same noise and code size, and not all the same; blocks if those of each
-    block have. Nothing where neither holds, or where the samples are too large for a linear code.
+    Rows if all models of each row have the same noise and code size, and not all the same; else blocks, with as many
+    units as the largest code in each has. Nothing where the samples are too large for a linear code.
 
     Args:
         data: what all were trained on.
@@ -55,24 +57,20 @@ def linear_cells(
         errors: of the linear code over the whole test set, as the runs have it.
     """
     sizes = {place: (trained.model.code_size, str(trained.config.noise)) for place, trained in models.items()}
-    by_row, by_block = (_same({place: (place[at], size) for place, size in sizes.items()}) for at in (0, 1))
-    at = 0 if by_row and len(set(sizes.values())) > 1 else 1
-    group = by_block if at else by_row
+    rows: dict[str, set[tuple[int, str]]] = {}
+    for place, size in sizes.items():
+        rows.setdefault(place[0], set()).add(size)
+    at = 0 if all(len(same) == 1 for same in rows.values()) and len(set(sizes.values())) > 1 else 1
     found: dict[str, Cell] = {}
-    for name in group:
-        place = next(each for each in models if each[at] == name)
+    units: list[int] = []
+    for name in dict.fromkeys(place[at] for place in models):
+        place = max((each for each in models if each[at] == name), key=lambda each: models[each].model.code_size)
         images = _linear(data, x, models[place])
         if images is not None:
             found[name] = Cell(images, errors.get(place))
-    return Linear(found, by_row=at == 0)
-
-
-def _same(found: Mapping[tuple[str, str], tuple[str, tuple[int, str]]]) -> list[str]:
-    """The names of the groups if within each all are the same; else none."""
-    sizes: dict[str, set[tuple[int, str]]] = {}
-    for name, size in found.values():
-        sizes.setdefault(name, set()).add(size)
-    return list(sizes) if all(len(some) == 1 for some in sizes.values()) else []
+            units.append(models[place].model.code_size)
+    label = f"linear, {units[0]} units" if len(set(units)) == 1 else "linear code"
+    return Linear(found, by_row=at == 0, label=label)
 
 
 def _linear(data: Dataset, x: Tensor, trained: "Trained") -> Array | None:

@@ -137,8 +137,8 @@ def _drawn(
     linear = linear_cells(data, x, models, {place: row.metrics.get(FLOOR) for place, row in picked.items()})
     across, *second = table.shown
     names = {value: f"{second[0]} = {value}" if second else "" for value in blocks}
-    if not linear.by_row:  # as many units in every row
-        above["linear code"] = {block: cell.images for block, cell in linear.cells.items()}
+    if not linear.by_row:
+        above[linear.label] = {block: cell.images for block, cell in linear.cells.items()}
     elif linear.cells:
         cells |= {(row, LINEAR): cell for row, cell in linear.cells.items()}
         names[LINEAR], above["original"] = LINEAR, {**above["original"], LINEAR: original}

@@ -62,6 +62,7 @@ def record(request: Request) -> Recorded:
     """Record the table, the best run and the pictures of a study as it stands, in its run."""
     from hourglass.figures.canvas import to_array
     from hourglass.sweeps.studies.charts import curves, heat_map
+    from hourglass.sweeps.studies.main_effects import main_effects
     from hourglass.sweeps.studies.mosaic import Mosaic, mosaic
 
     table = read(request.run_id, uri=request.uri)
@@ -77,7 +78,10 @@ def record(request: Request) -> Recorded:
             images = mosaic(table, uri=request.uri)
         except Exception as error:  # as where the data are not here any more: the other pictures need none
             images = Mosaic(None, reason(error), ())
-        for name, figure in (("heat_map", heat_map(table)), ("curves", curves(table)), ("mosaic", images.picture)):
+        drawn = {"heat_map": heat_map(table), "curves": curves(table), "mosaic": images.picture}
+        if table.further:  # else heat map and curves show them all
+            drawn["main_effects"] = main_effects(table)
+        for name, figure in drawn.items():
             if figure is not None:
                 pixels = to_array(figure)
                 run.log_image(pixels, f"study/{name}", step)
