@@ -39,3 +39,11 @@ for (const choice of document.querySelectorAll("select[data-order]")) {
     cards.append(...[...cards.children].sort((a, b) => key(a) - key(b)));
   });
 }
+// Links within the page: in a frame of another page, as MLflow's, the address that they stand for would be that page's.
+for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", event => {
+  const target = document.getElementById(link.getAttribute("href").slice(1));
+  event.preventDefault();
+  target.setAttribute("tabindex", "-1");
+  target.focus({preventScroll: true});
+  target.scrollIntoView();
+});
