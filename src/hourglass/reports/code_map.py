@@ -51,7 +51,7 @@ def code_map(inside: Inside, *, method: str) -> Live:
         top = float(np.quantile(error, 0.999)) or 1.0
         low, high = inside.data.range
         picture, wide, tall, columns = sheet([x, output.clip(low, high), error], (low, high), top)
-        data |= {"sheet": picture, "wide": wide, "tall": tall, "columns": columns}
+        data |= {"sheet": picture, "wide": wide, "tall": tall, "columns": columns, "top": float(f"{top:.2g}")}
     options = "".join(f'<option value="{escape(key)}">{escape(key)}</option>' for key in shades)
     count = f"{len(kept):,} codes of {code.shape[1]} unit{'s' * (code.shape[1] > 1)}"
     controls = (

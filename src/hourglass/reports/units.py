@@ -57,8 +57,8 @@ def unit_cards(inside: Inside, *, anchor: str = "units") -> list[Block]:
     total = code.shape[1]
     alive = np.flatnonzero(rate > 0)
     said = [
-        f"{total} units, numbered from 1 as in every picture; {len(dead)} never on over {len(code):,} test samples"
-        f" ({inside.trained.model.bottleneck.activity().words}){_numbers(dead)}."
+        f"{total} unit{'s' * (total > 1)}, numbered from 1 as in every picture; {len(dead)} never on over"
+        f" {len(code):,} test samples ({inside.trained.model.bottleneck.activity().words}){_numbers(dead)}."
     ]
     if not len(alive):
         return [Sentences(lines=said)]
@@ -107,12 +107,14 @@ def _html(inside: Inside, cards: list[Card], limit: float, anchor: str) -> str:
     if inside.y is None:
         del orders["selectivity"]
     options = "".join(f'<option value="{key}">{name}</option>' for key, name in orders.items())
-    words = (
-        "Each card: the inputs that activate the unit most; the histogram of its activation, counts as square roots;"
-        f" what it adds to a reconstruction, blue below and red above 0, all on one scale of ±{limit:.2g}."
-    )
+    words = "Each card: the histogram of the unit's activation, counts as square roots, and what it adds"
+    if inside.is_image:
+        words += (
+            f" to a reconstruction, blue below and red above 0, all on one scale of ±{limit:.2g}; above, the inputs that"
+            " activate it most"
+        )
     return (
-        f'<p>{words}</p><p class="controls"><label>Order of the cards <select data-order="{anchor}">{options}</select>'
+        f'<p>{words}.</p><p class="controls"><label>Order of the cards <select data-order="{anchor}">{options}</select>'
         f'</label></p><div class="cards" id="{anchor}">{"".join(_one(inside, card, limit) for card in cards)}</div>'
     )
 

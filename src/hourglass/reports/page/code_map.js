@@ -29,7 +29,7 @@
       box.title = name;
       pictures.append(box, " ");
     });
-    shown.replaceChildren(line, pictures, ...(sheet ? [element("p", "original, reconstruction, absolute error")] : []));
+    shown.replaceChildren(line, pictures, ...(sheet ? [element("p", `original, reconstruction, absolute error (white: ${data.top})`)] : []));
   };
   window.hourglassMap = {
     point: indices => { if (indices.length) { show(indices[0]); sample.value = indices[0] + 1; } },
