@@ -110,8 +110,8 @@ def _html(inside: Inside, cards: list[Card], limit: float, anchor: str) -> str:
     words = "Each card: the histogram of the unit's activation, counts as square roots, and what it adds"
     if inside.is_image:
         words += (
-            f" to a reconstruction, blue below and red above 0, all on one scale of ±{limit:.2g}; above, the inputs that"
-            " activate it most"
+            f" to a reconstruction, blue below and red above 0, all on one scale of ±{limit:.2g}; above, the inputs"
+            " that activate it most"
         )
     return (
         f'<p>{words}.</p><p class="controls"><label>Order of the cards <select data-order="{anchor}">{options}</select>'

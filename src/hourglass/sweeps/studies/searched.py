@@ -62,9 +62,8 @@ def conclusion(study: Run) -> list[str]:
     tags, metrics, lines = study.tags, study.metrics, []
     front = _read(study, "search/pareto.csv")
     if front is not None and front.rows:
-        lines.append(
-            f"{len(front.rows)} trials are on the front of {' and '.join(front.objectives)}: no other is better in all."
-        )
+        many = "1 trial is" if len(front.rows) == 1 else f"{len(front.rows)} trials are"
+        lines.append(f"{many} on the front of {' and '.join(front.objectives)}: no other is better in all.")
         for at, name in enumerate(front.objectives):
             row = min(front.rows, key=lambda row: float(row[f"{len(front.keys) + at} {name}"]))
             lines.append(f"The front's least {name} is that of trial {row['trial']}: {_point(front, row)}.")
