@@ -1,8 +1,11 @@
 """`hourglass report`, `compare` and `runs`: what is recorded, read again."""
 
+import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hourglass.commands.parsing import Parser
 from hourglass.system import process
 from hourglass.system.errors import HourglassError, nearest
 
@@ -29,9 +32,11 @@ OPTIONS = {
 """What each command takes, and what it is."""
 
 
-def report(references: Sequence[str], words: Sequence[str]) -> int:
+def report(words: Sequence[str]) -> int:
     """Write the report of a study or of runs."""
-    options = _options("report", words)
+    parser = Parser("report", "Write what a study or some runs found as one page that needs nothing else.")
+    parser.add_argument("runs", nargs="+", metavar="STUDY|RUN", help="id, first digits or name")
+    references, options = _read(parser, words, "report")
     for key, allowed in (("map", ("pca", "tsne")), ("models", ("true", "false"))):
         if options.get(key, allowed[0]) not in allowed:
             raise HourglassError(f"report: {key} must be one of {', '.join(allowed)}, got {options[key]!r}")
@@ -62,9 +67,11 @@ def report(references: Sequence[str], words: Sequence[str]) -> int:
     return 0
 
 
-def compare(references: Sequence[str], words: Sequence[str]) -> int:
+def compare(words: Sequence[str]) -> int:
     """Print how runs differ, and write the page where it is asked for."""
-    options = _options("compare", words)
+    parser = Parser("compare", "Put runs side by side: configuration, numbers, the same test images, units.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="id, first digits or name, two or more")
+    references, options = _read(parser, words, "compare")
     from hourglass.reports.compared import comparison, conclusion, configuration, numbers, sides
     from hourglass.reports.content import told
     from hourglass.reports.html import html
@@ -89,9 +96,11 @@ def compare(references: Sequence[str], words: Sequence[str]) -> int:
     return 0
 
 
-def runs(words: Sequence[str], options: Sequence[str]) -> int:
+def runs(words: Sequence[str]) -> int:
     """Print runs and studies, a line each."""
-    given = _options("runs", options)
+    parser = Parser("runs", "Runs and studies, latest first.")
+    parser.add_argument("runs", nargs="*", metavar="WORD", help="only those whose name, id or verdict has it")
+    wanted, given = _read(parser, words, "runs")
     limit, order = given.pop("limit", "40"), given.pop("sort", "time")
     if not limit.isdigit() or not int(limit):
         raise HourglassError(f"runs: limit must be at least 1, got {limit!r}")
@@ -101,13 +110,21 @@ def runs(words: Sequence[str], options: Sequence[str]) -> int:
     from hourglass.tracking import resolve_uri
 
     uri = resolve_uri(given.pop("uri", None))
-    found = matching(words, given, uri=uri)
+    found = matching(wanted, given, uri=uri)
     if order == "error":
         found = sorted((run for run in found if error_of(run) is not None), key=lambda run: error_of(run) or 0.0)
     print(table([HEAD, *map(line, found[: int(limit)])]) if found else "no run is like that")
     if len(found) > int(limit):
         print(f"and {len(found) - int(limit)} more: limit={len(found)} shows all")
     return 0
+
+
+def _read(parser: Parser, words: Sequence[str], command: str) -> tuple[list[str], dict[str, str]]:
+    """References and, in any order, `key=value`; a name may have a = further on."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["settings:", *(f"  {f'{key}=':<12}{what}" for key, what in OPTIONS[command].items())])
+    options = [word for word in words if re.match(r"[a-z_.]+=", word)]
+    return parser.parse_args([word for word in words if word not in options]).runs, _options(command, options)
 
 
 def _options(command: str, words: Sequence[str]) -> dict[str, str]:

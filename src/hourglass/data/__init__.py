@@ -5,6 +5,7 @@
 Adding a source is one function that ends in `Splitting.dataset` and one yaml.
 """
 
+from hourglass.data.activations import activations
 from hourglass.data.bundled import breast_cancer, digits, patches, wine
 from hourglass.data.cifar import cifar10
 from hourglass.data.corrupted import corrupted, mnist_corrupted
@@ -16,6 +17,7 @@ from hourglass.data.image_folder import image_folder
 from hourglass.data.mnist_like import fashion_mnist, mnist
 from hourglass.data.own_arrays import idx, npz
 from hourglass.data.own_tables import csv
+from hourglass.data.signals import signals
 from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
 from hourglass.data.trainable import check_trainable
 
@@ -28,6 +30,7 @@ __all__ = [
     "Splits",
     "SplitsAndTest",
     "Splitting",
+    "activations",
     "arrays",
     "breast_cancer",
     "check_trainable",
@@ -44,6 +47,7 @@ __all__ = [
     "one_hot",
     "patches",
     "purchases",
+    "signals",
     "synthetic_manifold",
     "wine",
 ]

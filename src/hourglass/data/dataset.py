@@ -12,9 +12,9 @@ weights, so that a trained table model takes and gives rows in the table's own u
 import hashlib
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -27,13 +27,26 @@ EVAL_BATCH = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """One part of a data set, on the CPU. x: (N, *shape), uint8 or float32. y: (N,) int64 labels, or None."""
+    """One part of a data set, on the CPU. x: (N, *shape), uint8 or float32. y: (N,) int64 labels, or None.
+
+    Where no memory holds them x is `shards.Shards`, of which a slice, a choice of rows, or a block of `torch.split` is
+    a tensor.
+    """
 
     x: Tensor
     y: Tensor | None
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+class Blocks(NamedTuple):
+    """How data are shuffled that are read from a disk: whole blocks, several of which are mixed."""
+
+    rows: int
+    """Samples of a block, which lie together."""
+    mixed: int
+    """Blocks that batches are drawn from at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,7 +90,7 @@ class Scaling:
 class Dataset:
     """Named splits and how to read them.
 
-    shape: of one sample, images (C, H, W), rows (D,).
+    shape: of one sample, images (C, H, W), signals (C, L), rows (D,).
     range: smallest and largest value of `scaled(train.x)`; exactly (0.0, 1.0) for uint8. The other splits
         of a float data set may leave it.
     digest: SHA-256 over the arrays of all splits (of a mapped file: over the SHA-256 of its samples), in hex: equal
@@ -87,6 +100,9 @@ class Dataset:
     columns: names of the columns of a table, where it has them.
     scaling: how a table was scaled, where it was.
     notes: what a person should know of how the data were read, a line each.
+    classes: names of the classes, by number, where they have any.
+    blocks: how an epoch is shuffled where rows are read from a disk; None: any order costs the same.
+    statistics: of the training samples before scaling, by name: recorded with the run.
     """
 
     name: str
@@ -101,6 +117,9 @@ class Dataset:
     columns: tuple[str, ...] | None
     scaling: Scaling | None
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+    blocks: Blocks | None = None
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def drawable(self) -> bool:
@@ -113,6 +132,11 @@ class Dataset:
         return len(self.shape) == 3
 
     @property
+    def is_signal(self) -> bool:
+        """Whether a sample is a signal (C, L)."""
+        return len(self.shape) == 2
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Samples by split: {"train": 55000, "validation": 5000, "test": 10000}."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
@@ -123,7 +147,7 @@ class Dataset:
         if self.train.x.dtype == torch.uint8:
             return self.range
         filled = [split.x for split in (self.train, self.validation, self.test) if len(split)]
-        values = [bound for x in filled for bound in x.aminmax()]
+        values = [bound for x in filled for bound in x.aminmax()]  # shards know theirs
         return float(min(values)), float(max(values))
 
     @property
@@ -135,6 +159,8 @@ class Dataset:
             known["scaling"] = self.scaling.to_json()
         if self.columns is not None:
             known["columns"] = json.dumps(self.columns)
+        if self.classes is not None:
+            known["classes"] = json.dumps(self.classes)
         return known
 
     def say_notes(self) -> None:
@@ -146,12 +172,32 @@ class Dataset:
         """The same rows in another scaling, None: in the table's own units. Labels and order stay."""
         if scaling == self.scaling:
             return self
+        if not isinstance(self.train.x, Tensor):
+            return self._read_in(scaling)
 
         def change(x: Tensor) -> Tensor:
             raw = x if self.scaling is None else self.scaling.undo(x)
             return raw.float() if scaling is None else scaling.apply(raw)
 
         return replace(self.changed(change), scaling=scaling)
+
+    def _read_in(self, scaling: Scaling | None) -> Self:
+        """The same of shards, which are scaled as they are read."""
+        parts: dict[str, Any] = {}
+        for name in ("train", "test", "validation"):
+            split: Any = getattr(self, name)  # its x is no tensor
+            parts[name] = replace(split, x=split.x.scaled_by(scaling))
+        if self.validation is self.test:
+            parts["validation"] = parts["test"]
+        low, high = (parts["train"] if len(self.train) else parts["test"]).x.aminmax()
+        marked = f"{self.digest} {'' if scaling is None else scaling.to_json()}"
+        return replace(
+            self,
+            **parts,
+            range=(float(low), float(high)),
+            digest=hashlib.sha256(marked.encode()).hexdigest(),
+            scaling=scaling,
+        )
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The same samples with other values: `change` makes floats of each split's x (N, *shape)."""

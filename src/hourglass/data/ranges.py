@@ -81,6 +81,7 @@ def compare(
     if not len(x):
         return Verdict(None, None)
     image = x.ndim == 4
+    x = x.flatten(1) if x.ndim == 3 else x  # of signals every value is a column
     low, high = ends = (usual(known) if image else None) or known
     width = high - low
     lowest, highest = (float(bound) for bound in x.aminmax())

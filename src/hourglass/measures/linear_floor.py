@@ -30,7 +30,7 @@ from torch import Tensor
 from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.measures.health import ROUNDING
-from hourglass.models.principal_components import LARGEST, pca_for
+from hourglass.models.principal_components import LARGEST, leading, pca_for
 from hourglass.noise import Corruption
 from hourglass.system.cache import cache_dir, kept
 
@@ -178,7 +178,7 @@ def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | Non
 def _pairs(data: Dataset, noise: Corruption) -> Iterator[tuple[Tensor, Tensor]]:
     """Blocks of the training set, clean and corrupted, each (n, D) float32 on the CPU."""
     device = noise.bounds.device
-    for index, block in enumerate(torch.split(data.train.x, EVAL_BATCH)):
+    for index, block in enumerate(torch.split(leading(data.train.x), EVAL_BATCH)):
         x = data.scaled(block.to(device))
         with noise.seeded(_DRAWS + index):
             corrupted = noise(x)

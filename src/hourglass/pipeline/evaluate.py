@@ -21,6 +21,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
+from hourglass.models.principal_components import leading
 from hourglass.pipeline.asked import EVALUATED, OWN_SOURCES, Asked, asked
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.trainer import make_trainer, measuring
@@ -196,7 +197,8 @@ def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
     elif grey and (target != (0.0, 1.0) or said == ANY):
         data = data.changed(lambda x: x.float() if said == ANY else moved(x.float(), GREY, trained.range))
     if data.test.x.dtype != torch.uint8 and said != ANY:
-        verdict = compare(data.test.x, trained.range, scaling=trained.scaling, columns=trained.columns)
+        seen = data.test.x if isinstance(data.test.x, torch.Tensor) else leading(data.test.x)[:]
+        verdict = compare(seen, trained.range, scaling=trained.scaling, columns=trained.columns)
         if verdict.refusal is not None:
             advice = ADVICE if trained.scaling is None else TAKE_ANY
             raise HourglassError(f"data={data.name} holds {verdict.refusal}: {advice}")

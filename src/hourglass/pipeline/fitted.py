@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -120,6 +122,10 @@ class Fitted:
         """New samples (count, *shape); see `TrainedModel.sample`."""
         with torch.no_grad():
             return self._model.sample(count, seed=seed)
+
+    def export(self, folder: str | PathLike[str], *, range: str | Sequence[float] | None = None) -> list[Path]:
+        """Write encoder and decoder apart, as files for torch and ONNX; see `TrainedModel.export`."""
+        return self._model.export(folder, range=range, about={"run": self._trained.run.name})
 
     def evaluate(
         self,

@@ -12,6 +12,7 @@ Rows of a scaled table are numbers of any type in the table's own units.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hourglass.data.dataset import Scaling
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, Range, compare, moved, read_range, usual
 from hourglass.system.errors import HourglassError
 from hourglass.system.torch_internals import is_wrapped
+from hourglass.trained.pictures import read_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class Inputs:
         scaling: how the rows of its table were scaled, where they were.
         columns: names of the columns of its table, where it had them.
         code_size: number of code units.
+        fit: how pictures were brought to the shape, see `hourglass.data.image_folder`.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +44,7 @@ class Inputs:
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     code_size: int
+    fit: str = "crop"
 
     def samples(self, x: Any, *, name: str, given: str | Sequence[float] | None) -> tuple[Tensor, str | None]:
         """Samples (N, *shape) as floats, rows of a scaled table in its own units; and a warning, if there is reason.
@@ -49,7 +53,7 @@ class Inputs:
         could be looked at, only shape and type are checked.
 
         Args:
-            x: a tensor, an array, or what numpy makes one of.
+            x: a tensor, an array, or what numpy makes one of; or the path of a picture, or of a folder of them.
             name: what x is called in a message.
             given: the range that its values are given in, see `read_range`; None: that of the training data.
 
@@ -57,6 +61,8 @@ class Inputs:
             HourglassError: another shape or type; values that are not finite, or far from the training data's.
         """
         said = read_range(given)
+        if isinstance(x, str | Path):
+            x, name = read_pictures(Path(x).expanduser(), self.shape, fit=self.fit), str(x)
         shaped = self._in_shape(_tensor(x, name), name)
         taken = self._floats(shaped, name, said) if self.scaling is None else _numbers(shaped, name, said)
         if _is_traced(taken):

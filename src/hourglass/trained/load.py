@@ -23,9 +23,10 @@ from hourglass.models import Autoencoder
 from hourglass.samplers import Sampler
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, resolve_uri
+from hourglass.tracking import Run
 from hourglass.trained.inputs import Inputs
 from hourglass.trained.model import TrainedModel
+from hourglass.trained.references import found
 
 WEIGHTS = "weights.safetensors"
 SAMPLER = "sampler.safetensors"
@@ -50,13 +51,15 @@ class Trained(NamedTuple):
     """Of the data it was trained on; None where an earlier version didn't keep it."""
     sampler: Sampler
     """The density of its codes, as fitted."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes of its data, by number, where they had any."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
         """Rebuild the model of a run from `config.yaml` and `weights.safetensors`, on any tracking server.
 
         Args:
-            reference: the run.
+            reference: the run, see `hourglass.trained.references`.
             uri: where it is; None: see `resolve_uri`.
             trust: packages whose classes its configuration may name, besides ours and those of `HOURGLASS_TRUST`.
 
@@ -64,7 +67,11 @@ class Trained(NamedTuple):
             HourglassError: no such run, or one without weights; one of an earlier version, whose configuration or
                 weights don't make a model any more; a record that Hourglass didn't write.
         """
-        run = Run.find(reference, resolve_uri(uri))
+        return cls.from_run(found(reference, uri), trust=trust)
+
+    @classmethod
+    def from_run(cls, run: Run, *, trust: Sequence[str] = ()) -> Self:
+        """The same of a run in hand."""
         config = recorded(run, trust=trust)
         held = _Held.read(run)
         # The caller's random numbers are not for weights that get replaced.
@@ -86,6 +93,7 @@ class Trained(NamedTuple):
             columns=held.columns,
             data_digest=held.data_digest,
             sampler=sampler,
+            classes=held.classes,
         )
 
     @property
@@ -97,6 +105,7 @@ class Trained(NamedTuple):
             scaling=self.scaling,
             columns=self.columns,
             code_size=self.model.code_size,
+            fit=str(self.config.data.get("fit", "crop")),
         )
 
     @property
@@ -115,6 +124,7 @@ class _Held(NamedTuple):
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     data_digest: str | None
+    classes: tuple[str, ...] | None
 
     @classmethod
     def read(cls, run: Run) -> Self:
@@ -141,11 +151,17 @@ class _Held(NamedTuple):
             texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
             if columns is not None and not (texts and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
+            classes: Any = json.loads(words["classes"]) if "classes" in words else None
+            if classes is not None and not (
+                isinstance(classes, list) and all(isinstance(each, str) for each in classes)
+            ):
+                raise ValueError("classes must be names")
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
             said = f"it says no {error}" if isinstance(error, KeyError) else str(error)
             raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
         names = None if columns is None else tuple(columns)
-        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"))
+        named = None if classes is None else tuple(classes)
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), named)
 
 
 def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:

@@ -239,6 +239,7 @@ class Minibatch(Learner):
             y=None if y is None else y.to(x.device),
             rows=self.settings.batch_size if self._watched else chunk_rows(x, self.settings.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
+            blocks=self.data.blocks,
         )
 
     def _freeze(self, x: Tensor) -> Tensor:
