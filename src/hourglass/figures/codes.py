@@ -47,21 +47,11 @@ def code_map(
     finite = np.isfinite(points).all(1)
     count, units = points.shape
     shown = np.flatnonzero(finite)
-    points = points[shown]
-    where = f"{count:,} codes of {units} unit{'s' * (units > 1)}"
-    axes: tuple[str, ...] = ("unit 1", "unit 2")
+    points, axes, how = projected(points[shown], method=method)
+    where = f"{count:,} codes of {units} unit{'s' * (units > 1)}{how}"
+    shown = shown[: len(points)]
     if units == 1:
-        points, axes = np.stack([points[:, 0], shown], axis=1), ("unit 1", "sample")
-    elif units > 2 and method == "pca":
-        codes = points
-        points, shares = _principal_plane(codes)
-        axes = tuple(f"component {i + 1} ({share:.1%} of variance)" for i, share in enumerate(shares))
-        where += f", on their first two principal components{_trustworthiness(codes, points)}"
-    elif units > 2:
-        shown, codes = shown[:_TSNE_POINTS], points[:_TSNE_POINTS]
-        points, axes = _tsne(codes), ("t-SNE 1", "t-SNE 2")
-        of = f" of {len(codes):,} of them" if len(codes) < finite.sum() else ""
-        where += f", t-SNE{of} at perplexity 30{_trustworthiness(codes, points)}"
+        points[:, 1] = shown
     if not finite.all():
         where += f"; {int((~finite).sum()):,} NaN or infinite, not drawn"
 
@@ -84,6 +74,28 @@ def code_map(
     else:
         _scatter_classes(chart, points, to_numpy(y)[shown].astype(int), called)
     return picture
+
+
+def projected(codes: Array, *, method: Literal["pca", "tsne"]) -> tuple[Array, tuple[str, str], str]:
+    """Finite codes (N, code_size) as points (N, 2) of a plane, see `code_map`; t-SNE of the first 2,000 at most.
+
+    Returns:
+        the points, the names of both axes, and in words how they were found.
+    """
+    count, units = codes.shape
+    if units == 1:
+        return np.stack([codes[:, 0], np.arange(count, dtype=float)], axis=1), ("unit 1", "sample"), ""
+    if units == 2:
+        return codes, ("unit 1", "unit 2"), ""
+    if method == "pca":
+        points, shares = _principal_plane(codes)
+        first, second = (f"component {i + 1} ({share:.1%} of the code's variance)" for i, share in enumerate(shares))
+        how = f", on their first two principal components{_trustworthiness(codes, points)}"
+        return points, (first, second), how
+    codes = codes[:_TSNE_POINTS]
+    points = _tsne(codes)
+    of = f" of {len(codes):,} of them" if len(codes) < count else ""
+    return points, ("t-SNE 1", "t-SNE 2"), f", t-SNE{of} at perplexity 30{_trustworthiness(codes, points)}"
 
 
 def code_histogram(code: Tensor, *, activity: Activity) -> Picture:

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from hourglass.figures.canvas import COLOURS, DPI
-from hourglass.sweeps.studies.table import ERROR, Spread, Table
+from hourglass.sweeps.studies.table import ERROR, Spread, Table, in_words
 
 _WIDE = 8.0
 """A span of values, largest over smallest, from which a scale is logarithmic."""
@@ -59,11 +59,6 @@ PANELS = (
         True,
     ),
 )
-
-
-def in_words(axis: str) -> str:
-    """A key as it is spoken: `code size` of `model.code_size`."""
-    return axis.rpartition(".")[2].replace("_", " ")
 
 
 def heat_map(table: Table) -> Figure | None:
@@ -110,7 +105,7 @@ def heat_map(table: Table) -> Figure | None:
 def curves(table: Table) -> Figure | None:
     """Error, sparsity and linear probe over the first axis shown, a line for each value of the second; None without.
 
-    Points are means, bars reach from the least to the largest value. What is the same everywhere is left out. Text on
+    Points are means, bars reach from the least to the largest seed. What is the same everywhere is left out. Text on
     the axis gives points without lines.
     """
     if not table.shown:
@@ -130,7 +125,7 @@ def curves(table: Table) -> Figure | None:
         fontsize=10,
         frameon=False,
     )
-    _entitle(figure, table, f"test metrics over {in_words(table.shown[0])}", bars=bool(table.averaged))
+    _entitle(figure, table, f"test metrics over {in_words(table.shown[0])}", bars=bool(table.seeds))
     return figure
 
 
@@ -176,7 +171,7 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
     numeric = table.is_numeric(across)
     places = {value: float(value) if numeric else float(place) for place, value in enumerate(table.values[across])}
     found: dict[str, Any] = {}
-    spreads = table.spreads(panel.metric, table.shown)
+    spreads = table.over_seeds(panel.metric, table.shown)
     lines: Sequence[tuple[str, ...]] = [(value,) for value in table.values[second[0]]] if second else [()]
     for number, line in enumerate(lines):
         points = {value: spread for value in places if (spread := spreads.get((value, *line)))}
@@ -190,7 +185,7 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
         found[label] = axes.errorbar(
             [places[value] for value in points],
             means,
-            yerr=np.array(ends) if table.averaged and len(means) else None,
+            yerr=np.array(ends) if table.seeds and len(means) else None,
             color=_colour(number, len(lines)),
             marker=_MARKS[number % len(_MARKS)],
             linestyle="-" if numeric and not table.scattered else "none",
@@ -226,10 +221,11 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
 
 def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bool) -> None:
     ticks = list(places.values())
-    if numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks):
+    logarithmic = numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks)
+    if logarithmic:
         axes.set_xscale("log")
-    if numeric and len(ticks) > 7:  # numbers that would meet
-        ticks = ticks[:: -(-len(ticks) // 7)]
+    if numeric:
+        ticks = _apart(ticks, logarithmic=logarithmic)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     names = {place: f"{place:.4g}" if numeric else value for value, place in places.items()}
@@ -261,6 +257,17 @@ def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bo
     axes.set_title(title, fontsize=12)
 
 
+def _apart(ticks: Sequence[float], *, logarithmic: bool) -> list[float]:
+    """Those of the numbers, from small to large, that don't meet when they are written."""
+    places = [math.log(tick) if logarithmic else tick for tick in ticks]
+    least = (places[-1] - places[0]) / 12
+    kept: list[int] = []
+    for at, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= least:
+            kept.append(at)
+    return [ticks[at] for at in kept]
+
+
 def _colours(errors: Any) -> Normalize:
     known = errors[np.isfinite(errors)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
@@ -290,7 +297,7 @@ def _colour(number: int, count: int) -> Any:
 
 
 def _entitle(figure: Figure, table: Table, what: str, *, bars: bool = False) -> None:
-    more = "; bars from the least to the largest" if bars else ""
+    more = "; bars from the least to the largest seed" if bars else ""
     width = int(10 * figure.get_figwidth())
     lines = [*textwrap.wrap(what[0].upper() + what[1:], width), *textwrap.wrap(f"{about(table)}{more}", width)]
     figure.suptitle("\n".join(lines), fontsize=12, x=0.01, ha="left")

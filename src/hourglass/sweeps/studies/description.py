@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 from hourglass.pipeline.description import numbers
 from hourglass.pipeline.naming import wrapped
-from hourglass.sweeps.studies.table import ERROR, FLOOR, PROBE, REFUSED, SPARSITY, Row, Table, at, is_seed
+from hourglass.sweeps.studies.conclusions import effects
+from hourglass.sweeps.studies.table import ERROR, FLOOR, PROBE, REFUSED, SPARSITY, Row, Table, at, in_words
 from hourglass.tracking.mlflow_internals import artifact_link, page_link
 
-REPORT = "report.html"
-"""The file of a study that holds its report."""
 _ROWS, _REASONS = 10, 20
 """At most so many lines of each kind; the rest is in the table of all jobs."""
 _MEASURED = {
@@ -30,7 +29,7 @@ class Place(NamedTuple):
 
 
 def describe(
-    table: Table, *, place: Place, tags: Mapping[str, str], pictures: Mapping[str, str], reported: bool
+    table: Table, *, place: Place, tags: Mapping[str, str], pictures: Mapping[str, str], report: str | None
 ) -> str:
     """The description of a study as it stands.
 
@@ -39,23 +38,18 @@ def describe(
         place: where it is.
         tags: its own; `command` is how it was asked for.
         pictures: by their names their paths in its run, in the order of the page.
-        reported: whether it holds the file `REPORT`.
+        report: the file of its report; None: it has none yet.
     """
     parts = [_conclusion(table, place), *_effects(table)]
     parts.append(f"*{_plain(table.name)}*: {_question(table)}")
-    if reported:
-        parts.append(f"[The whole report]({page_link(place.experiment_id, place.run_id, artifact=REPORT)})")
+    if report:
+        parts.append(f"[The whole report]({page_link(place.experiment_id, place.run_id, artifact=report)})")
     parts.append(_best(table, place))
     parts += [f"![{name}]({artifact_link(path, run_id=place.run_id)})" for name, path in pictures.items()]
     parts += _reasons(table, place)
     if "command" in tags:
         parts.append(f"```\n{wrapped(tags['command'])}\n```")
     return "\n\n".join(filter(None, parts))
-
-
-def words(axis: str) -> str:
-    """`model.code_size` as a person says it: code size."""
-    return axis.rpartition(".")[2].replace("_", " ")
 
 
 def _conclusion(table: Table, place: Place) -> str:
@@ -69,32 +63,20 @@ def _conclusion(table: Table, place: Place) -> str:
     if best is None:
         return f"**No result yet**: {done}."
     known = numbers(best.metrics, names=_MEASURED)
-    where = _plain(", ".join(f"{words(axis)} {best.point[axis]}" for axis in table.values)) or "the only job"
+    where = _plain(", ".join(f"{in_words(axis)} {best.point[axis]}" for axis in table.values)) or "the only job"
     link = page_link(place.experiment_id, best.run_id)
     rest = ", ".join(f"{name} {value}" for name, value in known.items() if name != "test MSE")
     return f"**Best: {where}**, [test MSE {known['test MSE']}]({link}), {rest}; {done}."
 
 
 def _effects(table: Table) -> list[str]:
-    """What each axis does to the error, in a line: means over the others at its values, the range over seeds."""
-    lines = []
-    for axis in table.values:
-        spreads = {point[0]: spread for point, spread in table.spreads(ERROR, [axis]).items()}
-        values = [value for value in table.values[axis] if value in spreads]
-        if len(values) < 2:
-            continue
-        means = [spreads[value].mean for value in values]
-        if is_seed(axis):
-            lines.append(f"- {words(axis)}: means from {min(means):.5f} to {max(means):.5f} over {len(values)} values")
-            continue
-        shown = values if len(values) <= 6 else [values[0], values[-1]]
-        said = ", ".join(f"{_plain(value)}: {spreads[value].mean:.5f}" for value in shown)
-        lines.append(f"- {words(axis)}: mean test MSE {said}; best at {_plain(values[means.index(min(means))])}")
+    """What each setting does to the error, a line each."""
+    lines = [f"- {_plain(effect.sentence)}" for effect in effects(table)]
     return ["\n".join(lines)] if lines else []
 
 
 def _question(table: Table) -> str:
-    axes = [f"{words(axis)} ({_plain(', '.join(values))})" for axis, values in table.values.items()]
+    axes = [f"{in_words(axis)} ({_plain(', '.join(values))})" for axis, values in table.values.items()]
     return f"what do {', '.join(axes)} change?" if axes else "one setting"
 
 
@@ -102,7 +84,7 @@ def _best(table: Table, place: Place) -> str:
     rows = [row for row in table.ranked if row.status == "FINISHED"][:_ROWS]
     measured = {name: form for name, form in {**_MEASURED, FLOOR: ("linear MSE", "{:.5f}")}.items() if _any(rows, name)}
     lines = [
-        _line([*(words(axis) for axis in table.values), *(name for name, _ in measured.values()), "seconds"]),
+        _line([*(in_words(axis) for axis in table.values), *(name for name, _ in measured.values()), "seconds"]),
         "|---" * (len(table.values) + len(measured) + 1) + "|",
     ]
     for row in rows:

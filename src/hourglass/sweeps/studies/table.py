@@ -4,6 +4,9 @@ A study varies axes, `model.code_size` or `seed`; a job has a value on each. Two
 averaged: of the finished jobs at a point, with values v_1 ... v_n of a metric,
 
     mean = (v_1 + ... + v_n) / n,   low = min v_i,   high = max v_i
+
+Where other axes than seeds are averaged, the range is that over the seeds alone: low and high are the least and the
+largest of the means that each seed has over those axes (`over_seeds`). What a setting does is not chance.
 """
 
 import csv
@@ -38,6 +41,8 @@ class Row(NamedTuple):
     """From start to end of its run; None while there is no end."""
     failure: str
     """Why it failed, or was refused."""
+    health: str = ""
+    """The verdicts on it."""
 
 
 class Spread(NamedTuple):
@@ -56,11 +61,12 @@ class Table:
         name: of the study.
         axes: what it varies, in order.
         rows: its jobs. Where those that ran lie on a grid over the axes, the rest of the grid is added as NOT RUN.
+        whole: whether the rest of the grid was meant to be run at all.
     """
 
-    def __init__(self, *, name: str, axes: dict[str, list[str]], rows: Sequence[Row]) -> None:
+    def __init__(self, *, name: str, axes: dict[str, list[str]], rows: Sequence[Row], whole: bool = True) -> None:
         self.name = name
-        self.rows = [*rows, *_missing(axes, rows)]
+        self.rows = [*rows, *(_missing(axes, rows) if whole else [])]
         found = {axis: _ordered({row.point[axis] for row in self.rows}, known) for axis, known in axes.items()}
         self.values = {axis: values for axis, values in found.items() if len(values) > 1}
         """The axes with more than one value: numbers from small to large, text in the order of the sweep."""
@@ -77,6 +83,12 @@ class Table:
         self.shown = two[:1] if self.scattered else two
         """At most two axes; the one for the horizontal first."""
         self.averaged = [axis for axis in self.values if axis not in self.shown]
+        self.seeds = [axis for axis in self.values if is_seed(axis)]
+        """The axes of chance."""
+        self.settings = [axis for axis in self.values if not is_seed(axis)]
+        """The others, in the order of the sweep."""
+        self.further = [axis for axis in self.settings if axis not in self.shown]
+        """Settings for which no picture of two axes has room."""
 
     def is_numeric(self, axis: str) -> bool:
         """Whether its values are numbers."""
@@ -111,6 +123,23 @@ class Table:
         return {
             point: Spread(statistics.fmean(values), min(values), max(values), len(values))
             for point, values in found.items()
+        }
+
+    def over_seeds(self, metric: str | Callable[[Row], float], axes: Sequence[str]) -> dict[Point, Spread]:
+        """The same with the range over the seeds alone: mean, least and largest of each seed's mean at a point.
+
+        Args:
+            metric: its name, or what to compute of a job.
+            axes: which, none of them a seed.
+        """
+        means: dict[Point, list[float]] = defaultdict(list)
+        jobs: Counter[Point] = Counter()
+        for point, spread in self.spreads(metric, [*axes, *self.seeds]).items():
+            means[point[: len(axes)]].append(spread.mean)
+            jobs[point[: len(axes)]] += spread.jobs
+        return {
+            point: Spread(statistics.fmean(values), min(values), max(values), jobs[point])
+            for point, values in means.items()
         }
 
     def states(self, axes: Sequence[str]) -> dict[Point, Counter[str]]:
@@ -158,6 +187,12 @@ class Table:
 def at(row: Row, axes: Sequence[str]) -> Point:
     """Where a job lies."""
     return tuple(row.point[axis] for axis in axes)
+
+
+def in_words(key: str) -> str:
+    """`model.code_size` as a person says it: `code size`."""
+    name = key.rpartition(".")[2]
+    return {"lr": "learning rate"}.get(name, name.replace("_", " "))
 
 
 def is_seed(axis: str) -> bool:
