@@ -35,6 +35,7 @@ def fit(
     loss: str | None = None,
     sampler: str | None = None,
     optimizer: str | None = None,
+    schedule: str | None = None,
     training: str | None = None,
     trainer: str | None = None,
     callback: str | Sequence[str] | None = None,
@@ -71,6 +72,7 @@ def fit(
         loss: a choice.
         sampler: a choice.
         optimizer: a choice.
+        schedule: a choice.
         training: a choice.
         trainer: a choice.
         callback: a choice, or several in a list.
@@ -106,6 +108,7 @@ def fit(
             "loss": loss,
             "sampler": sampler,
             "optimizer": optimizer,
+            "schedule": schedule,
             "training": training,
             "trainer": trainer,
             "callback": callback,
@@ -134,7 +137,8 @@ def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "
     `model` is the bare autoencoder, which checks and scales nothing. See `hourglass.trained.model`.
 
     Args:
-        run_id: id of the run, a unique beginning of at least 6 digits, or its name.
+        run_id: id of the run, a unique beginning of at least 6 digits, or its name; or what `hourglass push` wrote, a
+            folder or "hf:USER/REPO", which needs no store.
         uri: tracking server or database; None: MLFLOW_TRACKING_URI, else mlflow.db in the current directory.
         trust: packages of your own, as `("mypkg",)`, whose classes the configuration may name too; so may those of
             the environment variable HOURGLASS_TRUST.

@@ -55,7 +55,7 @@ class Usefulness(RunCallback):
             **self._likelihood(pl_module),
         }
         found = {f"test/{name}": value for name, value in values.items()}
-        self.run(trainer).log_metrics(found, step=pl_module.steps_done)
+        self.run(trainer).log_end_values(found, steps=pl_module.steps_done)
 
     def _probes(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures import probes
@@ -65,9 +65,11 @@ class Usefulness(RunCallback):
             return {}  # nothing to tell apart, or nothing to learn it from
         chooses = probes.choosing(learner.data)
         validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
-        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x)
+        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x[:SAMPLES])
         return {
-            **probes.probe(code, train.y[:SAMPLES], test_code, test.y, train_samples=samples, validation=validation),
+            **probes.probe(
+                code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], train_samples=samples, validation=validation
+            ),
             **probes.baselines(learner.data, train_samples=samples, code_size=learner.model.code_size),
         }
 

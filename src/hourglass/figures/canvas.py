@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -18,6 +20,8 @@ COLOURS = (
     *("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE"),
     *("#882255", "#44AA99", "#999933", "#AA4499", "#000000"),
 )
+# Ten that are told apart as points on white: the eight of Okabe & Ito (2008), for colour-blind readers too, and two.
+CLASSES = (*map(to_hex, matplotlib.color_sequences["okabe_ito"]), "#999999", "#7B3F00")
 
 
 def to_png(figure: Figure | Picture, path: Path) -> None:
@@ -44,3 +48,10 @@ def to_numpy(tensor: Tensor) -> Array:
     """The tensor's values in float64, from any device."""
     values: Array = tensor.detach().cpu().double().numpy()
     return values
+
+
+def class_name(which: int, names: Sequence[str] | None) -> str:
+    """What a class is called where there is little room: its name, cut to 16 letters, or its number."""
+    if names is None or not 0 <= which < len(names):
+        return str(which)
+    return names[which] if len(names[which]) <= 16 else f"{names[which][:15]}…"

@@ -6,18 +6,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hourglass.configuration.build import build, named
 from hourglass.configuration.schema import located
 from hourglass.data import Dataset, check_trainable
+from hourglass.losses import OfColumns
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
-from hourglass.pipeline.trainer import check_trainer
+from hourglass.pipeline.trainer import HALF, check_trainer
+from hourglass.system.devices import device_count
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
 from hourglass.trained.load import Trained
 from hourglass.training import Learner, Stepper
+from hourglass.training.rates import FILLED, Rates, Schedule
+from hourglass.training.replicas import Replicas, mixes_samples
+from hourglass.training.suited import check_suited
 
 WIDE = ("64-true", "64", 64)
 """Precisions whose models take 64 bits only."""
@@ -42,6 +47,7 @@ def compose(
     make_model: Callable[..., Autoencoder] | None = None,
     learned: tuple[float, float] | None = None,
     stepper: Stepper | None = None,
+    rank: int = 0,
 ) -> Parts:
     """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
 
@@ -52,6 +58,7 @@ def compose(
         learned: the full range of the data that the model was trained on, where `data` is only measured; its loss is
             that of these.
         stepper: makes the steps of the training, where it isn't the procedure itself.
+        rank: which of the devices that train the model this is, from 0.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
@@ -61,14 +68,15 @@ def compose(
     model = (make_model or partial(build, config.model))(shape=data.shape)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
-        model.begin(data.train.x)
+        model.begin(data.filled(data.train.x))
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer)
     loss = build(config.loss, data_range=learned or data.full_range)  # no split may leave what the loss takes
-    _check_range(model, data.range, f"data={data.name} lies in")
+    scalable = config.data.get("scaling") == "none"
+    _check_range(model, data.range, f"data={data.name} lies in", scalable=scalable)
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))
     if model.bottleneck.per_sample and loss.reduction != "sum":
@@ -82,7 +90,11 @@ def compose(
         except ValueError as error:
             raise HourglassError(named("sampler", config.sampler, error)) from error
     _check_optimizer(config.optimizer)
-    learner = build(
+    if data.categories or data.masked:
+        loss = OfColumns(numbers=loss, groups=[(each.span.start, each.span.stop) for each in data.categories])
+        model.split_output(data.categories)
+    count = 1 if learned is not None else device_count(config.trainer)
+    learner: Learner = build(
         config.training,
         model=model,
         noise=noise,
@@ -91,9 +103,55 @@ def compose(
         optimizer=partial(build, config.optimizer),
         data=data,
         sampler=sampler,
+        schedule=_schedule(config.schedule),
+        replicas=Replicas(rank=rank, count=count, seed=config.seed),
         **({} if stepper is None else {"stepper": stepper}),
     )
+    check_suited(data, learner)
+    _check_learner(config, learner, count)
     return Parts(data, model, learner)
+
+
+def _check_learner(config: Any, learner: Learner, count: int) -> None:
+    """What trains it must suit how it learns."""
+    precision, devices = config.trainer.get("precision"), config.trainer.get("devices")
+    if precision in HALF and not learner.scales_loss:
+        raise HourglassError(
+            f"trainer.precision={precision} scales the gradient of a loss, and {type(learner).__name__} goes by none:"
+            " set trainer.precision=bf16-mixed or 32-true"
+        )
+    if count == 1:
+        return
+    if learner.alone is not None:
+        raise HourglassError(
+            f"trainer.devices={devices}: {type(learner).__name__} trains on 1, because {learner.alone}"
+        )
+    if parts := mixes_samples(learner):
+        raise HourglassError(
+            f"trainer.devices={devices} gives each device a share of a batch, and {' and '.join(parts)} goes by the"
+            " whole of it: set trainer.devices=1"
+        )
+    if config.training.batch_size < count:
+        raise HourglassError(
+            f"training.batch_size must be at least trainer.devices={devices}, a sample for each, got"
+            f" {config.training.batch_size}"
+        )
+
+
+def _schedule(node: DictConfig) -> Schedule:
+    """A scheduler of torch, and what it counts; what is null is the whole training's."""
+    node = node.copy()
+    with open_dict(node):
+        every = node.pop("every", "step")
+        filled = tuple(key for key in FILLED if key in node and node[key] is None)
+        for key in filled:
+            node.pop(key)
+    try:
+        schedule = Schedule(make=partial(build, node), every=every, filled=filled)
+        Rates(schedule=schedule, highest=[1e-3], length=1)  # what can't be built is said now
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+    return schedule
 
 
 def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
@@ -142,7 +200,9 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
             raise HourglassError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
 
-def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False) -> None:
+def _check_range(
+    model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False, scalable: bool = False
+) -> None:
     """The output activation must reach the data, and must not leave what the loss allows."""
     low, high = interval
     lowest, highest = model.output_range
@@ -151,7 +211,7 @@ def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *
         advice = (
             "set model.output_activation=sigmoid, or loss=mse"
             if outside
-            else "set model.output_activation=linear, or scale the data"
+            else f"set model.output_activation=linear, or {'data.scaling=unit' if scalable else 'scale the data'}"
         )
         raise HourglassError(
             f"model.output_activation gives values in [{lowest:g}, {highest:g}],"

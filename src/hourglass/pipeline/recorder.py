@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,15 @@ from typing_extensions import override
 from hourglass.configuration.identity import config_hash
 from hourglass.configuration.trust import check_recordable
 from hourglass.pipeline.compose import Parts
+from hourglass.pipeline.description import describe
+from hourglass.pipeline.naming import command_line, run_name
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
+from hourglass.tracking.mlflow_internals import NOTE
+from hourglass.tracking.model import check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
+from hourglass.trained.served import about
 from hourglass.trained.table_model import in_own_units
 
 
@@ -30,9 +35,18 @@ class Recorder:
         experiment: name of the MLflow experiment.
         log_every_n_steps: optimizer steps between two points of a training curve; the training procedure reads it.
         log_model: whether an MLflow model with a signature is logged too.
+        register: the registered model that it becomes a new version of; null: of none.
     """
 
-    def __init__(self, *, uri: str | None, experiment: str, log_every_n_steps: int, log_model: bool) -> None:
+    def __init__(
+        self,
+        *,
+        uri: str | None,
+        experiment: str,
+        log_every_n_steps: int,
+        log_model: bool,
+        register: str | None = None,
+    ) -> None:
         if log_every_n_steps < 1:
             raise ValueError(f"log_every_n_steps must be at least 1, got {log_every_n_steps}")
         if not experiment:
@@ -40,9 +54,12 @@ class Recorder:
         if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
             # A folder is called by it.
             raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
+        if register is not None:
+            check_name(register, key="register")
         self.uri = uri
         self.experiment = experiment
         self.log_model = log_model
+        self.register = register
 
     def open(
         self,
@@ -51,12 +68,13 @@ class Recorder:
         choices: Mapping[str, str],
         parts: Parts,
         parent: str | None,
-        point: str,
+        varied: Sequence[str],
+        words: Sequence[str],
         earlier: Earlier | None,
     ) -> Run:
         """Start the run of a configuration, or go on with an earlier one, which has been compared with it.
 
-        `parent` is a study's run, and `point` what tells this one from the study's others.
+        `parent` is a study's run, `varied` the overrides that tell this one from the study's others, `words` all.
         """
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -75,8 +93,8 @@ class Recorder:
             run = Run.start(
                 uri=uri,
                 experiment=self.experiment,
-                name=f"{config.name or run_name(choices, parts)} {point}".strip(),
-                tags=tags,
+                name=_name(config, choices, parts, varied),
+                tags={**tags, **_command(words)},
                 params=flatten(resolved),
                 parent_id=parent,
             )
@@ -100,16 +118,26 @@ class Recorder:
                 "time/steps_per_second": learner.steps_done / learner.seconds if learner.seconds else 0.0,
                 "model/parameters": sum(weight.numel() for weight in model.parameters()),
                 "model/code_size": model.code_size,
+                **{f"data/{name}": value for name, value in data.statistics.items()},
             },
             step=learner.steps_done,
         )
         run.log_weights(model.state_dict(), metadata=data.metadata)
         for name, network in learner.auxiliary_networks().items():
             run.log_weights(network.state_dict(), f"{name}.safetensors")
-        if self.log_model:
+        run.flush()
+        picture = run.described[0] if run.described else None
+        run.set_tags({NOTE: describe(run_id=run.id, metrics=run.metrics, tags=run.tags, picture=picture)})
+        if self.log_model or self.register is not None:
             samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
-            log_model(run, in_own_units(model.cpu(), data.scaling), example)
+            log_model(
+                run,
+                in_own_units(model.cpu(), data.scaling),
+                example,
+                register=self.register,
+                about=about(data.range, data.columns, in_units=data.scaling is not None),
+            )
 
 
 class NoRecorder(Recorder):
@@ -126,21 +154,24 @@ class NoRecorder(Recorder):
         choices: Mapping[str, str],
         parts: Parts,
         parent: str | None,
-        point: str,
+        varied: Sequence[str],
+        words: Sequence[str],
         earlier: Earlier | None,
     ) -> Run:
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         check_recordable(resolved)
-        run = UnrecordedRun(name=config.name or run_name(choices, parts), tags=choices, params=flatten(resolved))
+        run = UnrecordedRun(name=_name(config, choices, parts, varied), tags=choices, params=flatten(resolved))
         run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
         return run
 
 
-def run_name(choices: Mapping[str, str], parts: Parts) -> str:
-    """A name that a person can tell apart: `conv-128 mnist masking`."""
-    words = [f"{choices.get('model', 'model')}-{parts.model.code_size}", parts.data.name]
-    words += [choices[group] for group in ("noise", "regularizer") if choices.get(group, "none") != "none"]
-    return " ".join(words)
+def _name(config: DictConfig, choices: Mapping[str, str], parts: Parts, varied: Sequence[str]) -> str:
+    return run_name(config, choices, code_size=parts.model.code_size, data=parts.data.name, varied=varied)
+
+
+def _command(words: Sequence[str]) -> dict[str, str]:
+    """How it was asked for, as a tag; nothing where that was in Python."""
+    return {"command": command_line(words)} if words else {}
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.types import HydraContext
@@ -11,7 +12,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.hydra_internals import job_return
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.axes import axes, key_of, said_last
-from hourglass.sweeps.composing import Composer, make_job, study_name
+from hourglass.sweeps.composing import Composer, command_of, make_job, study_name
 from hourglass.sweeps.slots import start_server
 from hourglass.sweeps.sweep import SweepFailed, sweep
 from hourglass.system.errors import HourglassError
@@ -43,6 +44,8 @@ def launch(
         varied=varied,
         identity=config_hash({**OmegaConf.to_container(base, resolve=False), "axes": sorted(varied)}),  # type: ignore[dict-item]
         name=base.study or study_name(example, varied),
+        command=command_of(config),
+        folder=Path(example.hydra.sweep.dir).absolute(),
     )
     failed = sum(end.failure is not None for end in ends.values())
     if failed:

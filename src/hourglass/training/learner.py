@@ -3,9 +3,10 @@
     output = model(noise(x))
     terms  = {reconstruction: loss(output.reconstruction, x), **output.losses, **penalties(model, x, output)}
 
-The target is always the clean x. Validation and test draw their noise from fixed seeds and measure with full precision,
-so that numbers of different runs can be compared. There every loss term is of the code as it is trained, drawn from
-the same fixed seeds: `val/loss` is what training minimises, for a variational code a bound on the likelihood.
+The target is always the clean x; what is missing in it (`Dataset.target`) counts nowhere. Validation and test draw
+their noise from fixed seeds and measure with full precision, so that numbers of different runs can be compared. There
+every loss term is of the code as it is trained, drawn from the same fixed seeds: `val/loss` is what training minimises,
+for a variational code a bound on the likelihood.
 What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.measures.streaming` measures.
 """
 
@@ -31,6 +32,7 @@ from hourglass.system.errors import Diverged
 from hourglass.system.modes import evaluating
 from hourglass.training.batches import Batches, Chunk, some
 from hourglass.training.clock import Clock
+from hourglass.training.replicas import Replicas
 
 __all__ = ["FITTED", "Learner", "LearnerArguments"]
 
@@ -73,6 +75,10 @@ class Learner(pl.LightningModule):
 
     monitor = "loss"
     """What of the validation the best epoch has least of: what is trained."""
+    alone: str | None = "it makes no steps by batches"
+    """Why it can't be trained on several devices; None where it can."""
+    scales_loss = False
+    """Whether all of its steps go down the gradient of a loss, which a precision of 16 bits scales."""
     labelled = False
     """Whether batches bring their classes."""
 
@@ -102,6 +108,7 @@ class Learner(pl.LightningModule):
         self.clock = Clock()  # of training, logging included, validation not
         self._sums: dict[str, float] = {}
         self._measure: Metrics
+        self.replicas = Replicas()
 
     @property
     def seconds(self) -> float:
@@ -114,16 +121,16 @@ class Learner(pl.LightningModule):
         return None
 
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
-        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
+        """Target and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted, disturb=self.penalties.disturb)
         return output, self.terms_of(output, x, y)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
-        """The loss terms of an output by name; x is the clean input (B, *shape), y the classes (B,) if `labelled`."""
+        """The loss terms of an output by name; x is the target (B, *shape), y the classes (B,) if `labelled`."""
         return {
             "reconstruction": Term(self.loss(output.reconstruction, x)),
             **output.losses,
-            **self.penalties(self.model, x, output),
+            **self.penalties(self.model, self.data.filled(x), output),
         }
 
     def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
@@ -193,32 +200,43 @@ class Learner(pl.LightningModule):
             activity=self.activity(),
             active=self.model.bottleneck.active,
             clean=_CLEAN.get(split, {}).get(self.data.range),
+            categories=[(each.span.start, each.span.stop) for each in self.data.categories],
+            masked=self.data.fill is not None,
         )
 
     def _measure_batch(self, batch: Chunk, index: int) -> None:
-        x = self.data.scaled(batch.x)
+        target = self.data.target(batch.x)
+        x = self.data.filled(target)
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.seeded(index):
             corrupted = self.noise(x)
             output = self.model(corrupted)
             trained = self.model.as_trained(output)
-            terms = logged(self.terms_of(trained, x, batch.y))
+            terms = logged(self.terms_of(trained, target, batch.y))
             scores = self.scores(trained, batch.y)
             if trained is not output:
-                scores = {**scores, "mse_as_trained": (trained.reconstruction - x).square().mean()}
+                scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
             neck = self.model.bottleneck
             symbols = neck.symbols(output.code) if isinstance(neck, Symbolic) else None
             rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
-        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols, rates=rates)
+        self._measure.update(
+            target,
+            None if corrupted is x else corrupted,
+            output.reconstruction,
+            output.code,
+            symbols=symbols,
+            rates=rates,
+        )
         for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, split: Split) -> None:
-        means = {name: value / len(split) for name, value in self._sums.items()}
+        means = self.replicas.agreed({name: value / len(split) for name, value in self._sums.items()})
         for name, value in means.items():
             if not math.isfinite(value):
                 raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
-        values = {f"{stage}/{name}": value for name, value in {**means, **self._measure.compute()}.items()}
+        measured = self.replicas.agreed(self._measure.compute() if self.replicas.first else {})
+        values = {f"{stage}/{name}": value for name, value in {**means, **measured}.items()}
         if self._measure.clean.samples == len(split):  # Lightning can be told to stop before
             _CLEAN.setdefault(split, {})[self.data.range] = self._measure.clean
         self.log_dict(values, logger=False)
@@ -232,7 +250,8 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Chunk, batch_idx: int) -> None:
         """Measure one batch of the validation set."""
-        self._measure_batch(batch, batch_idx)
+        if self.replicas.first:
+            self._measure_batch(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/...`."""
