@@ -33,7 +33,9 @@ def names(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-MODELS, NOISES, REGULARIZERS = names("model"), names("noise"), names("regularizer")
+#: But for the one whose parts are a person's own: tests/models/test_modules.py.
+MODELS = [name for name in names("model") if name != "modules"]
+NOISES, REGULARIZERS = names("noise"), names("regularizer")
 LOSSES, OPTIMIZERS = names("loss"), names("optimizer")
 
 SHAPES = [(1, 28, 28), (1, 8, 8), (1, 9, 7), (3, 10, 13), (13,)]

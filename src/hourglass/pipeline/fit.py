@@ -143,7 +143,7 @@ def own_modules(given: Mapping[str, Any], choices: Mapping[str, Any]) -> tuple[d
     for key, each in given.items():
         made, settings = (each.func, each.keywords) if isinstance(each, partial) else (each, {})
         if isinstance(made, type) and issubclass(made, nn.Module) and not getattr(each, "args", ()):
-            words += words_of({f"model.{key}": {"_target_": f"{made.__module__}.{made.__qualname__}", **settings}})
+            words += _node(f"model.{key}", f"{made.__module__}.{made.__qualname__}", settings)
             continue
         if not isinstance(each, nn.Module):
             raise HourglassError(
@@ -153,8 +153,13 @@ def own_modules(given: Mapping[str, Any], choices: Mapping[str, Any]) -> tuple[d
         kind = type(each)
         name = f"{kind.__module__}.{kind.__qualname__}"
         objects[key] = deepcopy(each)
-        words += words_of({f"model.{key}": {"_target_": "hourglass.models.modules.given", "name": name}})
+        words += _node(f"model.{key}", "hourglass.models.modules.given", {"name": name})
     return objects, words
+
+
+def _node(key: str, target: str, settings: Mapping[str, Any]) -> list[str]:
+    added = words_of({f"{key}.{name}": value for name, value in settings.items()})
+    return [*words_of({f"{key}._target_": target}), *(f"+{word}" for word in added)]
 
 
 def model_of(config: DictConfig, modules: Mapping[str, nn.Module]) -> Callable[..., Autoencoder]:
