@@ -51,6 +51,11 @@ SUITED = {
     "adversarial": ["model.bottleneck.activation=linear"],
     "importance_weighted": ["bottleneck=gaussian"],
     "closed_form": ["model=pca"],
+    "modules": [
+        "model.encoder._target_=torch.nn.Flatten",
+        "model.decoder._target_=torch.nn.LazyLinear",
+        "+model.decoder.out_features=64",
+    ],
 }
 #: Recipes whose pictures are drawn too; a figure takes longer than the training here.
 PICTURED = ("toy", "quickstart")
@@ -155,7 +160,9 @@ def test_a_choice_composes_and_is_built(group: str, name: str) -> None:
 @cache
 def node(group: str, choice: str) -> Any:
     """What one choice puts into the configuration; the groups don't refer to each other."""
-    config, _ = compose_config(["data=digits", f"{group}={choice}"])
+    config, _ = compose_config(
+        ["data=digits", f"{group}={choice}", *(SUITED.get(choice, []) if group == "model" else [])]
+    )
     return config if group == "model" else config[group]
 
 

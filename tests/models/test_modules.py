@@ -1,5 +1,7 @@
 """Any two torch modules are an autoencoder: what their shapes make of the code, and what doesn't fit is said."""
 
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,7 +146,6 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     import ownnet  # type: ignore[import-not-found]
 
     yield ownnet
-    import sys
 
     del sys.modules["ownnet"]
 
@@ -200,3 +201,17 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     }.items():
         assert main([*words, *mistake.split()]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_class_of_the_script_itself_is_trained_and_not_recorded_as_one(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np, hourglass\n"
+        f"{NET}\n"
+        "fitted = hourglass.fit(np.random.rand(40, 8, 8).astype('f'), encoder=Encoder, decoder=Decoder(), epochs=1,"
+        " tracking=None, callback='quick')\n"
+        "print(fitted.config.model.encoder._target_, tuple(fitted.encode(np.zeros((2, 8, 8), 'f')).shape))\n",
+        encoding="utf-8",
+    )
+    ended = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.stdout == "hourglass.models.modules.given (2, 6)\n", ended.stderr

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from hourglass.models import MLP
+from hourglass.bottlenecks import Deterministic
+from hourglass.models import MLP, Modules
 from hourglass.regularizers import Orthogonality, Penalty, Spectral, WeightL1, WeightL2
 from regularizers.small import by_hand, conv, gaussian, mlp, value, with_decoder, with_encoder
 
@@ -113,3 +114,26 @@ def test_tied_weights_count_once() -> None:
     model = mlp(inputs=6, tied=True)
     expected = model.encoder[1].weight.detach().square().sum().item()  # type: ignore[index, operator]
     assert value(WeightL2(weight=1.0, layers="all"), CODE, model) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "said"),
+    [
+        (WeightL2(weight=1.0, layers="code"), "needs a model with weights in its encoder, but this one has none"),
+        (Orthogonality(weight=1.0), "needs a model with weights in its encoder, but this one has none"),
+        (Spectral(weight=1.0), "needs a model with weights in its decoder, but this one has none"),
+    ],
+)
+def test_a_model_without_weights_is_refused(penalty: Penalty, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        penalty.attach(
+            Modules(
+                shape=(4,),
+                encoder=torch.nn.Flatten(),
+                decoder=torch.nn.Identity(),
+                code_size=None,
+                output_activation="linear",
+                bottleneck=partial(Deterministic, activation="linear"),
+            ),
+            batch_size=4,
+        )

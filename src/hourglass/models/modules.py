@@ -28,7 +28,7 @@ class Modules(Autoencoder):
         encoder: the first module; None, as from a record of one that was given in Python: it isn't there.
         decoder: the second one.
         code_size: number of code units; null: what the encoder puts out.
-        output_activation: activation of the reconstruction; `linear` where the decoder has one at its end.
+        output_activation: activation of the reconstruction; `linear`: what the decoder gives, as it is.
         bottleneck: builds the bottleneck from the code size.
 
     Raises:

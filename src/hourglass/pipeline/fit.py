@@ -5,6 +5,7 @@
 What isn't a word of its own is a value by its key, in `overrides`. Afterwards the process is as it was before.
 """
 
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -142,19 +143,26 @@ def own_modules(given: Mapping[str, Any], choices: Mapping[str, Any]) -> tuple[d
     objects, words = {}, ["model=modules"]
     for key, each in given.items():
         made, settings = (each.func, each.keywords) if isinstance(each, partial) else (each, {})
-        if isinstance(made, type) and issubclass(made, nn.Module) and not getattr(each, "args", ()):
+        kind = made if isinstance(made, type) else type(each)
+        whole = issubclass(kind, nn.Module) and not getattr(each, "args", ())
+        if isinstance(made, type) and whole and _importable(kind):
             words += _node(f"model.{key}", f"{made.__module__}.{made.__qualname__}", settings)
             continue
-        if not isinstance(each, nn.Module):
+        if not whole:
             raise HourglassError(
                 f"{key} must be a torch.nn.Module, or a class or functools.partial of one with arguments by name, got"
                 f" {each!r}"
             )
-        kind = type(each)
+        # A class of the script itself is known to this process alone.
+        objects[key] = deepcopy(each) if isinstance(each, nn.Module) else made(**settings)
         name = f"{kind.__module__}.{kind.__qualname__}"
-        objects[key] = deepcopy(each)
         words += _node(f"model.{key}", "hourglass.models.modules.given", {"name": name})
     return objects, words
+
+
+def _importable(kind: type) -> bool:
+    """Whether another process finds a class by its name."""
+    return kind.__module__ != "__main__" and getattr(sys.modules[kind.__module__], kind.__qualname__, None) is kind
 
 
 def _node(key: str, target: str, settings: Mapping[str, Any]) -> list[str]:

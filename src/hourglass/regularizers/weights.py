@@ -6,6 +6,7 @@ orthogonality   |W W^T - I|^2 of the code layer
 spectral        sum_l sigma(W_l)^2 of the decoder, with the largest singular value sigma
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -23,7 +24,24 @@ __all__ = ["LAYERS", "Orthogonality", "Spectral", "WeightL1", "WeightL2"]
 LAYERS = ("all", "code")
 
 
-class WeightL1(Penalty):
+class _OfWeights(Penalty):
+    """A penalty on weights, which a model must have."""
+
+    where = "its encoder"
+
+    @abstractmethod
+    def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
+        """What it is of."""
+
+    @override
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
+        """See `Regularizer.attach`; refuses a model without such weights."""
+        super().attach(model, batch_size=batch_size)
+        if not self.weighed(model):
+            raise ValueError(f"needs a model with weights in {self.where}, but this one has none")
+
+
+class WeightL1(_OfWeights):
     """Absolute values of the weights (not the biases): P = sum |w|.
 
     Args:
@@ -45,11 +63,15 @@ class WeightL1(Penalty):
         return f"{super().extra_repr()}, layers={self.layers}"
 
     @override
+    def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
+        return _weights(model, self.layers)
+
+    @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
-        return torch.stack([w.abs().sum() for w in _weights(model, self.layers)]).sum()
+        return torch.stack([w.abs().sum() for w in self.weighed(model)]).sum()
 
 
-class WeightL2(Penalty):
+class WeightL2(_OfWeights):
     """Squares of the weights (not the biases): P = sum w^2, weight decay as a penalty.
 
     Args:
@@ -71,11 +93,15 @@ class WeightL2(Penalty):
         return f"{super().extra_repr()}, layers={self.layers}"
 
     @override
+    def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
+        return _weights(model, self.layers)
+
+    @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
-        return torch.stack([w.square().sum() for w in _weights(model, self.layers)]).sum()
+        return torch.stack([w.square().sum() for w in self.weighed(model)]).sum()
 
 
-class Orthogonality(Penalty):
+class Orthogonality(_OfWeights):
     """Distance of the code layer's rows from an orthonormal system, so that every unit looks elsewhere.
 
     P = |W W^T - I|_F^2
@@ -95,11 +121,23 @@ class Orthogonality(Penalty):
     """
 
     @override
+    def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
+        return _weights(model, "code")
+
+    @override
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
+        """See `Regularizer.attach`; refuses an encoder whose last weight isn't that of the code."""
+        super().attach(model, batch_size=batch_size)
+        rows, inputs = len(self.weighed(model)[0]), model.bottleneck.inputs
+        if inputs % rows:
+            raise ValueError(f"needs an encoder that ends in the code's layer, but its last weight has {rows} rows")
+
+    @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """See `Penalty.penalty`; rows of units that are not active don't count."""
         neck = model.bottleneck
         with full_precision(x):
-            rows = wide(_weights(model, "code")[0]).flatten(1)
+            rows = wide(self.weighed(model)[0]).flatten(1)
             # A unit may take several rows (mean and log variance), a row may serve several units (a channel).
             shares = neck.active.repeat(neck.inputs // neck.code_size).view(len(rows), -1)
             rows = rows * shares.amax(dim=1, keepdim=True)
@@ -107,7 +145,7 @@ class Orthogonality(Penalty):
             return (gram - torch.diag(shares.amax(dim=1))).square().sum()
 
 
-class Spectral(Penalty):
+class Spectral(_OfWeights):
     """Largest singular values of the decoder's layers, whose product bounds how fast the reconstruction can change.
 
     P = sum_l sigma(W_l)^2
@@ -127,10 +165,16 @@ class Spectral(Penalty):
         Spectral(weight=0.001)
     """
 
+    where = "its decoder"
+
+    @override
+    def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
+        return list(_acting(model.decoder))
+
     @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         with full_precision(x):
-            return torch.stack([_squared_norm(wide(weight).flatten(1)) for weight in _acting(model.decoder)]).sum()
+            return torch.stack([_squared_norm(wide(weight).flatten(1)) for weight in self.weighed(model)]).sum()
 
 
 def _squared_norm(matrix: Tensor) -> Tensor:
