@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
 from torch.utils.data import Dataset as TorchDataset
 
+from hourglass.data import handed_over
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.own_arrays import check_match, checked_split
 from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting
@@ -57,17 +58,18 @@ def arrays(
     *,
     given: Given | None = None,
     name: str,
-    digest: str | None,  # noqa: ARG001 - what follows is for the record
-    sizes: Mapping[str, int] | None,  # noqa: ARG001
+    digest: str | None,
+    sizes: Mapping[str, int] | None,  # noqa: ARG001 - for the record
     range: Sequence[float] | None,  # noqa: ARG001
     scaling: str,
     **splits: Unpack[SplitsAndTest],
 ) -> Dataset:
     """Arrays that were given in Python.
 
-    given: the arrays; None, as from a record: they aren't there.
+    given: the arrays; None: those that a sweep hands to its processes, or as from a record: they aren't there.
     name: what messages and runs call them.
-    digest, sizes, range: what a record says of them; not read.
+    digest: of the data set, which arrays that were handed over must have; None: not known.
+    sizes, range: what a record says of them; not read.
     scaling: of rows: "none", "minmax" or "standard", as of a csv file.
     The other arguments: `Splitting`; an own validation or test set stands in for its share.
     Raises ValueError that names the array.
@@ -76,6 +78,8 @@ def arrays(
     check_choice("scaling", scaling, SCALINGS)
     if not name.strip() or not name.isprintable():
         raise ValueError(f"name must be a name, got {name!r}")
+    own = given is not None
+    given = given or _handed_over()
     if given is None:
         raise ValueError(NOT_KEPT)
     samples = _split("x", given.samples, scaling)
@@ -83,7 +87,7 @@ def arrays(
     test = _matching("the test set", given.test, given.samples, samples, scaling)
     if scaling != "none" and samples.x.ndim != 2:
         raise ValueError(f"scaling must be none for samples of shape {tuple(samples.x.shape[1:])}, got {scaling}")
-    return splitting.dataset(
+    data = splitting.dataset(
         name=name,
         samples=samples,
         validation=validation,
@@ -91,6 +95,14 @@ def arrays(
         columns=given.samples.columns,
         scaling=scaling,
     )
+    if not own and digest not in (None, data.digest):  # a record of other arrays
+        raise ValueError(NOT_KEPT)
+    return data
+
+
+def _handed_over() -> Given | None:
+    parts = handed_over.found()
+    return None if parts is None else Given(**{name: Arrays(*part) for name, part in parts.items()})
 
 
 def _split(key: str, found: Arrays, scaling: str) -> Split:

@@ -31,6 +31,15 @@ class SweepFailed(HourglassError):  # noqa: N818 - says what happened
     exit_code = 1
 
 
+class Swept(NamedTuple):
+    """What a sweep leaves."""
+
+    study: Run
+    """The run of its study."""
+    ends: dict[str, End]
+    """How each job ended, by its key."""
+
+
 class Study(NamedTuple):
     """A study that is open."""
 
@@ -44,7 +53,7 @@ class Study(NamedTuple):
 
 def sweep(
     jobs: Sequence[Job], settings: Settings, *, varied: Mapping[str, Sequence[str]], identity: str, name: str
-) -> dict[str, End]:
+) -> Swept:
     """Run jobs in slots, as children of one study's run.
 
     Args:
@@ -55,7 +64,7 @@ def sweep(
         name: of the study.
 
     Returns:
-        how each job ended, by its key; failures are logged here already.
+        the study and how each job ended; failures are logged here already.
     """
     count = len({job.key for job in jobs})
     with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as study:
@@ -65,7 +74,7 @@ def sweep(
         study.run.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
         if failed:
             study.run.fail(SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these"))
-    return ends
+    return Swept(study.run, ends)
 
 
 @contextmanager
@@ -127,7 +136,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: st
     parts = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
     for refused in ask(engine, refusals, parts, purpose="checked"):
         for key, reason in refused.items():
-            ends[key] = End(failure=reason)
+            ends[key] = End(failure=reason, refused=True)
             display.refused(todo[key], reason)
     display.start(len(todo) - len(ends))
     began = time.perf_counter()
