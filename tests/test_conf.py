@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
 from PIL import Image
+from safetensors.torch import save_file
 
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
@@ -28,10 +30,16 @@ CHOICES = choices()
 RECIPES = list(CHOICES["experiment"])
 #: What a yaml leaves to the person.
 NEEDED = {
+    "activations": ["data.path=runs/activations/shards", "loss=mse", "model.output_activation=linear"],
     "csv": ["data.path=table.csv"],
+    "parquet": ["data.path=table.parquet"],
+    "hf": ["data.path=table.parquet", "data.scaling=unit"],
+    "torch_dataset": ["data.dataset={_target_:torchvision.datasets.FakeData,size:600,image_size:[3,8,8]}"],
     "npz": ["data.path=arrays.npz"],
+    "npy": ["data.path=array.npy"],
     "idx": ["data.path=array-idx"],
     "image_folder": ["data.path=images", "data.size=8"],
+    "signals": ["data.path=signals.npz", "model=conv"],
     "grayscale": ["data=patches", "data.colour=true"],
 }
 #: What a choice needs of the others.
@@ -66,7 +74,20 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     table = np.random.default_rng(0).uniform(size=(60, 18))
     np.savetxt("table.csv", table, delimiter=",")
     np.savez("arrays.npz", x=table)
+    np.savez("signals.npz", x=np.random.default_rng(0).uniform(size=(60, 2, 16)))
+    np.save("array.npy", table)
+    if request.node.name.endswith(("parquet]", "hf]")):
+        pd.DataFrame(table, columns=[f"c{at}" for at in range(table.shape[1])]).to_parquet("table.parquet")
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     idx_format.write(Path("array-idx"), table)
+    if "activations" in request.node.name:  # as experiments/activations/host.py leaves them
+        monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
+        Path("runs/activations/shards").mkdir(parents=True)
+        hidden = np.random.default_rng(0).uniform(size=(400, 18)).astype(np.float16)
+        for name, rows in (("test_0", hidden[:70]), ("train_0", hidden[70:200]), ("train_1", hidden[200:])):
+            np.save(f"runs/activations/shards/{name}.npy", rows)
+        np.save("runs/activations/labels.npy", np.arange(400) % 10)
+        save_file({"0.weight": torch.ones(10, 18), "0.bias": torch.zeros(10)}, "runs/activations/head.safetensors")
     if "image_folder" in request.node.name:
         monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))  # whose cache would stay in the data folder
         Path("images").mkdir()
@@ -215,7 +236,7 @@ def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
             *(f"data.{key}={size}" for key, size in small.items()),
             "training.max_steps=3",
             f"tracking.uri={store}",
-            "callback=[quick,pictures,baselines]",
+            f"callback=[quick,pictures,baselines{',loss_recovered' if 'loss_recovered' in recipe else ''}]",
             "callback.baselines.samples=5",
             # Of the pictures the final ones alone.
             "callback.pictures.every=1000" if name in PICTURED else "~callback.pictures",

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hourglass.losses import BCE, MSE, Loss, Reduction, auto, bce, mse
+from hourglass.losses import BCE, MSE, Loss, OfColumns, Reduction, auto, bce, mse
 from hourglass.sweeps.fusion.functions import StackedFunctions
 
 # B = 2 samples of d = 2 values
@@ -143,3 +143,25 @@ def test_of_many_models_it_is_the_loss_of_each(loss: type[Loss], targets: str) -
     torch.testing.assert_close(ours, theirs)
     second, wanted = (torch.autograd.grad(each.square().sum(), r)[0] for each in (ours, theirs))
     torch.testing.assert_close(second, wanted)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("numbers", [MSE, BCE])
+def test_a_table_sums_its_columns_each_by_its_own(numbers: type[Loss], reduction: Reduction) -> None:
+    r = torch.tensor([[0.5, 0.2, 0.3, 0.5, 0.9], [0.1, 0.6, 0.3, 0.1, 0.4]])
+    x = torch.tensor([[1.0, 0.0, 1.0, 0.0, torch.nan], [torch.nan, torch.nan, torch.nan, torch.nan, 0.4]])
+    own = numbers(reduction="sum")
+    loss = OfColumns(numbers=numbers(reduction=reduction), groups=[(1, 4)])
+    of_numbers = own(r[:1, :1], x[:1, :1]) + own(r[1:, 4:], x[1:, 4:])
+    expected = (of_numbers - math.log(0.3)) / (3 if reduction == "mean" else 2)
+    leaf = r.clone().requires_grad_()
+    value = loss(leaf, x)
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    assert leaf.grad is not None
+    assert leaf.grad.isfinite().all()
+    assert leaf.grad[x.isnan()].abs().sum() == 0
+    of_first = own.log_density(r[:1, :1], x[:1, :1]) + math.log(0.3)
+    torch.testing.assert_close(loss.log_density(r, x), torch.cat([of_first, own.log_density(r[1:, 4:], x[1:, 4:])]))
+    stacked = torch.func.vmap(loss, in_dims=(0, None))(torch.stack([r, r]), x)
+    torch.testing.assert_close(stacked, torch.stack([expected, expected]))

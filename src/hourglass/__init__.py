@@ -241,7 +241,8 @@ def load(run_id: str, *, uri: str | None = None, trust: Sequence[str] = ()) -> "
     `model` is the bare autoencoder, which checks and scales nothing. See `hourglass.trained.model`.
 
     Args:
-        run_id: id of the run, a unique beginning of at least 6 digits, or its name.
+        run_id: id of the run, a unique beginning of at least 6 digits, or its name; or what `hourglass push` wrote, a
+            folder or "hf:USER/REPO", which needs no store.
         uri: tracking server or database; None: MLFLOW_TRACKING_URI, else mlflow.db in the current directory.
         trust: packages of your own, as `("mypkg",)`, whose classes the configuration may name too; so may those of
             the environment variable HOURGLASS_TRUST.

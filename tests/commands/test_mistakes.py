@@ -287,7 +287,7 @@ APPLY = {
     "encode nobody good.npy out.npy": ["run 'nobody' is not in sqlite:"],
     "encode good nowhere.npy out.npy": ["nowhere.npy can't be read"],
     "encode good not.npy out.npy": ["not.npy can't be read as a .npy file"],
-    "encode good rows.npz out.npy": ["rows.npz holds several arrays"],
+    "encode good rows.npz out.npy": ["rows.npz must hold an array named x or code, or a single one, got "],
     "encode good objects.npy out.npy": ["objects.npy can't be read as a .npy file"],
     "encode good words.npy out.npy": ["words.npy holds <U1, allowed are uint8 and floats"],
     "encode good whole.npy out.npy": ["whole.npy holds int64, allowed are uint8 and floats"],

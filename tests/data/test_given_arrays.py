@@ -90,7 +90,7 @@ def test_columns_of_a_frame_keep_their_names_and_digits() -> None:
         (Items(np.zeros(3)), [0], "y must be left out, x is a Items"),
         (pd.DataFrame({"a": [1.0]}), "b", "y must be labels or a column of x, a, got 'b'"),
         (pd.DataFrame({"a": [1]}), "a", "x must have a column beside y='a'"),
-        (pd.DataFrame({"a": ["1"]}), None, "x must have columns of numbers, got a of"),
+        (pd.DataFrame({"a": ["1"]}), None, "column a must hold numbers, got the text '1' in row 0"),
         (None, None, "x must be an array, .*got NoneType"),
     ],
 )

@@ -323,3 +323,67 @@ def test_no_room_for_the_pixels(flat: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the data folder should be")
     with pytest.raises(DataUnavailableError, match=r"image_folder can't be stored in .*Set HOURGLASS_CACHE"):
         made(flat)
+
+
+def test_sizes_that_are_not_square_and_what_becomes_of_other_proportions(tmp_path: Path, cache: Path) -> None:
+    """Halves of red and blue, 8 wide and 4 high, brought to 4 x 4 and to 2 x 4."""
+    red, blue = [255, 0, 0], [0, 0, 255]
+    for number in range(4):
+        save(tmp_path / "wide" / f"{number}.png", np.tile([[red] * 4 + [blue] * 4], (4, 1, 1)))
+    whole = made(tmp_path / "wide", size=[2, 4], test_share=0.25, validation_size=1).train.x[0]
+    assert whole.shape == (3, 2, 4)
+    assert (whole[0] > 127).tolist() == [[True, True, False, False]] * 2  # not on the last level: it is resampled
+    few = {"test_share": 0.25, "validation_size": 1}
+    cropped, padded, stretched = (
+        made(tmp_path / "wide", fit=fit, **few).train.x[0] for fit in ("crop", "pad", "stretch")
+    )
+    halves = [True, True, False, False]
+    assert (cropped[0, 0] > 127).tolist() == (stretched[0, 0] > 127).tolist() == halves
+    assert cropped.shape == padded.shape == stretched.shape == (3, 4, 4)
+    assert (padded[0] > 127).tolist() == [[False] * 4, halves, halves, [False] * 4]  # bars above and below
+    tall = np.zeros((8, 2, 3))
+    tall[:2], tall[6:] = 200, 200
+    for number in range(4):
+        save(tmp_path / "tall" / f"{number}.png", tall)
+    assert not made(tmp_path / "tall", size=2, fit="crop", **few).train.x.any()  # the ends are cut off
+    assert made(tmp_path / "tall", size=[4, 1], fit="stretch", **few).train.x[0, 0].flatten().tolist()[0] > 100
+    assert len([path for path in cache.iterdir() if path.is_dir() and path.name[0] != "."]) == 6
+    for size, said in (
+        ([4], r"size must be a number, or \[height, width\], got \[4\]"),
+        ([4, 0], "size must be .*got 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            made(tmp_path / "wide", size=size)
+    with pytest.raises(ValueError, match="fit must be one of crop, pad, stretch, got 'squeeze'"):
+        made(tmp_path / "wide", fit="squeeze")
+
+
+def test_unreadable_files_are_skipped_on_request_and_named(flat: Path) -> None:
+    (flat / "broken.png").write_bytes(b"no image")
+    (flat / "half.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataCorruptError, match=r"broken\.png|half\.jpg"):
+        made(flat)
+    data = made(flat, unreadable="skip")
+    assert sum(data.sizes.values()) == 10
+    assert data.notes == ("2 of 12 files can't be read as images and are left out: broken.png, half.jpg",)
+    assert made(flat, unreadable="skip").digest == data.digest
+    (flat / "broken.png").unlink()
+    (flat / "half.jpg").unlink()
+    assert everything(made(flat)).equal(everything(data))
+    for file in flat.iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="path must hold images that can be read, got 10 that can't"):
+        made(flat, unreadable="skip")
+    with pytest.raises(ValueError, match="unreadable must be one of refuse, skip"):
+        made(flat, unreadable="ignore")
+
+
+def test_classes_have_their_names(tmp_path: Path) -> None:
+    for number in range(12):
+        save(tmp_path / "pets" / ("dog", "cat")[number % 2] / f"{number}.png", np.full((4, 4, 3), 20 * number))
+    data = made(tmp_path / "pets")
+    assert data.classes == ("cat", "dog")
+    assert data.metadata["classes"] == '["cat", "dog"]'
+    assert made(tmp_path / "pets" / "cat", test_share=0.2, validation_size=1).classes is None
+    one = made(tmp_path / "pets" / "cat" / "1.png", test_share=1.0, validation="test")
+    assert (one.sizes["test"], one.test.x[0, 0, 0, 0].item()) == (1, 20)

@@ -200,6 +200,7 @@ def test_arrays_that_are_handed_over_are_the_same_and_known_by_their_digest() ->
     for words, given in (
         ([], Given(read("x", draw.random((50, 3))), test=read("test", torch.rand(9, 3)))),
         (["data.scaling=minmax"], Given(read("x", frame, "kind"))),
+        (["data.scaling=minmax"], Given(read("x", frame.assign(town=["Ulm", "Bonn"] * 25), "kind"))),
     ):
         config, _ = compose_config(["data=arrays", *words])
         data = data_of(config, given)

@@ -78,7 +78,7 @@ class VectorQuantized(Bottleneck):
 
     def choices(self, a: Tensor) -> Tensor:
         """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
-        groups = a.reshape(len(a), -1, self.dimension)
+        groups = a.reshape(a.shape[0], -1, self.dimension)
         return torch.cdist(groups, self.codebook).argmin(dim=2)
 
     def forward(self, a: Tensor) -> Bottled:
@@ -87,7 +87,7 @@ class VectorQuantized(Bottleneck):
         code = self.codebook[chosen].view_as(a)
         if self.training:
             self._follow(a.detach().reshape(-1, self.dimension), chosen.flatten())
-        distance = ((a - code) * self.active).square().sum() / (len(a) * self.active.sum())
+        distance = ((a - code) * self.active).square().sum() / (a.shape[0] * self.active.sum())
         return Bottled((a + (code - a).detach()) * self.active, {"commitment": Term(distance, self.commitment)})
 
     @torch.no_grad()
@@ -251,7 +251,7 @@ class Categorical(Bottleneck):
 
     def _logits(self, a: Tensor) -> Tensor:
         """(B, code_size) to (B, groups, K)."""
-        return self.spread(a).reshape(len(a), -1, self.categories)  # type: ignore[no-any-return]
+        return self.spread(a).reshape(a.shape[0], -1, self.categories)  # type: ignore[no-any-return]
 
     def _divergence(self, logits: Tensor) -> Term:
         log_p = logits.log_softmax(dim=2)

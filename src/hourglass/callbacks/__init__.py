@@ -2,7 +2,8 @@
 
 `Progress` shows where one is, `Pictures`, `Usefulness` and `Properties` record what the model does, `Floor` and
 `Baselines` what linear codes and classical methods make of the same samples, `Health` judges, `Checkpoints` makes a
-cut-off training resumable in the same run; `Anomalies` belongs to an evaluation, `Pruning` to a search.
+cut-off training resumable in the same run; `LossRecovered` asks the network that activations are from; `Anomalies`
+belongs to an evaluation, `Pruning` to a search.
 
 Adding one is a class, derived from `RunCallback` if it records into the run, and a yaml that names it.
 """
@@ -13,6 +14,7 @@ from hourglass.callbacks.checkpoints import CHECKPOINT, Checkpoints, Checkpoints
 from hourglass.callbacks.encoding import encode
 from hourglass.callbacks.floor import Floor
 from hourglass.callbacks.health import Health
+from hourglass.callbacks.loss_recovered import LossRecovered
 from hourglass.callbacks.pictures import Pictures
 from hourglass.callbacks.progress import Progress
 from hourglass.callbacks.properties import Properties
@@ -27,6 +29,7 @@ __all__ = [
     "CheckpointsOfRun",
     "Floor",
     "Health",
+    "LossRecovered",
     "Pictures",
     "Progress",
     "Properties",

@@ -53,7 +53,7 @@ class Baselines(RunCallback):
         x, rows = batch[: self.samples], {"corrupted": corrupted, **restored, "model": model}
         values = restorations.compare(x, rows, value_range=data.range)
         run.log_metrics({f"baseline/{key}": value for key, value in values.items()}, step=pl_module.steps_done)
-        if not self.picture or not data.drawable:
+        if not self.picture or not data.drawable or data.is_signal:
             return
         picture = figures.restorations(
             {name: row[:PICTURED] for name, row in {"original": x, **rows}.items()},

@@ -22,6 +22,7 @@ def squared_errors(learner: Learner, x: Tensor) -> Tensor:
     """Mean squared error (N,) per element of each clean sample (N, *shape), on the CPU."""
     blocks = []
     for block in torch.split(x, EVAL_BATCH):
-        clean = learner.data.scaled(block.to(learner.device))
-        blocks.append((learner.model(clean).reconstruction - clean).square().flatten(1).mean(1).float().cpu())
+        target = learner.data.target(block.to(learner.device))
+        reconstruction = learner.model(learner.data.filled(target)).reconstruction
+        blocks.append((reconstruction - target).square().flatten(1).nanmean(1).float().cpu())
     return torch.cat(blocks)

@@ -72,22 +72,24 @@ class Health(RunCallback):
 def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
     """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted."""
     bottleneck = learner.model.bottleneck
-    error, count = 0.0, 0
+    error, count, values = 0.0, 0, 0
     with torch.autocast(learner.device.type, enabled=False):
         for index, block in enumerate(torch.split(x, EVAL_BATCH)):
-            clean = learner.data.scaled(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
+            target = learner.data.target(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
+            clean = learner.data.filled(target)
             with learner.noise.seeded(index):
                 corrupted = learner.noise(clean)
             if count < RECONSTRUCTED:
                 output = learner.model(corrupted)
                 code = output.code
-                error += (output.reconstruction - clean).double().square().sum().item()
+                error += (output.reconstruction - target).double().square().nansum().item()
                 count += len(clean)
+                values += int((~target.isnan()).sum())
             else:
                 code = learner.model.encode(corrupted)
             if activity is not None:
                 activity.update(code[:, bottleneck.active != 0].float())
-    return error / count / x[0].numel()
+    return error / values
 
 
 def _some(x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from hourglass.training import Learner
 _SAMPLES = 2000
 _PRIOR_DRAWS = 10_000  # for quantiles that are right to two digits
 _DRAWN = 64
+_CURVES = 10
 _UNITS = 10  # in a traversal
 _LARGEST_CODE = 64  # that single units are turned of
 _STEPS = 9
@@ -54,6 +55,8 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         draws = learner.prior(_PRIOR_DRAWS if model.code_size <= _LARGEST_CODE else _DRAWN)
         source = "the density fitted to the codes" if learner.sampler.state_dict() else "the prior of the code"
         codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), None if draws is None else draws.float().cpu(), source)
+        if data.is_signal:
+            return _of_signals(learner, codes, y, code_map=code_map)
         output = _as_tested(learner, x)
 
         weights = next((w.detach().float().cpu() for w in model.encoder.parameters() if w.ndim in (2, 4)), None)
@@ -61,14 +64,16 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             pictures["filters"] = figures.filters(weights, data.shape)
         if maps := _feature_maps(learner, x[:4]):
             pictures["feature_maps"] = figures.feature_maps(x[:4], maps, value_range=limits)
-        pictures["code_map"] = figures.code_map(codes.test, y, method=code_map)
+        pictures["code_map"] = figures.code_map(codes.test, y, method=code_map, names=data.classes)
         pictures["code_histogram"] = figures.code_histogram(codes.test, activity=learner.activity())
         pictures["most_activating"] = figures.most_activating(
             x, codes.test, count=min(8, len(x)), activity=learner.activity(), value_range=limits
         )
         count, of_each = 6 if data.is_image else 3, "" if y is None else " of each class"
         caption = f"The worst reconstructions{of_each} of {len(x):,} test samples: original, output, MSE"
-        pictures["worst"] = figures.worst(x, output, y, count=count, value_range=limits, caption=caption)
+        pictures["worst"] = figures.worst(
+            x, output, y, count=count, value_range=limits, caption=caption, names=data.classes
+        )
         if len(x) > 1:
             pictures["interpolation"] = _interpolation(learner, x, codes.test)
         if codes.draws is not None:
@@ -79,6 +84,23 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             pictures["traversal"] = _traversal(learner, codes)
         if model.code_size == 2 and data.is_image:
             pictures["manifold"] = _manifold(learner, codes)
+    return pictures
+
+
+def _of_signals(
+    learner: Learner, codes: _Codes, y: Tensor | None, *, code_map: Literal["pca", "tsne"]
+) -> dict[str, Picture]:
+    """What can be shown of signals: their codes, and decoded draws as curves."""
+    names = learner.data.classes
+    pictures = {
+        "code_map": figures.code_map(codes.test, y, method=code_map, names=names),
+        "code_histogram": figures.code_histogram(codes.test, activity=learner.activity()),
+    }
+    if codes.draws is not None:
+        drawn = _decode(learner, codes.draws[:_CURVES])
+        pictures["samples"] = figures.signals(
+            drawn, None, None, value_range=learner.data.range, caption=f"Decoded draws from {codes.source}"
+        )
     return pictures
 
 

@@ -62,7 +62,8 @@ class Pictures(RunCallback):
         with torch.no_grad(), learner.noise.seeded():
             corrupted = learner.noise(x)
             output = learner.model(corrupted)
-        return figures.reconstructions(
+        draw = figures.signals if learner.data.is_signal else figures.reconstructions
+        return draw(
             x.cpu(),
             None if corrupted is x else corrupted.cpu(),
             output.reconstruction.cpu(),

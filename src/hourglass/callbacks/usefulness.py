@@ -65,9 +65,11 @@ class Usefulness(RunCallback):
             return {}  # nothing to tell apart, or nothing to learn it from
         chooses = probes.choosing(learner.data)
         validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
-        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x)
+        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x[:SAMPLES])
         return {
-            **probes.probe(code, train.y[:SAMPLES], test_code, test.y, train_samples=samples, validation=validation),
+            **probes.probe(
+                code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], train_samples=samples, validation=validation
+            ),
             **probes.baselines(learner.data, train_samples=samples, code_size=learner.model.code_size),
         }
 

@@ -48,7 +48,7 @@ function __hourglass
     set -lx COMP_LINE (commandline -cp)
     hourglass train --shell-completion query=fish 2>/dev/null
 end
-complete -c hourglass -n 'not __fish_seen_subcommand_from encode decode reconstruct' -f
+complete -c hourglass -n 'not __fish_seen_subcommand_from encode decode reconstruct sample export push pull' -f
 complete -c hourglass -a '(__hourglass)'
 """
 

@@ -4,7 +4,6 @@ Thin: each command reads its arguments, calls the part of the package that does 
 is slow to import is imported by the command that needs it, so that help and `list` answer at once.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from typing_extensions import override
-
+from hourglass.commands import sharing
+from hourglass.commands.parsing import Parser
 from hourglass.configuration.groups import help_of_train
 from hourglass.system import process
 from hourglass.system.errors import HourglassError, nearest
@@ -28,14 +27,20 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
   encode RUN IN.npy OUT.npy [range=...]   samples to codes
   decode RUN IN.npy OUT.npy               codes to samples
   reconstruct RUN IN.npy OUT.npy          samples to reconstructions
+  sample RUN N OUT.npy [seed=N]           new samples
+  export RUN [to=FOLDER]                  encoder and decoder as files for torch and ONNX
+  register RUN NAME                       as an MLflow model, for mlflow models serve
+  push RUN FOLDER|hf:USER/REPO            weights, configuration and a model card, for others
+  pull FOLDER|hf:USER/REPO                such a model as a run of your own
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
   ui [port=N]                             the dashboard, on 127.0.0.1
 
 hourglass COMMAND --help says more of each; hourglass --version
 
-RUN is a run's id, its first 6 digits or more, or its name. Rows of a table stand in its own units; they may also be
-read from and written to .csv files. For IN.npy a picture or a folder of pictures will do. range=0,255 scales values of
-that range to the training data's, range=any takes values as they are, however far from those. Examples:
+RUN is a run's id, its first 6 digits or more, or its name; or what push wrote, ./FOLDER or hf:USER/REPO. Rows of a
+table stand in its own units; they may also be read from and written to .csv files. For IN.npy a picture or a folder of
+pictures will do, for data=... such a folder. range=0,255 scales values of that range to the training data's, range=any
+takes values as they are, however far from those. Examples:
 
   hourglass train model=conv noise=masking bottleneck=relu regularizer=l1 data=fashion_mnist
   hourglass train -m model.code_size=2,4,8,16 seed=0,1,2
@@ -98,9 +103,13 @@ def _train(words: list[str]) -> int:
 
 
 def _evaluate(words: list[str]) -> int:
-    parser = _parser("evaluate", "Measure a trained model on the test set of other data, under other noise.")
+    parser = Parser("evaluate", "Measure a trained model on the test set of other data, under other noise.")
     parser.add_argument("run")
-    parser.add_argument("overrides", nargs="*", help="data=..., noise=..., and their values; range=LOW,HIGH or any")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        help="a folder of pictures, or data=..., noise=..., and their values; range=LOW,HIGH or any",
+    )
     arguments = parser.parse_args(words)
     from hourglass.pipeline.evaluate import evaluate
 
@@ -115,7 +124,7 @@ def _evaluate(words: list[str]) -> int:
 
 def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[list[str]], int]:
     def execute(words: list[str]) -> int:
-        parser = _parser(command, help_text)
+        parser = Parser(command, help_text)
         parser.add_argument("run", help="id, first digits or name of a run")
         parser.add_argument("source", metavar="IN.npy", help=source)
         parser.add_argument("target", metavar="OUT.npy", help=target)
@@ -147,7 +156,7 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
 def _list(words: list[str]) -> int:
     from hourglass.configuration.groups import choice_files, choices, is_ours
 
-    parser = _parser("list", "Every model, data set, noise, regularizer, ...: one line each.")
+    parser = Parser("list", "Every model, data set, noise, regularizer, ...: one line each.")
     parser.add_argument("group", nargs="*", help="only these groups")
     words = parser.parse_args(words).group
     groups, files = choices(), choice_files()
@@ -169,7 +178,7 @@ def _short(file: Path) -> Path:
 
 
 def _ui(words: list[str]) -> int:
-    parser = _parser("ui", "The dashboard, on 127.0.0.1.")
+    parser = Parser("ui", "The dashboard, on 127.0.0.1.")
     parser.add_argument(
         "settings", nargs="*", metavar="port=N, uri=URI", help="5000, and mlflow.db or MLFLOW_TRACKING_URI"
     )
@@ -186,24 +195,17 @@ def _ui(words: list[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line, as every command does."""
-
-    @override
-    def error(self, message: str) -> NoReturn:
-        raise HourglassError(f"{self.prog.removeprefix('hourglass ')}: {message}; see {self.prog} --help")
-
-
-def _parser(command: str, description: str) -> _Parser:
-    return _Parser(prog=f"hourglass {command}", description=description)
-
-
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "encode": _apply("encode", "Turn samples into codes.", "samples (N, *shape)", "codes (N, code_size)"),
     "decode": _apply("decode", "Turn codes into samples.", "codes (N, code_size)", "samples (N, *shape)"),
     "reconstruct": _apply("reconstruct", "Reconstruct samples.", "samples (N, *shape)", "reconstructions (N, *shape)"),
+    "sample": sharing.sample,
+    "export": sharing.export,
+    "register": sharing.register,
+    "push": sharing.push,
+    "pull": sharing.pull,
     "list": _list,
     "ui": _ui,
 }

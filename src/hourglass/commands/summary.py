@@ -39,19 +39,25 @@ SHOWN = {
     "linear_samples": ("  learned from", "{:,.0f} training samples"),
     "linear_accuracy_pixels": ("  on the inputs themselves", "{:.1%}"),
     "linear_accuracy_pca": ("  on PCA of equal size", "{:.1%}"),
+    "loss_recovered": ("loss of the network that is recovered", "{:.1%}"),
     "anomaly_auroc": ("AUROC of the error against the run's own data", "{:.3f}"),
 }
 
 
 def table(metrics: Mapping[str, float], *, stage: str) -> str:
     """The metrics of one stage that a reader wants first, a line each."""
-    rows = [
+    found = rows(metrics, stage=stage)
+    width = max((len(label) for label, _ in found), default=0)
+    return "\n".join(f"  {label:<{width}}  {value}" for label, value in found)
+
+
+def rows(metrics: Mapping[str, float], *, stage: str) -> list[tuple[str, str]]:
+    """The same, each as its label and its value with the unit."""
+    return [
         (label, form.format(_told(metrics[f"{stage}/{name}"])))
         for name, (label, form) in SHOWN.items()
         if f"{stage}/{name}" in metrics
     ]
-    width = max((len(label) for label, _ in rows), default=0)
-    return "\n".join(f"  {label:<{width}}  {value}" for label, value in rows)
 
 
 def _told(value: float) -> float:

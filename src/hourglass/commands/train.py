@@ -114,8 +114,8 @@ def _job(config: DictConfig, held: list[str]) -> None:
     """One training: compose, fit, test, record, and say where to look."""
     register_resolvers()  # another launcher may have sent it to a process that doesn't know them
     context = HydraConfig.get()
-    if context.mode == RunMode.RUN:
-        log.info("%s: starting", _subject(config, context.runtime.choices))  # what follows takes seconds
+    if context.mode == RunMode.RUN and sys.stderr.isatty():  # what follows takes seconds, in which a person waits
+        log.info("%s: starting", _subject(config, context.runtime.choices))
     with process.importing():
         from hourglass.commands.summary import summary
         from hourglass.pipeline.train import train

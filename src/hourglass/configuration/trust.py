@@ -60,7 +60,8 @@ _SPECIAL_OF_OWN = {*_SPECIAL, "_args_", "_convert_", "_recursive_"}  # what else
 _NAMES = ("noise", "regularizer", "callback")  # groups whose parts have names that a person gives them
 _LIBRARIES = {"hourglass", "hydra", "hydra_plugins", "omegaconf", "torch", "torchvision", "pytorch_lightning", "mlflow"}
 _LIBRARIES |= {"numpy", "scipy", "sklearn", "skimage", "pandas", "PIL", "optuna", "ray", "yaml", "psutil", "builtins"}
-_PARTS = re.compile(r"(torch\.(nn|optim)|pytorch_lightning\.callbacks)\.([a-z_]+\.)*[A-Z]\w*")  # of libraries, harmless
+_PARTS = re.compile(r"(torch\.(nn|optim)|torchvision\.datasets|pytorch_lightning\.callbacks)\.([a-z_]+\.)*[A-Z]\w*")
+# of libraries, harmless
 
 
 class Record(Protocol):
@@ -98,8 +99,22 @@ def recorded(run: Record, *, trust: Sequence[str] = (), training: bool = False) 
         }
     if not training and isinstance(config.get("trainer"), dict):
         config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in ONLY_TRAINING}
+    if not training and isinstance(config.get("data"), dict):
+        config["data"] = _without_others(config["data"], trusted(trust))
     check(config, of=f"run {run.name} ({run.id})", trust=trust)
     return OmegaConf.create(config)
+
+
+def _without_others(data: dict[Any, Any], trust: Sequence[str]) -> dict[Any, Any]:
+    """The node of the data without data sets of others that the person didn't name: a model is used without them."""
+
+    def named(node: Any) -> bool:
+        return not isinstance(node, dict) or all(
+            _within(str(value), trust) if key == "_target_" else named(value) for key, value in node.items()
+        )
+
+    held = data.get("_target_") == "hourglass.data.torch_dataset"
+    return {key: value if not held or named(value) else None for key, value in data.items()}
 
 
 def check(config: Mapping[Any, Any], *, of: str, trust: Sequence[str] = ()) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from hourglass.data.dataset import Dataset, Split
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting
+from hourglass.data.scaling import SCALINGS
+from hourglass.data.splitting import ImageSplitsAndTest, SplitsAndTest, Splitting
 from hourglass.system.checks import check_choice, check_count
 
 
-def digits(**splits: Unpack[SplitsAndTest]) -> Dataset:
+def digits(**splits: Unpack[ImageSplitsAndTest]) -> Dataset:
     """1,797 handwritten digits, (1, 8, 8) uint8, labels 0 to 9 (Alpaydin and Kaynak, UCI, 1998).
 
     The original has 17 levels, 0 to 16; they become grey levels by round(v * 255 / 16), so 8 becomes 128.

@@ -26,6 +26,8 @@ class Layout(NamedTuple):
     """The class of every file, (N,)."""
     splits: bool
     """Whether the folder itself says which is which."""
+    classes: tuple[str, ...] | None
+    """The names of the classes, in alphabetical order: class 0 is the first."""
 
     @property
     def slices(self) -> dict[str, slice]:
@@ -51,7 +53,8 @@ def layout_of(folder: Path, files: Sequence[str], folders: str) -> Layout:
         {top for top, of in zip(tops, split, strict=True) if (of is None) == bare} for bare in (False, True)
     )
     if folders == "classes" or (folders == "auto" and not named):
-        return Layout({"train": list(range(len(files)))}, _classes(folder, files), splits=False)
+        labels, names = _classes(folder, files)
+        return Layout({"train": list(range(len(files)))}, labels, splits=False, classes=names)
     if others:
         beside = ", ".join(sorted(others - {""})) or "images"
         raise ValueError(
@@ -65,7 +68,7 @@ def layout_of(folder: Path, files: Sequence[str], folders: str) -> Layout:
     parts = {kind: [at for at, of in enumerate(split) if of == kind] for kind in ("train", "validation", "test")}
     parts = {kind: part for kind, part in parts.items() if part}
     below = [file.partition("/")[2] for file in files]
-    labels = _classes(folder, below)
+    labels, names = _classes(folder, below)
     if labels is not None:
         for kind, part in parts.items():
             if strange := set(labels[part]) - set(labels[parts["train"]]):
@@ -73,18 +76,19 @@ def layout_of(folder: Path, files: Sequence[str], folders: str) -> Layout:
                 raise ValueError(
                     f"path must hold the classes of {kind} in train too, got {name} in {kind} alone of {folder}"
                 )
-    return Layout(parts, labels, splits=True)
+    return Layout(parts, labels, splits=True, classes=names)
 
 
-def _classes(folder: Path, files: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """The class of every file, (N,), by its top folder, or None where they lie in none."""
+def _classes(folder: Path, files: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]] | tuple[None, None]:
+    """The class of every file, (N,), by its top folder, and their names; nothing where files lie in none."""
     tops = [file.partition("/")[0] if "/" in file else "" for file in files]
     if not any(tops):
-        return None
+        return None, None
     if not all(tops):
         loose = files[tops.index("")]
         raise ValueError(f"path must hold images either in sub-folders or directly, got both: {loose} in {folder}")
-    return np.unique(tops, return_inverse=True)[1].astype(np.int64)
+    names, labels = np.unique(tops, return_inverse=True)
+    return labels.astype(np.int64), tuple(names.tolist())
 
 
 def _check_filled(folder: Path, files: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Arrays that a person has in Python: read from what holds them, and split as those of a file are.
 
     numpy, torch, lists    samples (N, D), (N, H, W) or (N, C, H, W), and labels (N,) beside them
-    a pandas DataFrame     rows; its columns keep their names, and one of them may hold the labels
+    a pandas DataFrame     rows; its columns keep their names, those of names are one-hot, one may hold the labels
     a torch Dataset        items x or (x, y), read once, in its own order
     a torch DataLoader     what it loads, once; a shuffled one is read in the order of its data set
 
@@ -20,9 +20,15 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sequent
 from torch.utils.data import Dataset as TorchDataset
 
 from hourglass.data import handed_over
-from hourglass.data.dataset import Dataset, Split
-from hourglass.data.own_arrays import check_match, checked_split
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting
+from hourglass.data.columns import categories_of
+from hourglass.data.dataset import Dataset
+from hourglass.data.frames import Frame
+from hourglass.data.labels import check_labels
+from hourglass.data.missing import MISSING
+from hourglass.data.own_arrays import Part, arrays_as_dataset
+from hourglass.data.scaling import SCALINGS
+from hourglass.data.splitting import ImageSplitsAndTest, Splitting
+from hourglass.data.tables import Rules, table_dataset
 from hourglass.system.checks import check_choice
 from hourglass.system.errors import HourglassError, first_line
 
@@ -39,7 +45,7 @@ class Arrays(NamedTuple):
     """Samples and what is known of them."""
 
     x: npt.NDArray[Any]
-    """(N, ...), of any type."""
+    """(N, ...), of any type; rows of Python objects, (N, D), where columns hold names."""
     y: npt.NDArray[Any] | None
     """(N,), or None."""
     columns: tuple[str, ...] | None = None
@@ -62,7 +68,8 @@ def arrays(
     sizes: Mapping[str, int] | None,  # noqa: ARG001 - for the record
     range: Sequence[float] | None,  # noqa: ARG001
     scaling: str,
-    **splits: Unpack[SplitsAndTest],
+    missing: str = "refuse",
+    **splits: Unpack[ImageSplitsAndTest],
 ) -> Dataset:
     """Arrays that were given in Python.
 
@@ -70,57 +77,57 @@ def arrays(
     name: what messages and runs call them.
     digest: of the data set, which arrays that were handed over must have; None: not known.
     sizes, range: what a record says of them; not read.
-    scaling: of rows: "none", "minmax" or "standard", as of a csv file.
+    scaling: of floats, see `hourglass.data.scaling`.
+    missing: what becomes of NaN in rows, see `hourglass.data.missing`.
     The other arguments: `Splitting`; an own validation or test set stands in for its share.
     Raises ValueError that names the array.
     """
     splitting = Splitting(**splits)
     check_choice("scaling", scaling, SCALINGS)
+    check_choice("missing", missing, MISSING)
     if not name.strip() or not name.isprintable():
         raise ValueError(f"name must be a name, got {name!r}")
-    own = given is not None
-    given = given or _handed_over()
-    if given is None:
+    if given is not None:
+        return _dataset(given, name, splitting, scaling=scaling, missing=missing)
+    parts = handed_over.found()
+    if parts is None:
         raise ValueError(NOT_KEPT)
-    samples = _split("x", given.samples, scaling)
-    validation = _matching("the validation set", given.validation, given.samples, samples, scaling)
-    test = _matching("the test set", given.test, given.samples, samples, scaling)
-    if scaling != "none" and samples.x.ndim != 2:
-        raise ValueError(f"scaling must be none for samples of shape {tuple(samples.x.shape[1:])}, got {scaling}")
-    data = splitting.dataset(
-        name=name,
-        samples=samples,
-        validation=validation,
-        test=test,
-        columns=given.samples.columns,
-        scaling=scaling,
-    )
-    if not own and digest not in (None, data.digest):  # a record of other arrays
+    given = Given(**{part: Arrays(*held) for part, held in parts.items()})
+    data = _dataset(given, name, splitting, scaling=scaling, missing=missing)
+    if digest not in (None, data.digest):  # a record of others
         raise ValueError(NOT_KEPT)
     return data
 
 
-def _handed_over() -> Given | None:
-    parts = handed_over.found()
-    return None if parts is None else Given(**{name: Arrays(*part) for name, part in parts.items()})
+def _dataset(given: Given, name: str, splitting: Splitting, *, scaling: str, missing: str) -> Dataset:
+    parts = {"x": given.samples, "the validation set": given.validation, "the test set": given.test}
+    for key, part in parts.items():
+        if part is not None and part.columns != given.samples.columns:
+            raise ValueError(f"{key} must have the columns of x, {_listed(given.samples)}, got {_listed(part)}")
+    if given.samples.x.dtype == object or (missing != "refuse" and given.samples.x.ndim == 2):
+        tables = [None if part is None else as_table(key, part) for key, part in parts.items()]
+        rules = Rules(label_column=None, scaling=scaling, missing=missing)
+        return table_dataset(name, tables, rules, splitting)
+    if missing != "refuse":
+        raise ValueError(f"missing must be refuse for samples of shape {given.samples.x.shape[1:]}, got {missing}")
+    held = [
+        None if part is None else Part(key, part.x, "y" if key == "x" else f"y of {key}", part.y, f" in {WHERE}")
+        for key, part in parts.items()
+    ]
+    return arrays_as_dataset(name, held, splitting, scaling=scaling, columns=given.samples.columns)
 
 
-def _split(key: str, found: Arrays, scaling: str) -> Split:
-    split = checked_split(key, found.x, "y" if key == "x" else f"y of {key}", found.y, WHERE)
-    if found.columns is None and scaling == "none":
-        return split
-    # Rows in all their digits, as those of a csv file: they are rounded once they are scaled.
-    return split if found.x.dtype == np.uint8 else Split(x=torch.from_numpy(found.x.astype(np.float64)), y=split.y)
+def as_table(key: str, part: Arrays) -> Frame:
+    """Rows as a table."""
+    import pandas as pd
 
-
-def _matching(key: str, part: Arrays | None, of: Arrays, samples: Split, scaling: str) -> Split | None:
-    if part is None:
-        return None
-    split = _split(key, part, scaling)
-    check_match(key, split, "x", samples, WHERE)
-    if part.columns != of.columns:
-        raise ValueError(f"{key} must have the columns of x, {_listed(of)}, got {_listed(part)}")
-    return split
+    if part.x.ndim != 2 or part.x.dtype.kind not in "fuO":
+        raise ValueError(f"{key} must be rows (N, D) of floats, got {part.x.dtype.name} {part.x.shape}")
+    frame = Frame(pd.DataFrame(part.x, columns=part.columns), key)
+    frame.named = part.columns is not None
+    if part.y is not None:
+        frame.given = check_labels(f"y of {key}", part.y, len(part.x), f" in {WHERE}")
+    return frame
 
 
 def _listed(found: Arrays) -> str:
@@ -156,8 +163,16 @@ def read(what: str, x: Any, y: Any = None) -> Arrays:
         return _joined(what, _items(what, x), batches=False)
     if is_frame(x):
         return _of_frame(what, x, y)
-    labels = None if y is None else _array("y" if what == "x" else f"{what}'s y", y)
+    labels = None if y is None else _labels("y" if what == "x" else f"{what}'s y", y)
     return Arrays(_array(what, x), labels)
+
+
+def _labels(what: str, y: Any) -> npt.NDArray[Any]:
+    """Labels as an array: also texts, which pandas holds as Python objects."""
+    held = y if isinstance(y, Tensor) else np.asarray(y)
+    if isinstance(held, np.ndarray) and held.dtype == object and all(isinstance(each, str) for each in held.flat):
+        return held.astype(str)
+    return _array(what, y)
 
 
 def _array(what: str, values: Any, taken: str = TAKEN) -> npt.NDArray[Any]:
@@ -165,6 +180,8 @@ def _array(what: str, values: Any, taken: str = TAKEN) -> npt.NDArray[Any]:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if is_picture(values) and values.mode == "RGB":  # channels before rows and columns
+        values = np.moveaxis(np.asarray(values), -1, 0)
     if isinstance(values, list | tuple) and values and isinstance(values[0], Tensor):
         values = [_array(what, each, taken) for each in values]
     if values is None or isinstance(values, str | bytes | Mapping | set):
@@ -178,6 +195,12 @@ def _array(what: str, values: Any, taken: str = TAKEN) -> npt.NDArray[Any]:
     return found
 
 
+def is_picture(x: Any) -> bool:
+    """Whether it is an image of Pillow's."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(x, pillow.Image)
+
+
 def is_frame(x: Any) -> bool:
     """Whether it is a pandas DataFrame."""
     pandas = sys.modules.get("pandas")  # who has a DataFrame has imported it
@@ -189,17 +212,34 @@ def _of_frame(what: str, frame: Any, y: Any) -> Arrays:
     if isinstance(y, str):
         if y not in frame.columns:
             raise HourglassError(f"y must be labels or a column of {what}, {', '.join(map(str, frame))}, got {y!r}")
-        frame, labels = frame.drop(columns=y), frame[y].to_numpy()
+        frame, labels = frame.drop(columns=y), _labels("y", frame[y])
     elif y is not None:
-        labels = _array("y", y)
+        labels = _labels("y", y)
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    for name, kind in frame.dtypes.items():
-        if not (is_numeric_dtype(kind) or is_bool_dtype(kind)) or kind.kind == "c":
-            raise HourglassError(f"{what} must have columns of numbers, got {name} of {kind}: drop or encode it")
     if not len(frame.columns):
         raise HourglassError(f"{what} must have a column beside y={y!r}")
-    return Arrays(frame.to_numpy(dtype=np.float64, na_value=np.nan), labels, tuple(map(str, frame.columns)))
+    names = tuple(map(str, frame.columns))
+    numbers = [is_numeric_dtype(kind) or is_bool_dtype(kind) for kind in frame.dtypes]
+    for name, kind, number in zip(names, frame.dtypes, numbers, strict=True):
+        named = str(kind) in ("object", "str", "string", "category")
+        if kind.kind == "c" or not (number or named):
+            raise HourglassError(f"{what} must have columns of numbers, got {name} of {kind}: drop or encode it")
+    if all(numbers):
+        return Arrays(frame.to_numpy(dtype=np.float64, na_value=np.nan), labels, names)
+    try:
+        categories_of(Frame(frame, what), Frame(frame, what).names, None)  # what can't be is said at once
+    except ValueError as error:
+        raise HourglassError(str(error).replace("data.exclude", "exclude")) from error
+    return Arrays(frame.astype(object).to_numpy(), labels, names)
+
+
+def _label(what: str, label: Any) -> npt.NDArray[Any]:
+    """The label of an item, or those of a batch: numbers or texts."""
+    texts = [label] if isinstance(label, str) else label
+    if isinstance(texts, list | tuple) and texts and all(isinstance(each, str) for each in texts):
+        return np.asarray(label)
+    return _array(f"a label of {what}", label, NUMBERS)
 
 
 def _items(what: str, data: TorchDataset[Any]) -> Any:
@@ -238,7 +278,7 @@ def _joined(what: str, items: Any, *, batches: bool) -> Arrays:
             raise HourglassError(f"{what} must have items x or (x, y), got {len(item)} values in one")
         xs.append(_array(f"an item of {what}", item[0] if pair else item, NUMBERS))
         if pair and len(item) == 2:
-            ys.append(_array(f"a label of {what}", item[1], NUMBERS))
+            ys.append(_label(what, item[1]))
         if xs[-1].shape[batches:] != xs[0].shape[batches:]:
             shapes = f"{xs[0].shape[batches:]} and {xs[-1].shape[batches:]}"
             raise HourglassError(f"{what} must have items of one shape, got {shapes}")

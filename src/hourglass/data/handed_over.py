@@ -57,13 +57,18 @@ def _written(parts: Mapping[str, Part], folder: Path) -> str:
         total.update(json.dumps([name, columns]).encode())
         for key, array in (("x", x), ("y", y)):
             if array is not None:
-                # Text of pandas is one of Python's objects, which a file of plain arrays can't hold.
-                whole = np.ascontiguousarray(array.astype(str) if array.dtype == object else array)
-                np.save(folder / f"{name}.{key}.npy", whole, allow_pickle=False)
-                total.update(f"{key} {whole.dtype} {whole.shape}".encode())
-                total.update(whole.view(np.uint8).data if whole.size else b"")
+                # Names in columns are objects of Python, pickled: the folder is nobody's but this user's.
+                np.save(folder / f"{name}.{key}.npy", array, allow_pickle=True)
+                total.update(f"{key} {array.dtype} {array.shape}".encode())
+                total.update(_bytes(array))
     (folder / "parts.json").write_text(json.dumps({name: part[2] for name, part in parts.items()}))
     return total.hexdigest()
+
+
+def _bytes(array: npt.NDArray[Any]) -> Any:
+    if array.dtype == object:
+        return repr(array.tolist()).encode()
+    return np.ascontiguousarray(array).view(np.uint8).data if array.size else b""
 
 
 def found() -> dict[str, Part] | None:
@@ -74,7 +79,12 @@ def found() -> dict[str, Part] | None:
 
     def array(name: str) -> Any:
         file = Path(place) / f"{name}.npy"
-        return np.load(file, mmap_mode="r", allow_pickle=False) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        except ValueError:  # objects
+            return np.load(file, allow_pickle=True)
 
     held = json.loads(list_of_parts.read_text())
     return {

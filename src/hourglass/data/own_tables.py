@@ -1,21 +1,24 @@
-"""One's own table of numbers, in a csv file.
+"""One's own table in a csv file.
 
-It is read whole, and refused whole: a cell that is no number, a nan, a line of another length is an error that
-says where it stands, never a row dropped in silence.
+It is read whole, and refused whole: a cell that isn't what its column holds, a line of another length is an error that
+says where it stands. What is made of the columns: `hourglass.data.tables`.
 """
 
 import csv as csv_reader
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from typing_extensions import override
 
-from hourglass.data.dataset import Dataset, Split
+from hourglass.data.columns import Table, Values, distinct, few, is_number, rows_of, sources_of
+from hourglass.data.dataset import Category, Dataset
+from hourglass.data.labels import Labels
 from hourglass.data.ranges import EXTREME
-from hourglass.data.splitting import SCALINGS, SplitsAndTest, Splitting, existing_file
+from hourglass.data.splitting import existing_file
+from hourglass.data.tables import Rules, TableKeys, table_dataset
 from hourglass.system.checks import check_choice
 
 HEADERS = ("auto", "present", "absent")
@@ -23,7 +26,8 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 DECIMALS = (".", ",")
 TAB = "\\t"  # as it is typed
 LOOKED_AT = 10_000  # characters of a file whose delimiter is looked for
-_SHOWN = 5  # names of columns in a message
+BLANK = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "?"})
+"""Cells that hold nothing, in small letters: what pandas, R, spreadsheets and the UCI repository write."""
 
 
 class _Malformed(ValueError):  # noqa: N818 - says what is wrong
@@ -33,19 +37,93 @@ class _Malformed(ValueError):  # noqa: N818 - says what is wrong
         return "".join(self.args)
 
 
-class _Table(NamedTuple):
-    """The text of a csv file: names of the columns (their positions where `named` is false), and cells by line."""
+class _Cells(Table):
+    """The text of a csv file: cells by line."""
 
-    names: list[str]
-    named: bool
-    lines: list[int]
-    cells: list[list[str]]
+    def __init__(
+        self, *, file: Path, delimiter: str, decimal: str, names: list[str], named: bool, lines: list[int]
+    ) -> None:
+        self.file, self.delimiter, self.decimal = file, delimiter, decimal
+        self.names, self.named, self.lines = names, named, lines
+        self.rows = len(lines)
+        self._cells: dict[str, list[str]] = {}
+        self._values: dict[str, Values] = {}
 
-    def pop(self, label_column: str | int) -> list[str]:
-        """Take one column out."""
-        at = _position(label_column, self.names if self.named else [], len(self.names))
-        del self.names[at]
-        return [row.pop(at) for row in self.cells]
+    @classmethod
+    def read(cls, file: Path, delimiter: str, header: str, decimal: str) -> "_Cells":
+        lines, cells = _read_rows(file, "\t" if delimiter == TAB else delimiter)
+        first = cells[0] if decimal == "." else [_with_point(cell) for cell in cells[0]]
+        named = header == "present" or (header == "auto" and not any(is_number(cell) for cell in first))
+        names = distinct(cells[0]) if named else [str(position) for position in range(len(cells[0]))]
+        lines, cells = lines[named:], cells[named:]
+        if not cells:
+            raise ValueError(f"path must hold rows below its header, got {file}")
+        table = cls(file=file, delimiter=delimiter, decimal=decimal, names=names, named=named, lines=lines)
+        table._cells = {name: [row[at] for row in cells] for at, name in enumerate(names)}
+        return table
+
+    @override
+    def values(self, name: str) -> Values:
+        if name not in self._values:
+            self._values[name] = self._of(self._cells[name])
+        return self._values[name]
+
+    def _of(self, cells: list[str]) -> Values:
+        # With another sign a point is none of a number's: 1.234,5 would be read as if its thousands were its decimals.
+        texts = cells if self.decimal == "." else [_with_point(cell) for cell in cells]
+        try:
+            return np.array(texts, dtype=np.float64)
+        except ValueError:
+            pass
+        blank = [cell.strip().lower() in BLANK for cell in cells]
+        try:
+            return np.array(
+                ["nan" if gone else text for gone, text in zip(blank, texts, strict=True)], dtype=np.float64
+            )
+        except ValueError:
+            return np.array([None if gone else cell for gone, cell in zip(blank, cells, strict=True)], dtype=object)
+
+    @override
+    def labels(self, name: str, rows: npt.NDArray[np.intp]) -> Labels:
+        cells = [self._cells[name][row] for row in rows]
+        for row, cell in zip(rows, cells, strict=True):
+            if cell.strip().lower() in BLANK:
+                raise ValueError(
+                    f"label_column must hold a class in every line, got {cell!r} in {self.where(int(row))}: say"
+                    " data.missing=drop to leave out such lines"
+                )
+        if all(cell.strip().isdecimal() and len(cell) < 19 for cell in cells):  # what int64 holds
+            return np.array([int(cell) for cell in cells], dtype=np.int64)
+        return np.array(cells)
+
+    @override
+    def where(self, row: int) -> str:
+        return f"line {self.lines[row]} of {self.file}"
+
+    @override
+    def cell(self, name: str, row: int) -> str:
+        return self._cells[name][row]
+
+    @override
+    def is_number(self, text: str) -> bool:
+        return is_number(text if self.decimal == "." else _with_point(text))
+
+    @override
+    def malformed(self, message: str, name: str, row: int) -> ValueError:
+        cell = self.cell(name, row)
+        is_comma = self.decimal == "." and self.delimiter != "," and is_number(_with_point(cell))
+        advice = ": say \"data.decimal=','\" for decimal commas" if is_comma else _advice(self.file, self.delimiter)
+        if not advice and not self.named and row == 0:
+            advice = ": say data.header=present if that line holds names"
+        return _Malformed(message, advice or f": leave it out, data.exclude=[{name}]")
+
+    @override
+    def check_names(self, name: str) -> None:
+        cell = next(cell for cell in self._cells[name] if cell.strip().lower() not in BLANK)
+        row = self._cells[name].index(cell)
+        is_comma = self.decimal == "." and self.delimiter != "," and is_number(_with_point(cell))
+        if is_comma or _advice(self.file, self.delimiter):
+            raise self.malformed(f"column {name} must hold numbers, got {cell!r} in {self.where(row)}", name, row)
 
 
 def csv(
@@ -53,44 +131,37 @@ def csv(
     path: str,
     delimiter: str,
     header: str,
-    label_column: str | int | None,
-    scaling: str,
     decimal: str = ".",
-    **splits: Unpack[SplitsAndTest],
+    validation_path: str | None = None,
+    test_path: str | None = None,
+    **keys: Unpack[TableKeys],
 ) -> Dataset:
-    r"""The rows of a table of numbers, (D,) float32.
+    r"""The rows of a table, (D,) float32.
 
     path: the file, UTF-8, one row a line.
     delimiter: the one character between cells, `\t` for a tab.
     header: "present", "absent", or "auto": the first line is a header unless a cell of it is a number; one of numbers
         that look like names or lie far from those below is asked about.
-    label_column: name or position (0 is the first) of the column that becomes y; whole numbers stay what
-        they are, other values become 0, 1, 2, ... in alphabetical order. None: no labels.
-    scaling: "none", "minmax" (each column of train spans [0, 1]) or "standard" (mean 0, variance 1
-        over train); `Dataset.unscaled` undoes it.
     decimal: "." or ",", what stands before the decimals of a number.
-    The other arguments: `Splitting`. Raises ValueError that names the line and the column.
+    validation_path, test_path: files of their own, of the same columns; None: `validation_size` and `test_share` of the
+        rows are set apart.
+    The other arguments: `hourglass.data.tables.Rules` and `Splitting`. `label_column` of whole numbers stays what it
+    is, other values become 0, 1, 2, ... in alphabetical order. Raises ValueError that names the line and the column.
     """
-    splitting = Splitting(**splits)
+    rules, splitting = Rules.of(keys)
     check_choice("header", header, HEADERS)
-    check_choice("scaling", scaling, SCALINGS)
     _check_signs(delimiter, decimal)
-    file = existing_file("path", path)
-    table = _read(file, delimiter, header, decimal)
-    first = table.cells[0]
-    y = None
-    if label_column is not None:
-        y = torch.from_numpy(_classes(table.pop(label_column)))
-        if not table.names:
-            raise ValueError(f"path must hold a column beside label_column={label_column}, got {file}")
-    numbers = _numbers(table, file, delimiter, decimal)
+    files = {"path": path, "validation_path": validation_path, "test_path": test_path}
+    tables = [
+        None if each is None else _Cells.read(existing_file(key, each), delimiter, header, decimal)
+        for key, each in files.items()
+    ]
+    table = tables[0]
+    assert table is not None
+    names = rules.chosen(table)
     if header == "auto" and not table.named:
-        _ask_about_first_row(numbers, first, file)
-    samples = Split(x=torch.from_numpy(numbers), y=y)
-    columns = tuple(table.names) if table.named else None
-    return splitting.dataset(
-        name="csv", samples=samples, test=None, columns=columns, scaling=scaling, notes=(_told(table, first),)
-    )
+        _ask_about_first_row(table, names)
+    return table_dataset("csv", tables, rules, splitting, notes=(_told(table, names),))
 
 
 def read_rows(
@@ -102,24 +173,32 @@ def read_rows(
     columns: Sequence[str] | None,
     width: int,
     decimal: str = ".",
+    exclude: Sequence[str | int] = (),
+    categories: Sequence[Category] = (),
 ) -> npt.NDArray[np.float64]:
-    """The rows (N, width) of a further csv file with the columns of one that `csv` has read.
+    """The rows (N, width) of a further csv file with the columns of one that `csv` has read, NaN where one is missing.
 
-    delimiter, header, label_column, decimal: as for `csv`; the label column may be there or not. columns: their names,
-    where that file had a header. Raises ValueError where the columns differ.
+    delimiter, header, label_column, decimal: as for `csv`; the label column may be there or not, and so those of
+    exclude. columns: the names of what the model takes, where that file had a header. categories: which are one-hot.
+    Raises ValueError where the columns differ.
     """
     file = existing_file("path", path)
     try:
-        table = _read(file, delimiter, header, decimal)
+        table = _Cells.read(file, delimiter, header, decimal)
     except _Malformed as error:  # the advice is for `csv`: here the file must be as that one's was
         raise ValueError(f"{error.args[0]}; the model's own table had delimiter={delimiter!r}") from error
-    if label_column is not None and len(table.names) == width + 1:
-        table.pop(label_column)
-    if len(table.names) != width or (columns is not None and table.names != list(columns)):
-        wanted = f"{width} columns" if columns is None else f"the columns {', '.join(columns)}"
-        raise ValueError(f"{file} must hold {wanted}, got {', '.join(table.names)}")
+    wanted = sources_of(columns, width, categories)
+    names = list(table.names)
+    for each in (label_column, *exclude):
+        if type(each) is int and each < len(table.names) and len(table.names) > len(wanted):
+            names.remove(table.names[each])
+        elif each in names and each not in wanted:
+            names.remove(str(each))
+    if len(names) != len(wanted) or (columns is not None and names != wanted):
+        shown = f"{width} columns" if columns is None else f"the columns {', '.join(wanted)}"
+        raise ValueError(f"{file} must hold {shown}, got {', '.join(table.names)}")
     try:
-        return _numbers(table, file, delimiter, decimal)
+        return rows_of(table, names, categories)
     except _Malformed as error:
         raise ValueError(error.args[0]) from error
 
@@ -130,17 +209,6 @@ def _check_signs(delimiter: str, decimal: str) -> None:
     check_choice("decimal", decimal, DECIMALS)
     if delimiter == decimal:
         raise ValueError(f"decimal must be another character than delimiter, got {decimal!r} for both")
-
-
-def _read(file: Path, delimiter: str, header: str, decimal: str) -> _Table:
-    lines, cells = _read_rows(file, "\t" if delimiter == TAB else delimiter)
-    first = cells[0] if decimal == "." else [_with_point(cell) for cell in cells[0]]
-    named = header == "present" or (header == "auto" and not any(_is_number(cell) for cell in first))
-    names = cells[0] if named else [str(position) for position in range(len(cells[0]))]
-    lines, cells = lines[named:], cells[named:]
-    if not cells:
-        raise ValueError(f"path must hold rows below its header, got {file}")
-    return _Table(names, named, lines, cells)
 
 
 def _read_rows(file: Path, delimiter: str) -> tuple[list[int], list[list[str]]]:
@@ -184,74 +252,35 @@ def _advice(file: Path, delimiter: str) -> str:
     return f": say \"data.delimiter='{shown}'\", which it looks like{comma}"
 
 
-def _ask_about_first_row(numbers: npt.NDArray[np.float64], first: Sequence[str], file: Path) -> None:
+def _ask_about_first_row(table: _Cells, names: Sequence[str]) -> None:
     """Raise ValueError where the first row may be names: 2019, 2020, 2021, or 0, 1, 2, or nothing like the others."""
-    row, rest = numbers[0], numbers[1:]
-    if len(rest) < 2:
+    held = [values for values in map(table.values, names) if values.dtype != object]
+    if not held or table.rows < 3:
         return
+    numbers = np.stack(held, axis=1)
+    row, rest = numbers[0], numbers[1:]
     counts = len(row) > 2 and (np.diff(row) == 1).all() and not (np.diff(rest) == 1).all(axis=1).any()
     low, high = rest.min(axis=0), rest.max(axis=0)
     outside = np.maximum(low - row, row - high)
     strange = (outside > EXTREME * (high - low)) & (high > low) & (len(rest) >= 10)
     if counts or 2 * strange.sum() > len(row):
         raise ValueError(
-            f"header must be present or absent where the first line may be names, {_few(first)} in {file}: say"
-            " data.header=present if it is, data.header=absent if it is a row"
+            f"header must be present or absent where the first line may be names, {_first(table, names)} in"
+            f" {table.file}: say data.header=present if it is, data.header=absent if it is a row"
         )
 
 
-def _told(table: _Table, first: Sequence[str]) -> str:
-    size = f"{len(table.cells):,} rows of {len(table.names)} columns"
+def _told(table: _Cells, names: Sequence[str]) -> str:
+    size = f"{table.rows:,} rows of {len(names)} columns"
     if table.named:
-        return f"{size}, named {_few(table.names)}"
-    return f"{size} without names; the first row is {_few(first)} (data.header=present would make names of it)"
+        return f"{size}, named {few(names)}"
+    first = _first(table, names)
+    return f"{size} without names; the first row is {first} (data.header=present would make names of it)"
 
 
-def _few(words: Sequence[str]) -> str:
-    return ", ".join(words[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")
-
-
-def _position(label_column: str | int, names: Sequence[str], width: int) -> int:
-    if type(label_column) is int and 0 <= label_column < width:
-        return label_column
-    if label_column in names:
-        return names.index(str(label_column))
-    allowed = f"a position from 0 to {width - 1}" + (f" or one of {', '.join(names)}" if names else "")
-    raise ValueError(f"label_column must be {allowed}, got {label_column!r}")
-
-
-def _classes(labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    if all(label.strip().isdecimal() and len(label) < 19 for label in labels):  # what int64 holds
-        return np.array([int(label) for label in labels], dtype=np.int64)
-    return np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
-
-
-def _numbers(table: _Table, file: Path, delimiter: str, decimal: str) -> npt.NDArray[np.float64]:
-    # With another sign a point is none of a number's: 1.234,5 would be read as if its thousands were its decimals.
-    cells = table.cells if decimal == "." else [[_with_point(cell) for cell in row] for row in table.cells]
-    try:
-        return np.array(cells, dtype=np.float64)
-    except ValueError:
-        line, name, cell = next(
-            (line, name, cell)
-            for line, row, converted in zip(table.lines, table.cells, cells, strict=True)
-            for name, cell, number in zip(table.names, row, converted, strict=True)
-            if not _is_number(number)
-        )
-        is_comma = decimal == "." and delimiter != "," and _is_number(_with_point(cell))
-        advice = ": say \"data.decimal=','\" for decimal commas" if is_comma else _advice(file, delimiter)
-        if not advice and not table.named and line == table.lines[0]:
-            advice = ": say data.header=present if that line holds names"
-        raise _Malformed(f"column {name} must hold numbers, got {cell!r} in line {line} of {file}", advice) from None
+def _first(table: _Cells, names: Sequence[str]) -> str:
+    return few([table.cell(name, 0) for name in names])
 
 
 def _with_point(cell: str) -> str:
     return cell.replace(".", "?").replace(",", ".")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

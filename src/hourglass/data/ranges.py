@@ -81,13 +81,16 @@ def compare(
     if not len(x):
         return Verdict(None, None)
     image = x.ndim == 4
+    x = x.flatten(1) if x.ndim == 3 else x  # of signals every value is a column
     low, high = ends = (usual(known) if image else None) or known
     width = high - low
     lowest, highest = (float(bound) for bound in x.aminmax())
     excess = max(low - lowest, highest - high)
     if image or (scaling is None and known == (0.0, 1.0)):
         allowed = OVERSHOOT if ends in USUAL else EXTREME
-        told = f"values from {lowest:g} to {highest:g}, the model was trained on data from {known[0]:g} to {known[1]:g}"
+        scaled = "" if scaling is None else ", scaled as the training data's,"
+        told = f"values{scaled} from {lowest:g} to {highest:g}, the model was trained on data from {known[0]:g} to"
+        told += f" {known[1]:g}"
         if excess > allowed * width:
             return Verdict(told, None)
         return Verdict(None, told if image and 0 < highest - lowest < SLIVER * width else None)

@@ -21,12 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.data.dataset import Dataset, Scaling, Split, digest
+from hourglass.data.binarized import BINARIZE, Binarized, drawn_once, told
+from hourglass.data.dataset import Category, Dataset, Scaling, Split, digest, limits
+from hourglass.data.missing import check_finite, filled, means
+from hourglass.data.scaling import fit_scaling
 from hourglass.system.checks import check_choice, check_count, check_share
 
 VALIDATIONS = ("split", "test")
 RESIDENTS = ("auto", "always", "never")
-SCALINGS = ("none", "minmax", "standard")
 
 
 class Splits(TypedDict):
@@ -47,6 +49,14 @@ class SplitsAndTest(Splits):
     test_share: float
 
 
+class ImageSplits(Splits, Binarized):
+    """The choices of a source of images in [0, 1]."""
+
+
+class ImageSplitsAndTest(SplitsAndTest, Binarized):
+    """The same for a source that brings no test set of its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Splitting:
     """The choices that every source shares; each is checked here, before anything is fetched or read.
@@ -56,6 +66,8 @@ class Splitting:
     split_seed, order_seed: 0 or more. train_size, test_size: at most so many samples; None keeps all.
     test_share: share of the samples set apart for testing, 1.0 for all; None where the source brings its own test set.
     resident: "auto", "always" or "never", see `Dataset`.
+    binarize: "none", "static" or "dynamic", see `hourglass.data.binarized`.
+    binarize_seed: of the fixed draws, 0 or more.
     """
 
     validation_size: int | float
@@ -66,10 +78,14 @@ class Splitting:
     order_seed: int
     resident: str
     test_share: float | None
+    binarize: str = "none"
+    binarize_seed: int = 0
 
     def __post_init__(self) -> None:
         check_choice("validation", self.validation, VALIDATIONS)
         check_choice("resident", self.resident, RESIDENTS)
+        check_choice("binarize", self.binarize, BINARIZE)
+        check_count("binarize_seed", self.binarize_seed, low=0, high=2**32 - 1)
         if type(self.validation_size) is float:
             check_share("validation_size", self.validation_size)
         else:
@@ -93,39 +109,58 @@ class Splitting:
         columns: tuple[str, ...] | None = None,
         scaling: str = "none",
         notes: tuple[str, ...] = (),
+        classes: tuple[str, ...] | None = None,
+        categories: tuple[Category, ...] = (),
+        missing: str = "refuse",
     ) -> Dataset:
         """Split `samples` (and cut `test`, the source's own test set, which stands in for `test_share`).
 
         validation: the source's own validation set, which stands in for `validation_size`.
-        scaling: "none", "minmax" (the columns of train span [0, 1]) or "standard" (mean 0, variance 1 there).
+        scaling: see `hourglass.data.scaling`, fitted on train.
         notes: what to say of the data before they are used.
+        classes: names of the labels. categories: the columns that are one-hot.
+        missing: "refuse", or what becomes of a NaN: "mean", the mean of its column over train, or "mask", the same for
+            the model alone, see `Dataset`.
         Raises ValueError where the sizes ask for more than there is, or a float is nan or infinite.
         """
         for part in (samples, validation, test):
             if part is not None:
-                _check_finite(name, part.x)
-        train, validation, test = self._divided(samples, validation, test, self.permutation)
+                check_finite(name, part.x, missing=missing != "refuse")
+        given = samples, validation, test
+        drawn = drawn_once(self.binarize, given, seed=self.binarize_seed, scaling=scaling)
+        train, validation, test = self._divided(*drawn, self.permutation)
+        levels = self._divided(*given, self.permutation)[0].x if self.binarize == "dynamic" else None
         known = train if len(train) else test  # with test_share=1.0
-        fitted = None if scaling == "none" else fit_scaling(known.x, scaling)
+        fitted = fit_scaling(known.x, scaling, categories=categories)
         same = validation is test
         train, test = _scaled(train, fitted), _scaled(test, fitted)
         validation = test if same else _scaled(validation, fitted)
-        (train, validation, test), notes = _with_classes((train, validation, test), notes)
         known = train if len(train) else test
+        fill = None if missing == "refuse" else means(known.x, columns)
+        if missing == "mean":
+            train, test = filled(train, fill), filled(test, fill)
+            validation = test if same else filled(validation, fill)
+            known = train if len(train) else test
+        (train, validation, test), notes = _with_classes((train, validation, test), notes)
         grey = train.x.dtype == torch.uint8
+        parts = (train, validation, test)
         return Dataset(
             name=name,
             train=train,
             validation=validation,
             test=test,
             shape=tuple(train.x.shape[1:]),
-            range=(0.0, 1.0) if grey else (known.x.min().item(), known.x.max().item()),
-            digest=digest(train, validation, test),
+            range=(0.0, 1.0) if grey else limits(known.x),
+            digest=digest(*parts) if levels is None else digest(*parts, Split(x=levels, y=None)),
             order_seed=self.order_seed,
             resident=self.resident,
             columns=columns,
             scaling=fitted,
-            notes=notes,
+            notes=(*notes, *told(self.binarize, self.binarize_seed)),
+            classes=classes,
+            categories=categories,
+            fill=fill,
+            levels=levels,
         )
 
     def mapped_dataset(
@@ -137,6 +172,7 @@ class Splitting:
         test: Split | None,
         digests: Mapping[str, Tensor],
         notes: tuple[str, ...] = (),
+        classes: tuple[str, ...] | None = None,
     ) -> Dataset:
         """The same for grey levels that lie in the order of `permutation` already: nothing is copied, x isn't read.
 
@@ -145,11 +181,12 @@ class Splitting:
         validation, test: the source's own sets, which stand in for `validation_size` and `test_share`.
         digests: (N, 32) uint8, the SHA-256 of every sample of `train`, `validation` and `test`, as far as they are
             given: the data set's is made of these.
+        classes: names of the classes, by number.
         """
-        parts, notes = _with_classes(self._divided(samples, validation, test, torch.arange), notes)
+        parts, notes = self.in_order(samples, validation, test, notes)
         given = {"train": samples, "validation": validation, "test": test}
         marks = {name: Split(x=digests[name], y=part.y) for name, part in given.items() if part is not None}
-        marked = self._divided(marks["train"], marks.get("validation"), marks.get("test"), torch.arange)
+        marked = self._divided(marks["train"], marks.get("validation"), marks.get("test"), range)
         return Dataset(
             name=name,
             train=parts[0],
@@ -163,10 +200,17 @@ class Splitting:
             columns=None,
             scaling=None,
             notes=notes,
+            classes=None if parts[0].y is None else classes,
         )
 
+    def in_order(
+        self, samples: Split, validation: Split | None, test: Split | None, notes: tuple[str, ...] = ()
+    ) -> tuple[tuple[Split, Split, Split], tuple[str, ...]]:
+        """Train, validation and test of samples that lie in random order already: nothing is read. See `dataset`."""
+        return _with_classes(self._divided(samples, validation, test, range), notes)
+
     def _divided(
-        self, samples: Split, validation: Split | None, test: Split | None, draw: Callable[[int], Tensor]
+        self, samples: Split, validation: Split | None, test: Split | None, draw: Callable[[int], Tensor | range]
     ) -> tuple[Split, Split, Split]:
         total = len(samples)
         order = draw(total)
@@ -209,14 +253,6 @@ class Splitting:
         return torch.from_numpy(np.random.RandomState(self.split_seed).permutation(size))
 
 
-def fit_scaling(x: Tensor, kind: str) -> Scaling:
-    """The scaling of the columns of x (N, D): "minmax" or "standard". A constant column becomes 0."""
-    wide, spread = x.double(), x.double().amax(0) - x.double().amin(0)
-    offset = wide.amin(0) if kind == "minmax" else wide.mean(0)
-    scale = spread if kind == "minmax" else wide.std(0, correction=0)
-    return Scaling(offset=offset, scale=torch.where(spread > 0, scale, 1.0))
-
-
 def existing_file(key: str, path: str) -> Path:
     """The file `path`, ~ expanded. Raises ValueError where there is none."""
     file = Path(str(path)).expanduser()  # data.path=2024 arrives as a number
@@ -239,25 +275,15 @@ def _with_classes(
     return parts, (*notes, note)
 
 
-def _check_finite(name: str, x: Tensor) -> None:
-    if x.dtype != torch.uint8:
-        # As float32, which is what a split holds: 1e300 is a number in a file and infinite here.
-        bad = (~torch.isfinite(x.float())).reshape(len(x), -1).any(1).nonzero()
-        if len(bad):
-            raise ValueError(
-                f"{name} must hold finite numbers, got nan or infinity in sample {bad[0].item()} of {len(x)}"
-            )
-
-
 def _count(size: int | float, total: int) -> int:
     """A number of samples, given as such or as a share of `total`; a share gives at least one."""
     return size if type(size) is int else max(1, round(size * total))
 
 
-def _taken(split: Split, index: Tensor) -> Split:
-    if len(index) > 1 and bool((index.diff() == 1).all()):  # a run: a view will do, and a mapped file stays one
-        run = slice(int(index[0]), int(index[-1]) + 1)
-        return Split(x=split.x[run], y=None if split.y is None else split.y[run])
+def _taken(split: Split, index: Tensor | range) -> Split:
+    if isinstance(index, range):  # a run: a view will do, and a mapped file stays one
+        y = None if split.y is None else split.y.narrow(0, index.start, len(index))
+        return Split(x=split.x.narrow(0, index.start, len(index)), y=y)
     # index_select copies whole samples: 3 times as fast as x[index] on 55,000 images.
     return Split(x=split.x.index_select(0, index), y=None if split.y is None else split.y.index_select(0, index))
 

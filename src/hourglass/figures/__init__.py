@@ -12,6 +12,7 @@
     samples           decoded draws from the prior
     traversal         what is decoded while one code unit moves
     manifold          the whole plane of a 2-D code, decoded
+    signals           curves of signals, what was seen of them, and the output
     interpolation     what is decoded on the line between two codes
 
 A picture states its own scale: panels of one figure share it, and every colour scale has its bar or its numbers.
@@ -23,6 +24,7 @@ from hourglass.figures.codes import code_histogram, code_map
 from hourglass.figures.comparisons import reconstructions, strip, worst
 from hourglass.figures.decoded import interpolation, manifold, samples, traversal
 from hourglass.figures.restorations import restorations
+from hourglass.figures.signals import signals
 from hourglass.figures.units import feature_maps, most_activating
 from hourglass.figures.weights import filters
 
@@ -37,6 +39,7 @@ __all__ = [
     "reconstructions",
     "restorations",
     "samples",
+    "signals",
     "strip",
     "to_array",
     "to_png",

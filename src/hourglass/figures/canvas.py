@@ -44,3 +44,10 @@ def to_numpy(tensor: Tensor) -> Array:
     """The tensor's values in float64, from any device."""
     values: Array = tensor.detach().cpu().double().numpy()
     return values
+
+
+def class_name(which: int, names: Sequence[str] | None) -> str:
+    """What a class is called where there is little room: its name, cut to 16 letters, or its number."""
+    if names is None or not 0 <= which < len(names):
+        return str(which)
+    return names[which] if len(names[which]) <= 16 else f"{names[which][:15]}…"

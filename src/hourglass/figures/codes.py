@@ -1,7 +1,7 @@
 """What the code looks like: where the samples lie, and how the units are used."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from PIL import ImageColor
 from torch import Tensor
 
 from hourglass.bottlenecks import Activity
-from hourglass.figures.canvas import COLOURS, to_numpy
+from hourglass.figures.canvas import COLOURS, class_name, to_numpy
 from hourglass.figures.chart import Chart, discs, limits, ticks
 from hourglass.figures.picture import Array, Panel, Picture, colours, levels
 
@@ -19,7 +19,9 @@ _NEIGHBOURS = 5
 _WIDE, _HIGH = 590, 490  # pixels inside the frame of a map
 
 
-def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) -> Picture:
+def code_map(
+    code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"], names: Sequence[str] | None = None
+) -> Picture:
     """Codes (N, code_size) as points, coloured by class y (N,).
 
     One unit: its activation against the sample's position. Two: the code itself. More: a projection, by `method`,
@@ -34,6 +36,7 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
         y: (N,) classes, or None.
         method: `pca`, the first two principal components, whose share of the variance the axes state; `tsne`,
             of the first 2,000 codes at perplexity 30, where only neighbourhood has a meaning.
+        names: of the classes, by number; None: their numbers.
 
     Raises:
         ValueError: another method.
@@ -46,32 +49,35 @@ def code_map(code: Tensor, y: Tensor | None, *, method: Literal["pca", "tsne"]) 
     shown = np.flatnonzero(finite)
     points = points[shown]
     where = f"{count:,} codes of {units} unit{'s' * (units > 1)}"
-    names: tuple[str, ...] = ("unit 1", "unit 2")
+    axes: tuple[str, ...] = ("unit 1", "unit 2")
     if units == 1:
-        points, names = np.stack([points[:, 0], shown], axis=1), ("unit 1", "sample")
+        points, axes = np.stack([points[:, 0], shown], axis=1), ("unit 1", "sample")
     elif units > 2 and method == "pca":
         codes = points
         points, shares = _principal_plane(codes)
-        names = tuple(f"component {i + 1} ({share:.1%} of the code's variance)" for i, share in enumerate(shares))
+        axes = tuple(f"component {i + 1} ({share:.1%} of the code's variance)" for i, share in enumerate(shares))
         where += f", on their first two principal components{_trustworthiness(codes, points)}"
     elif units > 2:
         shown, codes = shown[:_TSNE_POINTS], points[:_TSNE_POINTS]
-        points, names = _tsne(codes), ("t-SNE 1", "t-SNE 2")
+        points, axes = _tsne(codes), ("t-SNE 1", "t-SNE 2")
         of = f" of {len(codes):,} of them" if len(codes) < finite.sum() else ""
         where += f", t-SNE{of} at perplexity 30{_trustworthiness(codes, points)}"
     if not finite.all():
         where += f"; {int((~finite).sum()):,} NaN or infinite, not drawn"
 
-    picture = Picture(width=740, height=545, title=where)
+    classes = [] if y is None else np.unique(to_numpy(y).astype(int)).tolist()
+    called = {which: class_name(which, names) for which in classes}
+    longest = max(map(len, called.values()), default=0) if len(classes) <= len(COLOURS) else 0
+    picture = Picture(width=740 + max(0, 8 * longest - 36), height=545, title=where)
     x, y_limits = limits(points[:, 0]), limits(points[:, 1])
     if units > 1:  # distances in the plane mean something: a value has as many pixels to the right as upwards
         value = max((x[1] - x[0]) / _WIDE, (y_limits[1] - y_limits[0]) / _HIGH)
         x, y_limits = _around(x, value * _WIDE), _around(y_limits, value * _HIGH)
-    chart = Chart(picture, (76, 4, _WIDE, _HIGH), x=x, y=y_limits, names=(names[0], names[1]))
+    chart = Chart(picture, (76, 4, _WIDE, _HIGH), x=x, y=y_limits, names=(axes[0], axes[1]))
     if y is None:
         chart.points(points, np.tile(_rgb(COLOURS[1:2]), (len(points), 1)), diameter=3, opacity=0.5)
     else:
-        _scatter_classes(chart, points, to_numpy(y)[shown].astype(int))
+        _scatter_classes(chart, points, to_numpy(y)[shown].astype(int), called)
     return picture
 
 
@@ -124,7 +130,7 @@ def _rgb(colours: Sequence[str]) -> Array:
     return np.array([ImageColor.getrgb(colour) for colour in colours])
 
 
-def _scatter_classes(chart: Chart, points: Array, y: Array) -> None:
+def _scatter_classes(chart: Chart, points: Array, y: Array, called: Mapping[int, str]) -> None:
     picture, classes = chart.picture, np.unique(y)
     # In random order, else the last class would lie on top of all others.
     order = np.random.default_rng(0).permutation(len(points))
@@ -143,11 +149,11 @@ def _scatter_classes(chart: Chart, points: Array, y: Array) -> None:
     across = np.full(len(classes), right)
     discs(picture, across, down, inks[: len(classes)], diameter=8, opacity=1)
     for colour, which, y_legend in zip(COLOURS, classes, down, strict=False):
-        picture.text(right + 14, y_legend, str(which), size=10)
+        picture.text(right + 14, y_legend, called[which], size=10)
         x, middle = map(float, chart.at(*np.median(points[y == which], axis=0)))
-        half, above = 5 + 4 * len(str(which)), picture.top + middle
+        half, above = 5 + 4 * len(called[which]), picture.top + middle
         picture.draw.rounded_rectangle((x - half, above - 10, x + half, above + 9), 3, "white", colour)
-        picture.text(x, middle, str(which), ha="center", size=11)
+        picture.text(x, middle, called[which], ha="center", size=11)
 
 
 def _principal_plane(points: Array) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from hourglass.figures.canvas import check_channels, to_numpy
+from hourglass.figures.canvas import check_channels, class_name, to_numpy
 from hourglass.figures.chart import Chart, limits, ticks
 from hourglass.figures.grid import labels_of, sample_grid, zoom_of
 from hourglass.figures.picture import Array, Picture, gap
@@ -78,6 +78,7 @@ def worst(
     count: int,
     value_range: tuple[float, float],
     caption: str,
+    names: Sequence[str] | None = None,
 ) -> Picture:
     """The worst reconstructions of each class, worst first: the original over the output, the MSE below.
 
@@ -88,6 +89,7 @@ def worst(
         count: samples of each class, at least 1; without labels, four rows of them.
         value_range: the values drawn black and white, or the ends of the colour scale.
         caption: the title: which samples of which set.
+        names: of the classes, by number; None: their numbers.
 
     Raises:
         ValueError: shapes that don't fit together or can't be drawn, or a count below 1.
@@ -103,7 +105,8 @@ def worst(
         groups = [("", order[start : start + count]) for start in range(0, min(_LINES * count, len(x)), count)]
     else:
         classes = to_numpy(y).astype(int)[order]
-        groups = [(f"class {c}", order[classes == c][:count]) for c in np.unique(classes)[:_PANELS]]
+        called = {c: f"class {c}" if names is None else class_name(int(c), names) for c in np.unique(classes)}
+        groups = [(called[c], order[classes == c][:count]) for c in np.unique(classes)[:_PANELS]]
 
     images = x.ndim == 4
     # Original and output are one cell; nothing is drawn between them, nor where a class has too few samples.

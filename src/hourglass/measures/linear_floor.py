@@ -30,7 +30,7 @@ from torch import Tensor
 from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.measures.health import ROUNDING
-from hourglass.models.principal_components import LARGEST, pca_for
+from hourglass.models.principal_components import LARGEST, leading, pca_for
 from hourglass.noise import Corruption
 from hourglass.system.cache import cache_dir, kept
 
@@ -145,15 +145,16 @@ class Errors(NamedTuple):
 @torch.no_grad()
 def errors(floor: LinearFloor, x: Tensor, data: Dataset, noise: Corruption, *, k: int) -> Errors:
     """The errors of k units, from 0 to D, on samples (N, *shape) that are corrupted as the test corrupts them."""
-    of_floor, of_mean, device = 0.0, 0.0, noise.bounds.device
+    of_floor, of_mean, count, device = 0.0, 0.0, 0, noise.bounds.device
     for index, block in enumerate(torch.split(x, EVAL_BATCH)):
-        clean = data.scaled(block.to(device))
+        target = data.target(block.to(device))
         with noise.seeded(index):
-            corrupted = noise(clean)
-        clean = clean.cpu()
-        of_floor += (floor.reconstruct(corrupted, k) - clean).square().double().sum().item()
-        of_mean += (floor.reconstruct(corrupted, 0) - clean).square().double().sum().item()
-    return Errors(of_floor / x.numel(), of_mean / x.numel())
+            corrupted = noise(data.filled(target))
+        target = target.cpu()  # what is missing, NaN, counts nowhere
+        of_floor += (floor.reconstruct(corrupted, k) - target).square().double().nansum().item()
+        of_mean += (floor.reconstruct(corrupted, 0) - target).square().double().nansum().item()
+        count += int((~target.isnan()).sum())
+    return Errors(of_floor / count, of_mean / count)
 
 
 def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | None:
@@ -178,7 +179,7 @@ def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | Non
 def _pairs(data: Dataset, noise: Corruption) -> Iterator[tuple[Tensor, Tensor]]:
     """Blocks of the training set, clean and corrupted, each (n, D) float32 on the CPU."""
     device = noise.bounds.device
-    for index, block in enumerate(torch.split(data.train.x, EVAL_BATCH)):
+    for index, block in enumerate(torch.split(leading(data.train.x), EVAL_BATCH)):
         x = data.scaled(block.to(device))
         with noise.seeded(_DRAWS + index):
             corrupted = noise(x)

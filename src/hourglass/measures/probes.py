@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data import Dataset
-from hourglass.measures.linear_probe import linear_probe
+from hourglass.measures.linear_probe import SAMPLES, linear_probe
 from hourglass.models.principal_components import LARGEST, pca_for
 from hourglass.system.cache import cache_dir, kept
 
@@ -94,7 +94,7 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
     train, test = data.train, data.test
     assert train.y is not None  # the callers ask for classes first
     assert test.y is not None
-    x, y, test_y = train.x, train.y, test.y
+    x, y, test_x, test_y = train.x[:SAMPLES], train.y[:SAMPLES], test.x[:SAMPLES], test.y[:SAMPLES]
     chooses = choosing(data)
     elements = math.prod(data.shape)
 
@@ -103,12 +103,12 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
             return data.scaled(x).flatten(1)
 
         validation = None if chooses is None else (flat(chooses[0]), chooses[1])
-        return probe(flat(x), y, flat(test.x), test_y, train_samples=train_samples, validation=validation)
+        return probe(flat(x), y, flat(test_x), test_y, train_samples=train_samples, validation=validation)
 
     def components() -> dict[str, float]:
         pca, k = pca_for(data), min(code_size, elements)
         validation = None if chooses is None else (pca.encode(chooses[0], k), chooses[1])
-        codes = pca.encode(x, k), y, pca.encode(test.x, k), test_y
+        codes = pca.encode(x, k), y, pca.encode(test_x, k), test_y
         return probe(*codes, train_samples=train_samples, validation=validation)
 
     stem = cache_dir() / f"probes-{_VERSION}" / f"{data.digest}-{train_samples}"
@@ -120,12 +120,12 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
 
 
 def choosing(data: Dataset) -> tuple[Tensor, Tensor] | None:
-    """The samples and classes of the validation set.
+    """The samples and classes of the validation set, the first `SAMPLES`.
 
     None where it is the test set, which chooses nothing, or has no classes.
     """
     split = data.validation
-    return None if split is data.test or split.y is None or not len(split) else (split.x, split.y)
+    return None if split is data.test or split.y is None or not len(split) else (split.x[:SAMPLES], split.y[:SAMPLES])
 
 
 def _kept(path: Path, compute: Callable[[], dict[str, float]]) -> dict[str, float]:

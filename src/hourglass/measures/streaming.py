@@ -8,6 +8,8 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
     explained_variance  1 - E|x - r|^2 / E|x - E x|^2          over the whole set, E x per element
     bce                 mean of -x ln r - (1 - x) ln(1 - r)    nats per element; data in [0, 1] only
     bce_excess          bce less the mean of -x ln x - (1 - x) ln(1 - x), its floor for grey targets
+    cross_entropy       mean of -x_g . ln r_g, nats            one-hot columns of a table only, per group g of them
+    category_accuracy   share of groups whose largest r is that of the largest x               one-hot columns only
     ssim                mean over images, see `ssim`           images (C, H, W) only
     sharpness           sum_i v(r_i) / sum_i v(x_i), v the variance of the Laplacian: 1 as sharp as the
                         originals, below blurred, above noisy  images only
@@ -29,8 +31,8 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
                         say nothing of their input           codes with a prior only
     compression_ratio   D / n
 
-Sums run in float32 within a block of about 256 images of 28 x 28 and in float64 across blocks, so that
-how the samples were cut into batches moves a sum by rounding only (about 1e-7 relative).
+What is missing in x, NaN, counts nowhere. Sums run in float32 within a block of about 256 images of 28 x 28 and in
+float64 across blocks: how samples were cut into batches moves them by rounding only (about 1e-7 relative).
 """
 
 import math
@@ -41,6 +43,7 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks.activity import Activity
+from hourglass.measures.categories import category_sums
 from hourglass.measures.codes import hoyer, symbol_metrics
 from hourglass.measures.images import LEAST_SIDE, laplacian_variance, ssim
 
@@ -71,6 +74,7 @@ class Metrics:
         activity: counts when units are on, fresh; as the code's bottleneck gives it.
         active: (code_size,) mask, 1 for units in use; the code metrics look at these units only.
         clean: of an earlier pass over the very same samples, in the same range, which saves its sums here.
+        categories: beginning and end of each group of one-hot columns. masked: whether values may be missing.
 
     Raises:
         ValueError: an empty shape, a range that is not (low < high), no active unit.
@@ -84,6 +88,8 @@ class Metrics:
         activity: Activity,
         active: Tensor,
         clean: Clean | None = None,
+        categories: Sequence[tuple[int, int]] = (),
+        masked: bool = False,
     ) -> None:
         if not shape or min(shape) < 1:
             raise ValueError(f"shape must hold sizes of at least 1, got {tuple(shape)}")
@@ -103,6 +109,7 @@ class Metrics:
         self._count = 0
         self._sums: dict[str, Tensor] = {}
         self._known = clean
+        self._categories, self._masked = tuple(categories), masked
         self._clean: dict[str, Tensor] = {}
         self._origin: Tensor  # the first sample: deviations from it keep E|x - E x|^2 free of cancellation
 
@@ -146,7 +153,7 @@ class Metrics:
         if rates is not None:
             self._add("rates", rates.double().sum(0))
         if size and not self._count:
-            self._origin = x[0].detach().float().clone()
+            self._origin = x[0].detach().float().nan_to_num()
         self._count += size
         used = code.float()
         if self._units < self.code_size:
@@ -156,13 +163,20 @@ class Metrics:
         rows = max(1, _BLOCK_ELEMENTS // math.prod(self.shape))
         for start in range(0, size, rows):
             block = slice(start, start + rows)
-            target = x[block].float()
+            target, made = x[block].float(), reconstruction[block].float()
+            seen = None if corrupted is None or corrupted is x else corrupted[block].float()
+            there = ~target.isnan() if self._masked else None
+            if there is not None:  # 0 for all of them: nothing of it enters a sum
+                target, made = target.where(there, 0.0), made.where(there, 0.0)
+                seen = None if seen is None else seen.where(there, 0.0)
             if self._known is None:
-                self._add_clean(target)
-            self._add_reconstruction(target, reconstruction[block].float())
+                self._add_clean(target, there)
+            self._add_reconstruction(target, made)
+            for name, value in category_sums(target, made, self._categories).items():
+                self._add(name, value)
             self._add_code(used[block])
-            if corrupted is not None and corrupted is not x:
-                self._add("input_error", (target - corrupted[block].float()).square().sum())
+            if seen is not None:
+                self._add("input_error", (target - seen).square().sum())
 
     @property
     def clean(self) -> Clean:
@@ -172,9 +186,12 @@ class Metrics:
     def _add(self, name: str, value: Tensor) -> None:
         _accumulate(self._sums, name, value)
 
-    def _add_clean(self, x: Tensor) -> None:
+    def _add_clean(self, x: Tensor, there: Tensor | None) -> None:
         sums = self._clean
         deviation = x - self._origin
+        if there is not None:
+            deviation = deviation.where(there, 0.0)
+            _accumulate(sums, "there", there.sum(0))  # (*shape)
         _accumulate(sums, "deviation", deviation.sum(0))  # (*shape)
         _accumulate(sums, "deviation_squared", deviation.square_().sum())
         if self._in_unit_range:
@@ -222,10 +239,12 @@ class Metrics:
             raise ValueError("compute needs at least 1 sample, got 0: call update first")
         if self.clean.samples != self._count:
             raise ValueError(f"clean must be of the same samples, {self._count}, got one of {self.clean.samples}")
-        count, elements = self._count, math.prod(self.shape)
+        count = self._count
         total = {name: value.sum().item() for name, value in {**self._sums, **self.clean.sums}.items()}
-        error = total["error"]
-        spread = total["deviation_squared"] - self.clean.sums["deviation"].square().sum().item() / count
+        error, there = total["error"], self.clean.sums.get("there")
+        elements = math.prod(self.shape) if there is None else total["there"] / count
+        means = self.clean.sums["deviation"].square() / (count if there is None else there.clamp(min=1))
+        spread = total["deviation_squared"] - means.sum().item()
         mse = error / count / elements
         result = {
             "mse": mse,
@@ -237,6 +256,9 @@ class Metrics:
         if "bce" in total:
             result["bce"] = total["bce"] / count / elements
             result["bce_excess"] = (total["bce"] - total["entropy"]) / count / elements
+        if total.get("category_count"):
+            result["cross_entropy"] = total["cross_entropy"] / total["category_count"]
+            result["category_accuracy"] = total["category_right"] / total["category_count"]
         if "ssim" in total:
             result["ssim"] = total["ssim"] / count
         if total.get("edges", 0) > 0:
@@ -251,7 +273,7 @@ class Metrics:
         if "rates" in total:
             collapsed = (self._sums["rates"] / count < COLLAPSED_BELOW).sum().item()
             result["code_collapsed_units"] = float(collapsed) if math.isfinite(total["rates"]) else math.nan
-        return {**result, **self._code_metrics(total), "compression_ratio": elements / self._units}
+        return {**result, **self._code_metrics(total), "compression_ratio": math.prod(self.shape) / self._units}
 
     def _code_metrics(self, total: dict[str, float]) -> dict[str, float]:
         on = self.activity.on()

@@ -11,7 +11,7 @@ Nothing here knows how a model is trained, configured or tracked.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation, activation_range
 from hourglass.bottlenecks import Bottled, Bottleneck
+from hourglass.data.dataset import Category
 from hourglass.losses import Term
+from hourglass.models.layers import SplitActivation
 from hourglass.system.precision import full_precision, wide
 
 __all__ = [
@@ -131,6 +133,14 @@ class Autoencoder(nn.Module):
             code, losses = self.bottleneck.as_trained(output.encoded)
         return Output(self.decode(code), code, losses, output.encoded)
 
+    def split_output(self, categories: Sequence[Category]) -> None:
+        """Make the reconstruction of one-hot columns probabilities, the softmax of what the decoder puts out for them.
+
+        No weights change. categories: the groups of columns; none leaves the model as it is.
+        """
+        if categories:
+            self.output_activation = SplitActivation(self.output_activation, categories)
+
     def begin(self, x: Tensor) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
 
@@ -207,7 +217,7 @@ def initialise(*modules: nn.Module) -> None:
 
 
 def _glorot(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+    if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

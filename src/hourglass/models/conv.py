@@ -1,4 +1,4 @@
-"""Convolutional autoencoders over images.
+"""Convolutional autoencoders over images, and over signals.
 
 Each stage of the encoder convolves, applies the activation and halves height and width by max-pooling (or by the
 convolution's stride); each stage of the decoder convolves, applies the activation and doubles height and width.
@@ -8,7 +8,7 @@ convolution's stride); each stage of the decoder convolves, applies the activati
 
 Where the activation is monotone, pooling stands before it: the maximum of the activations is the activation of the
 maximum, with a quarter of the work. Where the map itself is the code, the bottleneck brings the last activation, which
-comes after pooling whatever it is.
+comes after pooling whatever it is. Signals (channels, length) are convolved in their one direction.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ __all__ = ["Conv"]
 
 
 class Conv(Autoencoder):
-    """A convolutional autoencoder over images (channels, height, width).
+    """A convolutional autoencoder over images (channels, height, width), or over signals (channels, length).
 
     `depth` counts the stages of the encoder, each of which halves the image, an odd size being rounded up.
     For MNIST (1x28x28), widths [16, 8, 8] and code_size null:
@@ -45,7 +45,7 @@ class Conv(Autoencoder):
     Reference: Stacked convolutional auto-encoders for hierarchical feature extraction (Masci et al., 2011).
 
     Args:
-        shape: (channels, height, width) of one image.
+        shape: (channels, height, width) of one image, or (channels, length) of one signal.
         code_size: null: the code is the last stage's map, flattened; a number: a dense layer makes a code of that
             size from the map and another one the map from the code. At most the number of values of the map.
         depth: stages of the encoder, at least 0, at most what halving leaves of the image.

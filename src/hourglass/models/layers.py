@@ -11,12 +11,14 @@ The last two are functions of the weight in the forward pass, so gradients are e
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
+from hourglass.data.dataset import Category
 
-__all__ = ["TiedLinear", "UnitNormLinear", "dense", "in_a_row", "with_activations"]
+__all__ = ["SplitActivation", "TiedLinear", "UnitNormLinear", "dense", "in_a_row", "with_activations"]
 
 
 class TiedLinear(nn.Module):
@@ -85,6 +87,35 @@ class UnitNormLinear(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
         return F.linear(h, self.weight, self.layer.bias)
+
+
+class SplitActivation(nn.Module):
+    """An activation for the numbers of a row, and a softmax for each group of one-hot columns.
+
+    Args:
+        activation: of the numbers.
+        categories: the groups.
+
+    Example:
+        >>> split = SplitActivation(nn.Identity(), [Category("kind", 1, ("a", "b"))])
+        >>> split(torch.tensor([[3.0, 0.0, 0.0]]))
+        tensor([[3.0000, 0.5000, 0.5000]])
+    """
+
+    def __init__(self, activation: nn.Module, categories: Sequence[Category]) -> None:
+        super().__init__()
+        self.activation = activation
+        self.categories = tuple(categories)
+
+    def forward(self, preactivation: Tensor) -> Tensor:
+        """(B, D) to (B, D)."""
+        numbers: Tensor = self.activation(preactivation)
+        parts, at = [], 0
+        for category in self.categories:
+            begin, end = category.span.start, category.span.stop
+            parts += [numbers[..., at:begin], preactivation[..., begin:end].softmax(-1)]
+            at = end
+        return torch.cat([*parts, numbers[..., at:]], dim=-1)
 
 
 def dense(sizes: Sequence[int], activation: str, *, unit_norm: bool = False) -> list[nn.Sequential]:

@@ -1,7 +1,8 @@
 """The maps of a convolutional autoencoder: their sizes, and the stages that lead from one to the next.
 
-Each stage of the encoder halves height and width, an odd size being rounded up: n to ceil(n / 2). Each of the decoder
-doubles them, and cuts the map to the encoder's at the same place where nothing else is lost.
+Each stage of the encoder halves height and width, or the length of a signal, an odd size being rounded up: n to
+ceil(n / 2). Each of the decoder doubles them, and cuts the map to the encoder's at the same place where nothing else is
+lost.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from torch import nn
 
 from hourglass.activations import activation as build_activation
 from hourglass.activations import is_monotone
-from hourglass.models.upsampling import DoublingConv2d, Up
+from hourglass.models.upsampling import CONVOLUTIONS, DoublingConv1d, DoublingConv2d, Up
 from hourglass.system.checks import check_choice, check_widths
 
 __all__ = ["DOWNSAMPLINGS", "PADDINGS", "UPSAMPLINGS", "Maps"]
@@ -23,8 +24,8 @@ DOWNSAMPLINGS = ("pooling", "stride")
 UPSAMPLINGS = ("nearest", "transposed")
 PADDINGS = ("same", "valid")
 
-Size = tuple[int, int]
-"""Height and width."""
+Size = tuple[int, ...]
+"""Height and width of images, length of signals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Maps:
     """
 
     shape: tuple[int, ...]
-    """(channels, height, width) of one image."""
+    """(channels, height, width) of one image, (channels, length) of one signal."""
     depth: int
     """Stages of the encoder, at least 0, at most what halving leaves of the image; 0: a convolution on each side."""
     widths: Sequence[int] | None
@@ -71,16 +72,15 @@ class Maps:
     """Activation of the stages."""
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 3:
+        if len(self.shape) not in (2, 3):
             raise ValueError(
                 f"a convolution needs images (channels, height, width), got rows of shape {self.shape};"
-                " model=vanilla and model=multilayer take rows"
+                " model=vanilla and model=multilayer take rows; signals (channels, length) come by data=signals"
             )
-        _channels, height, width = self.shape
-        deepest = (min(height, width) - 1).bit_length()
+        deepest = (min(self.shape[1:]) - 1).bit_length()
         if not 0 <= self.depth <= deepest:
             raise ValueError(
-                f"depth must be from 0 to {deepest} for images of {height}x{width} (each stage halves them),"
+                f"depth must be from 0 to {deepest} for {self._sized(self.shape[1:])} (each stage halves them),"
                 f" got {self.depth}"
             )
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
@@ -105,13 +105,21 @@ class Maps:
             )
         if self.upsampling == "transposed" and "valid" in paddings[:-1]:
             raise ValueError("decoder_padding valid goes with upsampling nearest, got transposed")
-        *_, (height, width) = [self.sizes[-1], *self.decoder_sizes]
-        lost = self._lost(paddings[-1])
-        if (height - lost, width - lost) != self.sizes[0]:
+        *_, last = [self.sizes[-1], *self.decoder_sizes]
+        left = tuple(side - self._lost(paddings[-1]) for side in last)
+        if left != self.sizes[0]:
             raise ValueError(
-                f"decoder_padding {paddings} leads to images of {height - lost}x{width - lost},"
-                f" the input has {self.shape[1]}x{self.shape[2]}"
+                f"decoder_padding {paddings} leads to {self._sized(left)},"
+                f" the input has {'x'.join(map(str, self.shape[1:]))}"
             )
+
+    def _sized(self, size: Size) -> str:
+        return f"{'images' if self.directions == 2 else 'signals'} of {'x'.join(map(str, size))}"
+
+    @property
+    def directions(self) -> int:
+        """2 for images, 1 for signals."""
+        return len(self.shape) - 1
 
     @property
     def encoder_channels(self) -> list[int]:
@@ -131,9 +139,9 @@ class Maps:
     @property
     def sizes(self) -> list[Size]:
         """Height and width of the image and of what comes out of each stage of the encoder."""
-        sizes = [(self.shape[1], self.shape[2])]
+        sizes: list[Size] = [self.shape[1:]]
         for _ in range(self.depth):
-            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+            sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
         return sizes
 
     @property
@@ -147,7 +155,7 @@ class Maps:
         return sizes[1:]
 
     @property
-    def innermost(self) -> tuple[int, int, int]:
+    def innermost(self) -> tuple[int, ...]:
         """Shape of the encoder's last map; without a stage it has the image's own channels."""
         return ([self.shape[0], *self.encoder_channels][-1], *self.sizes[-1])
 
@@ -163,7 +171,7 @@ class Maps:
             bare: whether the last has no activation, because the bottleneck brings it.
         """
         if not self.depth:
-            convolution = nn.Conv2d(self.shape[0], self.shape[0], self.kernel_size, padding="same")
+            convolution = CONVOLUTIONS[self.directions](self.shape[0], self.shape[0], self.kernel_size, padding="same")
             return [nn.Sequential(convolution, *([] if bare else [build_activation(self.activation)]))]
         channels = [self.shape[0], *self.encoder_channels]
         return [
@@ -173,11 +181,12 @@ class Maps:
 
     def _halving(self, before: int, after: int, *, bare: bool) -> nn.Sequential:
         strided = self.downsampling == "stride"
-        convolution = nn.Conv2d(
+        convolution = CONVOLUTIONS[self.directions](
             before, after, self.kernel_size, stride=2 if strided else 1, padding=self.kernel_size // 2
         )
         # ceil_mode keeps the last row and column of an odd size, as the stride does: 7 becomes 4.
-        pooling = [] if strided else [nn.MaxPool2d(2, ceil_mode=True)]
+        maxima = nn.MaxPool1d if self.directions == 1 else nn.MaxPool2d
+        pooling = [] if strided else [maxima(2, ceil_mode=True)]
         activation = [] if bare else [build_activation(self.activation)]
         order = [*pooling, *activation] if is_monotone(self.activation) else [*activation, *pooling]
         return nn.Sequential(convolution, *order)
@@ -201,12 +210,15 @@ class Maps:
                 activation=self.activation,
                 size=sizes[at + 1] if sizes[at + 1] != self._doubled(sizes[at], self.paddings[at]) else None,
                 repeats=not (merged and at == self.depth - 1),
+                directions=self.directions,
             )
             stages[at].append(up)
         if merged:
-            stages[-1].append(DoublingConv2d(channels[-1], self.shape[0], self.kernel_size))
+            doubling = DoublingConv1d if self.directions == 1 else DoublingConv2d
+            stages[-1].append(doubling(channels[-1], self.shape[0], self.kernel_size))
         else:
-            stages[-1].append(nn.Conv2d(channels[-1], self.shape[0], self.kernel_size, padding=self.paddings[-1]))
+            plain = CONVOLUTIONS[self.directions]
+            stages[-1].append(plain(channels[-1], self.shape[0], self.kernel_size, padding=self.paddings[-1]))
         return stages
 
     @property
@@ -219,8 +231,7 @@ class Maps:
 
     def _doubled(self, size: Size, padding: str) -> Size:
         """A map of this size after a convolution and the doubling."""
-        lost = self._lost(padding)
-        return 2 * (size[0] - lost), 2 * (size[1] - lost)
+        return tuple(2 * (side - self._lost(padding)) for side in size)
 
     def _lost(self, padding: str) -> int:
         """By how much a convolution makes a side smaller."""

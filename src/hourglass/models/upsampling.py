@@ -1,4 +1,4 @@
-"""How a convolutional decoder doubles height and width: c_l = up(s(V_l * c_{l-1} + d_l))."""
+"""How a convolutional decoder doubles height and width, or a length: c_l = up(s(V_l * c_{l-1} + d_l))."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
 
-__all__ = ["DoublingConv2d", "Up"]
+__all__ = ["CONVOLUTIONS", "DoublingConv1d", "DoublingConv2d", "Up"]
+
+CONVOLUTIONS: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+"""By how many directions a map has: signals have one, images two."""
 
 
 class Up(nn.Module):
@@ -24,8 +27,9 @@ class Up(nn.Module):
         upsampling: `nearest` or `transposed`, see `Conv`.
         padding: `same`; or `valid` with `nearest`, for a map that is smaller by kernel_size - 1 before it is doubled.
         activation: name of the activation.
-        size: height and width that the doubled map is cut to; None: it is not cut.
+        size: height and width, or length, that the doubled map is cut to; None: it is not cut.
         repeats: whether values are repeated here, for `nearest`; else a `DoublingConv2d` comes next, which doubles.
+        directions: 2 for images, 1 for signals.
     """
 
     def __init__(
@@ -37,18 +41,18 @@ class Up(nn.Module):
         upsampling: str,
         padding: str,
         activation: str,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, ...] | None = None,
         repeats: bool = True,
+        directions: int = 2,
     ) -> None:
         super().__init__()
         margin = kernel_size // 2 if padding == "same" else 0
         self.convolution: nn.Module
         if upsampling == "transposed":
-            self.convolution = nn.ConvTranspose2d(
-                before, after, kernel_size, stride=2, padding=margin, output_padding=1
-            )
+            transposed = nn.ConvTranspose1d if directions == 1 else nn.ConvTranspose2d
+            self.convolution = transposed(before, after, kernel_size, stride=2, padding=margin, output_padding=1)
         else:
-            self.convolution = nn.Conv2d(before, after, kernel_size, padding=margin)
+            self.convolution = CONVOLUTIONS[directions](before, after, kernel_size, padding=margin)
         self.activation = build_activation(activation)
         self.repeats = repeats and upsampling == "nearest"
         self.size = size
@@ -58,11 +62,34 @@ class Up(nn.Module):
         return f"repeats={self.repeats}, size={self.size}"
 
     def forward(self, c: Tensor) -> Tensor:
-        """(B, before, H, W) to (B, after, *size)."""
+        """(B, before, H, W) or (B, before, L) to (B, after, *size)."""
         c = self.activation(self.convolution(c))
         if self.repeats:
             c = F.interpolate(c, scale_factor=2, mode="nearest")
-        return c if self.size is None else c[:, :, : self.size[0], : self.size[1]]
+        for axis, side in enumerate(self.size or (), start=2):
+            c = c.narrow(axis, 0, side)
+        return c
+
+
+class DoublingConv1d(nn.Conv1d):
+    """The convolution of a signal doubled by repetition, conv(up(c)).
+
+    Args:
+        before: channels of the short signal.
+        after: channels of the doubled one.
+        kernel_size: length of the kernel; odd. The signal is padded with zeros to keep its length.
+
+    Example:
+        >>> DoublingConv1d(2, 3, 5)(torch.zeros(1, 2, 4)).shape
+        torch.Size([1, 3, 8])
+    """
+
+    def __init__(self, before: int, after: int, kernel_size: int) -> None:
+        super().__init__(before, after, kernel_size, padding="same")
+
+    def forward(self, c: Tensor) -> Tensor:
+        """(B, before, L) to (B, after, 2L)."""
+        return super().forward(F.interpolate(c, scale_factor=2, mode="nearest"))
 
 
 class DoublingConv2d(nn.Conv2d):

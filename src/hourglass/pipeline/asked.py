@@ -13,19 +13,28 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from hourglass.configuration.composition import compose_config, update
+from hourglass.configuration.overrides import quoted
 from hourglass.system.errors import HourglassError
 from hourglass.trained.load import Trained
+from hourglass.trained.pictures import is_picture
 
 EVALUATED = ("data", "noise")
 """What an evaluation may change of a run: the groups that say what the model sees."""
 
 
-OWN_SOURCES = tuple(f"hourglass.data.{name}" for name in ("csv", "npz", "idx", "image_folder"))
+OWN_SOURCES = tuple(
+    f"hourglass.data.{name}"
+    for name in ("csv", "parquet", "hf", "npz", "npy", "idx", "signals", "image_folder", "activations")
+)
 """Sources of a person's own data, which are measured whole."""
 
 
-PATHS = ("path", "labels", "test_path", "test_labels")
+PATHS = ("path", "labels", "validation_path", "validation_labels", "test_path", "test_labels")
 """Keys of these sources that name a file or folder."""
+
+
+READING = ("delimiter", "decimal", "header", "columns", "exclude", "categorical", "missing")
+"""Keys that say how a table is read: another of the same kind is read as the run's own."""
 
 
 class Asked(NamedTuple):
@@ -50,9 +59,14 @@ def asked(trained: Trained, overrides: Sequence[str]) -> Asked:
     choices = {group: trained.run.tags.get(group, "none") for group in EVALUATED}
     ranges = [override.partition("=")[2] for override in overrides if override.startswith("range=")]
     overrides = [override for override in overrides if not override.startswith("range=")]
+    if overrides and "=" not in overrides[0] and is_picture(Path(overrides[0])):
+        overrides = ["data=image_folder", f"data.path={quoted(overrides[0])}", *overrides[1:]]
     for override in overrides:
         if "=" not in override or re.split("[.=]", override)[0] not in EVALUATED:
-            raise HourglassError(f"{override}: evaluate takes data=..., noise=... and their values, as noise.seed=1")
+            raise HourglassError(
+                f"{override}: evaluate takes data=..., noise=... and their values, as noise.seed=1, or a folder of"
+                " pictures"
+            )
         key, _, value = override.partition("=")
         if key == "data.scaling" and value != scaling:
             raise HourglassError(f"{override}: evaluate scales rows as the run's own were, data.scaling={scaling}")
@@ -81,8 +95,11 @@ def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_
         chosen = {str(key): value for key, value in trained.config.data.items() if key not in PATHS}
     else:
         chosen = {"test_share": 1.0}
+        if data._target_ == trained.config.data._target_:
+            chosen |= {key: trained.config.data[key] for key in READING if key in trained.config.data}
         if data._target_.endswith("image_folder") and len(shape) == 3:
-            chosen |= {"size": shape[1], "colour": shape[0] == 3}
+            size = shape[1] if shape[1] == shape[2] else list(shape[1:])
+            chosen |= {"size": size, "colour": shape[0] == 3, "fit": trained.inputs.fit}
     for key, value in chosen.items():
         if key in data and key not in said:
             data[key] = value

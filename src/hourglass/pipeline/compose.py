@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from hourglass.configuration.build import build, named
 from hourglass.configuration.schema import located
 from hourglass.data import Dataset, check_trainable
+from hourglass.losses import OfColumns
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.pipeline.trainer import check_trainer
@@ -18,6 +19,7 @@ from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
 from hourglass.trained.load import Trained
 from hourglass.training import Learner, Stepper
+from hourglass.training.suited import check_suited
 
 WIDE = ("64-true", "64", 64)
 """Precisions whose models take 64 bits only."""
@@ -59,14 +61,15 @@ def compose(
     model: Autoencoder = build(config.model, shape=data.shape)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
-        model.begin(data.train.x)
+        model.begin(data.filled(data.train.x))
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer)
     loss = build(config.loss, data_range=learned or data.full_range)  # no split may leave what the loss takes
-    _check_range(model, data.range, f"data={data.name} lies in")
+    scalable = config.data.get("scaling") == "none"
+    _check_range(model, data.range, f"data={data.name} lies in", scalable=scalable)
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))
     if model.bottleneck.per_sample and loss.reduction != "sum":
@@ -80,6 +83,9 @@ def compose(
         except ValueError as error:
             raise HourglassError(named("sampler", config.sampler, error)) from error
     _check_optimizer(config.optimizer)
+    if data.categories or data.masked:
+        loss = OfColumns(numbers=loss, groups=[(each.span.start, each.span.stop) for each in data.categories])
+        model.split_output(data.categories)
     learner = build(
         config.training,
         model=model,
@@ -91,6 +97,7 @@ def compose(
         sampler=sampler,
         **({} if stepper is None else {"stepper": stepper}),
     )
+    check_suited(data, learner)
     return Parts(data, model, learner)
 
 
@@ -140,7 +147,9 @@ def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
             raise HourglassError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
 
-def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False) -> None:
+def _check_range(
+    model: Autoencoder, interval: tuple[float, float], what: str, *, outside: bool = False, scalable: bool = False
+) -> None:
     """The output activation must reach the data, and must not leave what the loss allows."""
     low, high = interval
     lowest, highest = model.output_range
@@ -149,7 +158,7 @@ def _check_range(model: Autoencoder, interval: tuple[float, float], what: str, *
         advice = (
             "set model.output_activation=sigmoid, or loss=mse"
             if outside
-            else "set model.output_activation=linear, or scale the data"
+            else f"set model.output_activation=linear, or {'data.scaling=unit' if scalable else 'scale the data'}"
         )
         raise HourglassError(
             f"model.output_activation gives values in [{lowest:g}, {highest:g}],"

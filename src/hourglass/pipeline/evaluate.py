@@ -20,7 +20,9 @@ from hourglass.callbacks import Anomalies
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset
+from hourglass.data.dataset import limits
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
+from hourglass.models.principal_components import leading
 from hourglass.pipeline.asked import EVALUATED, OWN_SOURCES, Asked, asked
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.trainer import make_trainer, measuring
@@ -195,8 +197,11 @@ def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
         )
     elif grey and (target != (0.0, 1.0) or said == ANY):
         data = data.changed(lambda x: x.float() if said == ANY else moved(x.float(), GREY, trained.range))
+    if trained.fill is not None:  # what stands for a missing entry is the run's own, too
+        data = replace(data, fill=trained.fill)
     if data.test.x.dtype != torch.uint8 and said != ANY:
-        verdict = compare(data.test.x, trained.range, scaling=trained.scaling, columns=trained.columns)
+        seen = data.test.x if isinstance(data.test.x, torch.Tensor) else leading(data.test.x)[:]
+        verdict = compare(data.filled(seen), trained.range, scaling=trained.scaling, columns=trained.columns)
         if verdict.refusal is not None:
             advice = ADVICE if trained.scaling is None else TAKE_ANY
             raise HourglassError(f"data={data.name} holds {verdict.refusal}: {advice}")
@@ -206,6 +211,12 @@ def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
 
 
 def _check_shape(trained: Trained, data: Dataset) -> None:
+    if data.categories != trained.categories:
+        theirs, ours = (
+            "; ".join(f"{each.column}: {', '.join(each.values)}" for each in found) or "none"
+            for found in (trained.categories, data.categories)
+        )
+        raise HourglassError(f"data={data.name} has other categories than the model was trained on ({theirs}): {ours}")
     if data.shape != trained.model.shape:
         raise HourglassError(
             f"data={data.name} has samples of shape {data.shape}, the model of run {trained.run.name} takes"
@@ -217,7 +228,7 @@ def _check_loss(allowed: tuple[float, float], data: Dataset) -> None:
     """The run's loss must be able to measure the data."""
     if data.test.x.dtype == torch.uint8:
         return
-    lowest, highest = (float(bound) for bound in data.test.x.aminmax())
+    lowest, highest = limits(data.test.x)
     if lowest < allowed[0] or highest > allowed[1]:
         raise HourglassError(
             f"data={data.name} holds values from {lowest:g} to {highest:g}, and the run's loss takes {allowed[0]:g} to"

@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -12,8 +14,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hourglass.data import Dataset
+from hourglass.data.columns import rows_of, sources_of
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.data.given_arrays import Arrays, Given, is_frame, read
+from hourglass.data.given_arrays import Arrays, Given, as_table, is_frame, read
 from hourglass.data.ranges import ANY
 from hourglass.measures.health import told
 from hourglass.models import Autoencoder, Output
@@ -67,6 +70,9 @@ class Fitted:
             columns=data.columns,
             data_digest=data.digest,
             sampler=parts.learner.sampler.cpu(),
+            categories=data.categories,
+            fill=data.fill,
+            classes=data.classes,
         )
         return cls(trained=trained, data=data, metrics=result.metrics, health=result.run.tags.get("health", ""))
 
@@ -121,6 +127,10 @@ class Fitted:
         with torch.no_grad():
             return self._model.sample(count, seed=seed)
 
+    def export(self, folder: str | PathLike[str], *, range: str | Sequence[float] | None = None) -> list[Path]:
+        """Write encoder and decoder apart, as files for torch and ONNX; see `TrainedModel.export`."""
+        return self._model.export(folder, range=range, about={"run": self._trained.run.name})
+
     def evaluate(
         self,
         x: Any = None,
@@ -162,9 +172,9 @@ class Fitted:
 
     def _ordered(self, found: Arrays) -> Arrays:
         """The columns that were trained on, in their order, of what has names for its columns."""
-        wanted = self.data.columns
-        if found.columns is None or wanted is None:
+        if found.columns is None or self.data.columns is None:
             return found
+        wanted = tuple(sources_of(self.data.columns, len(self.data.columns), self.data.categories))
         if missing := [name for name in wanted if name not in found.columns]:
             raise HourglassError(f"x must have the columns that were trained on, got none named {', '.join(missing)}")
         return found._replace(x=found.x[:, [found.columns.index(name) for name in wanted]], columns=wanted)
@@ -172,7 +182,16 @@ class Fitted:
     def _array(self, x: Any) -> Any:
         """What the model takes."""
         held = is_frame(x) or isinstance(x, DataLoader | TorchDataset)
-        return self._ordered(read("x", x)).x if held else x
+        if not held:
+            return x
+        found = self._ordered(read("x", x))
+        if not self.data.categories:
+            return found.x
+        table = as_table("x", found)
+        try:
+            return rows_of(table, table.names, self.data.categories)
+        except ValueError as error:
+            raise HourglassError(str(error)) from error
 
     @torch.no_grad()
     def _in_batches(self, x: Any, given: str | Sequence[float] | None, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -18,7 +18,9 @@ from hourglass.pipeline.compose import Parts
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
+from hourglass.tracking.model import check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
+from hourglass.trained.served import about
 from hourglass.trained.table_model import in_own_units
 
 
@@ -30,9 +32,18 @@ class Recorder:
         experiment: name of the MLflow experiment.
         log_every_n_steps: optimizer steps between two points of a training curve; the training procedure reads it.
         log_model: whether an MLflow model with a signature is logged too.
+        register: the registered model that it becomes a new version of; null: of none.
     """
 
-    def __init__(self, *, uri: str | None, experiment: str, log_every_n_steps: int, log_model: bool) -> None:
+    def __init__(
+        self,
+        *,
+        uri: str | None,
+        experiment: str,
+        log_every_n_steps: int,
+        log_model: bool,
+        register: str | None = None,
+    ) -> None:
         if log_every_n_steps < 1:
             raise ValueError(f"log_every_n_steps must be at least 1, got {log_every_n_steps}")
         if not experiment:
@@ -40,9 +51,12 @@ class Recorder:
         if not experiment.strip(".") or not experiment.isprintable() or len(experiment.encode()) > 200:
             # A folder is called by it.
             raise ValueError(f"experiment must be a name of at most 200 printable characters, got {experiment[:200]!r}")
+        if register is not None:
+            check_name(register, key="register")
         self.uri = uri
         self.experiment = experiment
         self.log_model = log_model
+        self.register = register
 
     def open(
         self,
@@ -100,16 +114,23 @@ class Recorder:
                 "time/steps_per_second": learner.steps_done / learner.seconds if learner.seconds else 0.0,
                 "model/parameters": sum(weight.numel() for weight in model.parameters()),
                 "model/code_size": model.code_size,
+                **{f"data/{name}": value for name, value in data.statistics.items()},
             },
             step=learner.steps_done,
         )
         run.log_weights(model.state_dict(), metadata=data.metadata)
         for name, network in learner.auxiliary_networks().items():
             run.log_weights(network.state_dict(), f"{name}.safetensors")
-        if self.log_model:
+        if self.log_model or self.register is not None:
             samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
-            log_model(run, in_own_units(model.cpu(), data.scaling), example)
+            log_model(
+                run,
+                in_own_units(model.cpu(), data.scaling),
+                example,
+                register=self.register,
+                about=about(data.range, data.columns, in_units=data.scaling is not None),
+            )
 
 
 class NoRecorder(Recorder):

@@ -27,14 +27,14 @@ class Files:
     """What a run keeps besides params, tags and points.
 
     Args:
-        client: of the store.
+        client: of the store; None where that is the folder itself.
         uri: of the store, for messages.
         run_id: whose files they are.
         name: of the run, for messages.
         place: where they are, as MLflow's record of the run says.
     """
 
-    def __init__(self, *, client: RetryingClient, uri: str, run_id: str, name: str, place: str) -> None:
+    def __init__(self, *, client: RetryingClient | None, uri: str, run_id: str, name: str, place: str) -> None:
         self._client = client
         self._uri = uri
         self._run_id = run_id
@@ -66,12 +66,13 @@ class Files:
             else:
                 folder = temporary_folder() / re.sub(r"\W", "", self._run_id)  # the store's word
                 folder.mkdir(exist_ok=True)
+                assert self._client is not None
                 found = Path(self._client.download_artifacts(self._run_id, path, str(folder)))
             # A stranger's link may lead anywhere.
             if found.is_symlink() or not found.resolve(strict=True).is_relative_to(folder.resolve()):
                 raise OSError(f"{path} is no file of the run")
         except (OSError, MlflowException) as error:
-            held = ", ".join(file.path for file in self._client.list_artifacts(self._run_id))
+            held = ", ".join(self._names())
             held = held or f"nothing in {self._place.removeprefix('file://')}"
             raise HourglassError(f"{self._name} holds no {path!r}, it holds {held}") from error
         return found
@@ -91,6 +92,11 @@ class Files:
             why = error.strerror if isinstance(error, OSError) else None
             why = why or "it is cut off, damaged or something else"
             raise HourglassError(f"{self._name}: its {path} can't be read, {why} ({file})") from error
+
+    def _names(self) -> list[str]:
+        if self._client is not None:
+            return [file.path for file in self._client.list_artifacts(self._run_id)]
+        return [] if self.folder is None else sorted(file.name for file in self.folder.iterdir())
 
     def sweep(self) -> None:
         """Take away what a process that was killed had not finished; to be called where no other writes the run."""
@@ -113,6 +119,7 @@ class Files:
     def _send(self, path: str, content: bytes | memoryview) -> None:
         folder, _, name = path.rpartition("/")
         draft = temporary_folder() / name
+        assert self._client is not None
         try:
             draft.write_bytes(content)
             self._client.once.log_artifact(self._run_id, str(draft), folder or None)

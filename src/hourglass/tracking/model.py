@@ -1,15 +1,22 @@
-"""An MLflow model of a run: the autoencoder as one exported function x -> reconstruction, with its signature.
+"""An MLflow model of a run: the autoencoder as one exported function, with its signature.
+
+    x -> reconstruction    or    x -> code
 
 It serves others (`mlflow models serve`, batch scoring); `hourglass.load` does not need it. The graph is
 exported, not pickled, so that loading it executes no code of ours or of anybody else.
 """
 
+import contextlib
+import io
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hourglass.system.errors import HourglassError, first_line
 from hourglass.system.passwords import for_requests
 from hourglass.tracking.mlflow_internals import tracking_at
 from hourglass.tracking.run import Run
@@ -28,17 +35,47 @@ class Reconstruct(nn.Module):
         return reconstruction
 
 
-def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "model") -> str:
-    """Logs `model` with signature and example into `run`; returns its URI, `models:/m-...`.
+class Encode(nn.Module):
+    """The same for the code: (B, *shape) -> (B, code_size)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        code: Tensor = self.model.encode(x)
+        return code
+
+
+FUNCTIONS: Mapping[str, Callable[[nn.Module], nn.Module]] = {"reconstruction": Reconstruct, "code": Encode}
+"""By what they give."""
+
+
+def log_model(
+    run: Run,
+    model: nn.Module,
+    example_input: Tensor,
+    name: str = "model",
+    *,
+    gives: str = "reconstruction",
+    register: str | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> str:
+    """Logs `model` with signature and example into `run`; returns its URI, `models:/m-...`, or `models:/NAME/VERSION`.
 
     Args:
         run: that it belongs to.
         model: of samples (B, *shape), in evaluation mode or not.
         example_input: (B, *shape), with B at least 2, because an axis of length 1 is exported as a constant.
         name: what it is called in the run.
+        gives: what it answers with, `reconstruction` or `code`.
+        register: the registered model that it becomes a new version of; None: of none.
+        about: what the model says of itself besides.
 
     Raises:
         ValueError: an example of fewer than two samples.
+        HourglassError: a name that no registered model can have.
     """
     if len(example_input) < 2:
         raise ValueError(f"example_input must hold at least 2 samples, got {len(example_input)}")
@@ -48,7 +85,7 @@ def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "mo
     from mlflow.types import Schema, TensorSpec
 
     was_training = model.training
-    function = Reconstruct(model).eval().cpu()
+    function = FUNCTIONS[gives](model).eval().cpu()
     example = example_input.detach().cpu()
     with torch.no_grad():
         answer = function(example)
@@ -65,9 +102,30 @@ def log_model(run: Run, model: nn.Module, example_input: Tensor, name: str = "mo
             # Named, because MLflow would otherwise load the model in a new process to find out (10 s).
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
             serialization_format="pt2",
+            metadata=dict(about or {}),
         )
-    model.train(was_training)
-    return str(info.model_uri)
+        model.train(was_training)
+        if register is None:
+            return str(info.model_uri)
+        return _registered(info.model_uri, register)
+
+
+def check_name(name: str, *, key: str) -> None:
+    """Raise HourglassError, with the key, for a name that no registered model can have."""
+    if not name.strip() or re.search(r"[/:.%\"']", name) or not name.isprintable() or len(name) > 200:
+        raise HourglassError(f"{key} must be a name without / : . % and quotes, got {name!r}")
+
+
+def _registered(address: str, name: str) -> str:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # it tells there what it has done
+            version = mlflow.register_model(address, name)
+    except MlflowException as error:
+        raise HourglassError(f"{name} can't be registered: {first_line(error)}") from error
+    return f"models:/{name}/{version.version}"
 
 
 def _schema(schema: Any, spec: Any, x: Tensor) -> Any:

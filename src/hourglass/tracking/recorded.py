@@ -1,8 +1,9 @@
 """A run as it is recorded: what anybody can read of it, while it is written or years later."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hourglass.configuration.plain_yaml import read_mapping
 from hourglass.system.errors import printable
@@ -18,6 +19,16 @@ T = TypeVar("T")
 
 WEIGHTS = "weights.safetensors"
 """The file of a trained model's state."""
+
+
+class DataSet(NamedTuple):
+    """What a run says of the data that it was trained on."""
+
+    name: str
+    digest: str
+    """The first 36 characters."""
+    sizes: dict[str, int]
+    """Samples by split."""
 
 
 class Recorded:
@@ -72,9 +83,19 @@ class Recorded:
     @property
     def digest(self) -> str | None:
         """Of its data set, the first 36 characters; None where it recorded none."""
+        return self.data_set.digest or None
+
+    @property
+    def data_set(self) -> DataSet:
+        """What it was trained on; empty where it recorded none."""
         for each in self._client.get_run(self.id).inputs.dataset_inputs:
-            return str(each.dataset.digest)
-        return None
+            found = each.dataset
+            try:
+                sizes = {str(key): int(value) for key, value in json.loads(found.profile or "{}").items()}
+            except (ValueError, TypeError, AttributeError):  # another program's
+                sizes = {}
+            return DataSet(printable(str(found.name)), str(found.digest), sizes)
+        return DataSet("", "", {})
 
     def artifact(self, path: str) -> Path:
         """The run's file or folder `path`, to be read only; where it is far away, a copy until this process ends.

@@ -2,20 +2,24 @@
 
 import csv
 import logging
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.data.image_folder import SUFFIXES, decoded, images_in
+from hourglass.data.frames import read_parquet_rows
 from hourglass.data.own_tables import read_rows
 from hourglass.system.bars import Bar
 from hourglass.system.errors import HourglassError
 from hourglass.system.files import draft
 from hourglass.trained.load import Trained
+from hourglass.trained.pictures import is_picture, read_pictures
 from hourglass.trained.table_model import in_own_units
 
 log = logging.getLogger("hourglass")
@@ -38,16 +42,22 @@ def reconstruct(trained: Trained, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def sample(trained: Trained, count: int, *, seed: int) -> Tensor:
+    """New samples (count, *shape), rows of a scaled table in its own units; see `TrainedModel.sample`."""
+    return trained.in_own_units.sample(count, seed=seed)
+
+
+@torch.no_grad()
 def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> Tensor:
     batches = Bar(torch.split(x, EVAL_BATCH), desc=what, unit_scale=EVAL_BATCH, unit="sample", disable=None, delay=1.0)
     return torch.cat([function(batch) for batch in batches])
 
 
 def read_samples(path: str, trained: Trained, given: str | None = None) -> Tensor:
-    """Samples (N, *shape) for the model from a .npy file, rows of a table from a .csv file, a picture, or a folder.
+    """Samples (N, *shape) for the model from .npy or .npz, rows from .csv or .parquet, a picture, or a folder.
 
     What they must be: see `hourglass.trained.inputs`. A .csv file has the columns of that of the training.
-    Pictures, those of a folder in the order of their names, are cut and resized as `data=image_folder` does it.
+    Pictures, those of a folder in the order of their names, are cropped, padded or stretched as the run's own were.
 
     Args:
         path: the file or folder.
@@ -58,10 +68,10 @@ def read_samples(path: str, trained: Trained, given: str | None = None) -> Tenso
         HourglassError: what can't be read, or isn't for this model.
     """
     file = Path(path)
-    if file.is_dir() or file.suffix.lower() in SUFFIXES:
-        array = _read_pictures(file, trained)
+    if is_picture(file):
+        array = read_pictures(file, trained.model.shape, fit=trained.inputs.fit)
     else:
-        array = _read_table(path, trained) if file.suffix.lower() == ".csv" else _read(path)
+        array = _read_table(path, trained) if file.suffix.lower() in (".csv", ".parquet") else _read(path)
     x, warning = trained.inputs.samples(array, name=path, given=given)
     if warning is not None:
         log.warning("%s", warning)
@@ -69,7 +79,7 @@ def read_samples(path: str, trained: Trained, given: str | None = None) -> Tenso
 
 
 def read_codes(path: str, trained: Trained) -> Tensor:
-    """Codes (N, code_size) for the model from a .npy file."""
+    """Codes (N, code_size) for the model from a .npy or .npz file."""
     return trained.inputs.codes(_read(path), name=path).float()
 
 
@@ -98,13 +108,16 @@ def _read(path: str) -> np.ndarray:
             start = file.read(6)
     except OSError as error:
         raise HourglassError(f"{path} can't be read: {error.strerror}") from error
-    if start.startswith(b"PK"):
-        raise HourglassError(f"{path} holds several arrays (.npz), one array in a .npy file is needed")
-    if start != b"\x93NUMPY":
+    if not start.startswith((b"PK", b"\x93NUMPY")):
         raise HourglassError(f"{path} can't be read as a .npy file, which is what numpy.save writes")
     try:
+        if start.startswith(b"PK"):
+            with np.load(path, allow_pickle=False) as held:
+                return _one_of(held, path)
         array: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+    except HourglassError:
+        raise
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         said = (
             "it holds Python objects, which are never read" if "pickle" in str(error) else " ".join(str(error).split())
         )
@@ -112,28 +125,32 @@ def _read(path: str) -> np.ndarray:
     return array
 
 
-def _read_pictures(path: Path, trained: Trained) -> np.ndarray:
-    """A picture, or those below a folder, as grey levels (N, C, H, W)."""
-    shape = trained.model.shape
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        raise HourglassError(f"{path} holds pictures, the model takes (N, {_join(shape)}) in a .npy file")
-    if not path.exists():
-        raise HourglassError(f"{path} can't be read: there is no such file")
-    mode = "RGB" if shape[0] == 3 else "L"
-    try:
-        files = [path / name for name in images_in(path)] if path.is_dir() else [path]
-        bar = Bar(files, desc="decoding images", unit="image", disable=None, delay=1.0)
-        return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode) for file in bar])
-    except ValueError as error:
-        raise HourglassError(str(error)) from error
+def _one_of(held: Any, path: str) -> np.ndarray:
+    """Of a .npz file the array x, or code, or the only one."""
+    names = list(held.files)
+    name = next((each for each in ("x", "code") if each in names), names[0] if len(names) == 1 else None)
+    if name is None:
+        raise HourglassError(
+            f"{path} must hold an array named x or code, or a single one, got {', '.join(names) or 'none'}"
+        )
+    array = held[name]
+    if not isinstance(array, np.ndarray):  # the bytes of another file
+        raise ValueError(f"{name} is no array")
+    return array
 
 
 def _read_table(path: str, trained: Trained) -> np.ndarray:
-    """The rows of a .csv file, read as the run's own data were."""
+    """The rows of a .csv or .parquet file, read as the run's own data were."""
     if len(trained.model.shape) != 1:
         raise HourglassError(f"{path} holds rows, the model takes (N, {_join(trained.model.shape)}) in a .npy file")
     data = trained.config.data
     try:
+        if path.lower().endswith(".parquet"):
+            if trained.columns is None:
+                raise HourglassError(
+                    f"{path} has columns with names, those of the model's table had none: give a .npy file"
+                )
+            return read_parquet_rows(path, columns=trained.columns, categories=trained.categories)
         return read_rows(
             path,
             delimiter=data.get("delimiter", ","),
@@ -142,6 +159,8 @@ def _read_table(path: str, trained: Trained) -> np.ndarray:
             label_column=data.get("label_column"),
             columns=trained.columns,
             width=trained.model.shape[0],
+            exclude=data.get("exclude") or (),
+            categories=trained.categories,
         )
     except ValueError as error:
         raise HourglassError(str(error)) from error

@@ -17,6 +17,8 @@ from hourglass.trained.model import TrainedModel
 from hourglass.training.head import Head
 
 HEAD = "classifier.safetensors"
+FINETUNE = "hourglass.training.Finetune"
+"""The procedure that trains one."""
 
 
 class Classifier(nn.Module):
@@ -25,10 +27,12 @@ class Classifier(nn.Module):
     Args:
         autoencoder: whose code is classified; one of a scaled table takes rows in the table's own units.
         head: codes (B, code_size) to logits (B, classes).
+        classes: names of the classes, in the order of the logits, where the data had any.
     """
 
-    def __init__(self, *, autoencoder: TrainedModel, head: Head) -> None:
+    def __init__(self, *, autoencoder: TrainedModel, head: Head, classes: tuple[str, ...] | None = None) -> None:
         super().__init__()
+        self.classes = classes
         self.autoencoder = autoencoder
         self.head = head
 
@@ -40,7 +44,7 @@ class Classifier(nn.Module):
             HourglassError: the run trained none.
         """
         run, training = trained.run, trained.config.training._target_
-        if training != "hourglass.training.Finetune":
+        if training != FINETUNE:
             raise HourglassError(
                 f"run {run.name} ({run.id}) trained no classifier, which takes training=finetune, got {training}"
             )
@@ -50,7 +54,7 @@ class Classifier(nn.Module):
                 f"run {run.name} ({run.id}) holds a damaged {HEAD}: it takes codes of {units} units, the model's have"
                 f" {trained.model.code_size}"
             )
-        return cls(autoencoder=trained.in_own_units, head=head).eval()
+        return cls(autoencoder=trained.in_own_units, head=head, classes=trained.classes).eval()
 
     def forward(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
         """What the autoencoder takes, see `TrainedModel.encode`, to logits (B, classes)."""

@@ -6,12 +6,13 @@
     range   that of the training data: `hourglass.data.ranges` says how far beyond it; values of a range that is given,
             as (0, 255), are scaled to it
 
-Rows of a scaled table are numbers of any type in the table's own units.
+Rows of a scaled table, and scaled images, are numbers of any type in their own units.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hourglass.data.dataset import Scaling
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, Range, compare, moved, read_range, usual
 from hourglass.system.errors import HourglassError
 from hourglass.system.torch_internals import is_wrapped
+from hourglass.trained.pictures import read_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class Inputs:
         scaling: how the rows of its table were scaled, where they were.
         columns: names of the columns of its table, where it had them.
         code_size: number of code units.
+        fit: how pictures were brought to the shape, see `hourglass.data.image_folder`.
+        fill: (D,) what it sees in place of a missing value, NaN; None: a row must be whole.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +45,8 @@ class Inputs:
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     code_size: int
+    fit: str = "crop"
+    fill: Tensor | None = None
 
     def samples(self, x: Any, *, name: str, given: str | Sequence[float] | None) -> tuple[Tensor, str | None]:
         """Samples (N, *shape) as floats, rows of a scaled table in its own units; and a warning, if there is reason.
@@ -49,7 +55,7 @@ class Inputs:
         could be looked at, only shape and type are checked.
 
         Args:
-            x: a tensor, an array, or what numpy makes one of.
+            x: a tensor, an array, or what numpy makes one of; or the path of a picture, or of a folder of them.
             name: what x is called in a message.
             given: the range that its values are given in, see `read_range`; None: that of the training data.
 
@@ -57,10 +63,15 @@ class Inputs:
             HourglassError: another shape or type; values that are not finite, or far from the training data's.
         """
         said = read_range(given)
+        if isinstance(x, str | Path):
+            x, name = read_pictures(Path(x).expanduser(), self.shape, fit=self.fit), str(x)
         shaped = self._in_shape(_tensor(x, name), name)
         taken = self._floats(shaped, name, said) if self.scaling is None else _numbers(shaped, name, said)
         if _is_traced(taken):
             return taken, None
+        if self.fill is not None:
+            known = self.fill if self.scaling is None else self.scaling.undo(self.fill[None])[0]
+            taken = torch.where(taken.isnan(), known.to(taken), taken)
         with torch.no_grad():
             seen = taken if self.scaling is None else self.scaling.apply(taken)
             check_finite(seen, name)
@@ -163,7 +174,7 @@ def _numbers(x: Tensor, name: str, said: Range | str | None) -> Tensor:
     if x.is_complex() or x.dtype == torch.bool:
         raise HourglassError(f"{name} holds {_type(x)}, allowed are numbers")
     if isinstance(said, tuple):
-        raise HourglassError(f"{name} holds rows of a table, whose own units the model knows: range takes {ANY} here")
+        raise HourglassError(f"{name} holds values whose own units the model knows: range takes {ANY} here")
     return x if x.is_floating_point() else x.double()
 
 

@@ -18,14 +18,15 @@ from torch import nn
 from hourglass.configuration.build import build
 from hourglass.configuration.schema import MissingKey
 from hourglass.configuration.trust import recorded, trusts
-from hourglass.data.dataset import Scaling
+from hourglass.data.dataset import Category, Scaling
 from hourglass.models import Autoencoder
 from hourglass.samplers import Sampler
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import Run, resolve_uri
+from hourglass.tracking import Run
 from hourglass.trained.inputs import Inputs
 from hourglass.trained.model import TrainedModel
+from hourglass.trained.references import found
 
 WEIGHTS = "weights.safetensors"
 SAMPLER = "sampler.safetensors"
@@ -50,13 +51,19 @@ class Trained(NamedTuple):
     """Of the data it was trained on; None where an earlier version didn't keep it."""
     sampler: Sampler
     """The density of its codes, as fitted."""
+    categories: tuple[Category, ...] = ()
+    """The columns of its table that are one-hot."""
+    fill: torch.Tensor | None = None
+    """(D,) what stands for missing entries, as the model sees them; None where it was trained without any."""
+    classes: tuple[str, ...] | None = None
+    """Names of the labels of its data, where they had any."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
         """Rebuild the model of a run from `config.yaml` and `weights.safetensors`, on any tracking server.
 
         Args:
-            reference: the run.
+            reference: the run, see `hourglass.trained.references`.
             uri: where it is; None: see `resolve_uri`.
             trust: packages whose classes its configuration may name, besides ours and those of `HOURGLASS_TRUST`.
 
@@ -64,7 +71,11 @@ class Trained(NamedTuple):
             HourglassError: no such run, or one without weights; one of an earlier version, whose configuration or
                 weights don't make a model any more; a record that Hourglass didn't write.
         """
-        run = Run.find(reference, resolve_uri(uri))
+        return cls.from_run(found(reference, uri), trust=trust)
+
+    @classmethod
+    def from_run(cls, run: Run, *, trust: Sequence[str] = ()) -> Self:
+        """The same of a run in hand."""
         config = recorded(run, trust=trust)
         held = _Held.read(run)
         # The caller's random numbers are not for weights that get replaced.
@@ -77,6 +88,7 @@ class Trained(NamedTuple):
             sampler: Sampler = build(config.sampler, code_size=model.code_size)
         if sampler.state_dict():
             restore(sampler, run, SAMPLER, assign=True)
+        model.split_output(held.categories)
         return cls(
             run,
             config,
@@ -86,6 +98,9 @@ class Trained(NamedTuple):
             columns=held.columns,
             data_digest=held.data_digest,
             sampler=sampler,
+            categories=held.categories,
+            fill=held.fill,
+            classes=held.classes,
         )
 
     @property
@@ -97,6 +112,8 @@ class Trained(NamedTuple):
             scaling=self.scaling,
             columns=self.columns,
             code_size=self.model.code_size,
+            fit=str(self.config.data.get("fit", "crop")),
+            fill=self.fill,
         )
 
     @property
@@ -115,6 +132,9 @@ class _Held(NamedTuple):
     scaling: Scaling | None
     columns: tuple[str, ...] | None
     data_digest: str | None
+    categories: tuple[Category, ...] = ()
+    fill: torch.Tensor | None = None
+    classes: tuple[str, ...] | None = None
 
     @classmethod
     def read(cls, run: Run) -> Self:
@@ -135,17 +155,47 @@ class _Held(NamedTuple):
             if not -math.inf < low <= high < math.inf:
                 raise ValueError(f"low and high must be a range of numbers, got {low} and {high}")
             scaling = Scaling.from_json(words["scaling"]) if "scaling" in words else None
-            if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == shape):
-                raise ValueError(f"scaling must be of {shape[0]} columns")
+            each = (shape[0], *[1] * (len(shape) - 1))
+            if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == each):
+                raise ValueError(f"scaling must be of {shape[0]} columns, or channels")
             columns: Any = json.loads(words["columns"]) if "columns" in words else None
-            texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
-            if columns is not None and not (texts and len(columns) == shape[0]):
+            if columns is not None and not (_are_texts(columns) and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
+            categories = _categories(words, shape)
+            classes = tuple(_listed(words, "classes"))
+            fill = torch.tensor(_listed(words, "fill"), dtype=torch.float32) if "fill" in words else None
+            if not _are_texts(list(classes)) or (fill is not None and fill.shape != shape):
+                raise ValueError("classes must be names, and fill a number for each column")
         except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
             said = f"it says no {error}" if isinstance(error, KeyError) else str(error)
             raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
         names = None if columns is None else tuple(columns)
-        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"))
+        kept = classes or None
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), categories, fill, kept)
+
+
+def _categories(words: Mapping[str, str], shape: tuple[int, ...]) -> tuple[Category, ...]:
+    found = tuple(Category(name, start, tuple(values)) for name, start, values in _listed(words, "categories"))
+    end = 0
+    for category in found:
+        if not _are_texts([category.column, *category.values]) or not end <= category.start:
+            raise ValueError("categories must be columns one after another, each with its names")
+        end = category.span.stop
+    if found and (len(shape) != 1 or end > shape[0]):
+        raise ValueError(f"categories must be of {shape[0]} columns")
+    return found
+
+
+def _listed(words: Mapping[str, str], key: str) -> list[Any]:
+    """A list that is kept as text; none where it isn't there."""
+    found = json.loads(words[key]) if key in words else []
+    if not isinstance(found, list):
+        raise ValueError(f"{key} must be a list")
+    return found
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(each, str) for each in values)
 
 
 def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:

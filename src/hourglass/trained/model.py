@@ -10,6 +10,8 @@ rows of a scaled table in that table's own units. The bare mathematics, of value
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,6 +80,19 @@ class TrainedModel(nn.Module):
             raise HourglassError("nothing is known that codes could be drawn from: load the model of a run")
         codes = self._like_weights(self.source.draw(self.model, count, seed=seed))
         return self._given_back(torch.cat([self.model.decode(block) for block in torch.split(codes, EVAL_BATCH)]))
+
+    def export(
+        self, folder: str | PathLike[str], *, range: str | Sequence[float] | None = None, about: Any = None
+    ) -> list[Path]:
+        """Write encoder and decoder apart, as files for torch and ONNX, in own units; see `hourglass.trained.export`.
+
+        folder: where to; it is made.
+        range: (LOW, HIGH) of the values that go in and come out; None: the training data's.
+        about: what `export.json` says besides, a mapping.
+        """
+        from hourglass.trained.export import export
+
+        return export(Path(folder), model=self.model, inputs=self.inputs, given=range, about=about)
 
     def _seen(self, x: Any, given: str | Sequence[float] | None) -> Tensor:
         x, warning = self.inputs.samples(x, name="x", given=given)

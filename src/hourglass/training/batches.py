@@ -12,7 +12,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-__all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "some"]
+from hourglass.data.binarized import fresh_draw
+from hourglass.data.dataset import Blocks
+
+__all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "permuted", "some"]
 
 CHUNK_BYTES = 16_000_000
 """About the size of a chunk: large enough to make Lightning's share vanish, small next to any memory."""
@@ -52,6 +55,25 @@ def some(x: Tensor, count: int) -> Tensor:
     return x[order[:count].sort().values]
 
 
+def permuted(count: int, *, blocks: Blocks | None, generator: torch.Generator) -> Iterator[Tensor]:
+    """A random order of 0 to `count` - 1, a part after the other.
+
+    Args:
+        count: how many.
+        blocks: None: a permutation, in one part. Else the blocks are permuted, and a part holds all rows of
+            `blocks.mixed` of them in random order: what a disk is asked for at a time lies in as few places.
+        generator: on the CPU, so that the order is the same on every device.
+    """
+    if blocks is None:
+        yield torch.randperm(count, generator=generator)
+        return
+    order = torch.randperm(-(-count // blocks.rows), generator=generator)
+    for chosen in torch.split(order, blocks.mixed):
+        spans = [torch.arange(at * blocks.rows, min((at + 1) * blocks.rows, count)) for at in chosen.tolist()]
+        rows = torch.cat(spans)
+        yield rows[torch.randperm(len(rows), generator=generator)]
+
+
 class Batches:
     """An iterable of chunks over one split, in order or in a new permutation each epoch.
 
@@ -61,6 +83,8 @@ class Batches:
         y: (N,) classes, or None.
         rows: samples of a chunk; the last one of an epoch may be smaller.
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
+        blocks: see `permuted`.
+        drawn: whether x are grey levels from which every epoch draws images of 0 and 1 (`hourglass.data.binarized`).
 
     Example:
         >>> batches = Batches(x=torch.arange(5.0), corrupted=None, rows=2, order=None)
@@ -76,12 +100,16 @@ class Batches:
         y: Tensor | None = None,
         rows: int,
         order: Callable[[], int] | None,
+        blocks: Blocks | None = None,
+        drawn: bool = False,
     ) -> None:
         self.x = x
         self.corrupted = corrupted
         self.y = y
         self.rows = rows
         self.order = order
+        self.blocks = blocks
+        self.drawn = drawn
 
     def __len__(self) -> int:
         """Number of chunks."""
@@ -94,8 +122,19 @@ class Batches:
             for start in range(0, len(self.x), self.rows):
                 yield Chunk(*(None if part is None else part[start : start + self.rows] for part in parts))  # type: ignore[arg-type]
             return
-        # Drawn on the CPU, so that the order is the same on every device.
         generator = torch.Generator().manual_seed(self.order())
-        permutation = torch.randperm(len(self.x), generator=generator).to(self.x.device)
-        for chosen in torch.split(permutation, self.rows):
-            yield Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+        for drawn in self._chosen(generator):
+            chosen = drawn.to(self.x.device)
+            chunk = Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+            yield chunk._replace(x=fresh_draw(chunk.x, generator)) if self.drawn else chunk
+
+    def _chosen(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """The samples of one chunk after the other."""
+        left = torch.empty(0, dtype=torch.int64)
+        for part in permuted(len(self.x), blocks=self.blocks, generator=generator):
+            left = torch.cat([left, part])
+            whole = len(left) // self.rows * self.rows
+            yield from torch.split(left[:whole], self.rows) if whole else ()
+            left = left[whole:]
+        if len(left):
+            yield left

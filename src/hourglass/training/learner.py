@@ -3,9 +3,10 @@
     output = model(noise(x))
     terms  = {reconstruction: loss(output.reconstruction, x), **output.losses, **penalties(model, x, output)}
 
-The target is always the clean x. Validation and test draw their noise from fixed seeds and measure with full precision,
-so that numbers of different runs can be compared. There every loss term is of the code as it is trained, drawn from
-the same fixed seeds: `val/loss` is what training minimises, for a variational code a bound on the likelihood.
+The target is always the clean x; what is missing in it (`Dataset.target`) counts nowhere. Validation and test draw
+their noise from fixed seeds and measure with full precision, so that numbers of different runs can be compared. There
+every loss term is of the code as it is trained, drawn from the same fixed seeds: `val/loss` is what training minimises,
+for a variational code a bound on the likelihood.
 What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.measures.streaming` measures.
 """
 
@@ -114,16 +115,16 @@ class Learner(pl.LightningModule):
         return None
 
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
-        """Clean and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
+        """Target and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted, disturb=self.penalties.disturb)
         return output, self.terms_of(output, x, y)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
-        """The loss terms of an output by name; x is the clean input (B, *shape), y the classes (B,) if `labelled`."""
+        """The loss terms of an output by name; x is the target (B, *shape), y the classes (B,) if `labelled`."""
         return {
             "reconstruction": Term(self.loss(output.reconstruction, x)),
             **output.losses,
-            **self.penalties(self.model, x, output),
+            **self.penalties(self.model, self.data.filled(x), output),
         }
 
     def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
@@ -193,23 +194,33 @@ class Learner(pl.LightningModule):
             activity=self.activity(),
             active=self.model.bottleneck.active,
             clean=_CLEAN.get(split, {}).get(self.data.range),
+            categories=[(each.span.start, each.span.stop) for each in self.data.categories],
+            masked=self.data.fill is not None,
         )
 
     def _measure_batch(self, batch: Chunk, index: int) -> None:
-        x = self.data.scaled(batch.x)
+        target = self.data.target(batch.x)
+        x = self.data.filled(target)
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.seeded(index):
             corrupted = self.noise(x)
             output = self.model(corrupted)
             trained = self.model.as_trained(output)
-            terms = logged(self.terms_of(trained, x, batch.y))
+            terms = logged(self.terms_of(trained, target, batch.y))
             scores = self.scores(trained, batch.y)
             if trained is not output:
-                scores = {**scores, "mse_as_trained": (trained.reconstruction - x).square().mean()}
+                scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
             neck = self.model.bottleneck
             symbols = neck.symbols(output.code) if isinstance(neck, Symbolic) else None
             rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
-        self._measure.update(x, corrupted, output.reconstruction, output.code, symbols=symbols, rates=rates)
+        self._measure.update(
+            target,
+            None if corrupted is x else corrupted,
+            output.reconstruction,
+            output.code,
+            symbols=symbols,
+            rates=rates,
+        )
         for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 

@@ -151,8 +151,8 @@ class Minibatch(Learner):
         """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
         history: list[dict[str, Tensor]] = []
         for rows in self.batches(chunk):
-            x = self.data.scaled(chunk.x[rows])
-            corrupted = self.noise(x) if chunk.corrupted is None else chunk.corrupted[rows]
+            x = self.data.target(chunk.x[rows])
+            corrupted = self.noise(self.data.filled(x)) if chunk.corrupted is None else chunk.corrupted[rows]
             self.set_rate(self.steps_done + len(history))
             history.append(self.step(x, corrupted, None if chunk.y is None else chunk.y[rows]))
         return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
@@ -232,13 +232,16 @@ class Minibatch(Learner):
 
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
-        x, y = self._resident(self.data.train.x), self.data.train.y if self.labelled else None
+        levels, train = self.data.levels, self.data.train
+        x, y = self._resident(train.x if levels is None else levels), train.y if self.labelled else None
         return Batches(
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
             rows=self.settings.batch_size if self._watched else chunk_rows(x, self.settings.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
+            blocks=self.data.blocks,
+            drawn=levels is not None,
         )
 
     def _freeze(self, x: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class Stack:
         frozen = chunk.corrupted is not None
         history: list[dict[str, Tensor]] = []
         for rows, rate in zip(batches, rates, strict=True):
-            x = first.data.scaled(chunk.x[rows])
+            x = first.data.target(chunk.x[rows])
             corrupted = torch.stack([each.corrupted[rows] for each in chunks]) if frozen else None  # type: ignore[index]
             history.append(self._step(x, corrupted, None if chunk.y is None else chunk.y[rows], rate))
         columns = {name: torch.stack([terms[name] for terms in history]).cpu() for name in history[0]}
@@ -107,5 +107,6 @@ class _Terms(nn.Module):
 
     def forward(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         learner = self.learner
-        _, terms = learner.terms(x, learner.noise(x) if corrupted is None else corrupted, y)
+        given = learner.noise(learner.data.filled(x)) if corrupted is None else corrupted
+        _, terms = learner.terms(x, given, y)
         return logged(terms)
