@@ -16,6 +16,7 @@ from hourglass.system.lazy_packages import defer
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from hourglass.pipeline.estimator import Hourglass as Hourglass
     from hourglass.pipeline.fitted import Fitted
     from hourglass.trained.classifier import Classifier
     from hourglass.trained.model import TrainedModel
@@ -24,6 +25,15 @@ Choice = str | Sequence[str | Sequence[str]] | None
 """A choice of a group by its name, or for a sweep a list of choices, each of which may be several in a tuple."""
 
 defer()  # before any module of ours imports Lightning
+
+
+def __getattr__(name: str) -> Any:
+    """`Hourglass`, the estimator of scikit-learn, which is imported when it is asked for."""
+    if name != "Hourglass":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hourglass.pipeline.estimator import Hourglass
+
+    return Hourglass
 
 
 def fit(
