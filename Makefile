@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -28,6 +28,10 @@ sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes
 
 test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)
 	@$(BIN)/pytest
+
+test-browser: $(READY) ## the dashboard in Debian's Chromium (2 minutes); what was seen is in build/screenshots
+	@test -n "$(CHROMIUM)" || command -v chromium >/dev/null || { echo "test-browser needs Chromium: apt-get install chromium, or CHROMIUM=FILE"; exit 2; }
+	@CHROMIUM="$(CHROMIUM)" $(BIN)/pytest -n 0 -m browser tests/browser
 
 test-slow: $(READY) ## the tests that take minutes
 	@$(BIN)/pytest -m slow

@@ -208,7 +208,7 @@ def test_a_recipe_is_what_its_document_says(name: str) -> None:
     learning = f"{type(loss).__name__}, {type(optimizer).__name__} {group['lr']}"
     assert f"{learning}, {config.training.epochs} x {parts.learner.settings.batch_size}" == facts.training
     assert loss.reduction == ("sum" if name in SUMMED else "mean")
-    assert parts.learner.settings.schedule == "constant"
+    assert parts.learner.schedule.make.args[0]._target_.endswith("ConstantLR")
     same = parts.data.validation is parts.data.test
     assert parts.data.name + (", val = test" if same else "") == facts.data
     # Where the test set is what is measured during training, it may not choose the weights.

@@ -23,7 +23,7 @@ DATA = ("data=mnist", "trainer=fast")
 BUDGET = ("training.epochs=10", "training.batch_size=256")  # of all that are trained by gradients
 PLAIN = ("~callback.pictures", "~callback.baselines")
 TRIALS = 12
-SPACE = ("optimizer.lr=tag(log,interval(3e-4,1e-2))", "training.schedule=constant,cosine")
+SPACE = ("optimizer.lr=tag(log,interval(3e-4,1e-2))", "schedule=constant,cosine")
 
 
 class Job(NamedTuple):
@@ -92,7 +92,7 @@ def tune(kind: Type) -> tuple[str, ...]:
     )
     trials = [trial for trial in trials if "val/loss" in trial.data.metrics and "optimizer.lr" in trial.data.params]
     best = min(trials, key=lambda trial: trial.data.metrics["val/loss"])
-    return tuple(f"{key}={best.data.params[key]}" for key in ("optimizer.lr", "training.schedule"))
+    return f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
 
 
 if __name__ == "__main__":

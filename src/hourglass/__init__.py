@@ -49,6 +49,7 @@ def fit(
     loss: str | None = None,
     sampler: str | None = None,
     optimizer: str | None = None,
+    schedule: str | None = None,
     training: str | None = None,
     trainer: str | None = None,
     callback: str | Sequence[str] | None = None,
@@ -82,6 +83,7 @@ def fit(
         loss: a choice.
         sampler: a choice.
         optimizer: a choice.
+        schedule: a choice.
         training: a choice.
         trainer: a choice.
         callback: a choice, or several in a list.
@@ -116,6 +118,7 @@ def fit(
             "loss": loss,
             "sampler": sampler,
             "optimizer": optimizer,
+            "schedule": schedule,
             "training": training,
             "trainer": trainer,
             "callback": callback,
@@ -196,7 +199,7 @@ def sweep(
         tracking: "none" or None keeps nothing, and a second call trains all again.
         folder: where the files of jobs go, what they print for one; None: `runs/`, as on the command line, or with
             `tracking=None` nowhere that stays.
-        name: of the runs, before what tells each from the others.
+        name: of the runs, beside what tells each from the others.
         study: name of the study.
 
     Returns:

@@ -78,6 +78,37 @@ def test_feature_maps_are_what_the_stages_put_out() -> None:
     assert list(maps) == ["stage 1", "stage 2"]
 
 
+def test_maps_that_are_the_code_are_activated_by_the_bottleneck() -> None:
+    from hourglass.callbacks.inspection import _feature_maps
+
+    conv = learner("data=digits", "model=conv", "model.depth=2", "bottleneck=relu")
+    x = conv.data.scaled(conv.data.test.x[:3])
+    with torch.no_grad():
+        maps, code = _feature_maps(conv, x), conv.model.encode(x)
+    assert (conv.model.encoder(x) < 0).any()
+    assert torch.equal(maps["stage 2"].flatten(1), code)
+    assert (maps["stage 2"] >= 0).all()
+
+
+def test_the_plane_of_a_prior_lies_at_its_exact_quantiles() -> None:
+    vae = learner("data=digits", "model.code_size=2", "bottleneck=gaussian", "loss.reduction=sum")
+    said = inside(vae, code_map="pca")["manifold"].texts
+    # Of N(0, 1) the percentiles 5, 30.7, 50, 69.3 and 95: each third or fourth of fifteen.
+    assert said[1:6] == ["-1.64", "-0.50", "0.00", "0.50", "1.64"]
+
+
+def test_a_run_has_its_final_pictures_before_the_curves(tmp_path: Path) -> None:
+    from hourglass.pipeline.train import train
+    from hourglass.tracking.pictures import last_of
+
+    words = ("data=digits", "data.train_size=100", "noise=masking", "callback=[quick,pictures,baselines]")
+    config, choices = compose_config([*words, "training.epochs=1", f"tracking.uri=sqlite:///{tmp_path}/m.db"])
+    run = train(config, choices=choices, folder=tmp_path).run
+    keys = set(last_of(run.artifact("images")))
+    assert {"final/reconstructions", "final/code_map", "final/worst", "final/baselines", "reconstructions"} <= keys
+    assert {key for key in keys if not key.startswith("final/")} == {"reconstructions"}
+
+
 def test_an_unknown_map_is_refused() -> None:
     from hourglass.configuration.build import build
     from hourglass.system.errors import HourglassError

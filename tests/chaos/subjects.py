@@ -42,7 +42,7 @@ class Subject:
         return self.jobs > 1
 
 
-_QUANTIZED = ("bottleneck=vector_quantized", "noise=masking", "training.schedule=cosine", "training.warmup_steps=20")
+_QUANTIZED = ("bottleneck=vector_quantized", "noise=masking", "schedule=cosine", "training.warmup_steps=20")
 _ADVERSARIAL = ("bottleneck=linear", "training=adversarial", "training.prior=mixture", "noise=gaussian")
 
 SUBJECTS = (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hourglass.configuration.moved import MOVED, advice, modern
+from hourglass.configuration.moved import MOVED, SCHEDULES, advice, modern
 
 TRACKING: dict[str, Any] = {
     "_target_": "hourglass.recording.Recorder",
@@ -66,8 +66,16 @@ def test_a_record_of_today_stays_as_it_is() -> None:
         "tracking": {"uri": None},
         "callback": {"mine": {"_target_": "mypkg.Watch"}},
         "sampler": {"_target_": "x"},
+        "schedule": {"_target_": "y"},
     }
     assert modern(config) == config
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine"])
+def test_the_schedule_of_a_training_is_a_group_now(name: str) -> None:
+    found = modern({"training": {"_target_": "x", "schedule": name, "epochs": 3}})
+    assert found["schedule"] == SCHEDULES[name]
+    assert found["training"] == {"_target_": "x", "epochs": 3}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +84,7 @@ def test_a_record_of_today_stays_as_it_is() -> None:
         ("tracking.images", "~callback.pictures (or callback=quick) to leave it out"),
         ("tracking.usefulness", "~callback.floor ~callback.usefulness ~callback.properties"),
         ("tracking.code_map", "write callback.pictures.code_map=..."),
+        ("training.schedule", "write schedule=..., one of constant, cosine as before"),
         ("tracking.baseline_samples", "write callback.baselines.samples=..., or ~callback.baselines"),
     ],
 )

@@ -50,7 +50,8 @@ def test_mistakes_in_shared_arguments_name_the_full_key(group: str) -> None:
     key, kind, wrong = (
         ("epochs", "a whole number", 1.5) if where == "training" else ("order_seed", "a whole number", "x")
     )
-    given = ("model", "noise", "penalties", "loss", "optimizer", "data", "sampler") if where == "training" else ()
+    parts = ("model", "noise", "penalties", "loss", "optimizer", "data", "sampler", "schedule", "replicas")
+    given = parts if where == "training" else ()
     path = ["data.path=nowhere.csv"] if group == "data=csv" else []
     whole, _ = compose_config([group, *path])
 

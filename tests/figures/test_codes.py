@@ -9,8 +9,8 @@ from PIL import ImageColor
 
 from hourglass.bottlenecks import Above
 from hourglass.figures import code_histogram, code_map, to_array
-from hourglass.figures.canvas import COLOURS
-from hourglass.figures.codes import _principal_plane, _trustworthiness, _tsne
+from hourglass.figures.canvas import CLASSES, COLOURS
+from hourglass.figures.codes import _principal_plane, _trustworthiness, _tsne, apart
 
 from .reading import texts
 
@@ -21,7 +21,7 @@ def test_code_map_of_two_units():
     words = texts(figure)
     assert {"300 codes of 2 units", "unit 1", "unit 2", "class", *"0123456789"} <= set(words)
     colours = {tuple(pixel) for pixel in to_array(figure).reshape(-1, 3)}
-    assert {ImageColor.getrgb(colour) for colour in COLOURS} <= colours
+    assert {ImageColor.getrgb(colour) for colour in CLASSES} <= colours
 
 
 def test_code_map_of_many_units():
@@ -30,11 +30,11 @@ def test_code_map_of_many_units():
     code = torch.cat([sign, -sign]) * torch.tensor([1.0, 3.0, 2.0])
     figure = code_map(code, None, method="pca")
     words = texts(figure)
-    assert "component 1 (64.3% of the code's variance)" in words
-    assert "component 2 (28.6% of the code's variance)" in words
+    assert "component 1 (64.3% of variance)" in words
+    assert "component 2 (28.6% of variance)" in words
     points, _ = _principal_plane(code.numpy())
     np.testing.assert_allclose(np.abs(points), np.tile([[3.0, 2.0]], (8, 1)), rtol=1e-6)
-    inked = (to_array(figure)[40:480, 90:650] < 255).any(-1)  # inside the frame: at four places, of two points each
+    inked = (to_array(figure)[40:315, 80:474] < 255).any(-1)  # inside the frame: at four places, of two points each
     assert len(np.unique(np.flatnonzero(inked.any(0)) // 40)) == 2
     assert len(np.unique(np.flatnonzero(inked.any(1)) // 40)) == 2
 
@@ -54,8 +54,8 @@ def test_code_histogram():
     code = torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 3.0]])
     figure = code_histogram(code, activity=Above(threshold=0.5))
     column = (to_array(figure) == ImageColor.getrgb(COLOURS[6])).all(-1).sum(0)
-    # In a frame 310 pixels high:
-    assert [int(column[x]) for x in (580, 780, 900)] == pytest.approx([310, 155, 0], abs=1)
+    # In a frame 170 pixels high and 400 wide:
+    assert [int(column[x]) for x in (100, 280, 440)] == pytest.approx([170, 85, 0], abs=1)
     assert "3 units, 1 never on, 1.5 on per sample" in texts(figure)
 
 
@@ -102,7 +102,16 @@ def test_few_or_collapsed_or_lost_codes_are_still_drawn(samples, method):
 
 def test_infinite_activations_are_left_out_and_counted():
     words = texts(code_histogram(torch.tensor([[math.inf, 1.0]]), activity=Above(threshold=0.1)))
-    assert "2 activations of 1 samples; 1 NaN or infinite" in words
+    assert "2 activations of 1 test samples; 1 NaN or infinite" in words
+
+
+def test_no_label_hides_another():
+    places, halves = np.array([[50.0, 50], [52, 51], [51, 49], [5, 5], [95, 95]]), np.full((5, 2), 9.0)
+    moved = apart(places, halves, (0, 0, 100, 100))
+    between = np.abs(moved[:, None] - moved[None]).max(-1) + 100 * np.eye(5)
+    assert between.min() >= 18
+    assert (moved >= 9).all()
+    assert (moved <= 91).all()
 
 
 def test_an_unknown_method():

@@ -62,12 +62,12 @@ def test_a_stage_has_one_scale_and_its_size():
     maps["stage 2"][0, 0, 0, 0] = math.nan
     figure = feature_maps(x, maps, value_range=(0, 1))
     scales = [image.limits for image in drawn(figure)]
-    low, high = float(maps["stage 2"].nan_to_num().min()), float(maps["stage 2"].nan_to_num().max())
+    far = float(maps["stage 2"].nan_to_num().abs().max())  # on both sides of 0: as far on each
     assert scales.count((0, 1)) == 4  # the two inputs, in each block
     assert scales.count((0, 7)) >= 2
-    assert sum(scale == pytest.approx((low, high)) for scale in scales) >= 2
+    assert sum(scale == pytest.approx((-far, far)) for scale in scales) >= 2
     words = texts(figure)
-    assert {"stage 1: 12 of 20 channels of 4 x 4", "stage 2: 3 channels of 2 x 2", "7", f"{low:.2g}"} <= set(words)
+    assert {"stage 1: 8 of 20 channels of 4 x 4", "stage 2: 3 channels of 2 x 2", "7", f"{-far:.2g}"} <= set(words)
     row = next(image for image in drawn(figure) if image.limits == (0, 7)).values
     # Drawn as large as the input's 56 pixels: 14 for each of the map's, and 4 between maps.
     np.testing.assert_allclose(np.ma.getdata(row)[7::14, 67:116:14], maps["stage 1"][0, 1], rtol=1e-6)

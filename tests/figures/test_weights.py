@@ -15,12 +15,16 @@ def test_filters_share_a_symmetric_scale():
     weights = torch.zeros(120, 49)
     weights[3, 5], weights[7, 0] = -2.0, 1.0
     figure = filters(weights, (1, 7, 7))
-    assert "First-layer weights of 100 of 120 units" in texts(figure)
-    (image,) = drawn(figure)
-    assert image.limits == (-2, 2)
-    mosaic = image.values
-    assert mosaic.shape == (79, 79)  # 10 x 10 images of 7 pixels, 1 between
-    assert mosaic[0, 3 * 8 + 5] == -2
+    title, *numbers = texts(figure)[:4]
+    assert title.replace("\n", " ").startswith(
+        "First-layer weights of 36 of 120 units by their numbers, largest norm first"
+    )
+    assert numbers == ["4", "8", "1"]  # the others are alike
+    images = drawn(figure)
+    assert {image.limits for image in images} == {(-2, 2)}
+    assert len(images) == 36
+    assert images[0].values.shape == (7, 7)
+    assert images[0].values[0, 5] == -2
 
 
 @pytest.mark.parametrize(
@@ -54,10 +58,12 @@ def test_weights_that_do_not_fit_or_are_lost():
 
 
 def test_kernels_are_called_so():
-    assert "First-layer kernels of 4 channels" in texts(filters(torch.randn(4, 1, 3, 3), (1, 8, 8)))
+    title = texts(filters(torch.randn(4, 1, 3, 3), (1, 8, 8)))[0]
+    assert title.replace("\n", " ").startswith("First-layer kernels of 4 channels by their numbers")
 
 
 def test_units_and_features_of_a_table_count_from_one():
-    words = texts(filters(torch.randn(4, 13), (13,)))
-    assert words[1:-5] == ["2", "4", "6", "8", "10", "12", "1", "2", "3", "4"]
+    weights = torch.tensor([1.0, 3.0, 4.0, 2.0])[:, None].expand(4, 13)
+    words = texts(filters(weights, (13,)))
+    assert words[1:-5] == ["2", "4", "6", "8", "10", "12", "3", "2", "4", "1"]  # the largest norm on top
     assert words[-5:-3] == ["feature", "unit"]

@@ -112,9 +112,7 @@ def test_a_net_that_outputs_black_does_not_end_without_a_word(tmp_path: Path) ->
 
 def test_a_trained_net_is_healthy_and_the_numbers_are_there(tmp_path: Path) -> None:
     words = ["model.code_size=32", "bottleneck=linear", "model.output_activation=linear", "loss=mse"]
-    result = trained(
-        tmp_path, *words, "training.epochs=40", "training.schedule=cosine", "callback=[quick,pictures,baselines]"
-    )
+    result = trained(tmp_path, *words, "training.epochs=40", "schedule=cosine", "callback=[quick,pictures,baselines]")
     metrics = result.metrics
     assert result.run.tags["health"] == OK
     assert metrics["fit/epochs"] == 40

@@ -231,25 +231,25 @@ def metrics_of(store: Path, *overrides: str) -> dict[str, float]:
     result = train(config, choices=choices, folder=store)
     pictures = {path.name.partition("+")[0] for path in store.rglob("*.png") if result.run.id in path.parts}
     assert "final~reconstructions" in pictures
-    assert ("baselines" in pictures) == any(key.startswith("baseline/") for key in result.metrics)
+    assert ("final~baselines" in pictures) == any(key.startswith("test/baseline_") for key in result.metrics)
     return result.metrics
 
 
 def test_a_run_records_the_baselines_of_its_noise_under_the_noise_of_its_test(store: Path) -> None:
     metrics = metrics_of(store, "data=digits", "noise=[masking,salt_and_pepper]", "callback.baselines.samples=1000")
-    found = {key.removeprefix("baseline/") for key in metrics if key.startswith("baseline/")}
+    found = {key.removeprefix("test/baseline_") for key in metrics if key.startswith("test/baseline_")}
     rows = ("corrupted", "biharmonic", "mean", "median", "model")
     assert found == {f"{row}_{unit}" for row in rows for unit in ("mse", "psnr")}
     # The 180 test samples are one batch and all of them are taken: the same numbers as the test's.
-    assert metrics["baseline/model_mse"] == pytest.approx(metrics["test/mse"], rel=1e-5)
-    assert metrics["baseline/model_psnr"] == pytest.approx(metrics["test/psnr"], rel=1e-5)
-    assert metrics["baseline/corrupted_psnr"] == pytest.approx(metrics["test/psnr_input"], rel=1e-5)
+    assert metrics["test/baseline_model_mse"] == pytest.approx(metrics["test/mse"], rel=1e-5)
+    assert metrics["test/baseline_model_psnr"] == pytest.approx(metrics["test/psnr"], rel=1e-5)
+    assert metrics["test/baseline_corrupted_psnr"] == pytest.approx(metrics["test/psnr_input"], rel=1e-5)
 
 
 def test_a_table_has_its_means_and_a_noise_without_baselines_none(store: Path) -> None:
     table = ["data=wine", "loss=mse", "model.code_size=3"]
-    assert {"baseline/mean_mse", "baseline/model_mse"} < set(metrics_of(store, *table, "noise=masking"))
-    assert not any(key.startswith("baseline/") for key in metrics_of(store, *table, "noise=swap"))
+    assert {"test/baseline_mean_mse", "test/baseline_model_mse"} < set(metrics_of(store, *table, "noise=masking"))
+    assert not any(key.startswith("test/baseline_") for key in metrics_of(store, *table, "noise=swap"))
 
 
 @pytest.mark.parametrize(("samples", "allowed"), [(0, "from 1 to 1000"), (1001, "from 1 to 1000, one test batch")])

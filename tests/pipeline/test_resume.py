@@ -259,7 +259,7 @@ def test_patience_is_asked_anew() -> None:
 
 
 def test_the_rest_of_a_training_may_change() -> None:
-    run = first("noise=masking", "regularizer=l1", "bottleneck=gaussian", "training.schedule=cosine").run
+    run = first("noise=masking", "regularizer=l1", "bottleneck=gaussian", "schedule=cosine").run
     given = ("training.epochs=5", "optimizer.lr=0.01", "noise.masking.share=0.2", "regularizer.l1.weight=0.1")
     result = again(run, *given, "model.bottleneck.beta=2.0", "training.batch_size=100", "training.keep=last")
     assert [step for step, _ in run.history("val/loss")] == [4, 8, 12, 14, 16]

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import hourglass
 from hourglass.configuration.composition import compose_config
+from hourglass.measures.health import told
 from hourglass.pipeline.train import Result, train, train_once
 
 WORDS = [
@@ -93,10 +95,26 @@ def test_artifacts(result: Result) -> None:
     for path in ("weights.safetensors", "checkpoints/last.ckpt"):
         assert run.artifact(path).stat().st_size > 0
     images = sorted(path.name for path in run.artifact("images").iterdir())
-    for key in ("reconstructions", "final~reconstructions", "code_map", "code_histogram", "filters"):
+    for key in ("reconstructions", "final~reconstructions", "final~code_map", "final~filters"):
         assert any(name.startswith(key) and name.endswith(".png") for name in images), (key, images)
     # The final picture stands at a single step, so that a grid of runs shows them side by side.
     assert len({name for name in images if name.startswith("final~reconstructions") and name.endswith(".png")}) == 1
+
+
+def test_its_page_says_what_came_of_it(result: Result) -> None:
+    run = result.run
+    note = run.tags["mlflow.note.content"]
+    assert note.startswith(f"**{told(run.tags['health'])}**: test MSE **{run.metrics['test/mse']:.5f}**, PSNR **")
+    assert f"![reconstructions](get-artifact?path=pictures%2Freconstructions.png&run_uuid={run.id})" in note
+    assert Image.open(run.artifact("pictures/reconstructions.png")).width <= 860
+    assert "linear probe" in note
+
+
+def test_what_is_measured_once_is_at_step_0_and_draws_as_bars(result: Result) -> None:
+    measured = [key for key in result.run.metrics if key.startswith(("test/", "fit/"))]
+    assert {"test/mse", "test/psnr", "fit/dead_units", "test/linear_mse"} <= set(measured)
+    assert {len(result.run.history(key)) for key in measured} == {1}
+    assert {step for key in measured for step, _ in result.run.history(key)} == {0}
 
 
 def test_the_data_set_is_recorded(result: Result) -> None:

@@ -27,7 +27,7 @@ KINDS = {
     "conv": ("model=conv", "model.depth=2", "model.widths=[4,4]", "model.code_size=4", "noise=block"),
     "vae": (
         *("model=multilayer", "model.widths=[12]", "model.code_size=3", "bottleneck=gaussian"),
-        *("model.bottleneck.beta=2", "training.schedule=cosine"),
+        *("model.bottleneck.beta=2", "schedule=cosine"),
     ),
     "dictionary": ("model=dictionary", "model.code_size=16", "bottleneck=top_k", "regularizer=revival"),
     "classifier": ("model=vanilla", "model.code_size=4", "training=finetune", "training.frozen=false"),

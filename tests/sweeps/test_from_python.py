@@ -103,9 +103,12 @@ def test_it_is_a_study_whose_jobs_are_those_of_fit(
     assert study.tags["study"] == "vanilla arrays: noise, train_size"
     assert study.tags["axis.data.train_size"] == "100, 5000"
     assert study.tags["axis.noise"] == "none, [masking,gaussian], blur"
+    assert study.tags["command"].startswith(
+        "hourglass.sweep(x, y=y, overrides=['noise=none,[masking,gaussian],blur', 'callback=quick', "
+    )
     row = frame[(frame.noise == "none") & (frame.status == "FINISHED")].iloc[0]
     job = Run.find(row.run, None)
-    assert job.name == "mine train_size=100"
+    assert job.name == "none train_size=100 mine"
     fitted = hourglass.fit(
         *digits, code_size=3, **{**QUICK, "overrides": {**QUICK["overrides"], "data.train_size": 100}}
     )

@@ -40,6 +40,22 @@ def test_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {slot.gpu for slot in twice.slots(accelerator="auto", jobs=3)} == {None}
 
 
+def test_a_job_of_several_devices_takes_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = len(os.sched_getaffinity(0))
+    on_cpu = settings().slots(accelerator="cpu", jobs=100, devices=2)
+    assert [slot.threads for slot in on_cpu] == [cores // len(on_cpu)] * max(1, cores // 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,GPU-5")
+    assert [slot.gpu for slot in settings().slots(accelerator="auto", jobs=3, devices=2)] == ["2,3"]
+    with pytest.raises(HourglassError, match=r"trainer\.devices must be at most 3, the GPUs that are here, got 4"):
+        settings().slots(accelerator="auto", jobs=1, devices=4)
+    ray = settings(engine="ray")
+    with (
+        pytest.raises(HourglassError, match=r"trainer\.devices must be 1 with sweep\.engine=ray"),
+        open_engine(ray, accelerator="cpu", jobs=1, uri="sqlite:///unused.db", devices=2),
+    ):
+        pass
+
+
 def test_the_local_engine_has_the_slots_of_this_machine() -> None:
     with open_engine(settings(workers=3), accelerator="cpu", jobs=2, uri="sqlite:///unused.db") as engine:
         assert isinstance(engine, Local)

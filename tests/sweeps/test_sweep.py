@@ -61,7 +61,7 @@ def test_a_study_does_what_is_missing_and_grows(tmp_path: Path, sweep: Sweep) ->
     points = {(run.data.params["model.code_size"], run.data.params["seed"]) for run in children}
     assert points == {("2", "0"), ("2", "1"), ("4", "0"), ("4", "1")}
     assert {run.info.run_name for run in children} == {
-        *("vanilla-2 digits seed=0", "vanilla-2 digits seed=1", "vanilla-4 digits seed=0", "vanilla-4 digits seed=1")
+        *("2 d0 s0 vanilla digits", "2 d0 s1 vanilla digits", "4 d0 s0 vanilla digits", "4 d0 s1 vanilla digits")
     }
 
     code, said = sweep("model.code_size=2,4,8", "seed=0,1")

@@ -168,7 +168,7 @@ def test_the_codes_come_to_follow_the_prior() -> None:
 
 
 def test_a_schedule_serves_both_optimizers() -> None:
-    parts, used = make("training.epochs=3", "training.schedule=cosine", "training.discriminator_lr=0.01"), []
+    parts, used = make("training.epochs=3", "schedule=cosine", "training.discriminator_lr=0.01"), []
     for optimizer in parts.learner.optimizers_used():
         optimizer.register_step_pre_hook(lambda opt, *_: used.append(opt.param_groups[0]["lr"]))
     config, _ = compose_config([*SMALL, "training.epochs=3"])

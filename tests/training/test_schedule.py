@@ -1,6 +1,4 @@
-"""The learning rate of every step by hand, and who makes the steps."""
-
-from typing import Any
+"""How many steps there are, and who makes them."""
 
 import pytest
 import pytorch_lightning as pl
@@ -13,29 +11,12 @@ from hourglass.pipeline.compose import compose
 from hourglass.system.errors import HourglassError
 from hourglass.training import Minibatch
 from hourglass.training.batches import Chunk
-from hourglass.training.schedule import StepSettings, learning_rate
+from hourglass.training.schedule import StepSettings
 
 SMALL = (
     *("data=digits", "data.train_size=100", "training.batch_size=30", "training.epochs=2", "model.code_size=4"),
     *("trainer.accelerator=cpu", "training.keep=last"),
 )
-
-
-@pytest.mark.parametrize(
-    ("schedule", "warmup_steps", "expected"),
-    [
-        ("constant", 0, [2.0, 2.0, 2.0, 2.0]),
-        ("constant", 4, [0.5, 1.0, 1.5, 2.0]),
-        # 1/2 (1 + cos 0, pi/4, pi/2, 3 pi/4) of 2
-        ("cosine", 0, [2.0, 1.7071068, 1.0, 0.2928932]),
-        ("cosine", 2, [1.0, 1.7071068, 1.0, 0.2928932]),
-    ],
-)
-def test_rates_by_hand(schedule: Any, warmup_steps: int, expected: list[float]) -> None:
-    rates = [
-        learning_rate(step, highest=2.0, steps=4, schedule=schedule, warmup_steps=warmup_steps) for step in range(4)
-    ]
-    assert rates == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("max_steps", "expected"), [(None, 12), (7, 7), (20, 12)])
@@ -44,7 +25,6 @@ def test_steps_of_a_training(max_steps: int | None, expected: int) -> None:
         epochs=3,
         max_steps=max_steps,
         batch_size=30,
-        schedule="constant",
         warmup_steps=0,
         gradient_clip=None,
         log_every_n_steps=1,

@@ -12,6 +12,7 @@ from hourglass.bottlenecks.bottleneck import (
     HasDensity,
     HasPosterior,
     HasPrior,
+    HasQuantiles,
     HasRate,
     Symbolic,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "HasDensity",
     "HasPosterior",
     "HasPrior",
+    "HasQuantiles",
     "HasRate",
     "JumpReLU",
     "Symbolic",

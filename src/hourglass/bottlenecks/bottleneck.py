@@ -53,6 +53,9 @@ class Bottleneck(nn.Module):
     differs = False
     """Whether the code of a training step is another than the one in use: drawn, or selected otherwise."""
 
+    mixes_samples = False
+    """Whether the code of a sample, or what is learned from it, depends on the others of a training batch."""
+
     per_sample = False
     """Whether its loss terms are in nats per sample, so that the reconstruction loss has to be too."""
 
@@ -122,6 +125,14 @@ class HasPrior(Protocol):
 
     def prior(self, count: int) -> Tensor:
         """Codes (count, code_size) drawn from the prior; inactive units are 0."""
+
+
+@runtime_checkable
+class HasQuantiles(Protocol):
+    """A bottleneck whose prior is the same for all units, and has its quantiles by a formula."""
+
+    def prior_quantiles(self, shares: Tensor) -> Tensor:
+        """Shares (n,) from 0 to 1 to the values (n,) that a unit stays below with that probability."""
 
 
 @runtime_checkable

@@ -48,6 +48,7 @@ class VectorQuantized(Bottleneck):
         VectorQuantized(code_size=4, entries=8, dimension=2, commitment=0.25)
     """
 
+    mixes_samples = True
     codebook: Tensor
     counts: Tensor
     sums: Tensor

@@ -90,6 +90,11 @@ class Gaussian(Bottleneck):
         """Draws (count, code_size) of N(0, 1); inactive units are 0."""
         return torch.randn(count, self.code_size, device=self.active.device) * self.active
 
+    def prior_quantiles(self, shares: Tensor) -> Tensor:
+        """See `HasQuantiles.prior_quantiles`."""
+        values: Tensor = torch.special.ndtri(shares.double())
+        return values.float()
+
     def draws(self, a: Tensor, count: int) -> Draws:
         """Draws, `count` for each of the encoder outputs (B, 2 code_size).
 

@@ -109,6 +109,7 @@ class BatchTopK(Bottleneck):
         BatchTopK(code_size=8, k=2, momentum=0.9)
     """
 
+    mixes_samples = True
     idle: Tensor
     threshold: Tensor
     differs = True
@@ -174,6 +175,7 @@ class WinnerTakeAll(Bottleneck):
         WinnerTakeAll(code_size=8, share=0.05)
     """
 
+    mixes_samples = True
     differs = True
 
     def __init__(self, *, code_size: int, share: float) -> None:

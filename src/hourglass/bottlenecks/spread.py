@@ -33,6 +33,7 @@ class Spread(nn.Module):
         Spread(deviation=4, decay=0.99)
     """
 
+    mixes_samples = True
     mean: Tensor
     variance: Tensor
     started: Tensor

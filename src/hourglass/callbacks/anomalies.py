@@ -25,4 +25,5 @@ class Anomalies(RunCallback):
         from hourglass.measures.probes import anomaly_auroc
 
         normal, anomalous = (squared_errors(pl_module, data.test.x) for data in (self.normal, pl_module.data))
-        self.run(trainer).log_metrics({"test/anomaly_auroc": anomaly_auroc(normal, anomalous)}, pl_module.steps_done)
+        found = {"test/anomaly_auroc": anomaly_auroc(normal, anomalous)}
+        self.run(trainer).log_end_values(found, steps=pl_module.steps_done)

@@ -8,16 +8,16 @@ from hourglass.callbacks.recording import RunCallback
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.training import Learner
 
-PICTURED = 10
+PICTURED = 5
 """Samples in the picture."""
 
 
 class Baselines(RunCallback):
     """After the test: what the classical methods that belong to the noise make of the same corrupted samples.
 
-    Logs `baseline/<name>_mse` and `baseline/<name>_psnr` for each of `Corruption.baselines` that suits the data, for
-    `corrupted`, what it all starts from, and for `model`; and the picture `baselines`. A noise that names none logs
-    nothing.
+    Logs `test/baseline_<name>_mse` and `test/baseline_<name>_psnr` for each of `Corruption.baselines` that suits the
+    data, for `corrupted`, what it all starts from, and for `model`; and the picture `final/baselines`. A noise that
+    names none logs nothing.
 
     Args:
         samples: the first so many test samples, 1 to 1000 (a test batch), under the noise that the test has for them.
@@ -52,13 +52,15 @@ class Baselines(RunCallback):
         restored = {name: restorations.restore(name, corrupted, known=known, value_range=data.range) for name in names}
         x, rows = batch[: self.samples], {"corrupted": corrupted, **restored, "model": model}
         values = restorations.compare(x, rows, value_range=data.range)
-        run.log_metrics({f"baseline/{key}": value for key, value in values.items()}, step=pl_module.steps_done)
+        found = {f"test/baseline_{key}": value for key, value in values.items()}
+        run.log_end_values(found, steps=pl_module.steps_done)
         if not self.picture or not data.drawable or data.is_signal:
             return
         picture = figures.restorations(
             {name: row[:PICTURED] for name, row in {"original": x, **rows}.items()},
             psnr={name: values[f"{name}_psnr"] for name in rows},
             value_range=data.range,
-            caption=f"The first test samples; PSNR in dB over {len(x)}",
+            caption=f"{min(PICTURED, len(x))} test samples as other methods restore them; PSNR in dB over {len(x):,}",
         )
-        run.log_image(picture.to_image(), "baselines", pl_module.steps_done)
+        heading = f"{run.name}, step {pl_module.steps_done:,}"
+        run.log_image(picture.to_image(heading=heading), "final/baselines", 0)

@@ -35,5 +35,5 @@ class Floor(RunCallback):
             dense=pl_module.activity().dense,
         )
         values = {"test/linear_mse": errors.floor} | ({} if ratio is None else {"test/mse_over_linear": ratio})
-        run.log_metrics(values, step=pl_module.steps_done)
+        run.log_end_values(values, steps=pl_module.steps_done)
         run.set_tags({"linear_floor": floor.name})

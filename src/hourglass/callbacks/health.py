@@ -48,7 +48,7 @@ class Health(RunCallback):
         }
         if pl_module.best_epoch is not None:
             values["fit/best_epoch"] = float(pl_module.best_epoch)
-        run.log_metrics(values, step=pl_module.steps_done)
+        run.log_end_values(values, steps=pl_module.steps_done)
         run.flush()  # the other callbacks' points too
         metrics = {**run.metrics, "model/code_size": pl_module.model.code_size}
         losses = [value for _, value in run.history(f"val/{pl_module.monitor}")]

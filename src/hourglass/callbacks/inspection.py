@@ -1,16 +1,18 @@
 """Looking inside a trained model: which pictures it has, and the numbers that they show.
 
-All are drawn from the first 2,000 test samples at most. Codes that no input gave come from quantiles: of draws from
-the fitted density or the prior of the code where there is one, else of the test codes, so that the decoder is asked for
-what it knows.
+All are drawn from the first 2,000 test samples at most. Codes that no input gave come from quantiles: of the prior of
+the code, exact where it has a formula and else of draws, of draws from the fitted density, or else of the test codes,
+so that the decoder is asked for what it knows.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from hourglass import figures
+from hourglass.bottlenecks import HasQuantiles
 from hourglass.callbacks.encoding import encode
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.figures.picture import Picture
@@ -20,16 +22,17 @@ _SAMPLES = 2000
 _PRIOR_DRAWS = 10_000  # for quantiles that are right to two digits
 _DRAWN = 64
 _CURVES = 10
-_UNITS = 10  # in a traversal
+_UNITS = 8  # in a traversal
 _LARGEST_CODE = 64  # that single units are turned of
-_STEPS = 9
-_PLANE = 14
+_STEPS = 5
+_PLANE = 15  # odd: the middle is among them
 
 
 class _Codes(NamedTuple):
     test: Tensor  # (n, code_size)
     draws: Tensor | None  # (count, code_size) of what codes are drawn from, where there is something
     source: str  # what that is
+    quantiles: Callable[[Tensor], Tensor] | None  # (n,) shares to values (n,) of its every unit, where it has a formula
 
 
 @torch.no_grad()
@@ -54,7 +57,11 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         torch.manual_seed(0)
         draws = learner.prior(_PRIOR_DRAWS if model.code_size <= _LARGEST_CODE else _DRAWN)
         source = "the density fitted to the codes" if learner.sampler.state_dict() else "the prior of the code"
-        codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), None if draws is None else draws.float().cpu(), source)
+        drawn = None if draws is None else draws.float().cpu()
+        # A sampler that was fitted takes the prior's place, and so does the procedure's own.
+        own = bool(learner.sampler.state_dict()) or type(learner).trained_prior is not Learner.trained_prior
+        formula = model.bottleneck.prior_quantiles if isinstance(model.bottleneck, HasQuantiles) and not own else None
+        codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), drawn, source, formula)
         if data.is_signal:
             return _of_signals(learner, codes, y, code_map=code_map)
         output = _as_tested(learner, x)
@@ -62,14 +69,14 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         weights = next((w.detach().float().cpu() for w in model.encoder.parameters() if w.ndim in (2, 4)), None)
         if weights is not None and (weights.ndim == 4 or weights.shape[1] == data.test.x[0].numel()):
             pictures["filters"] = figures.filters(weights, data.shape)
-        if maps := _feature_maps(learner, x[:4]):
-            pictures["feature_maps"] = figures.feature_maps(x[:4], maps, value_range=limits)
+        if maps := _feature_maps(learner, x[:3]):
+            pictures["feature_maps"] = figures.feature_maps(x[:3], maps, value_range=limits)
         pictures["code_map"] = figures.code_map(codes.test, y, method=code_map, names=data.classes)
         pictures["code_histogram"] = figures.code_histogram(codes.test, activity=learner.activity())
         pictures["most_activating"] = figures.most_activating(
-            x, codes.test, count=min(8, len(x)), activity=learner.activity(), value_range=limits
+            x, codes.test, count=min(4, len(x)), activity=learner.activity(), value_range=limits
         )
-        count, of_each = 6 if data.is_image else 3, "" if y is None else " of each class"
+        count, of_each = 4 if data.is_image else 3, "" if y is None else " of each class"
         caption = f"The worst reconstructions{of_each} of {len(x):,} test samples: original, output, MSE"
         pictures["worst"] = figures.worst(
             x, output, y, count=count, value_range=limits, caption=caption, names=data.classes
@@ -122,7 +129,7 @@ def _decode(learner: Learner, codes: Tensor) -> Tensor:
 def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
     """What each convolution of the encoder leads to before the next one, pooled and activated: (n, C, h, w) by stage.
 
-    Nothing for an encoder without convolutions.
+    A last one that is the code itself is activated by the bottleneck. Nothing for an encoder without convolutions.
     """
     stages: list[Tensor] = []
 
@@ -134,9 +141,13 @@ def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
 
     leaves = [module for module in learner.model.encoder.modules() if not any(module.children())]
     hooks = [leaf.register_forward_hook(keep) for leaf in leaves]
-    learner.model.encoder(x.to(learner.device))
+    encoded = learner.model.encoder(x.to(learner.device))
     for hook in hooks:
         hook.remove()
+    if stages and stages[-1].numel() == encoded.numel():
+        code = learner.model.bottleneck(encoded.flatten(1)).code
+        if code.numel() == encoded.numel():
+            stages[-1] = code.view_as(stages[-1])
     return {f"stage {number}": maps.float().cpu() for number, maps in enumerate(stages, start=1)}
 
 
@@ -150,8 +161,11 @@ def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Picture:
 
 def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
     """Values (len(units), steps) from the 5th to the 95th percentile of each unit, and of what they are."""
+    shares = torch.linspace(0.05, 0.95, steps)
+    if codes.quantiles is not None:
+        return codes.quantiles(shares).expand(len(units), steps), codes.source
     reference, name = (codes.test, "the test codes") if codes.draws is None else (codes.draws, codes.source)
-    return torch.nanquantile(reference[:, units], torch.linspace(0.05, 0.95, steps), dim=0).T, name
+    return torch.nanquantile(reference[:, units], shares, dim=0).T, name
 
 
 def _traversal(learner: Learner, codes: _Codes) -> Picture:
@@ -168,8 +182,8 @@ def _traversal(learner: Learner, codes: _Codes) -> Picture:
         units=units.tolist(),
         value_range=learner.data.range,
         caption=(
-            f"{len(units)} of {codes.test.shape[1]} code units, most variable first, each alone from the 5th to the"
-            f" 95th percentile of {name}; the others as in the code of the first test sample"
+            f"{len(units)} of {codes.test.shape[1]} code units, most variable first, from the 5th to the 95th"
+            f" percentile of {name}; the others as in the first test sample's code"
         ),
     )
 
@@ -183,5 +197,5 @@ def _manifold(learner: Learner, codes: _Codes) -> Picture:
         horizontal,
         vertical,
         value_range=learner.data.range,
-        caption=f"The plane of the code, decoded at evenly spaced quantiles (5 % to 95 %) of {name}",
+        caption=f"The plane of the code, decoded at evenly spaced quantiles, 5 to 95 %, of {name}",
     )

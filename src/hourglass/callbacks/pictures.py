@@ -11,6 +11,7 @@ from hourglass.callbacks.inspection import inside
 from hourglass.callbacks.recording import RunCallback
 from hourglass.figures.picture import Picture
 from hourglass.system.modes import evaluating
+from hourglass.tracking import Run
 from hourglass.training import Learner
 
 
@@ -45,17 +46,20 @@ class Pictures(RunCallback):
         if (trainer.current_epoch + 1) % every == 0 and pl_module.data.drawable:
             with evaluating(pl_module.model):
                 picture = self._reconstructions(pl_module)
-            self.run(trainer).log_image(picture.to_image(), "reconstructions", pl_module.steps_done)
+            run = self.run(trainer)
+            run.log_image(picture.to_image(heading=_heading(run, pl_module)), "reconstructions", pl_module.steps_done)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
-        """The final pictures; the reconstructions once more at step 0, so that a grid of runs shows them at once."""
+        """The final pictures, at step 0, where a grid of runs begins; those under `final/` come before all curves."""
         if not pl_module.data.drawable:
             return
         run, picture = self.run(trainer), self._reconstructions(pl_module)
+        heading = _heading(run, pl_module)
         figures.to_png(picture, Path(trainer.default_root_dir) / "reconstructions.png")
-        run.log_image(picture.to_image(), "final/reconstructions", 0)
+        run.log_image(picture.to_image(heading=heading), "final/reconstructions", 0)
+        run.log_picture(picture.to_image(heading=heading), "reconstructions")
         for key, found in inside(pl_module, code_map=self.code_map).items():
-            run.log_image(found.to_image(), key, pl_module.steps_done)
+            run.log_image(found.to_image(heading=heading), f"final/{key}", 0)
 
     def _reconstructions(self, learner: Learner) -> Picture:
         x = learner.data.scaled(learner.data.test.x[: self.count].to(learner.device))
@@ -68,5 +72,10 @@ class Pictures(RunCallback):
             None if corrupted is x else corrupted.cpu(),
             output.reconstruction.cpu(),
             value_range=learner.data.range,
-            caption="",
+            caption=f"{len(x)} of {len(learner.data.test):,} test samples; MSE of each",
         )
+
+
+def _heading(run: Run, learner: Learner) -> str:
+    """Which run, and when."""
+    return f"{run.name}, step {learner.steps_done:,}"

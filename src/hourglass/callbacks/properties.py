@@ -25,7 +25,7 @@ class Properties(RunCallback):
         with torch.autocast(pl_module.device.type, enabled=False):
             values = {**self._prior(pl_module), **self._jacobian(pl_module)}
         found = {f"test/{name}": value for name, value in values.items()}
-        self.run(trainer).log_metrics(found, step=pl_module.steps_done)
+        self.run(trainer).log_end_values(found, steps=pl_module.steps_done)
 
     def _prior(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.prior_distance import SAMPLES, prior_distance

@@ -55,7 +55,7 @@ class Usefulness(RunCallback):
             **self._likelihood(pl_module),
         }
         found = {f"test/{name}": value for name, value in values.items()}
-        self.run(trainer).log_metrics(found, step=pl_module.steps_done)
+        self.run(trainer).log_end_values(found, steps=pl_module.steps_done)
 
     def _probes(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures import probes

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from hourglass.commands import sharing
+from hourglass.commands import reporting, sharing
 from hourglass.commands.parsing import Parser
 from hourglass.configuration.groups import help_of_train
 from hourglass.system import process
@@ -32,6 +32,9 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
   register RUN NAME                       as an MLflow model, for mlflow models serve
   push RUN FOLDER|hf:USER/REPO            weights, configuration and a model card, for others
   pull FOLDER|hf:USER/REPO                such a model as a run of your own
+  report STUDY|RUN... [into=report.html]  what was found, as one page: conclusions, tables, pictures, units
+  compare RUN RUN ... [into=FILE.html]    what differs in configuration, numbers and reconstructions
+  runs [WORD ...] [KEY=VALUE ...]         runs and studies: name, when, verdict, test error
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
   ui [port=N]                             the dashboard, on 127.0.0.1
 
@@ -206,6 +209,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "register": sharing.register,
     "push": sharing.push,
     "pull": sharing.pull,
+    "report": reporting.report,
+    "compare": reporting.compare,
+    "runs": reporting.runs,
     "list": _list,
     "ui": _ui,
 }

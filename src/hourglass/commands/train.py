@@ -132,7 +132,7 @@ def _job(config: DictConfig, held: list[str]) -> None:
         config, choices = resumed(config, held), {}
     else:
         build(config.sweep)  # not used here, but a mistake in it is one
-    result = train(config, choices=choices, folder=Path(context.runtime.output_dir))
+    result = train(config, choices=choices, folder=Path(context.runtime.output_dir), words=list(context.overrides.task))
     print(summary(result, folder=Path(context.runtime.output_dir)))
 
 

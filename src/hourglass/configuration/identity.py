@@ -1,4 +1,4 @@
-"""What tells one training from another: a hash of all that is computed, and the keys that its name says."""
+"""What tells one training from another: a hash of all that is computed."""
 
 import hashlib
 import json
@@ -7,9 +7,6 @@ from typing import Any
 
 UNNAMED = ("tracking", "callback", "name", "resume", "study", "sweep")
 """Keys at the top of a configuration that say nothing of what is computed, but how and where it is recorded."""
-
-NAMED = ("model", "model.code_size", "data", "noise", "regularizer")
-"""Keys whose value the name of every run says: see `hourglass.pipeline.recorder.run_name`."""
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -13,7 +13,28 @@ MOVED = {
 }
 """What a `_target_` was called, and what it is called now."""
 
-ADDED: dict[str, Any] = {"sampler": {"_target_": "hourglass.samplers.NoSampler"}}
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {
+        "_target_": "torch.optim.lr_scheduler.ConstantLR",
+        "_partial_": True,
+        "factor": 1.0,
+        "total_iters": 1,
+        "every": "epoch",
+    },
+    "cosine": {
+        "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "_partial_": True,
+        "T_max": None,
+        "eta_min": 0.0,
+        "every": "step",
+    },
+}
+"""The values of `training.schedule`, and the group that each is now."""
+
+ADDED: dict[str, Any] = {
+    "sampler": {"_target_": "hourglass.samplers.NoSampler"},
+    "schedule": SCHEDULES["constant"],
+}
 """Groups that records of earlier versions lack, and what stands for what those did."""
 
 CALLBACKS = {
@@ -38,6 +59,8 @@ SWITCHES = {
 
 def advice(key: str) -> str | None:
     """What to write instead of a key that there was; None where there was none of that name."""
+    if key == "training.schedule":
+        return f"{key} has moved: write schedule=..., one of {', '.join(SCHEDULES)} as before, or another of the group"
     group, _, name = key.partition(".")
     if group != "tracking" or name not in {*CALLBACKS, *SWITCHES}:
         return None
@@ -50,6 +73,9 @@ def advice(key: str) -> str | None:
 def modern(config: Mapping[Any, Any]) -> dict[Any, Any]:
     """A recorded configuration, plain values of any kind, in the names of today."""
     found = {**deepcopy(ADDED), **{key: _renamed(value) for key, value in config.items()}}
+    training = found.get("training")
+    if isinstance(training, dict) and training.get("schedule") in SCHEDULES:
+        found["schedule"] = deepcopy(SCHEDULES[training.pop("schedule")])
     if not isinstance(found.get("callback"), dict):
         tracking = found.get("tracking")
         found["callback"] = _callbacks(tracking) if isinstance(tracking, dict) else {}

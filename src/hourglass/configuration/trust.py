@@ -40,7 +40,10 @@ VARIABLE = "HOURGLASS_TRUST"
 ONLY_TRAINING = ("callbacks", "profiler", "plugins")
 """Keys of the trainer whose objects a trained model is used and measured without."""
 
-GROUPS = ("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking", "sampler")
+GROUPS = (
+    *("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking", "sampler"),
+    "schedule",
+)
 """What every configuration holds, each made of a `_target_`."""
 
 BESIDES = {
@@ -49,6 +52,17 @@ BESIDES = {
         for name in ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam")
     }
     | {"torch.optim.RMSprop", "torch.optim.Rprop", "torch.optim.SGD"},
+    "schedule": {
+        f"torch.optim.lr_scheduler.{name}"
+        for name in (
+            "CosineAnnealingWarmRestarts",
+            "CyclicLR",
+            "ExponentialLR",
+            "LinearLR",
+            "MultiStepLR",
+            "PolynomialLR",
+        )
+    },
     "data": {"hourglass.data.corrupted"},  # of `mnist_corrupted`, before it had a function of its own
     "data.source": {"hourglass.data.mnist"},
 }

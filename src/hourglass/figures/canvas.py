@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -18,6 +20,8 @@ COLOURS = (
     *("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE"),
     *("#882255", "#44AA99", "#999933", "#AA4499", "#000000"),
 )
+# Ten that are told apart as points on white: the eight of Okabe & Ito (2008), for colour-blind readers too, and two.
+CLASSES = (*map(to_hex, matplotlib.color_sequences["okabe_ito"]), "#999999", "#7B3F00")
 
 
 def to_png(figure: Figure | Picture, path: Path) -> None:

@@ -51,11 +51,11 @@ class Chart:
             down = float(self.at(x[0], place)[1])
             draw.line((left - 5, above + down, left - 1, above + down), fill="black")
             picture.text(left - 8, down, label, ha="right")
-            widest = max(widest, 7.5 * len(label))
+            widest = max(widest, 8.4 * len(label))
         if names[0]:
-            picture.text(left + width / 2, foot + 23, names[0], ha="center", va="top", size=10)
+            picture.text(left + width / 2, foot + 26, names[0], ha="center", va="top")
         if names[1]:
-            picture.upright(max(12, left - 20 - widest), top + height / 2, names[1], size=10)
+            picture.upright(max(12, left - 20 - widest), top + height / 2, names[1])
 
     def at(self, x: float | Array, y: float | Array) -> tuple[Array, Array]:
         """The pixels, right of and below the picture's corner, where these values stand."""

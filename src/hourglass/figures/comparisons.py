@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hourglass.figures.canvas import check_channels, class_name, to_numpy
 from hourglass.figures.chart import Chart, limits, ticks
-from hourglass.figures.grid import labels_of, sample_grid, zoom_of
+from hourglass.figures.grid import labels_of, nearest_square, sample_grid, zoom_of
 from hourglass.figures.picture import Array, Picture, gap
 
 _CELL = 84  # pixels across an image: 3 for each of 28
@@ -28,9 +28,10 @@ def reconstructions(
 ) -> Picture:
     """Samples, what the encoder saw of them and what the decoder made of it.
 
-    Images become columns of rows "original", "corrupted", "output", "absolute error" (mean over colour channels;
-    one scale for the whole row, up to its maximum) with the MSE below. Rows of a table become one panel each, the
-    profile over the features; at most 12 are drawn, and the caption says so.
+    Images become columns of rows "original", "corrupted", "output", "absolute error" (mean over colour channels, from
+    0 to the width of the data's range in every picture, so that pictures compare) with the MSE below, folded to the
+    most nearly square. Rows of a table become one panel each, the profile over the features; at most 12 are drawn, and
+    the caption says so.
 
     Args:
         x: (n, 1, H, W), (n, 3, H, W) or (n, D), in the data's range.
@@ -140,39 +141,41 @@ def _image_rows(
 ) -> Picture:
     """Everything is placed in pixels, so that image pixels keep whole sizes."""
     error = np.abs(x - output).mean(1, keepdims=True)
-    finite = error[np.isfinite(error)]
-    limit = float(finite.max()) if finite.size and finite.max() > 0 else value_range[1] - value_range[0]
+    limit = value_range[1] - value_range[0]
     rows = [("original", x), ("corrupted", corrupted), ("output", output), ("absolute\nerror", error)]
     drawn = [(name, images) for name, images in rows if images is not None]
 
     count, _, height, width = x.shape
     zoom = zoom_of(width, cell=_CELL)
-    pitch = (width + gap(width)) * zoom
-    wide, high = (count * pitch - gap(width) * zoom), height * zoom
-    left, right, bottom, space = 88, 84, 30, 8
+    pitch, high, space, left, right = (width + gap(width)) * zoom, height * zoom, 8, 92, 64
     top = 2 + 22 * (labels is not None)
     foot = top + len(drawn) * (high + space) + 2
-    picture = Picture(width=left + wide + right, height=foot + bottom - 2, title=caption)
-    for row, (name, images) in enumerate(drawn):
-        y, is_error = top + row * (high + space), images is error
-        panel = picture.mosaic(
-            left,
-            y,
-            images,
-            columns=count,
-            value_range=(0, limit) if is_error else value_range,
-            zoom=zoom,
-            cmap="magma" if is_error else "gray",
-        )
-        picture.text(left - 8, y + high / 2, name, ha="right", size=10)
-        if is_error:
-            picture.bar(panel, left + wide + 10, y, high)
-    picture.text(left - 8, foot, "MSE", ha="right", va="top")
-    for column in range(count):
-        centre = left + column * pitch + width * zoom / 2
-        picture.text(centre, foot, f"{mse[column]:.3g}", ha="center", va="top")
-        if labels is not None:
-            picture.text(centre, top - 12, labels[column], ha="center", size=10)
+    block = foot + 28
+    columns = nearest_square(count, lambda each: (left + each * pitch + right, math.ceil(count / each) * block))
+    picture = Picture(width=left + columns * pitch + right, height=math.ceil(count / columns) * block, title=caption)
+    for begin in range(0, count, columns):
+        some, above = slice(begin, min(begin + columns, count)), begin // columns * block
+        here = some.stop - begin
+        for row, (name, images) in enumerate(drawn):
+            y, is_error = above + top + row * (high + space), images is error
+            panel = picture.mosaic(
+                left,
+                y,
+                images[some],
+                columns=here,
+                value_range=(0, limit) if is_error else value_range,
+                zoom=zoom,
+                cmap="magma" if is_error else "gray",
+            )
+            picture.text(left - 8, y + high / 2, name, ha="right")
+            if is_error:
+                picture.bar(panel, left + here * pitch + 4, y, high)
+        picture.text(left - 8, above + foot, "MSE", ha="right", va="top")
+        for place, sample in enumerate(range(begin, some.stop)):
+            centre = left + place * pitch + width * zoom / 2
+            picture.text(centre, above + foot, f"{mse[sample]:.3g}", ha="center", va="top")
+            if labels is not None:
+                picture.text(centre, above + top - 12, labels[sample], ha="center")
     return picture
 
 
@@ -188,7 +191,7 @@ def _profiles(
     count = min(len(x), _PANELS)
     if count < len(x):
         caption += f" (the first {count} of {len(x)})"
-    columns = 2 if count in (2, 4) else min(3, count)
+    columns = 1 if count <= 4 else 2
     rows = math.ceil(count / columns)
     features = np.arange(1, x.shape[1] + 1)
     lines = [
@@ -198,8 +201,8 @@ def _profiles(
     ]
     shown = [(name, values[:count], colour, 1.4 * width) for name, values, colour, width in lines if values is not None]
     across, down = (0.5, len(features) + 0.5), limits(np.concatenate([values for _, values, _, _ in shown]))
-    wide, high, left, step = 340, 140, 88, 176
-    picture = Picture(width=left + columns * (wide + 24), height=rows * step + 62, title=caption)
+    wide, high, left, step = 400, 100, 88, 136
+    picture = Picture(width=left + columns * (wide + 24), height=rows * step + 74, title=caption)
     for index in range(count):
         row, column = divmod(index, columns)
         box = (left + column * (wide + 24), 24 + row * step, wide, high)
@@ -209,8 +212,8 @@ def _profiles(
             chart.line(features, values[index], colour, width=width, marked=len(features) <= 40)
         label = f"{labels[index]}, " if labels is not None else ""
         picture.text(box[0] + wide / 2, box[1] - 10, f"{label}MSE {mse[index]:.3g}", ha="center", size=10)
-    foot = rows * step + 42
-    picture.text(left + (columns * (wide + 24) - 24) / 2, foot - 12, "feature", ha="center", size=10)
+    foot = rows * step + 54
+    picture.text(left + (columns * (wide + 24) - 24) / 2, foot - 20, "feature", ha="center", size=10)
     picture.upright(16, 24 + (rows * step - 36) / 2, "value", size=10)
     for place, (name, _, colour, _) in enumerate(shown):
         start = left + place * 120

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from hourglass.figures.canvas import check_channels, to_numpy
 from hourglass.figures.chart import Chart
-from hourglass.figures.grid import labels_of, sample_grid
-from hourglass.figures.picture import Array, Picture
+from hourglass.figures.grid import labels_of, sample_grid, zoom_of
+from hourglass.figures.picture import Array, Picture, gap
+
+_STILL = 0.01  # share of the data's range that a unit which changes nothing stays below
 
 
 def samples(images: Tensor, *, value_range: tuple[float, float], caption: str) -> Picture:
@@ -37,13 +39,15 @@ def traversal(
 ) -> Picture:
     """One row for each code unit: what is decoded while that unit alone goes from its lowest value to its highest.
 
-    Values that all units share stand above the columns, others below each image.
+    Of images the two ends and the middle are drawn, and, right of them, what the ends add to the middle and take away
+    from it, on one diverging scale for all units: a unit that changes nothing is blank there, and called `still`. Rows
+    of a table are drawn as their difference to the middle alone.
 
     Args:
-        images: (units, steps, *shape), samples being images of 1 or 3 channels or rows of a table.
+        images: (units, steps, *shape), samples being images of 1 or 3 channels or rows of a table; steps odd.
         values: (units, steps), the unit's values.
         units: their numbers in the code, from 0; drawn from 1.
-        value_range: the values drawn black and white, or the ends of the colour scale.
+        value_range: the values drawn black and white, whose width a change is compared with.
         caption: the title: what range the values span, and what the other units were held at.
 
     Raises:
@@ -54,16 +58,66 @@ def traversal(
             f"values and units must fit the images' {tuple(images.shape[:2])} units and steps,"
             f" got {tuple(values.shape)} and {len(units)}"
         )
-    shared = torch.equal(values, values[:1].expand_as(values))
-    labels = [labels_of(row) for row in to_numpy(values)]
-    return sample_grid(
-        to_numpy(images),
-        title=caption,
-        value_range=value_range,
-        rows=[f"unit {unit + 1}" for unit in units],
-        columns=labels[0] if shared else (),
-        below=() if shared else labels,
+    drawn, labels = to_numpy(images), [labels_of(row) for row in to_numpy(values)]
+    middle = drawn.shape[1] // 2
+    change = drawn - drawn[:, middle : middle + 1]
+    most = np.abs(np.nan_to_num(change)).reshape(len(drawn), -1).max(1)
+    low, high = value_range
+    names = [
+        f"unit {unit + 1}" + ("\nstill" if largest < _STILL * (high - low) else "")
+        for unit, largest in zip(units, most, strict=True)
+    ]
+    limit = float(most.max()) or 1.0
+    if drawn.ndim == 3:
+        rows = [name.replace("\n", ", ") for name in names]
+        return sample_grid(
+            change,
+            title=f"{caption}; less what the middle value gives",
+            value_range=(-limit, limit),
+            rows=rows,
+            below=labels,
+            cmap="RdBu_r",
+        )
+    if drawn.ndim != 5:
+        raise ValueError(f"samples must be images (C, H, W) or rows (D,), got shape {drawn.shape[2:]}")
+    check_channels("samples", drawn.shape[1:])
+    return _changes(
+        drawn[:, [0, middle, -1]], change[:, [0, -1]].mean(2, keepdims=True), labels, names, value_range, caption
     )
+
+
+def _changes(
+    shown: Array,
+    change: Array,
+    labels: Sequence[Sequence[str]],
+    names: Sequence[str],
+    value_range: tuple[float, float],
+    caption: str,
+) -> Picture:
+    """Images (units, 3, C, H, W) at the two ends and the middle, and the changes (units, 2, 1, H, W) of the ends."""
+    height, width = shown.shape[3:]
+    zoom = zoom_of(width)
+    finite = np.abs(change[np.isfinite(change)])
+    limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    pitch, step, left, head = (width + gap(width)) * zoom, height * zoom + 20, 76, 20
+    apart = left + 3 * pitch + 24
+    picture = Picture(width=apart + 2 * pitch + 70, height=head + len(shown) * step, title=caption)
+    for x, text in ((left + 1.5 * pitch, "decoded"), (apart + pitch, "less the middle")):
+        picture.text(x - 4, head / 2 - 2, text, ha="center")
+    for row, name in enumerate(names):
+        y = head + row * step
+        picture.text(left - 8, y + height * zoom / 2, name, ha="right")
+        picture.mosaic(left, y, shown[row], columns=3, value_range=value_range, zoom=zoom)
+        panel = picture.mosaic(
+            apart, y, change[row], columns=2, value_range=(-limit, limit), zoom=zoom, cmap="RdBu_r", between="#BBBBBB"
+        )
+        ends = (labels[row][0], labels[row][len(labels[row]) // 2], labels[row][-1])
+        places = [left + place * pitch for place in range(3)] + [apart, apart + pitch]
+        for x, text in zip(places, (*ends, ends[0], ends[2]), strict=True):
+            picture.text(x + width * zoom / 2, y + height * zoom + 1, text, ha="center", va="top", size=9.5)
+    if len(shown):
+        picture.bar(panel, apart + 2 * pitch + 4, head, len(shown) * step - 20)
+    return picture
 
 
 def interpolation(first: Tensor, decoded: Tensor, last: Tensor, *, value_range: tuple[float, float]) -> Picture:
@@ -89,7 +143,7 @@ def interpolation(first: Tensor, decoded: Tensor, last: Tensor, *, value_range: 
     cells = torch.cat([first[:, None], decoded, last[:, None]], dim=1)
     return sample_grid(
         to_numpy(cells),
-        title="Decoded codes on the line between those of two test samples (1 - t) f(a) + t f(b)",
+        title="Decoded codes on the line between those of two test samples, (1 - t) f(a) + t f(b)",
         value_range=value_range,
         rows=[""] * len(cells),
         columns=["a", *(f"t={t:.2g}" for t in np.linspace(0, 1, steps)), "b"],
@@ -122,9 +176,9 @@ def manifold(
         )
     check_channels("images", images.shape[1:])
     rows, columns, _, height, width = images.shape
-    zoom = max(1, round(800 / (columns * width)))
+    zoom = max(1, round(450 / (columns * width)))
     wide, high = columns * width * zoom, rows * height * zoom
-    picture = Picture(width=wide + 106, height=high + 56, title=caption)
+    picture = Picture(width=wide + 106, height=high + 62, title=caption)
     across, upwards = _labelled(to_numpy(horizontal)), _labelled(to_numpy(vertical))
     frame = (86, 4, wide, high)
     Chart(picture, frame, x=(0, columns), y=(0, rows), x_ticks=across, y_ticks=upwards, names=("unit 1", "unit 2"))
@@ -134,7 +188,7 @@ def manifold(
 
 
 def _labelled(values: Array) -> list[tuple[float, str]]:
-    """The middles of about seven of the images along an axis, the first and the last among them, and their values."""
+    """The middles of about five of the images along an axis, the first and the last among them, and their values."""
     labels = labels_of(values)
-    places = np.unique(np.linspace(0, len(values) - 1, 7).round().astype(int))
+    places = np.unique(np.linspace(0, len(values) - 1, 5).round().astype(int))
     return [(place + 0.5, labels[place]) for place in places]

@@ -4,7 +4,7 @@ Everything is placed in screen pixels, so that image pixels keep whole sizes and
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,9 +12,8 @@ from hourglass.figures.canvas import check_channels
 from hourglass.figures.picture import Array, Panel, Picture, gap
 
 _CELL = 56  # pixels across an image: 2 for each of 28
-_TALL, _WIDE = 760, 1300  # a grid that is taller is folded into blocks side by side, as far as they fit
-_LINE, _ROW = 15, 13  # pixels of a line of text, and of a row of a table
-_CHARACTER = 7.2  # pixels of a character of size 9, generously
+_LINE, _ROW = 17, 15  # pixels of a line of text, and of a row of a table
+_CHARACTER = 8.4  # pixels of a character, generously
 
 
 def sample_grid(
@@ -25,6 +24,7 @@ def sample_grid(
     rows: Sequence[str],
     columns: Sequence[str] = (),
     below: Sequence[Sequence[str]] = (),
+    cmap: str = "viridis",
 ) -> Picture:
     """Samples (n, m, *shape) in n labelled rows of m.
 
@@ -38,14 +38,16 @@ def sample_grid(
         rows: n labels; empty strings leave no room.
         columns: m labels, or none.
         below: n lists of m labels, one for each sample, or none.
+        cmap: the colours of a table.
 
     Raises:
         ValueError: another shape, or neither 1 nor 3 channels.
     """
     if cells.ndim not in (3, 5):
         raise ValueError(f"samples must be images (C, H, W) or rows (D,), got shape {cells.shape[2:]}")
-    draw = _images if cells.ndim == 5 else _tables
-    return draw(cells, title=title, value_range=value_range, rows=rows, columns=columns, below=below)
+    if cells.ndim == 5:
+        return _images(cells, title=title, value_range=value_range, rows=rows, columns=columns, below=below)
+    return _tables(cells, title=title, value_range=value_range, rows=rows, columns=columns, below=below, cmap=cmap)
 
 
 def _images(
@@ -74,7 +76,7 @@ def _images(
             for centre, label in zip(centres, columns, strict=bool(columns)):
                 picture.text(centre, y - _LINE / 2, label, ha="center")
         for centre, label in zip(centres, below[row] if below else (), strict=bool(below)):
-            picture.text(centre, y + high + 1, label, ha="center", va="top", size=8)
+            picture.text(centre, y + high + 1, label, ha="center", va="top", size=9.5)
     return picture
 
 
@@ -86,6 +88,7 @@ def _tables(
     rows: Sequence[str],
     columns: Sequence[str],
     below: Sequence[Sequence[str]],
+    cmap: str,
 ) -> Picture:
     n, m, features = cells.shape
     labels = below or [columns or [""] * m] * n
@@ -96,13 +99,13 @@ def _tables(
     picture = Picture(width=blocks * (left + wide + 12) + 70, height=per_block * step + 26, title=title)
     for row in range(n):
         x, y = left + row // per_block * (left + wide + 12), row % per_block * step + _LINE * any(rows)
-        panel = Panel(cells[row], value_range, "viridis", picture.top + y)
+        panel = Panel(cells[row], value_range, cmap, picture.top + y)
         picture.show(panel, x, wide, high)
         picture.text(x, y - _LINE / 2, rows[row])
         for line, label in enumerate(labels[row]):
-            picture.text(x - 6, y + (line + 0.5) * _ROW, label, ha="right", size=8)
+            picture.text(x - 6, y + (line + 0.5) * _ROW, label, ha="right", size=9.5)
         if row % per_block == per_block - 1 or row == n - 1:
-            picture.text(x, y + high + 2, f"feature 1 to {features}", va="top", size=8)
+            picture.text(x, y + high + 2, f"feature 1 to {features}", va="top", size=9.5)
         if row == 0:
             picture.bar(panel, blocks * (left + wide + 12), y, min(high, 120))
     return picture
@@ -113,7 +116,7 @@ def labels_of(values: Array) -> list[str]:
     finite = np.abs(values[np.isfinite(values)])
     largest = finite.max() if finite.size and finite.max() > 0 else 1.0
     decimals = max(0, 2 - math.floor(math.log10(largest)))
-    return [f"{value:.{decimals}f}" for value in values + 0.0]
+    return [f"{value:.{decimals}f}" for value in values.round(decimals) + 0.0]  # no minus before a zero
 
 
 def zoom_of(width: int, *, cell: int = _CELL) -> float:
@@ -127,8 +130,17 @@ def _room(labels: Sequence[str]) -> float:
 
 
 def _fold(rows: int, step: float, block: float) -> tuple[int, int]:
-    """How many blocks stand side by side, and the rows of each."""
-    blocks = 1
-    while math.ceil(rows / blocks) * step > _TALL and (blocks + 1) * block <= _WIDE:
-        blocks += 1
+    """How many blocks stand side by side, and the rows of each: such that the whole is nearest to a square."""
+    blocks = nearest_square(rows, lambda blocks: (blocks * block, math.ceil(rows / blocks) * step))
     return blocks, math.ceil(rows / blocks)
+
+
+def nearest_square(most: int, size: Callable[[int], tuple[float, float]]) -> int:
+    """The number from 1 to `most`, at least 1, whose width and height are most alike: so large a picture is shown."""
+
+    def cost(number: int) -> float:
+        empty = 1 - most / (number * math.ceil(most / number))  # share of the places that nothing stands in
+        wide, high = size(number)
+        return abs(math.log(wide / high)) + empty
+
+    return min(range(1, most + 1), key=cost, default=1)

@@ -49,17 +49,17 @@ class Picture:
 
     def __init__(self, *, width: float, height: float, title: str) -> None:
         width = max(width, 440.0)
-        lines = textwrap.wrap(title, max(30, int(width / 8.3)))
-        self.top = 12 + 19 * len(lines)
+        lines = textwrap.wrap(title, max(30, int(width / 9.2)))
+        self.top = 12 + 21 * len(lines)
         self.image = Image.new("RGB", (round(width), round(self.top + height)), "white")
         self.draw = ImageDraw.Draw(self.image)
         self.texts: list[str] = []
         self.panels: list[Panel] = []
         if lines:
-            self.text(8, 6 - self.top, "\n".join(lines), va="top", size=10)
+            self.text(8, 6 - self.top, "\n".join(lines), va="top", size=11)
 
     def text(
-        self, left: float, top: float, text: str, *, ha: str = "left", va: str = "center", size: float = 9
+        self, left: float, top: float, text: str, *, ha: str = "left", va: str = "center", size: float = 10.5
     ) -> None:
         """Text of so many points, anchored at this place."""
         lines = [_written(line, size) for line in text.split("\n")]
@@ -70,7 +70,7 @@ class Picture:
         if text:
             self.texts.append(text)
 
-    def upright(self, left: float, top: float, text: str, *, size: float = 9) -> None:
+    def upright(self, left: float, top: float, text: str, *, size: float = 10.5) -> None:
         """Text that reads upwards, its centre at this place."""
         line = _written(text, size).transpose(Image.Transpose.ROTATE_90)
         self.image.paste("black", (round(left - line.width / 2), round(self.top + top - line.height / 2)), line)
@@ -126,10 +126,21 @@ class Picture:
         if label:
             self.upright(left + 22, top + height / 2, label)
 
-    def to_image(self) -> Image.Image:
-        """Grey if there is no colour in it, which halves the time of writing it."""
-        red, green, blue = self.image.split()
-        return red if red.tobytes() == green.tobytes() == blue.tobytes() else self.image
+    def to_image(self, *, heading: str = "") -> Image.Image:
+        """Grey if there is no colour in it, which halves the time of writing it.
+
+        Args:
+            heading: what it is of, in lines above the title.
+        """
+        image = self.image
+        if lines := textwrap.wrap(heading, max(30, int(image.width / 9.2))):
+            above = 4 + 21 * len(lines)
+            image = Image.new("RGB", (image.width, image.height + above), "white")
+            image.paste(self.image, (0, above))
+            for number, line in enumerate(lines):
+                image.paste("black", (8, 6 + 21 * number), _written(line, 11))
+        red, green, blue = image.split()
+        return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
 
 
 def gap(width: int) -> int:

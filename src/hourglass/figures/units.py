@@ -11,15 +11,15 @@ from hourglass.figures.canvas import check_channels, to_numpy
 from hourglass.figures.grid import labels_of, sample_grid, zoom_of
 from hourglass.figures.picture import Picture
 
-_CHANNELS = 12
+_CHANNELS = 8
 _UNITS = 16
 
 
 def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> Picture:
     """A few inputs, and what each stage of a convolutional encoder makes of them.
 
-    One block for each stage, a row for each input, a column for each of the first 12 channels, one colour scale for the
-    block.
+    One block for each stage, a row for each input, a column for each of the first 8 channels, one colour scale for the
+    block: a diverging one around 0 where there are values on both sides.
 
     Args:
         x: (n, 1, H, W) or (n, 3, H, W).
@@ -39,21 +39,20 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
             raise ValueError(f"{name} must be maps ({len(x)}, C, h, w), got {tuple(activations.shape)}")
     zoom = zoom_of(x.shape[3])
     n, space, side, high = len(x), 4, round(x.shape[3] * zoom), round(x.shape[2] * zoom)
-    block = n * (high + space) + 30
+    block = n * (high + space) + 34
     shown_channels = min(_CHANNELS, max(activations.shape[1] for activations in maps.values()))
     left = 8 + side + 20
     right = left + shown_channels * (side + space)
-    title = (
-        f"Feature maps of {n} test samples, the first {shown_channels} channels at most, after pooling and activation"
-    )
+    title = f"Feature maps of {n} test samples, {shown_channels} channels at most, after pooling and activation"
     picture = Picture(width=right + 70, height=len(maps) * block + 4, title=title)
     for index, (name, activations) in enumerate(maps.items()):
         values = to_numpy(activations)
         channels, height, width = values.shape[1:]
         drawn = min(channels, _CHANNELS)
         finite = values[:, :drawn][np.isfinite(values[:, :drawn])]
-        low, top = (min(0.0, finite.min()), max(0.0, finite.max())) if finite.size else (0.0, 1.0)
-        limits = (low, top if top > low else low + 1)
+        low, top = (min(0.0, float(finite.min())), max(0.0, float(finite.max()))) if finite.size else (0.0, 1.0)
+        signed = low < 0
+        limits = (-max(-low, top), max(-low, top)) if signed else (0.0, top or 1.0)
         start = index * block
         of = f"{drawn} of {channels} channels" if drawn < channels else f"{channels} channels"
         picture.text(left, start + 11, f"{name}: {of} of {height} x {width}")
@@ -65,7 +64,14 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
             picture.mosaic(8, y, to_numpy(x[row : row + 1]), columns=1, value_range=value_range, zoom=zoom)
             large = values[row, :drawn, None][..., down[:, None], across]
             panel = picture.mosaic(
-                left, y, large, columns=drawn, value_range=limits, zoom=1, cmap="viridis", space=space
+                left,
+                y,
+                large,
+                columns=drawn,
+                value_range=limits,
+                zoom=1,
+                cmap="RdBu_r" if signed else "viridis",
+                space=space,
             )
         picture.bar(panel, right + 8, start + 22, n * (high + space) - space)
     return picture

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hourglass.configuration.build import build, named
 from hourglass.configuration.schema import located
@@ -14,11 +14,14 @@ from hourglass.data import Dataset, check_trainable
 from hourglass.losses import OfColumns
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
-from hourglass.pipeline.trainer import check_trainer
+from hourglass.pipeline.trainer import HALF, check_trainer
+from hourglass.system.devices import device_count
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
 from hourglass.trained.load import Trained
 from hourglass.training import Learner, Stepper
+from hourglass.training.rates import FILLED, Rates, Schedule
+from hourglass.training.replicas import Replicas, mixes_samples
 from hourglass.training.suited import check_suited
 
 WIDE = ("64-true", "64", 64)
@@ -43,6 +46,7 @@ def compose(
     data: Dataset | None = None,
     learned: tuple[float, float] | None = None,
     stepper: Stepper | None = None,
+    rank: int = 0,
 ) -> Parts:
     """Build data, model, noise, regularizers, loss, sampler, optimizer and training procedure.
 
@@ -52,6 +56,7 @@ def compose(
         learned: the full range of the data that the model was trained on, where `data` is only measured; its loss is
             that of these.
         stepper: makes the steps of the training, where it isn't the procedure itself.
+        rank: which of the devices that train the model this is, from 0.
 
     Raises:
         HourglassError: a key, a value or a combination that makes no sense, in one line.
@@ -86,7 +91,8 @@ def compose(
     if data.categories or data.masked:
         loss = OfColumns(numbers=loss, groups=[(each.span.start, each.span.stop) for each in data.categories])
         model.split_output(data.categories)
-    learner = build(
+    count = 1 if learned is not None else device_count(config.trainer)
+    learner: Learner = build(
         config.training,
         model=model,
         noise=noise,
@@ -95,10 +101,55 @@ def compose(
         optimizer=partial(build, config.optimizer),
         data=data,
         sampler=sampler,
+        schedule=_schedule(config.schedule),
+        replicas=Replicas(rank=rank, count=count, seed=config.seed),
         **({} if stepper is None else {"stepper": stepper}),
     )
     check_suited(data, learner)
+    _check_learner(config, learner, count)
     return Parts(data, model, learner)
+
+
+def _check_learner(config: Any, learner: Learner, count: int) -> None:
+    """What trains it must suit how it learns."""
+    precision, devices = config.trainer.get("precision"), config.trainer.get("devices")
+    if precision in HALF and not learner.scales_loss:
+        raise HourglassError(
+            f"trainer.precision={precision} scales the gradient of a loss, and {type(learner).__name__} goes by none:"
+            " set trainer.precision=bf16-mixed or 32-true"
+        )
+    if count == 1:
+        return
+    if learner.alone is not None:
+        raise HourglassError(
+            f"trainer.devices={devices}: {type(learner).__name__} trains on 1, because {learner.alone}"
+        )
+    if parts := mixes_samples(learner):
+        raise HourglassError(
+            f"trainer.devices={devices} gives each device a share of a batch, and {' and '.join(parts)} goes by the"
+            " whole of it: set trainer.devices=1"
+        )
+    if config.training.batch_size < count:
+        raise HourglassError(
+            f"training.batch_size must be at least trainer.devices={devices}, a sample for each, got"
+            f" {config.training.batch_size}"
+        )
+
+
+def _schedule(node: DictConfig) -> Schedule:
+    """A scheduler of torch, and what it counts; what is null is the whole training's."""
+    node = node.copy()
+    with open_dict(node):
+        every = node.pop("every", "step")
+        filled = tuple(key for key in FILLED if key in node and node[key] is None)
+        for key in filled:
+            node.pop(key)
+    try:
+        schedule = Schedule(make=partial(build, node), every=every, filled=filled)
+        Rates(schedule=schedule, highest=[1e-3], length=1)  # what can't be built is said now
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+    return schedule
 
 
 def _start_from(reference: str, model: Autoencoder, config: Any) -> None:

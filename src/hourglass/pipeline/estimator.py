@@ -17,6 +17,20 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from typing_extensions import override
 
 from hourglass.data.dataset import EVAL_BATCH
+from hourglass.pipeline.fit import fit
+
+GROUPS = (
+    *("experiment", "model", "bottleneck", "noise", "regularizer", "loss", "sampler", "optimizer", "training"),
+    *("trainer", "callback"),
+)
+"""Arguments that are choices of groups."""
+KEYS = {
+    "code_size": "model.code_size",
+    "depth": "model.depth",
+    "epochs": "training.epochs",
+    **{key: key for key in ("seed", "name", "study")},
+}
+"""Those that are values, and their keys."""
 
 Choice = str | Sequence[str] | None
 
@@ -110,11 +124,19 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises:
             ValueError: a mistake, in one line.
         """
-        import hourglass
-
         x = self._samples(X, reset=True)
-        settings = {key: value for key, value in self.get_params(deep=False).items() if key != "sample_shape"}
-        fitted = hourglass.fit(x, **{**settings, "overrides": self._overrides(x)})
+        given = self.get_params(deep=False)
+        fitted = fit(
+            x,
+            None,
+            validation=None,
+            test=None,
+            choices={group: given[group] for group in GROUPS},
+            values={key: given[name] for name, key in KEYS.items()},
+            overrides=self._overrides(x),
+            tracking=self.tracking,
+            folder=self.folder,
+        )
         self.model_ = fitted.in_own_units
         self.metrics_, self.health_ = fitted.metrics, fitted.health
         self.run_id_ = None if fitted.run is None else fitted.run.id

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +15,12 @@ from typing_extensions import override
 from hourglass.configuration.identity import config_hash
 from hourglass.configuration.trust import check_recordable
 from hourglass.pipeline.compose import Parts
+from hourglass.pipeline.description import describe
+from hourglass.pipeline.naming import command_line, run_name
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
+from hourglass.tracking.mlflow_internals import NOTE
 from hourglass.tracking.model import check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.served import about
@@ -65,12 +68,13 @@ class Recorder:
         choices: Mapping[str, str],
         parts: Parts,
         parent: str | None,
-        point: str,
+        varied: Sequence[str],
+        words: Sequence[str],
         earlier: Earlier | None,
     ) -> Run:
         """Start the run of a configuration, or go on with an earlier one, which has been compared with it.
 
-        `parent` is a study's run, and `point` what tells this one from the study's others.
+        `parent` is a study's run, `varied` the overrides that tell this one from the study's others, `words` all.
         """
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -89,8 +93,8 @@ class Recorder:
             run = Run.start(
                 uri=uri,
                 experiment=self.experiment,
-                name=f"{config.name or run_name(choices, parts)} {point}".strip(),
-                tags=tags,
+                name=_name(config, choices, parts, varied),
+                tags={**tags, **_command(words)},
                 params=flatten(resolved),
                 parent_id=parent,
             )
@@ -121,6 +125,9 @@ class Recorder:
         run.log_weights(model.state_dict(), metadata=data.metadata)
         for name, network in learner.auxiliary_networks().items():
             run.log_weights(network.state_dict(), f"{name}.safetensors")
+        run.flush()
+        picture = run.described[0] if run.described else None
+        run.set_tags({NOTE: describe(run_id=run.id, metrics=run.metrics, tags=run.tags, picture=picture)})
         if self.log_model or self.register is not None:
             samples = data.scaled(data.train.x[:2])
             example = samples if data.scaling is None else data.scaling.undo(samples)
@@ -147,21 +154,24 @@ class NoRecorder(Recorder):
         choices: Mapping[str, str],
         parts: Parts,
         parent: str | None,
-        point: str,
+        varied: Sequence[str],
+        words: Sequence[str],
         earlier: Earlier | None,
     ) -> Run:
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         check_recordable(resolved)
-        run = UnrecordedRun(name=config.name or run_name(choices, parts), tags=choices, params=flatten(resolved))
+        run = UnrecordedRun(name=_name(config, choices, parts, varied), tags=choices, params=flatten(resolved))
         run.log_dataset(parts.data.name, parts.data.digest, parts.data.sizes)
         return run
 
 
-def run_name(choices: Mapping[str, str], parts: Parts) -> str:
-    """A name that a person can tell apart: `conv-128 mnist masking`."""
-    words = [f"{choices.get('model', 'model')}-{parts.model.code_size}", parts.data.name]
-    words += [choices[group] for group in ("noise", "regularizer") if choices.get(group, "none") != "none"]
-    return " ".join(words)
+def _name(config: DictConfig, choices: Mapping[str, str], parts: Parts, varied: Sequence[str]) -> str:
+    return run_name(config, choices, code_size=parts.model.code_size, data=parts.data.name, varied=varied)
+
+
+def _command(words: Sequence[str]) -> dict[str, str]:
+    """How it was asked for, as a tag; nothing where that was in Python."""
+    return {"command": command_line(words)} if words else {}
 
 
 @cache

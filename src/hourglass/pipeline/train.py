@@ -14,6 +14,7 @@ from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.pipeline.recorder import Recorder
+from hourglass.pipeline.replicated import replicated
 from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
@@ -38,7 +39,8 @@ def train(
     choices: Mapping[str, str],
     folder: Path,
     parent: str | None = None,
-    point: str = "",
+    varied: Sequence[str] = (),
+    words: Sequence[str] = (),
     make_parts: Callable[[DictConfig], Parts] = compose,
     callbacks: Sequence[pl.Callback] = (),
     recorder: Recorder | None = None,
@@ -50,7 +52,8 @@ def train(
         choices: the choice made in every group, for the run's tags.
         folder: where files of this run go.
         parent: id of the run that this one is a part of; None: it stands alone.
-        point: what tells it from its siblings, for its name: `depth=2 seed=1`.
+        varied: the overrides that tell it from its siblings, for its name: `model.depth=2`, `seed=1`.
+        words: all overrides that it was asked for with, for its command.
         make_parts: makes the parts of a configuration; one that trains in a stack needs its own (`sweeps.fusion`).
         callbacks: what else watches the training.
         recorder: keeps the run; None: the one that `config.tracking` makes.
@@ -77,11 +80,16 @@ def train(
         parts.data.say_notes()
         for note in parts.learner.penalties.notes(parts.model):
             log.info(note)
-    with recorder.open(config, choices=choices, parts=parts, parent=parent, point=point, earlier=earlier) as run:
+    with recorder.open(
+        config, choices=choices, parts=parts, parent=parent, varied=varied, words=words, earlier=earlier
+    ) as run:
         record(trainer, logger=RunLogger(run=run))
         checkpoint_with(trainer, CheckpointsOfRun(run=run, earlier=earlier.checkpoint if earlier else None))
         with process.interruptible():
-            trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
+            own = None if make_parts is compose else parts.data
+            checkpoint = earlier.checkpoint if earlier else None
+            with replicated(config, parts.learner, data=own, checkpoint=checkpoint):
+                trainer.fit(parts.learner, ckpt_path=CHECKPOINT if earlier else None)
             trainer.test(parts.learner, verbose=False)
         recorder.close(run, parts)
     return Result(run, parts, run.metrics)
@@ -105,4 +113,4 @@ def train_once(words: Sequence[str], *, folder: Path) -> Run:
     if known:
         return Run.find(known[0].info.run_id, uri)
     folder.mkdir(parents=True, exist_ok=True)
-    return train(config, choices=choices, folder=folder).run
+    return train(config, choices=choices, folder=folder, words=words).run

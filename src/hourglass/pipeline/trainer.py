@@ -18,20 +18,22 @@ from hourglass.callbacks import in_order
 from hourglass.configuration.build import build
 from hourglass.configuration.schema import not_chosen
 from hourglass.configuration.trust import ONLY_TRAINING
-from hourglass.system.devices import check_cuda
+from hourglass.system.devices import check_cuda, device_count
 from hourglass.system.errors import HourglassError
 
-ONE_DEVICE = "several devices can't train one model yet; -m trains a model on each"
+ONE_MACHINE = "the devices that train one model are those of one machine"
+HALF = ("16-mixed", "16", 16)
+"""Precisions of 16 bits with few exponents, whose loss is scaled."""
 IN_MEMORY = "data are in memory, in the same arrays every epoch"
 
 ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
     "accelerator": (("auto", "cpu", "gpu", "cuda", "mps"), ""),
-    "strategy": (("auto",), ONE_DEVICE),
-    "num_nodes": ((1,), ONE_DEVICE),
-    "sync_batchnorm": ((False,), ONE_DEVICE),
+    "strategy": (("auto", "ddp"), "each device has the whole model, and a share of every batch"),
+    "num_nodes": ((1,), ONE_MACHINE),
+    "sync_batchnorm": ((False,), "a layer that goes by the whole batch trains on one device"),
     "precision": (
-        ("32-true", "bf16-mixed", "64-true", "bf16", "32", "64", 32, 64, None),
-        "16 bits without a scaled loss lose small gradients",
+        ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16", "16", "32", "64", 16, 32, 64, None),
+        "weights of 16 bits lose small changes",
     ),
     "deterministic": ((True, False, "warn", None), ""),
     "benchmark": ((True, False, None), ""),
@@ -118,23 +120,43 @@ def _check_device(trainer: Mapping[str, Any]) -> None:
     accelerator, devices = _value(trainer, "accelerator"), _value(trainer, "devices")
     check_cuda(accelerator, there=torch.cuda.is_available())
     gpus = 0 if accelerator in ("cpu", "mps") else torch.cuda.device_count()
-    which = list(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else None
-    if which is not None and len(which) == 1 and type(which[0]) is int:
-        if not 0 <= which[0] < gpus:
-            raise HourglassError(f"trainer.devices={devices} names a GPU, and there are {gpus} here: use 1")
-    elif type(devices) is bool or devices not in (1, "1"):
+    if _value(trainer, "precision") in HALF and not gpus:
         raise HourglassError(
-            f"trainer.devices must be 1, or [N] for one GPU by its number from 0, got {devices}: {ONE_DEVICE}"
+            f"trainer.precision={trainer['precision']} needs a CUDA device; set trainer.precision=bf16-mixed or 32-true"
         )
+    which = list(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else None
+    if which and all(type(each) is int for each in which) and len(set(which)) == len(which):
+        if not 0 <= min(which) <= max(which) < gpus:
+            raise HourglassError(f"trainer.devices={devices} names a GPU, and there are {gpus} here: use 1")
+    elif type(devices) is not int or devices < 1:
+        raise HourglassError(
+            f"trainer.devices must be a whole number of at least 1, or a list of GPUs by their numbers from 0, got"
+            f" {devices}"
+        )
+    elif devices > max(1, gpus) and (gpus or accelerator == "mps"):
+        raise HourglassError(f"trainer.devices must be at most {max(1, gpus)}, the GPUs that are here, got {devices}")
 
 
-def make_trainer(config: DictConfig, *, folder: Path | None = None, callbacks: Sequence[pl.Callback] = ()) -> Any:
+def place(trainer: Mapping[str, Any], rank: int) -> torch.device:
+    """Where one of several devices is."""
+    if _value(trainer, "accelerator") == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    devices = _value(trainer, "devices")
+    return torch.device("cuda", rank if isinstance(devices, int) else devices[rank])
+
+
+def make_trainer(
+    config: DictConfig, *, folder: Path | None = None, callbacks: Sequence[pl.Callback] = (), rank: int = 0
+) -> Any:
     """The `pl.Trainer` of a configuration, with all its callbacks.
+
+    Of several devices each has one of its own, that knows of no other: what they share, the learner sees to.
 
     Args:
         config: the whole configuration, of which `trainer` and `callback` are used here.
         folder: where callbacks put files; None: nowhere yet.
         callbacks: others that watch.
+        rank: which of several devices it is for.
 
     Raises:
         HourglassError: see `hourglass.configuration.build.build`; a callback that is none.
@@ -143,6 +165,10 @@ def make_trainer(config: DictConfig, *, folder: Path | None = None, callbacks: S
     node = config.trainer.copy()
     with open_dict(node):
         node.pop("callbacks", None)
+        node.pop("strategy", None)
+        if device_count(node) > 1:
+            where = place(node, rank)
+            node.devices = 1 if where.index is None else [where.index]
     if any(isinstance(callback, pl.callbacks.Checkpoint) for callback in chosen):
         node.enable_checkpointing = True  # without it Lightning refuses them
     files = None if folder is None else str(folder)
@@ -201,5 +227,5 @@ def measuring(config: DictConfig) -> DictConfig:
             if key in node and not _is_among(node[key], allowed):
                 node[key] = allowed[0]
         # Whatever it was trained on, it is measured on what is here, as every training measures.
-        node.update(accelerator="auto", devices=1, precision="32-true")
+        node.update(accelerator="auto", devices=1, strategy="auto", precision="32-true")
     return node

@@ -33,6 +33,7 @@ class _Activity(Penalty):
         super().__init__(weight=weight)
         check_choice("reduction", reduction, ("sample", "batch"))
         self.reduction = reduction
+        self.mixes_samples = reduction == "batch"
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -115,6 +116,7 @@ class KLSparsity(Penalty):
         KLSparsity(weight=0.1, target=0.05)
     """
 
+    mixes_samples = True
     target: Tensor
     code_range = (0.0, 1.0)
 
@@ -151,6 +153,8 @@ class Decorrelation(Penalty):
         >>> Decorrelation(weight=0.1)
         Decorrelation(weight=0.1)
     """
+
+    mixes_samples = True
 
     @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:

@@ -43,6 +43,7 @@ class TotalCorrelation(Penalty):
         TotalCorrelation(weight=5)
     """
 
+    mixes_samples = True
     signed = True
 
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
@@ -81,6 +82,7 @@ class MMD(Penalty):
         MMD(weight=10, scales=[0.1, 1.0, 10.0])
     """
 
+    mixes_samples = True
     scales: Tensor
 
     def __init__(self, *, weight: float, scales: Sequence[float]) -> None:

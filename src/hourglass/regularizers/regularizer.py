@@ -19,6 +19,9 @@ __all__ = ["Disturbing", "Noted", "Penalties", "Penalty", "PullsToPrior", "Regul
 class Regularizer(nn.Module):
     """One regularizer: it adds a term to the loss, or disturbs the code while the model trains, or both."""
 
+    mixes_samples = False
+    """Whether its term is another than the mean over the samples of a batch, each by itself."""
+
     @abstractmethod
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """Called once, before training, with the model and the samples of a training batch.

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from hourglass.configuration.composition import check_top
 from hourglass.configuration.groups import chosen
 from hourglass.configuration.hydra_internals import apply_overrides, overrides_dirname
+from hourglass.pipeline.naming import command_line
 from hourglass.sweeps.axes import among
 from hourglass.sweeps.job import Job
 
@@ -85,11 +86,19 @@ def make_job(composed: DictConfig, varied: Collection[str]) -> Job:
         config={key: _plain(node) for key, node in nodes.items()},
         choices=chosen(composed, composed.hydra.runtime.choices),
         folder=composed.hydra.runtime.output_dir,
+        words=tuple(composed.hydra.overrides.task),
     )
 
 
 def _plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def command_of(config: DictConfig) -> str:
+    """The command that a multirun was asked for with; `config` is its own, Hydra's part included."""
+    said = config.hydra.overrides
+    words = [*(word for word in said.hydra if not word.startswith("hydra.mode=")), *said.task]
+    return command_line(["-m", *map(str, words)])
 
 
 def without_hydra(composed: DictConfig) -> DictConfig:

@@ -46,7 +46,7 @@ class Local:
 
 
 @contextmanager
-def open_engine(settings: Settings, *, accelerator: str, jobs: int, uri: str) -> Iterator[Engine]:
+def open_engine(settings: Settings, *, accelerator: str, jobs: int, uri: str, devices: int = 1) -> Iterator[Engine]:
     """The engine that the settings name, for the time of a sweep.
 
     Args:
@@ -54,14 +54,19 @@ def open_engine(settings: Settings, *, accelerator: str, jobs: int, uri: str) ->
         accelerator: the jobs' `trainer.accelerator`.
         jobs: no more places than that.
         uri: where the jobs are recorded, resolved.
+        devices: that one job takes, by `trainer.devices`.
 
     Raises:
         HourglassError: Ray is not installed, does not answer, has no room for a job, or can't reach `uri`.
     """
     if settings.engine == "local":
         check_gpus(accelerator)
-        yield Local(slots=settings.slots(accelerator=accelerator, jobs=jobs))
+        yield Local(slots=settings.slots(accelerator=accelerator, jobs=jobs, devices=devices))
         return
+    if devices > 1:
+        raise HourglassError(
+            f"trainer.devices must be 1 with sweep.engine=ray, got {devices}: each of its tasks is one process"
+        )
     from hourglass.sweeps.ray_engine import open_ray
 
     with open_ray(settings, accelerator=accelerator, jobs=jobs, uri=uri) as engine:

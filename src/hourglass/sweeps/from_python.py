@@ -7,10 +7,9 @@ from files (`data.handed_over`), and record them by their digest.
 """
 
 import json
-import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,8 @@ from hourglass.sweeps.axes import key_of
 from hourglass.sweeps.hydra_jobs import Batch, run
 from hourglass.system import process
 from hourglass.system.errors import HourglassError
-from hourglass.system.messages import Console, Formatter
+from hourglass.system.messages import heard
+from hourglass.system.passwords import without_passwords
 from hourglass.system.undone import undone
 from hourglass.tracking import search_runs
 from hourglass.tracking.mlflow_internals import PARENT
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 TOGETHER = ("callback",)
 """Groups whose choices make no other job: a list of them means all of them."""
-
-log = logging.getLogger("hourglass")
 
 
 def sweep(
@@ -78,7 +76,7 @@ def sweep(
             f"tracking must be one of mlflow, none, got {tracking!r}; another store: overrides={{'tracking.uri': ...}}"
         )
     with undone(), process.sigterm_raises(), ExitStack() as stack:
-        stack.enter_context(_heard())
+        stack.enter_context(heard())
         parts = {"validation": validation, "test": test}
         given = Given(
             read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()}
@@ -89,6 +87,7 @@ def sweep(
         if given.samples.columns is not None:  # as data=csv does
             words.append("data.scaling=minmax")
         words += words_of(overrides)
+        asked = [word for word in words if word != "data=arrays"]
         kept = tracking == "mlflow"
         if not kept:
             place = stack.enter_context(tempfile.TemporaryDirectory())
@@ -102,7 +101,11 @@ def sweep(
         jobs = _combinations(context, config)
         import_mlflow()
         digest = stack.enter_context(hand_over({name: each for name, each in given._asdict().items() if each}))
-        batch = run(context, config, jobs, 0, prepare=_Digests(given, len(jobs)), also={"arrays": digest})
+        parts = {"y": y, **parts}
+        command = _call([key for key, each in parts.items() if each is not None], asked)
+        batch = run(
+            context, config, jobs, 0, prepare=_Digests(given, len(jobs)), also={"arrays": digest}, command=command
+        )
         several = overrides if isinstance(overrides, list | tuple) else [overrides]
         given_by_key = [choices, values, *(each for each in several if isinstance(each, Mapping))]
         listed = {key_of(key) for each in given_by_key for key, value in each.items() if _is_axis(value)}
@@ -226,6 +229,12 @@ class _Digests:
             raise next(iter(self.refused.values()))
 
 
+def _call(parts: Sequence[str], words: Sequence[str]) -> str:
+    """How a sweep was asked for: `hourglass.sweep(x, y=y, overrides=['seed=0,1'])`."""
+    arguments = ["x", *(f"{part}={part}" for part in parts), f"overrides={list(words)}"]
+    return without_passwords(f"hourglass.sweep({', '.join(arguments)})")
+
+
 # What is answered
 
 
@@ -270,22 +279,3 @@ def _failed_runs(batch: Batch) -> dict[str, str]:
     children = search_runs(batch.study.uri, None, f"tags.`{PARENT}` = '{batch.study.id}'")
     inorder = sorted(children, key=lambda each: each.info.start_time)
     return {run.data.tags.get("config_hash", ""): run.info.run_id for run in inorder}
-
-
-@contextmanager
-def _heard() -> Iterator[None]:
-    """Within, what a sweep says of its jobs is seen, unless the program has set what is."""
-    if log.level != logging.NOTSET:
-        yield
-        return
-    log.setLevel(logging.INFO)
-    console = Console()
-    console.setFormatter(Formatter("%(message)s"))
-    heard = log.hasHandlers()
-    if not heard:
-        log.addHandler(console)
-    try:
-        yield
-    finally:
-        log.removeHandler(console)
-        log.setLevel(logging.NOTSET)

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
@@ -12,7 +14,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.hydra_internals import job_return
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.axes import axes, key_of, said_last
-from hourglass.sweeps.composing import Composer, make_job, study_name
+from hourglass.sweeps.composing import Composer, command_of, make_job, study_name
 from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.slots import start_server
 from hourglass.sweeps.sweep import SweepFailed, sweep
@@ -66,6 +68,7 @@ def run(
     *,
     prepare: Callable[[DictConfig], None] | None = None,
     also: Mapping[str, str] | None = None,
+    command: str | None = None,
 ) -> Batch:
     """Run a batch of jobs as a study; how they ended is not judged.
 
@@ -76,6 +79,7 @@ def run(
         first: number of the first job.
         prepare: called with each job's configuration, which it may add to.
         also: what the jobs share besides their configuration; other such things make another study.
+        command: how the study was asked for; None: on the command line, which makes each job a command as well.
     """
     if not job_overrides:
         raise HourglassError("an axis of the sweep has no value, as range(0), so that there is nothing to train")
@@ -92,7 +96,8 @@ def run(
         composed = composer.compose(each, first + at)
         if prepare is not None:
             prepare(composed)
-        jobs.append(make_job(composed, varied))
+        job = make_job(composed, varied)
+        jobs.append(job if command is None else replace(job, words=()))
     base = composer.common([word for word in job_overrides[0] if key_of(word) not in varied])
     common: dict[str, Any] = OmegaConf.to_container(base, resolve=False)  # type: ignore[assignment]
     study, ends = sweep(
@@ -101,5 +106,7 @@ def run(
         varied=varied,
         identity=config_hash({**common, "axes": sorted(varied), **(also or {})}),
         name=base.study or study_name(example, varied),
+        command=command_of(config) if command is None else command,
+        folder=Path(example.hydra.sweep.dir).absolute(),
     )
     return Batch(jobs, words, varied, study, ends)

@@ -1,12 +1,13 @@
 """A job of a sweep: one resolved configuration, named by its hash; and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.configuration.identity import NAMED, config_hash
+from hourglass.configuration.identity import config_hash
+from hourglass.tracking import flatten
 
 if TYPE_CHECKING:
     from hourglass.callbacks.pruning import Watch
@@ -26,6 +27,8 @@ class Job:
     """The choice made in every group."""
     folder: str
     """Where its files go."""
+    words: tuple[str, ...] = ()
+    """All overrides that it was composed of, those that it shares with others too."""
     watch: "Watch | None" = None
     """How it reports to a search that may stop it early; None: it doesn't."""
 
@@ -44,11 +47,10 @@ class Job:
         """Its overrides in one line."""
         return " ".join(self.overrides) or "as configured"
 
-    @property
-    def point(self) -> str:
-        """The same without what the name of every run says, and shorter: `depth=2 seed=1`."""
-        words = (word.lstrip("+").partition("=") for word in self.overrides)
-        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in words if key not in NAMED)
+    def point(self, axes: Sequence[str]) -> dict[str, str]:
+        """Its value on each of some axes, as its run records it; of a group its choice."""
+        values = {**self.choices, **flatten(self.config)}
+        return {axis: values.get(axis, "") for axis in axes}
 
 
 @dataclass(frozen=True, kw_only=True)

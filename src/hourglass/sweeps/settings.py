@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hourglass.system.devices import visible_gpus
+from hourglass.system.errors import HourglassError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +60,29 @@ class Settings:
             return 64 if gpu else 1
         return self.max_stack
 
-    def slots(self, *, accelerator: str, jobs: int) -> "list[Slot]":
+    def slots(self, *, accelerator: str, jobs: int, devices: int = 1) -> "list[Slot]":
         """The slots for a number of jobs on what this machine has.
 
         Args:
             accelerator: the jobs' `trainer.accelerator`: cpu, or one that takes a GPU where there is one.
             jobs: no more slots than that.
+            devices: that one job takes.
+
+        Raises:
+            HourglassError: more GPUs than there are.
         """
         gpus = [] if accelerator == "cpu" else visible_gpus()
         if gpus:
+            if devices > len(gpus):
+                raise HourglassError(
+                    f"trainer.devices must be at most {len(gpus)}, the GPUs that are here, got {devices}"
+                )
+            gpus = [",".join(gpus[at : at + devices]) for at in range(0, len(gpus) - devices + 1, devices)]
             # One round over all GPUs before a GPU gets its second job.
             places = [Slot(gpu=gpu, threads=1) for _ in range(self.slots_per_gpu) for gpu in gpus]
             return places[:jobs]
         cores = len(os.sched_getaffinity(0))
-        count = min(self.workers or cores, jobs)
+        count = min(self.workers or max(1, cores // devices), jobs)
         return [Slot(gpu=None, threads=max(1, cores // count)) for _ in range(count)]
 
 
@@ -83,4 +93,4 @@ class Slot:
     gpu: str | None
     """What CUDA_VISIBLE_DEVICES becomes for the job; None: a CPU."""
     threads: int
-    """That torch uses on the CPU."""
+    """That torch uses on the CPU, on all of a job's devices together."""

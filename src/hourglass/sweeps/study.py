@@ -10,7 +10,9 @@ from hourglass.tracking import Run, search_runs
 from hourglass.tracking.mlflow_internals import PARENT
 
 
-def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Mapping[str, Sequence[str]]) -> Run:
+def open_study(
+    *, uri: str, experiment: str, name: str, identity: str, axes: Mapping[str, Sequence[str]], command: str
+) -> Run:
     """The run of a study, new or taken up again.
 
     Args:
@@ -19,8 +21,9 @@ def open_study(*, uri: str, experiment: str, name: str, identity: str, axes: Map
         name: of the study.
         identity: hash of what all its jobs share, by which it is found again.
         axes: what it varies.
+        command: how it was asked for, the last time.
     """
-    tags = {"kind": "study", "study": name, "study_id": identity}
+    tags = {"kind": "study", "study": name, "study_id": identity, "command": command}
     tags |= {f"axis.{key}": ", ".join(values) for key, values in axes.items()}
     with claim(identity, place=redacted(uri), wait=True):  # two terminals that begin at the same time make one study
         known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hourglass.sweeps.display import Display
@@ -13,8 +14,10 @@ from hourglass.sweeps.planning import plan
 from hourglass.sweeps.settings import Settings
 from hourglass.sweeps.slots import PRELOAD, Outcome
 from hourglass.sweeps.studies import StudyRecorder
+from hourglass.sweeps.studies.record import record_refused
 from hourglass.sweeps.study import end_lost, finished, open_study
 from hourglass.sweeps.worker import Task, refusals, run
+from hourglass.system.devices import device_count
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import redacted
 from hourglass.system.process import sigterm_raises
@@ -47,12 +50,21 @@ class Study(NamedTuple):
     """Its own, the parent of its jobs' runs."""
     engine: Engine
     """What runs its jobs."""
+    axes: Sequence[str]
+    """What it varies."""
     on_end: Callable[[], None]
     """To be called when jobs have ended."""
 
 
 def sweep(
-    jobs: Sequence[Job], settings: Settings, *, varied: Mapping[str, Sequence[str]], identity: str, name: str
+    jobs: Sequence[Job],
+    settings: Settings,
+    *,
+    varied: Mapping[str, Sequence[str]],
+    identity: str,
+    name: str,
+    command: str = "",
+    folder: Path | None = None,
 ) -> Swept:
     """Run jobs in slots, as children of one study's run.
 
@@ -62,12 +74,24 @@ def sweep(
         varied: the sweep's axes and their values.
         identity: hash of what the jobs share; the study with this identity is gone on with.
         name: of the study.
+        command: how it was asked for.
+        folder: where its pictures are written too; None: nowhere.
 
     Returns:
         the study and how each job ended; failures are logged here already.
     """
     count = len({job.key for job in jobs})
-    with studying(jobs[0].config, settings, jobs=count, varied=varied, identity=identity, name=name) as study:
+    most = max(jobs, key=lambda job: device_count(job.config["trainer"]))
+    with studying(
+        most.config,
+        settings,
+        jobs=count,
+        varied=varied,
+        identity=identity,
+        name=name,
+        command=command,
+        folder=folder,
+    ) as study:
         ends = train_all(jobs, settings, study=study, name=name)
         log.info("study    %s in %s", study.run.id, redacted(study.run.uri))
         failed = sum(end.failure is not None for end in ends.values())
@@ -86,18 +110,22 @@ def studying(
     varied: Mapping[str, Sequence[str]],
     identity: str,
     name: str,
+    command: str = "",
+    folder: Path | None = None,
 ) -> Iterator[Study]:
     """Within, the study's run is open, new or taken up again, and so is what runs its jobs; SIGTERM ends both truly.
 
     The run shows the jobs at a glance (`hourglass.sweeps.studies`), at the end and now and then before.
 
     Args:
-        config: of one of its jobs.
+        config: of one of its jobs, that which takes the most devices.
         settings: see `sweep`.
         jobs: how many there are; no more places than that.
         varied: see `sweep`.
         identity: see `sweep`.
         name: see `sweep`.
+        command: see `sweep`.
+        folder: see `sweep`.
     """
     uri, experiment = resolve_uri(config["tracking"]["uri"]), config["tracking"]["experiment"]
     if not experiment:
@@ -106,17 +134,27 @@ def studying(
         raise HourglassError(f"study must be text or null, got {config['study']!r}")
     with (
         sigterm_raises(),
-        open_engine(settings, accelerator=config["trainer"]["accelerator"], jobs=jobs, uri=uri) as engine,
+        open_engine(
+            settings,
+            accelerator=config["trainer"]["accelerator"],
+            jobs=jobs,
+            uri=uri,
+            devices=device_count(config["trainer"]),
+        ) as engine,
     ):
         initialise_store(uri)  # by one process, before several meet the empty file
         mark_dead_runs(uri, experiment)
         expect(uri)
         with (
             _reaping(uri, experiment),
-            open_study(uri=uri, experiment=experiment, name=name, identity=identity, axes=varied) as parent,
-            StudyRecorder(run=parent, pictures="pictures" in config["callback"], preload=PRELOAD) as recorder,
+            open_study(
+                uri=uri, experiment=experiment, name=name, identity=identity, axes=varied, command=command
+            ) as parent,
+            StudyRecorder(
+                run=parent, pictures="pictures" in config["callback"], preload=PRELOAD, folder=folder
+            ) as recorder,
         ):
-            yield Study(parent, engine, recorder.refresh)
+            yield Study(parent, engine, list(varied), recorder.refresh)
 
 
 def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: str) -> dict[str, End]:
@@ -138,6 +176,9 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: st
         for key, reason in refused.items():
             ends[key] = End(failure=reason, refused=True)
             display.refused(todo[key], reason)
+    if refused := {key: end.failure for key, end in ends.items() if end.failure is not None}:
+        record_refused(parent, {key: (todo[key].point(study.axes), why) for key, why in refused.items()})
+        study.on_end()
     display.start(len(todo) - len(ends))
     began = time.perf_counter()
     for wait in (False, True):

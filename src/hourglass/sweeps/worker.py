@@ -87,7 +87,15 @@ def _train(jobs: Sequence[Job], parent: str) -> dict[str, End]:
     except Exception as error:  # as where the journal of a search isn't here
         return {job.key: _failed(error) for job in jobs}
     members = [
-        Member(OmegaConf.create(job.config), job.choices, Path(job.folder), parent, job.point, watching[job.key])
+        Member(
+            OmegaConf.create(job.config),
+            job.choices,
+            Path(job.folder),
+            parent,
+            varied=job.overrides,
+            words=job.words,
+            callbacks=watching[job.key],
+        )
         for job in jobs
     ]
     ended = train_fused(members) if len(members) > 1 else [_alone(members[0])]

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hourglass.system.errors import HourglassError
 
@@ -19,6 +21,12 @@ def visible_gpus() -> list[str]:
 
     # NVML, or a forked process: neither starts CUDA here.
     return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def device_count(trainer: Mapping[str, Any]) -> int:
+    """How many devices train one model, as the node `trainer` of a configuration says: a number, or a list of GPUs."""
+    devices = trainer.get("devices", 1)
+    return len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else int(devices)
 
 
 def check_gpus(accelerator: str) -> None:

@@ -3,7 +3,8 @@
 A browser that meets MLflow for the first time is shown the tools for language-model applications, with an
 assistant panel over half the page. Which of the two faces appears is kept in the browser (local storage), so the
 start page is served with a script that writes the other choice before MLflow reads it, and only where none was
-made yet. Everything runs in this one process: no workers, no job consumers, nothing that can be left behind.
+made yet; so are the columns and the order of the table of runs (`first_page`). Everything runs in this one process:
+no workers, no job consumers, nothing that can be left behind.
 """
 
 import signal
@@ -19,6 +20,7 @@ from urllib.parse import quote
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import redacted
 from hourglass.tracking import mlflow_internals
+from hourglass.tracking.first_page import first_view, script
 from hourglass.tracking.retries import import_mlflow
 from hourglass.tracking.store import initialise_store, open_client, resolve_uri, sqlite_path
 
@@ -80,16 +82,25 @@ def application(uri: str, experiment: str) -> Any:
 
     def start_page(_request: Any) -> HTMLResponse:
         found = client.get_experiment_by_name(experiment)
-        target = "" if found is None else f"#/experiments/{quote(str(found.experiment_id), safe='')}/runs"
+        target, table = "", ""
+        if found is not None:
+            target = f"#/experiments/{quote(str(found.experiment_id), safe='')}/runs"
+            table = script(found.experiment_id, first_view(client, found.experiment_id))
         # The page names files that change with the version of MLflow, so the browser may not keep it.
-        return HTMLResponse(with_first_choices(index, target), headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(with_first_choices(index, target, table), headers={"Cache-Control": "no-cache"})
 
     served.router.routes.insert(0, Route("/", start_page, methods=["GET"]))
     return served
 
 
-def with_first_choices(index: str, target: str) -> str:
-    """The page `index` with first choices, the way to `target`, and pictures that their captions leave room for."""
+def with_first_choices(index: str, target: str, table: str = "") -> str:
+    """The page `index` with first choices, the way to `target`, and pictures that their captions leave room for.
+
+    Args:
+        index: MLflow's start page.
+        target: what stands behind its address; empty: it stays there.
+        table: a script that chooses what the table of runs shows.
+    """
     head = mlflow_internals.HEAD
     if head not in index:
         raise ValueError(f"MLflow's start page has no {head}: this version of MLflow is not supported")
@@ -97,6 +108,7 @@ def with_first_choices(index: str, target: str) -> str:
         f"if (localStorage.getItem('{key}') === null) localStorage.setItem('{key}', '{value}');"
         for key, value in mlflow_internals.FIRST_CHOICES.items()
     ]
+    lines.append(table)
     if target:
         lines.append(f"if (location.hash === '') location.replace('{target}');")
     style = f".{mlflow_internals.CAPTION} > div + div {{ display: none; }}"

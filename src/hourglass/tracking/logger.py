@@ -39,8 +39,13 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Adds points. Lightning's own `epoch` is left out: a staircase that would be every fourth point."""
-        self.run.log_metrics({key: value for key, value in metrics.items() if key != "epoch"}, step or 0)
+        """Adds points; a test's as values of the end. Lightning's own `epoch` is left out, a staircase."""
+        ends = {key: value for key, value in metrics.items() if key.startswith("test/")}
+        curves = {key: value for key, value in metrics.items() if key != "epoch" and key not in ends}
+        if curves:
+            self.run.log_metrics(curves, step or 0)
+        if ends:
+            self.run.log_end_values(ends, steps=step or 0)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:

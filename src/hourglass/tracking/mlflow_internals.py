@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 # Its environment
 
@@ -44,6 +45,30 @@ FIRST_CHOICES = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",  # else the first page opens the panel by itself
 }
 """Keys of the browser's local storage, and what they hold where training runs are compared."""
+VIEW: dict[str, Any] = {
+    "searchFilter": "",
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "datasetsFilter": [],
+    "modelVersionFilter": "All Runs",
+    "columnOrder": [],
+    "runsExpanded": {},
+    "runsPinned": [],
+    "runsHidden": [],
+    "runsVisibilityMap": {},
+    "runsHiddenMode": "FIRST_20_RUNS",
+}
+"""The state of an experiment's table, but for columns and order. It is taken as a whole, so no key may lack."""
+
+
+def view_key(experiment_id: str) -> str:
+    """Where the browser keeps the state of an experiment's table."""
+    return f'MLflowLocalStorage-1.1-ExperimentPage-["{experiment_id}"]-ReactComponentState'
+
+
+NAME_COLUMN = "attributes.`Run Name`"
+FIRST_COLUMNS = (NAME_COLUMN, "runDateAndNestInfo", "duration")
+"""What the table calls the columns that it always has: name, when (and the tree), how long."""
 CAPTION = "css-d3v9zr"
 """The class around the name and the params above a picture. It shows all params: the whole configuration would push the
 picture out of its card. They stay in the tooltip."""
@@ -58,6 +83,8 @@ PARENT = "mlflow.parentRunId"
 """The tag by which a run names its parent, and the pages nest them."""
 SOURCE = {"mlflow.source.name": "hourglass", "mlflow.source.type": "LOCAL"}
 """The tags of what made a run."""
+NOTE = "mlflow.note.content"
+"""The tag that the pages show as a description, in Markdown."""
 DATA_CONTEXT = "mlflow.data.context"
 """The tag that says what a data set was used for."""
 IMAGES = "images"
@@ -82,10 +109,24 @@ def read_image_name(name: str) -> tuple[str, int, int]:
 IMAGE_ENDINGS = (".png", "+compressed.webp")
 """Of the whole picture, and of the small one for the overview."""
 
+
+def artifact_link(path: str, *, run_id: str) -> str:
+    """The address of a run's file, from inside a description."""
+    return f"get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
+
+
+def page_link(experiment_id: str, run_id: str, *, artifact: str = "") -> str:
+    """The address of a run's page, or of one of its files there, behind that of the dashboard."""
+    file = f"/artifacts/{quote(artifact)}" if artifact else ""
+    return f"#/experiments/{quote(experiment_id, safe='')}/runs/{run_id}{file}"
+
+
 # Its limits
 
 ENTRIES_PER_BATCH = 100
 """The most params or tags that it takes in one call."""
+LONGEST_TAG = 8000
+"""The most characters of a tag."""
 METRICS_PER_BATCH = 1000
 """The most points."""
 DIGEST_LENGTH = 36

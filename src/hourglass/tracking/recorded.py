@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hourglass.configuration.plain_yaml import read_mapping
 from hourglass.system.errors import printable
+from hourglass.system.passwords import redacted
 from hourglass.tracking import pictures, weights
 from hourglass.tracking.files import Files
-from hourglass.tracking.mlflow_internals import IMAGES, IMAGES_MARK
+from hourglass.tracking.mlflow_internals import IMAGES, IMAGES_MARK, page_link
 from hourglass.tracking.retries import RetryingClient
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 WEIGHTS = "weights.safetensors"
 """The file of a trained model's state."""
+
+PICTURES = "pictures"
+"""The folder of pictures by plain names, of the size in which a description shows them."""
 
 
 class DataSet(NamedTuple):
@@ -45,6 +49,7 @@ class Recorded:
         name: what a person called it.
         experiment: the name of its experiment.
         uri: the resolved tracking URI.
+        experiment_id: by which MLflow knows its experiment.
     """
 
     def __init__(self, *, client: RetryingClient, uri: str, entity: Any, experiment: str) -> None:
@@ -52,6 +57,7 @@ class Recorded:
         self.name = printable(str(entity.info.run_name))
         self.experiment = experiment
         self.uri = uri
+        self.experiment_id = str(entity.info.experiment_id)
         self._client = client
         place = entity.info.artifact_uri
         self._files = Files(client=client, uri=uri, run_id=self.id, name=self.name, place=place)
@@ -97,6 +103,17 @@ class Recorded:
             return DataSet(printable(str(found.name)), str(found.digest), sizes)
         return DataSet("", "", {})
 
+    @property
+    def page(self) -> str:
+        """The address of its page: of a server, or of what `hourglass ui` serves by default."""
+        base = redacted(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return f"{base}/{page_link(self.experiment_id, self.id)}"
+
+    def holds(self, path: str) -> bool:
+        """Whether the run has a file `path`."""
+        folder = path.rpartition("/")[0] or None
+        return any(file.path == path for file in self._client.list_artifacts(self.id, folder))
+
     def artifact(self, path: str) -> Path:
         """The run's file or folder `path`, to be read only; where it is far away, a copy until this process ends.
 
@@ -129,5 +146,6 @@ class Recorded:
         return pictures.last_of(self.artifact(IMAGES))
 
     def points_from(self, step: int) -> set[tuple[str, int, float]]:
-        """All points (metric, step, value) from a step on."""
-        return {(key, *point) for key in self.metrics for point in self.history(key) if point[0] >= step}
+        """All points (metric, step, value) from a step on, and those at step 0, what was measured at an earlier end."""
+        every = ((key, *point) for key in self.metrics for point in self.history(key))
+        return {point for point in every if point[1] >= step or point[1] == 0}

@@ -28,7 +28,7 @@ from hourglass.tracking.mlflow_internals import (
 )
 from hourglass.tracking.points import Points
 from hourglass.tracking.processes import identity, is_alive
-from hourglass.tracking.recorded import WEIGHTS, Recorded
+from hourglass.tracking.recorded import PICTURES, WEIGHTS, Recorded
 from hourglass.tracking.retries import BRIEFLY, RetryingClient, TrackingUnavailable, at_most, one_line
 from hourglass.tracking.search import create_run, experiment_id, find_run
 from hourglass.tracking.store import initialise_store, open_client, resolve_uri
@@ -40,13 +40,19 @@ log = logging.getLogger("hourglass")
 
 
 class Run(Recorded):
-    """One MLflow run, opened by `Run.start`, `Run.resume` or `Run.find`; it is read as any other is."""
+    """One MLflow run, opened by `Run.start`, `Run.resume` or `Run.find`; it is read as any other is.
+
+    Attributes:
+        described: paths of the pictures that were logged for its description, by this object.
+    """
 
     def __init__(self, *, client: RetryingClient, uri: str, entity: Any, experiment: str) -> None:
         super().__init__(client=client, uri=uri, entity=entity, experiment=experiment)
         self._points = Points(client=client, run_id=self.id)
         self._pictured = IMAGES_MARK.items() <= entity.data.tags.items()
         self._ended = False
+        self._ends_late = False
+        self.described: list[str] = []
 
     @classmethod
     def start(
@@ -102,6 +108,8 @@ class Run(Recorded):
         run = cls.find(run_id, uri)
         if after is not None:
             run._points.leave_out(run.points_from(after))
+            # Of several points the one of the highest step is the last value: an earlier version's would stay it.
+            run._ends_late = any(step for step, _ in run.history("test/mse"))
         cache_dir().mkdir(parents=True, exist_ok=True)
         with (cache_dir() / "resume.lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # of two terminals at the same moment, one goes on
@@ -158,6 +166,15 @@ class Run(Recorded):
         """Adds one point per metric; points are written in batches (see `points`) and by `flush`."""
         self._points.add(values, step)
 
+    def log_end_values(self, values: Mapping[str, float], *, steps: int) -> None:
+        """Adds what is measured once, at the end, at step 0: the pages draw it as bars over runs.
+
+        Args:
+            values: one point per metric.
+            steps: that the training took; the step of its points where an earlier version has put them there.
+        """
+        self.log_metrics(values, steps if self._ends_late else 0)
+
     def flush(self) -> None:
         """Writes all waiting points; raises TrackingUnavailable if the store stays away."""
         self._points.write()
@@ -175,11 +192,25 @@ class Run(Recorded):
         self._log_entries("tags", [RunTag(key, str(value)) for key, value in tags.items()])
 
     def log_image(self, image: Any, key: str, step: int) -> None:
-        """Records a picture: a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4)."""
+        """Records a picture: a PIL image or a uint8 array, (H, W) or (H, W, 1, 3 or 4).
+
+        One whose key begins with `final/` takes the place of the one before it at the same step.
+        """
         self._files.put(pictures.encoded(image, key, step))
         if not self._pictured:
             self.set_tags(IMAGES_MARK)
             self._pictured = True
+
+    def log_picture(self, image: Any, name: str) -> str:
+        """Writes a picture as the run's file `pictures/NAME.png`, as wide as a description can show it at most.
+
+        Returns:
+            its path in the run.
+        """
+        path = f"{PICTURES}/{name}.png"
+        self.log_bytes(pictures.described(image), path)
+        self.described.append(path)
+        return path
 
     def log_bytes(self, content: bytes | memoryview, name: str) -> None:
         """Writes the run's file `name`, as a whole or not at all; a path in it is made."""

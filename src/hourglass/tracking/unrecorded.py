@@ -31,12 +31,14 @@ class UnrecordedRun(Run):
 
     def __init__(self, *, name: str, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         self.id, self.name, self.experiment, self.uri = "unrecorded", name, "none", ""
+        self.experiment_id = ""
         self._tags, self._params = dict(tags), dict(params)
         self._state, self._digest = "RUNNING", ""
         self._history: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self._weights: dict[str, dict[str, Tensor]] = {}
         self._pictures: dict[str, Any] = {}
-        self._ended = False
+        self._ended = self._ends_late = False
+        self.described: list[str] = []
 
     @override
     def start_below(self, *, name: str, tags: Mapping[str, str], params: Mapping[str, str]) -> Run:
@@ -72,6 +74,10 @@ class UnrecordedRun(Run):
     @override
     def history(self, key: str) -> list[tuple[int, float]]:
         return sorted(self._history.get(key, []))
+
+    @override
+    def holds(self, path: str) -> bool:
+        return False
 
     @override
     def artifact(self, path: str) -> Path:
@@ -116,6 +122,10 @@ class UnrecordedRun(Run):
         from PIL import Image
 
         self._pictures[key] = image if isinstance(image, Image.Image) else Image.fromarray(image.squeeze())
+
+    @override
+    def log_picture(self, image: Any, name: str) -> str:
+        return ""
 
     @override
     def log_bytes(self, content: bytes | memoryview, name: str) -> None:

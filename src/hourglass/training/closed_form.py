@@ -15,6 +15,8 @@ from hourglass.training.batches import Batches, Chunk
 from hourglass.training.clock import Clock
 from hourglass.training.learner import Learner, LearnerArguments
 from hourglass.training.minibatch import MakeOptimizer
+from hourglass.training.rates import Schedule
+from hourglass.training.replicas import Replicas
 
 __all__ = ["ClosedForm"]
 
@@ -32,6 +34,8 @@ class ClosedForm(Learner):
         optimizer: given to every procedure; without use here.
         data: the data set.
         epochs: 1.
+        schedule: like the optimizer, without use here.
+        replicas: the same.
         code_threshold: see `Learner`.
         sampler: see `Learner`.
 
@@ -47,7 +51,15 @@ class ClosedForm(Learner):
         1
     """
 
-    def __init__(self, *, optimizer: MakeOptimizer, epochs: int, **measured: Unpack[LearnerArguments]) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        *,
+        optimizer: MakeOptimizer,  # noqa: ARG002
+        epochs: int,
+        schedule: Schedule | None = None,  # noqa: ARG002
+        replicas: Replicas | None = None,  # noqa: ARG002
+        **measured: Unpack[LearnerArguments],
+    ) -> None:
         super().__init__(**measured)
         if any(weight.requires_grad for weight in self.model.parameters()):
             raise ValueError("model has no closed form, its weights need gradients: set training=backprop")

@@ -71,6 +71,8 @@ class Layerwise(Minibatch):
         self.stage_optimizers = [self.make_optimizer(params=list(stage.parameters)) for stage in self.stages]
         self.hidden_loss = MSE(reduction=self.loss.reduction)
         self._check_noise()
+        if self.noise.processes:
+            self.alone = "it corrupts hidden activations within the bounds of the whole batch"
 
     def _check_noise(self) -> None:
         """Every process must suit the activations of every stage but the last."""

@@ -32,6 +32,7 @@ from hourglass.system.errors import Diverged
 from hourglass.system.modes import evaluating
 from hourglass.training.batches import Batches, Chunk, some
 from hourglass.training.clock import Clock
+from hourglass.training.replicas import Replicas
 
 __all__ = ["FITTED", "Learner", "LearnerArguments"]
 
@@ -74,6 +75,10 @@ class Learner(pl.LightningModule):
 
     monitor = "loss"
     """What of the validation the best epoch has least of: what is trained."""
+    alone: str | None = "it makes no steps by batches"
+    """Why it can't be trained on several devices; None where it can."""
+    scales_loss = False
+    """Whether all of its steps go down the gradient of a loss, which a precision of 16 bits scales."""
     labelled = False
     """Whether batches bring their classes."""
 
@@ -103,6 +108,7 @@ class Learner(pl.LightningModule):
         self.clock = Clock()  # of training, logging included, validation not
         self._sums: dict[str, float] = {}
         self._measure: Metrics
+        self.replicas = Replicas()
 
     @property
     def seconds(self) -> float:
@@ -225,11 +231,12 @@ class Learner(pl.LightningModule):
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, split: Split) -> None:
-        means = {name: value / len(split) for name, value in self._sums.items()}
+        means = self.replicas.agreed({name: value / len(split) for name, value in self._sums.items()})
         for name, value in means.items():
             if not math.isfinite(value):
                 raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
-        values = {f"{stage}/{name}": value for name, value in {**means, **self._measure.compute()}.items()}
+        measured = self.replicas.agreed(self._measure.compute() if self.replicas.first else {})
+        values = {f"{stage}/{name}": value for name, value in {**means, **measured}.items()}
         if self._measure.clean.samples == len(split):  # Lightning can be told to stop before
             _CLEAN.setdefault(split, {})[self.data.range] = self._measure.clean
         self.log_dict(values, logger=False)
@@ -243,7 +250,8 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Chunk, batch_idx: int) -> None:
         """Measure one batch of the validation set."""
-        self._measure_batch(batch, batch_idx)
+        if self.replicas.first:
+            self._measure_batch(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/...`."""

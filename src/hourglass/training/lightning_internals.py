@@ -43,6 +43,14 @@ def step_precision(trainer: pl.Trainer) -> AbstractContextManager[None]:
     return cast(AbstractContextManager[None], trainer.precision_plugin.train_step_context())
 
 
+def scaler_of(trainer: pl.Trainer) -> torch.amp.GradScaler | None:
+    """What scales the loss of a trainer whose precision has 16 bits with few exponents; None with others.
+
+    Its state is Lightning's to keep in checkpoints.
+    """
+    return cast(torch.amp.GradScaler | None, getattr(trainer.precision_plugin, "scaler", None))
+
+
 def placed(trainer: pl.Trainer, module: pl.LightningModule) -> Any:
     """A module with the precision of its weights, and on the device, that `fit` would give it."""
     return trainer.precision_plugin.convert_module(module).to(device_of(trainer))

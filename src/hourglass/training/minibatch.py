@@ -6,8 +6,8 @@ count optimizer steps. What a step is, the subclass says.
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NotRequired, Protocol, Unpack, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack
 
 import pytorch_lightning as pl
 import torch
@@ -17,41 +17,19 @@ from typing_extensions import override
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import logged, total
 from hourglass.system.errors import Diverged
+from hourglass.training.arguments import MakeOptimizer, MinibatchArguments, Stepper
 from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batches
 from hourglass.training.clock import Clock
+from hourglass.training.descent import apply_gradients
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import Learner, LearnerArguments
-from hourglass.training.lightning_internals import count_steps
-from hourglass.training.schedule import Schedule, StepSettings, learning_rate
+from hourglass.training.lightning_internals import count_steps, scaler_of
+from hourglass.training.points import Points
+from hourglass.training.rates import Rates, Schedule
+from hourglass.training.replicas import Replicas
+from hourglass.training.schedule import StepSettings
 
 __all__ = ["MakeOptimizer", "Minibatch", "MinibatchArguments", "Stepper"]
-
-MakeOptimizer = Callable[..., torch.optim.Optimizer]
-"""The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
-
-
-@runtime_checkable
-class Stepper(Protocol):
-    """What makes the steps of a training in place of its own `own_steps`: a stack makes those of many at once."""
-
-    def __call__(self, learner: "Minibatch", chunk: Chunk, /) -> dict[str, Tensor]:
-        """A step for each batch of a chunk; the loss and its terms by name, (n,) over the steps."""
-
-
-class MinibatchArguments(LearnerArguments):
-    """The arguments of `Minibatch`, which a procedure with more of its own takes as `**shared: Unpack[...]`."""
-
-    optimizer: MakeOptimizer
-    epochs: int
-    max_steps: int | None
-    batch_size: int
-    schedule: Schedule
-    warmup_steps: int
-    gradient_clip: float | None
-    log_every_n_steps: int
-    keep: Literal["best", "last"]
-    patience: int | None
-    stepper: NotRequired[Stepper]
 
 
 class Minibatch(Learner):
@@ -68,13 +46,14 @@ class Minibatch(Learner):
         max_steps: optimizer steps after which training ends even within an epoch; null: no limit. Resumed, such a
             training goes on with the next epoch.
         batch_size: samples of a batch, at least 1.
-        schedule: `constant`, or `cosine` down to zero over the whole training.
+        schedule: how the learning rate goes after the warm-up; none: it stays.
         warmup_steps: steps over which the learning rate rises linearly from zero, at least 0.
         gradient_clip: largest norm of the gradient, above 0; null: no clipping.
         code_threshold: see `Learner`.
         log_every_n_steps: a training point is the mean over that many steps, at least 1.
         keep: see `KeepBest`.
         patience: see `KeepBest`.
+        replicas: the devices that make the steps together; none: this one.
         stepper: makes the steps; none: the procedure itself, see `own_steps`.
         sampler: see `Learner`.
 
@@ -83,6 +62,11 @@ class Minibatch(Learner):
         Diverged: a loss became NaN or infinite.
     """
 
+    _watched = False  # by a callback that counts batches
+    _rates: Rates | None = None  # made at the first step, when a resumed training knows how many there are
+    _random: Tensor | None = None  # where a resumed training was in its draws
+    alone: str | None = None
+    scales_loss = True
     stackable = False
     """Whether every step is `backpropagate`, so that many models can make theirs as one (see `sweeps.fusion`)."""
 
@@ -93,12 +77,13 @@ class Minibatch(Learner):
         epochs: int,
         max_steps: int | None,
         batch_size: int,
-        schedule: Schedule,
         warmup_steps: int,
         gradient_clip: float | None,
         log_every_n_steps: int,
         keep: Literal["best", "last"],
         patience: int | None,
+        schedule: Schedule | None = None,
+        replicas: Replicas | None = None,
         stepper: Stepper | None = None,
         **measured: Unpack[LearnerArguments],
     ) -> None:
@@ -107,7 +92,6 @@ class Minibatch(Learner):
             epochs=epochs,
             max_steps=max_steps,
             batch_size=batch_size,
-            schedule=schedule,
             warmup_steps=warmup_steps,
             gradient_clip=gradient_clip,
             log_every_n_steps=log_every_n_steps,
@@ -120,10 +104,11 @@ class Minibatch(Learner):
         self.keep_best = KeepBest(keep=keep, patience=patience, first=0)
         self.keep_best.check_data(self.data)
         self.steps = self.settings.steps(len(self.data.train.x))
+        self.replicas = replicas or Replicas()
         self._stepper: Stepper = stepper or type(self).own_steps
-        self._watched = False  # by a callback that counts batches
-        self._points: dict[str, list[float]] = {}
-        self._random: Tensor | None = None
+        self.schedule = schedule or Schedule(every="epoch")
+        self._validated: list[float] = []
+        self._points = Points()
 
     @property
     @override
@@ -150,12 +135,22 @@ class Minibatch(Learner):
     def own_steps(self, chunk: Chunk) -> dict[str, Tensor]:
         """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
         history: list[dict[str, Tensor]] = []
+        shares: list[float] = []
         for rows in self.batches(chunk):
             x = self.data.target(chunk.x[rows])
             corrupted = self.noise(self.data.filled(x)) if chunk.corrupted is None else chunk.corrupted[rows]
-            self.set_rate(self.steps_done + len(history))
-            history.append(self.step(x, corrupted, None if chunk.y is None else chunk.y[rows]))
-        return {name: torch.stack([terms[name] for terms in history]) for name in history[0]}
+            y = None if chunk.y is None else chunk.y[rows]
+            step = self.steps_done + len(history)
+            self.set_rate(step)
+            mine = self.replicas.take(len(x))
+            with self.replicas.drawing(step, x.device):
+                history.append(self.step(x[mine], corrupted[mine], None if y is None else y[mine]))
+            self.replicas.least(self.model.bottleneck.idle)  # a unit is off where it is for all samples
+            shares.append(self.replicas.weight)
+        terms = {name: torch.stack([each[name] for each in history]) for name in history[0]}
+        for values in terms.values():
+            self.replicas.add_up([values], weight=values.new_tensor(shares))
+        return terms
 
     def batches(self, chunk: Chunk) -> list[slice]:
         """The rows of each batch of a chunk, as far as there are steps left."""
@@ -173,62 +168,78 @@ class Minibatch(Learner):
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         for weight in weights:  # `optimizer.zero_grad` does this, with a bookkeeping that costs more than it
             weight.grad = None
-        torch.autograd.backward(loss)
-        self.update(weights, optimizer)
+        scaler = None if self._trainer is None else scaler_of(self._trainer)
+        torch.autograd.backward(loss if scaler is None else scaler.scale(loss))
+        self.update(weights, optimizer, scaler)
 
-    def update(self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> None:
-        """One step of an optimizer, whose `weights` have their gradients already."""
-        if self.settings.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
-        optimizer.step()
-        # An autocast region around several steps keeps its casts of the weights: without this, every step but
-        # the chunk's first would see the weights of the first.
-        torch.clear_autocast_cache()
+    def update(
+        self, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None
+    ) -> None:
+        """One step of an optimizer, whose `weights` have their gradients already, times what a scaler says."""
+        apply_gradients(weights, optimizer, clip=self.settings.gradient_clip, scaler=scaler, replicas=self.replicas)
 
     def set_rate(self, step: int) -> None:
         """Give the optimizers the learning rate of a step, counted from 0: warm-up and schedule."""
-        settings = self.settings
-        if settings.schedule == "constant" and step > settings.warmup_steps:
-            return  # it stays what it is
-        for optimizer in self.optimizers_used():
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(
-                    step,
-                    highest=group["initial_lr"],
-                    steps=self.steps,
-                    schedule=settings.schedule,
-                    warmup_steps=settings.warmup_steps,
-                )
+        groups = [group for optimizer in self.optimizers_used() for group in optimizer.param_groups]
+        if self._rates is None:
+            self._rates = Rates(
+                schedule=self.schedule,
+                highest=[group["initial_lr"] for group in groups],
+                length=self.steps if self.schedule.every == "step" else self.settings.epochs,
+                warmup_steps=self.settings.warmup_steps,
+            )
+        found = self._rates.of_step(step, epoch=self.current_epoch, validated=self._validated)
+        for group, rate in zip(groups, found, strict=True):
+            group["lr"] = rate
+        self._points.rates[step] = groups[0]["lr"]
 
     def _record(self, history: dict[str, Tensor]) -> None:
         """Count the steps, refuse values that are not finite, and log a point every so many steps."""
         # One transfer for the whole chunk: on a GPU the steps before it run without waiting.
         values = torch.stack(list(history.values()), dim=1).tolist()
         for row in values:
-            self.steps_done += 1
             for name, value in zip(history, row, strict=True):
                 if not math.isfinite(value):
-                    raise Diverged(name=f"train/{name}", value=value, step=self.steps_done)
-                self._points.setdefault(f"train/{name}", []).append(value)
+                    self._log_point()  # how it came to that
+                    raise Diverged(name=f"train/{name}", value=value, step=self.steps_done + 1)
+            for name, value in zip(history, row, strict=True):
+                self._points.add(name, value)
+            self._points.add_rate(self.steps_done)
+            self.steps_done += 1
             if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
                 self._log_point()
         count_steps(self.trainer, len(values))
 
     def _log_point(self) -> None:
-        means = {name: sum(values) / len(values) for name, values in self._points.items()}
-        self._points = {}
-        if self.logger is not None:
+        """Log the means since the last point, if there is anything."""
+        means = self._points.taken()
+        if self.logger is not None and means:
             self.logger.log_metrics(means, step=self.steps_done)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop when the steps are used up."""
-        if self.steps_done >= self.steps:
-            self.trainer.should_stop = True
+        """Stop when the steps are used up, or where the first device stops."""
+        self.trainer.should_stop = self.replicas.agreed(self.trainer.should_stop or self.steps_done >= self.steps)
+
+    def on_train_epoch_start(self) -> None:
+        """See `Learner`; all devices draw the same."""
+        super().on_train_epoch_start()
+        self.replicas.align_draws(self.device)
+
+    def on_train_epoch_end(self) -> None:
+        """See `Learner`; all devices hold the same, and all stop or none."""
+        super().on_train_epoch_end()
+        self.replicas.check(self.state_dict())
+        self.trainer.should_stop = self.replicas.agreed(self.trainer.should_stop)
+
+    def on_validation_end(self) -> None:
+        """Note the loss for a schedule that goes by it, once it is always of the same terms."""
+        if self.model.bottleneck.settled:
+            self._validated.append(float(self.trainer.callback_metrics[f"val/{self.monitor}"]))
 
     @override
     def setup(self, stage: str) -> None:
         """Ask once whether somebody counts batches."""
-        self._watched = counts_batches(self.trainer)
+        self._watched = self.replicas.agreed(counts_batches(self.trainer))
 
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
@@ -264,7 +275,8 @@ class Minibatch(Learner):
         checkpoint["minibatch"] = {
             "steps_done": self.steps_done,
             "seconds": self.seconds,
-            "since_point": self._points,
+            "since_point": self._points.values,
+            "validated": self._validated,
             "random": torch.get_rng_state(),
         }
 
@@ -273,7 +285,8 @@ class Minibatch(Learner):
         state = checkpoint["minibatch"]
         self.steps_done = state["steps_done"]
         self.clock = Clock(state["seconds"])
-        self._points = state["since_point"]
+        self._points.values = state["since_point"]
+        self._validated = state.get("validated", [])  # which earlier versions had no use for
         self._random = state["random"]
         # An epoch that was cut off, or had other batches, made another number of steps than it would now.
         left = self.settings.epochs - checkpoint["epoch"] - 1
@@ -288,5 +301,7 @@ class Minibatch(Learner):
             for optimizer in self.optimizers_used():
                 for group in optimizer.param_groups:
                     group.update(optimizer.defaults, initial_lr=optimizer.defaults["lr"])
+            self._rates = None
             torch.set_rng_state(self._random)
             self._random = None
+        self.replicas.align(self.state_dict())

@@ -49,6 +49,8 @@ class Recirculation(Minibatch):
         0.75
     """
 
+    scales_loss = False
+
     def __init__(self, *, regression: float, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
         check_fraction("regression", regression)

@@ -21,7 +21,7 @@ def config(*overrides: str) -> DictConfig:
         ("seed=1", "name=mine", "study=s", "~callback.pictures"),
         ("model.code_size=8",),
         ("optimizer.lr=0.1", "optimizer.weight_decay=0.1"),
-        ("training.schedule=cosine", "training.gradient_clip=1", "training.patience=3", "training.keep=last"),
+        ("schedule=cosine", "training.gradient_clip=1", "training.patience=3", "training.keep=last"),
     ],
     ids=str,
 )

@@ -20,6 +20,7 @@ from torch import Tensor
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import conf_dir
+from hourglass.configuration.moved import SCHEDULES
 from hourglass.data import Dataset, Split
 from hourglass.losses import logged
 from hourglass.pipeline.compose import compose
@@ -44,6 +45,7 @@ SMALL = (
     "training.epochs=20",
     "trainer.accelerator=cpu",
 )
+COSINE = SCHEDULES["cosine"]
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 LENGTHS = [pytest.param((10, 5), id="short"), pytest.param((100, 20), id="whole", marks=pytest.mark.slow)]
 """Steps in float64 and in float32, for the laws with many cases: the whole of them with `make test-slow`."""
@@ -358,13 +360,13 @@ def test_every_optimizer_makes_the_steps_that_it_would_alone(name: str) -> None:
     """Each member at its own rate, on its own schedule, with its own clipping and weight decay."""
     own = (
         {"training.gradient_clip": 1e-3, "training.warmup_steps": 30},
-        {"training.schedule": "cosine", "optimizer.weight_decay": 0.1},
+        {"schedule": COSINE, "optimizer.weight_decay": 0.1},
         {"training.gradient_clip": 0.05, "optimizer.weight_decay": 0.2},
     )
     configs = members_of(with_choice("vanilla", "optimizer", name.split()[0]), CODES)
     for each, values in zip(configs, own, strict=True):
         for key, value in {"optimizer.weight_decay": 0.0, **values, **OPTIMIZERS[name]}.items():
-            OmegaConf.update(each, key, value)
+            OmegaConf.update(each, key, value, merge=False)
     assert_law(configs)
 
 

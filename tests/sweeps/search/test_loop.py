@@ -102,7 +102,10 @@ def test_two_objectives_leave_a_front_and_a_stack_is_pruned(
         if not any((e, s) != (error, size) and e <= error and s <= size for e, s in points.values())
     }
     assert {row["trial"] for row in rows(study, "pareto")} == front
-    assert study.data.metrics["best/model.code_size"] == min(size for _, size in points.values())
+    assert study.data.metrics["search/front"] == len(front)
+    assert not [name for name in study.data.metrics if name.startswith("best/")]  # it would mix two trials
+    report = Run.find(study.info.run_id, None).artifact("report.html").read_text(encoding="utf-8")
+    assert "on the front of test/mse and model.code_size: no other is better in all." in report
 
     monkeypatch.chdir(tmp_path)
     stacked = [

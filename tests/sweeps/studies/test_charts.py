@@ -43,7 +43,7 @@ def test_a_heat_map_has_a_number_in_each_cell_and_says_what_is_missing() -> None
     # 1/2 and seeds 1 and 2: (0.6 + 0.7) / 2; 1/4 + 0.1; 1/32 + 0.1
     assert texts(figure) == ["0.650\n2 of 3", "0.350", "0.131", "failed", "0.350", "0.131"]
     assert "mean over seed (3 values); 14 of 18 jobs finished" in figure.get_suptitle()
-    assert [axes.get_ylabel() for axes in figure.axes] == ["model.depth", "test MSE per value"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["depth", "test MSE per value"]
     assert to_array(figure).shape[2] == 3
 
 
@@ -61,8 +61,8 @@ def test_curves_have_bars_over_seeds_and_the_linear_floor() -> None:
     assert active.get_ylim() == (0, 1.03)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "model.depth = 0",
-        "model.depth = 1",
+        "depth 0",
+        "depth 1",
         "best linear code of as many units",
     ]
 
@@ -86,6 +86,30 @@ def test_any_axes(axes: dict[str, list[str]], drawn: tuple[bool, bool]) -> None:
         height, width, _ = to_array(figure).shape
         assert 250 < height < 1200
         assert 400 < width < 1700
+
+
+def test_the_least_cell_is_framed() -> None:
+    figure = heat_map(study(BOTH))
+    assert figure is not None
+    (frame,) = (patch for patch in figure.axes[0].patches if not patch.get_fill())
+    assert (frame.get_x() + 0.47, frame.get_y() + 0.47) == pytest.approx((2, 0))  # code size 32
+
+
+def test_one_job_that_diverged_does_not_flatten_the_others() -> None:
+    table = study({"model.code_size": ["2", "3", "4", "5", "6"]})
+    table.rows[2].metrics["test/mse"] = 1000.0
+    figure = curves(table)
+    assert figure is not None
+    assert figure.axes[0].get_ylim()[1] < 2
+    assert figure.axes[0].get_title().endswith("not shown: up to 1.00e+03")
+
+
+def test_equal_values_have_bars_of_no_length() -> None:
+    """Their mean differs from them in its last bit."""
+    table = study({"model.code_size": ["2", "4"], "seed": ["0", "1", "2"]})
+    for row in table.rows:
+        row.metrics["test/linear_accuracy"] = 0.61 if row.point["model.code_size"] == "2" else 0.7
+    assert curves(table) is not None
 
 
 def test_nothing_finished_is_drawn_too() -> None:

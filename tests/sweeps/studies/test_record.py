@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import logging
 import shutil
 import sys
@@ -15,7 +16,7 @@ from PIL import Image
 from hourglass.commands.main import main
 from hourglass.sweeps.slots import PRELOAD
 from hourglass.sweeps.studies import StudyRecorder, recorder
-from hourglass.sweeps.studies.record import Request, read, record
+from hourglass.sweeps.studies.record import Request, read, record, record_refused
 from hourglass.tracking import Run, search_runs
 
 WORDS = [
@@ -74,25 +75,60 @@ def test_the_study_names_its_best_run_and_lists_its_jobs(study: Study) -> None:
     assert len(history) == 2  # one while they ran
     assert history[-1] == (4, pytest.approx(errors[best]))
     lines = list(csv.DictReader(io.StringIO(study.run.artifact("study/jobs.csv").read_text(encoding="utf-8"))))
-    points = [(line["model.code_size"], line["model.depth"]) for line in lines]
-    assert points == [("2", "0"), ("2", "1"), ("9", "0"), ("9", "1")]
+    points = {(line["model.code_size"], line["model.depth"]) for line in lines}
+    assert points == {("2", "0"), ("2", "1"), ("9", "0"), ("9", "1")}
+    assert list(lines[0])[:4] == ["model.code_size", "model.depth", "status", "test/mse"]
+    assert [float(line["test/mse"]) for line in lines] == sorted(errors.values())
     assert {line["run_id"]: float(line["test/mse"]) for line in lines} == errors
     assert {line["status"] for line in lines} == {"FINISHED"}
     assert all(float(line["seconds"]) > 0 for line in lines)
     assert study.pictures() == []  # as the jobs themselves: callback=quick
 
 
-def test_the_pictures_come_at_a_step_and_once_more_at_the_end(study: Study) -> None:
-    found = record(Request(study.run.id, study.uri, pictures=True, last=True))
+def test_the_pictures_come_at_a_step_and_once_more_at_step_0(study: Study, tmp_path: Path) -> None:
+    for _ in range(2):  # the final ones are replaced
+        found = record(Request(study.run.id, study.uri, pictures=True, folder=str(tmp_path)))
     assert found.missing == ""
     assert f"run {study.run.tags['best_run']}" in found.best
     pictures = study.pictures()
     names = ("curves", "heat_map", "mosaic")
     assert [(name, step) for name, step, _ in pictures] == [
         *((f"final/{name}", 0) for name in names),
-        *((f"study/{name}", 4) for name in names),
+        *((f"study/{name}", 4) for name in names for _ in range(2)),
     ]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"{name}.png" for name in names]
+    assert {Path(path).name for path in found.files} == {f"{name}.png" for name in names}
+    assert all(Image.open(study.run.artifact(f"pictures/{name}.png")).width <= 860 for name in names)
     assert all(300 < width < 1700 and 200 < height < 1200 for _, _, (width, height) in pictures)
+    note = study.run.tags["mlflow.note.content"]
+    best = study.run.tags["best_run"]
+    assert note.startswith("**Best: code size ")
+    assert f"](#/experiments/{study.run.experiment_id}/runs/{best})" in note.splitlines()[0]
+    assert note.splitlines()[0].endswith("; 4 of 4 jobs finished.")
+    for name in names:
+        assert f"![{name}](get-artifact?path=pictures%2F{name}.png&run_uuid={study.run.id})" in note
+    assert "report.html" in note  # which the sweep left
+    assert "hourglass train -m data=digits data.train_size=200" in note
+
+
+def test_a_job_that_is_refused_is_a_line_of_its_study_until_it_runs(study: Study) -> None:
+    point = {"model.code_size": "9", "model.depth": "-1"}
+    record_refused(study.run, {"a key": (point, "depth must be at least 0, got -1")})
+    record_refused(study.run, {"another": ({**point, "model.code_size": "2"}, "see http://me:secret@there")})
+    study.run.log_text("<html></html>", "report.html")
+    record(Request(study.run.id, study.uri, pictures=False))
+    rows = [row for row in read(study.run.id, uri=study.uri).ranked if row.status == "REFUSED"]
+    assert [(row.point["model.code_size"], row.failure) for row in rows] == [
+        ("2", "see http://me:***@there"),
+        ("9", "depth must be at least 0, got -1"),
+    ]
+    note = study.run.tags["mlflow.note.content"]
+    assert "4 of 6 jobs finished, 2 refused" in note
+    assert "- refused: model.code_size=9 model.depth=-1: depth must be at least 0, got -1" in note
+    assert f"runs/{study.run.id}/artifacts/report.html)" in note
+    done = study.children[0].data.tags["config_hash"]
+    study.run.log_text(json.dumps({done: {"point": point, "reason": "mended since"}}), "study/refused.json")
+    assert {row.status for row in read(study.run.id, uri=study.uri).rows} == {"FINISHED"}
 
 
 def test_a_run_that_is_still_going_is_shown_as_that(study: Study) -> None:
@@ -154,7 +190,7 @@ def test_a_damaged_job_is_left_out_of_the_pictures_and_named(study: Study) -> No
     try:
         for path, content in whole.items():
             path.write_bytes(content[: len(content) // 3])
-        found = record(Request(study.run.id, study.uri, pictures=True, last=False))
+        found = record(Request(study.run.id, study.uri, pictures=True))
         assert found.missing == ""
         assert len(found.damaged) == 2
         for victim in victims.values():
@@ -164,4 +200,4 @@ def test_a_damaged_job_is_left_out_of_the_pictures_and_named(study: Study) -> No
     finally:
         for path, content in whole.items():
             path.write_bytes(content)
-    assert record(Request(study.run.id, study.uri, pictures=True, last=False)).damaged == ()
+    assert record(Request(study.run.id, study.uri, pictures=True)).damaged == ()

@@ -88,9 +88,10 @@ def test_the_rest_of_the_grid_is_not_run() -> None:
 
 def test_the_csv_has_a_line_for_each_job() -> None:
     lines = study().to_csv().splitlines()
-    assert lines[0] == "seed,model.depth,model.code_size,status,run_id,seconds,test/mse,test/mse_over_linear,failure"
-    assert lines[1] == "0,0,2,FINISHED,run200,1.2,0.5,2.0,"
-    assert lines[2] == "0,0,4,NOT RUN,,,,,"
+    assert lines[0] == "seed,model.depth,model.code_size,status,test/mse,seconds,failure,run_id,test/mse_over_linear"
+    assert lines[1] == "1,0,16,FINISHED,0.0625,1.2,,run1601,"
+    assert [line.split(",")[4] for line in lines[1:5]] == ["0.0625", "0.125", "0.25", "0.5"]  # by error
+    assert lines[5] == "0,0,4,NOT RUN,,,,,"  # then in the order of the axes
     assert len(lines) == 13
 
 

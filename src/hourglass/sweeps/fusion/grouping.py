@@ -25,11 +25,10 @@ Config = DictConfig | Mapping[str, Any]
 """The configuration of a job, as Hydra composes it or plain and resolved."""
 
 FREE = {
-    "": ("seed", "name", "study", "start", "resume", "tracking", "sweep", "sampler"),
+    "": ("seed", "name", "study", "start", "resume", "tracking", "sweep", "sampler", "schedule"),
     "noise": ("seed",),
     "optimizer": ("lr", "weight_decay"),
     "training": (
-        "schedule",
         "warmup_steps",
         "gradient_clip",
         "keep",
@@ -110,6 +109,8 @@ def why_not(config: Config) -> str | None:
         return "it goes on with a run from where that was cut off"
     if (devices := config["trainer"]["devices"]) != 1:
         return f"it takes trainer.devices={devices}, a stack one"
+    if (precision := config["trainer"].get("precision")) in ("16-mixed", "16", 16):
+        return f"trainer.precision={precision} scales the loss of each model by itself, a stack has one"
     return None
 
 

@@ -42,7 +42,8 @@ class Member(NamedTuple):
     choices: Mapping[str, str]
     folder: Path
     parent: str | None = None
-    point: str = ""
+    varied: Sequence[str] = ()
+    words: Sequence[str] = ()
     callbacks: Sequence[pl.Callback] = ()
 
 
@@ -109,7 +110,8 @@ def _strand(number: int, job: Member, *, data: Dataset, size: int) -> Strand[Res
             choices=choices,
             folder=job.folder,
             parent=job.parent,
-            point=job.point,
+            varied=job.varied,
+            words=job.words,
             make_parts=make_parts,
             callbacks=job.callbacks,
         )

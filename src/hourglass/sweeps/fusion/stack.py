@@ -89,7 +89,7 @@ class Stack:
             terms: dict[str, Tensor] = together(held, corrupted)
         torch.autograd.backward(terms["loss"].sum())
         self.update(rate)
-        torch.clear_autocast_cache()  # see `Minibatch.update`
+        torch.clear_autocast_cache()  # see `apply_gradients`
         return {name: term.detach() for name, term in terms.items()}
 
     def _give_back(self) -> None:

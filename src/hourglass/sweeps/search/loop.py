@@ -14,7 +14,7 @@ from optuna.trial import Trial
 
 from hourglass.configuration.build import build
 from hourglass.configuration.identity import config_hash
-from hourglass.sweeps.composing import Composer, make_job, study_name
+from hourglass.sweeps.composing import Composer, command_of, make_job, study_name
 from hourglass.sweeps.job import End, Job
 from hourglass.sweeps.search.report import say, show, track
 from hourglass.sweeps.search.settings import SearchSettings
@@ -71,7 +71,16 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
     name = common.study or f"{study_name(whole, list(space.dimensions))} ({settings.sampler})"
     with (
         Trials.opened(folder=folder, settings=settings, space=space) as trials,
-        studying(example.config, sweeping, jobs=settings.n_trials, varied=axes, identity=identity, name=name) as study,
+        studying(
+            example.config,
+            sweeping,
+            jobs=settings.n_trials,
+            varied=axes,
+            identity=identity,
+            name=name,
+            command=command_of(config),
+            folder=Path(whole.hydra.sweep.dir).absolute(),
+        ) as study,
     ):
         parent, engine = study.run, study.engine
         log.info("%s: %d trials by %s, %d done before", name, trials.total, settings.sampler, len(trials.ended))

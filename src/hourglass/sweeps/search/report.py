@@ -4,11 +4,12 @@ import csv
 import io
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.sweeps.search.pictures import front, history, importances
+from hourglass.sweeps.search.pictures import front, history, importances, slices
 from hourglass.sweeps.search.trials import Trials
 from hourglass.tracking import Run
 
@@ -24,12 +25,13 @@ def track(parent: Run, trials: Trials) -> None:
     count = len(ended)
     states = [trial.state for trial in ended]
     values = {"search/trials": count, "search/failed": trials.failed, "search/pruned": states.count(TrialState.PRUNED)}
-    for at, (name, direction) in enumerate(zip(trials.settings.objectives, trials.settings.directions, strict=True)):
-        if best:
-            better = min if direction == "minimize" else max
-            values[f"best/{name}"] = better(trial.values[at] for trial in best)
+    one = len(trials.settings.objectives) == 1
+    if best and one:
+        values[f"best/{trials.settings.objectives[0]}"] = best[0].values[0]
+    elif best:  # of several objectives there is no best: the least of each would be of another trial
+        values["search/front"] = len(best)
     parent.log_metrics(values, step=count)
-    if best and len(trials.settings.objectives) == 1:
+    if best and one:
         tags = {"best_trial": str(best[0].number), "best_trial.run": best[0].user_attrs["run_id"]}
         parent.set_tags({**tags, **{f"best_trial.{key}": str(value) for key, value in best[0].params.items()}})
     parent.log_text(table(ended, trials), "search/trials.csv")
@@ -42,17 +44,30 @@ def show(parent: Run, trials: Trials) -> None:
     ended, settings = trials.ended, trials.settings
     if not trials.best():
         return
+    keys = list(trials.space.dimensions)
     for at, (name, direction) in enumerate(zip(settings.objectives, settings.directions, strict=True)):
+        if name in keys:  # a setting that is searched has no history worth a picture
+            continue
         picture = history(ended, at=at, name=name, minimize=direction == "minimize")
         parent.log_image(picture, f"search/history_{name.replace('/', '_')}", len(ended))
     if len(settings.objectives) > 1:
         names = (settings.objectives[0], settings.objectives[1])
         parent.log_image(front(ended, trials.best(), names=names), "search/pareto", len(ended))
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    if len(settings.objectives) == 1 and len(trials.space.dimensions) > 1 and len(complete) >= _ENOUGH:
-        shares = optuna.importance.get_param_importances(trials.study)
-        parent.log_metrics({f"importance/{key}": share for key, share in shares.items()}, step=len(ended))
-        parent.log_image(importances(shares, name=settings.objectives[0]), "search/importances", len(ended))
+    for at, name in enumerate(settings.objectives):
+        if name in keys:
+            continue
+        suffix = "" if len(settings.objectives) == 1 else f"_{name.replace('/', '_')}"
+        parent.log_image(slices(ended, keys, at=at, name=name), f"search/slices{suffix}", len(ended))
+        if len(keys) > 1 and len(complete) >= _ENOUGH:
+            shares = optuna.importance.get_param_importances(trials.study, target=partial(_objective, at=at))
+            if not suffix:
+                parent.log_metrics({f"importance/{key}": share for key, share in shares.items()}, step=len(ended))
+            parent.log_image(importances(shares, name=name), f"search/importances{suffix}", len(ended))
+
+
+def _objective(trial: FrozenTrial, *, at: int) -> float:
+    return float(trial.values[at])
 
 
 def say(trials: Trials) -> None:

@@ -18,13 +18,22 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from hourglass.figures.canvas import COLOURS, DPI
-from hourglass.sweeps.studies.table import ERROR, Spread, Table
+from hourglass.sweeps.studies.table import ERROR, Spread, Table, in_words
 
 _WIDE = 8.0
 """A span of values, largest over smallest, from which a scale is logarithmic."""
 _MARKS = "osD^vP*X<>"
-_STATES = {"FAILED": "failed", "KILLED": "ended", "RUNNING": "running", "NOT RUN": "not run", "FINISHED": "no number"}
-_MOST = 240  # cells with a number each
+_STATES = {
+    "FAILED": "failed",
+    "KILLED": "ended",
+    "RUNNING": "running",
+    "REFUSED": "refused",
+    "NOT RUN": "not run",
+    "FINISHED": "no number",
+}
+_MOST, _ACROSS = 240, 15  # cells with a number each, in all and side by side
+_BEST = "#D55E00"  # its frame, a colour that viridis has not
+_FAR = 10.0  # times what three quarters of the values stay below: what lies beyond is outside the axis, and counted
 
 
 class Panel(NamedTuple):
@@ -53,7 +62,7 @@ PANELS = (
 
 
 def heat_map(table: Table) -> Figure | None:
-    """The mean test error at each point of the two axes shown; None with fewer than two."""
+    """The mean test error at each point of the two axes shown, the least of them framed; None with fewer than two."""
     if len(table.shown) < 2:
         return None
     across, up = table.shown
@@ -62,20 +71,25 @@ def heat_map(table: Table) -> Figure | None:
     errors = np.full((len(rows), len(columns)), np.nan)
     for (column, row), spread in spreads.items():
         errors[rows.index(row), columns.index(column)] = spread.mean
-    wide, high = min(13.0, max(5.0, 0.85 * len(columns))), min(9.0, max(1.6, 0.62 * len(rows)))
+    wide, high = min(11.0, max(4.6, 0.8 * len(columns))), min(9.0, max(3.2, 0.8 * len(rows)))
     figure = Figure(figsize=(wide + 2.6, high + 1.9), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     scale = _colours(errors)
     shown = axes.imshow(errors, cmap="viridis", norm=scale, aspect="auto", origin="lower", interpolation="nearest")
-    numbered = errors.size <= _MOST
+    numbered = errors.size <= _MOST and len(columns) <= _ACROSS
+    if np.isfinite(errors).any():
+        best_y, best_x = np.unravel_index(np.nanargmin(errors), errors.shape)
+        axes.add_patch(
+            Rectangle((best_x - 0.47, best_y - 0.47), 0.94, 0.94, fill=False, edgecolor=_BEST, linewidth=3, zorder=3)
+        )
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             _cell(axes, x, y, spreads.get((column, row)), states.get((column, row), Counter()), scale, numbered)
-    for set_ticks, values, limit in ((axes.set_xticks, columns, 26), (axes.set_yticks, rows, 26)):
+    for set_ticks, values, limit in ((axes.set_xticks, columns, 12), (axes.set_yticks, rows, 12)):
         every = -(-len(values) // limit)
         set_ticks(range(0, len(values), every), labels=values[::every], fontsize=11)
-    axes.set_xlabel(across, fontsize=12)
-    axes.set_ylabel(up, fontsize=12)
+    axes.set_xlabel(in_words(across), fontsize=12)
+    axes.set_ylabel(in_words(up), fontsize=12)
     if np.isfinite(errors).any():
         bar = figure.colorbar(shown, ax=axes, pad=0.02)
         word = ", logarithmic" if isinstance(scale, LogNorm) else ""
@@ -84,32 +98,34 @@ def heat_map(table: Table) -> Figure | None:
             _plain(bar.ax.yaxis, errors[np.isfinite(errors)])
         else:
             bar.ax.ticklabel_format(useOffset=False)
-    _entitle(figure, table, f"test MSE per value over {across} and {up}")
+    _entitle(figure, table, f"test MSE per value over {in_words(across)} and {in_words(up)}; framed: the least")
     return figure
 
 
 def curves(table: Table) -> Figure | None:
     """Error, sparsity and linear probe over the first axis shown, a line for each value of the second; None without.
 
-    Points are means, bars reach from the least to the largest value. What is the same everywhere is left out. Text on
+    Points are means, bars reach from the least to the largest seed. What is the same everywhere is left out. Text on
     the axis gives points without lines.
     """
     if not table.shown:
         return None
     panels = [panel for panel in PANELS if panel.metric == ERROR or _says_something(table, panel.metric)]
-    figure = Figure(figsize=(4.6 * len(panels), 4.7), dpi=DPI, layout="constrained")
+    # Stacked, so that the whole is about as wide as high, as a grid of pictures shows it.
+    figure = Figure(figsize=(6.4, 1.75 * len(panels) + 1.7), dpi=DPI, layout="constrained")
     drawn: dict[str, Any] = {}
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
         drawn |= _curves_of(axes, panel, table)
+        axes.label_outer()
     figure.legend(
         drawn.values(),
         drawn.keys(),
         loc="outside lower center",
-        ncols=min(len(drawn), max(2, 2 * len(panels) - 1)),
+        ncols=min(len(drawn), 2),
         fontsize=10,
         frameon=False,
     )
-    _entitle(figure, table, f"test metrics over {table.shown[0]}", bars=bool(table.averaged))
+    _entitle(figure, table, f"test metrics over {in_words(table.shown[0])}", bars=bool(table.seeds))
     return figure
 
 
@@ -121,7 +137,7 @@ def _says_something(table: Table, metric: str) -> bool:
 
 def about(table: Table) -> str:
     """Which study, what is averaged, and how many jobs are done, in one line."""
-    means = [f"{axis} ({len(table.values[axis])} values)" for axis in table.averaged]
+    means = [f"{in_words(axis)} ({len(table.values[axis])} values)" for axis in table.averaged]
     done = f"{len(table.finished)} of {len(table.rows)} jobs finished"
     return "; ".join([table.name, *([f"mean over {' and '.join(means)}"] if means else []), done])
 
@@ -155,17 +171,21 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
     numeric = table.is_numeric(across)
     places = {value: float(value) if numeric else float(place) for place, value in enumerate(table.values[across])}
     found: dict[str, Any] = {}
-    spreads = table.spreads(panel.metric, table.shown)
+    spreads = table.over_seeds(panel.metric, table.shown)
     lines: Sequence[tuple[str, ...]] = [(value,) for value in table.values[second[0]]] if second else [()]
     for number, line in enumerate(lines):
         points = {value: spread for value in places if (spread := spreads.get((value, *line)))}
         means = np.array([spread.mean for spread in points.values()])
-        ends = [[s.mean - s.low for s in points.values()], [s.high - s.mean for s in points.values()]]
-        label = f"{second[0]} = {line[0]}" if second else "autoencoder"
+        # The mean of equal values may differ from them in its last bit, and a bar has no length below 0.
+        ends = [
+            [max(0.0, s.mean - s.low) for s in points.values()],
+            [max(0.0, s.high - s.mean) for s in points.values()],
+        ]
+        label = f"{in_words(second[0])} {line[0]}" if second else "autoencoder"
         found[label] = axes.errorbar(
             [places[value] for value in points],
             means,
-            yerr=np.array(ends) if table.averaged and len(means) else None,
+            yerr=np.array(ends) if table.seeds and len(means) else None,
             color=_colour(number, len(lines)),
             marker=_MARKS[number % len(_MARKS)],
             linestyle="-" if numeric and not table.scattered else "none",
@@ -190,7 +210,7 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
                 marker="" if numeric else "_",
                 markersize=16,
             )
-    axes.set_xlabel(across, fontsize=12)
+    axes.set_xlabel(in_words(across), fontsize=12)
     axes.set_title(panel.title, fontsize=12)
     _scales(axes, panel, places, numeric=numeric)
     axes.grid(visible=True, color="0.88", linewidth=0.8)
@@ -201,10 +221,11 @@ def _curves_of(axes: Any, panel: Panel, table: Table) -> dict[str, Any]:
 
 def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bool) -> None:
     ticks = list(places.values())
-    if numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks):
+    logarithmic = numeric and min(ticks) > 0 and max(ticks) > _WIDE * min(ticks)
+    if logarithmic:
         axes.set_xscale("log")
-    if numeric and len(ticks) > 12:  # numbers that would meet
-        ticks = ticks[:: -(-len(ticks) // 12)]
+    if numeric:
+        ticks = _apart(ticks, logarithmic=logarithmic)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     names = {place: f"{place:.4g}" if numeric else value for value, place in places.items()}
@@ -214,13 +235,37 @@ def _scales(axes: Any, panel: Panel, places: Mapping[str, float], *, numeric: bo
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         return
-    values = np.array([y for line in axes.lines for y in line.get_ydata()])  # the ends of bars are lines too
-    if values.size and values.min() > 0 and values.max() > _WIDE * values.min():
+    # The ends of bars are lines too. What models are compared with may lie outside: they set the ends.
+    lines = [(line.get_linestyle() in ("--", ":"), np.asarray(line.get_ydata(), float)) for line in axes.lines]
+    own = np.concatenate([y[np.isfinite(y)] for other, y in lines if not other] or [np.empty(0)])
+    if not own.size:
+        return
+    near = own[own <= _FAR * np.quantile(own, 0.75, method="lower")] if own.min() > 0 else own
+    beside = np.concatenate([y[np.isfinite(y)] for other, y in lines if other] or [np.empty(0)])
+    beside = beside[(beside <= 1.5 * near.max()) & (beside >= near.min() / 1.5)]
+    low, high = (each(np.concatenate([near, beside])) for each in (np.min, np.max))
+    title = panel.title
+    if low > 0 and high > _WIDE * low:
         axes.set_yscale("log")
-        axes.set_title(f"{panel.title}, logarithmic", fontsize=12)
-        _plain(axes.yaxis, values)
-    elif values.size:
-        axes.set_ylim(0, 1.05 * values.max())
+        axes.set_ylim(low / 1.15, 1.15 * high)
+        title += ", logarithmic"
+        _plain(axes.yaxis, np.array([low, high]))
+    else:
+        axes.set_ylim(min(0.0, low), 1.08 * high)
+    if near.size < own.size:
+        title += f"; not shown: up to {digits(float(own.max()))}"
+    axes.set_title(title, fontsize=12)
+
+
+def _apart(ticks: Sequence[float], *, logarithmic: bool) -> list[float]:
+    """Those of the numbers, from small to large, that don't meet when they are written."""
+    places = [math.log(tick) if logarithmic else tick for tick in ticks]
+    least = (places[-1] - places[0]) / 12
+    kept: list[int] = []
+    for at, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= least:
+            kept.append(at)
+    return [ticks[at] for at in kept]
 
 
 def _colours(errors: Any) -> Normalize:
@@ -252,7 +297,7 @@ def _colour(number: int, count: int) -> Any:
 
 
 def _entitle(figure: Figure, table: Table, what: str, *, bars: bool = False) -> None:
-    more = "; bars from the least to the largest" if bars else ""
+    more = "; bars from the least to the largest seed" if bars else ""
     width = int(10 * figure.get_figwidth())
     lines = [*textwrap.wrap(what[0].upper() + what[1:], width), *textwrap.wrap(f"{about(table)}{more}", width)]
     figure.suptitle("\n".join(lines), fontsize=12, x=0.01, ha="left")

@@ -1,4 +1,8 @@
-"""A study in images: the same test images as its models reconstruct them."""
+"""A study in images: the same test images as its models reconstruct them, beside the best linear code.
+
+Two axes have room. Every other setting is held at one value, that of the best job, and the title says which: cells
+that each took their own best would differ in more than their labels say.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +14,8 @@ from hourglass.figures.canvas import to_numpy
 from hourglass.figures.grid import zoom_of
 from hourglass.figures.picture import Array, Picture, gap
 from hourglass.sweeps.studies.charts import digits
-from hourglass.sweeps.studies.table import ERROR, Row, Table, at, is_seed
+from hourglass.sweeps.studies.linear_row import FLOOR, LINEAR, Cell, linear_cells
+from hourglass.sweeps.studies.table import ERROR, Row, Table, at, in_words
 from hourglass.system.errors import HourglassError, reason
 
 if TYPE_CHECKING:
@@ -20,15 +25,6 @@ ROWS, BLOCKS = 8, 6
 """At most 48 models are loaded; of more values on an axis, as many as fit, with the first and the last."""
 _WIDE = 1250  # pixels that the images of all blocks take together, about
 Place = tuple[str, str]  # the values of the row and of the block; the block's is empty with one axis
-
-
-class Cell(NamedTuple):
-    """What one model makes of the images."""
-
-    images: Array
-    """(n, C, H, W)."""
-    error: float
-    """Over the whole test set."""
 
 
 class Mosaic(NamedTuple):
@@ -43,19 +39,33 @@ class Mosaic(NamedTuple):
 def chosen(table: Table, without: Collection[str] = frozenset()) -> tuple[list[str], list[str], dict[Place, Row]]:
     """The values on both axes shown, thinned out, and of each point the job to draw, of those not excluded by their id.
 
-    Of the finished jobs at a point that is one with the lowest seed; where it leaves several, the best of them.
+    Of the finished jobs at a point with the values that are `held` that is the one with the lowest seed. In a search,
+    whose jobs lie anywhere, it is the best.
     """
     across, *second = table.shown
     downward = _some(table.values[across], ROWS)
     blocks = _some(table.values[second[0]], BLOCKS) if second else [""]
-    seeds = [axis for axis in table.averaged if is_seed(axis)]
     picked: dict[Place, Row] = {}
-    measured = [row for row in table.finished if ERROR in row.metrics and row.run_id not in without]
+    fixed = held(table)
+    measured = [
+        row
+        for row in table.finished
+        if ERROR in row.metrics
+        and row.run_id not in without
+        and all(row.point[axis] == value for axis, value in fixed.items())
+    ]
+    seeds = table.seeds
     for row in sorted(measured, key=lambda row: (*(float(row.point[axis]) for axis in seeds), row.metrics[ERROR])):
         value, block = (*at(row, table.shown), "")[:2]
         if value in downward and block in blocks:
             picked.setdefault((value, block), row)
     return downward, blocks, picked
+
+
+def held(table: Table) -> dict[str, str]:
+    """The settings that the picture has no room for, at the values of the best job; none in a search."""
+    best = table.best
+    return {} if best is None or table.scattered else {axis: best.point[axis] for axis in table.further}
 
 
 def mosaic(table: Table, *, uri: str) -> Mosaic:
@@ -110,7 +120,7 @@ def _drawn(
     if not data.is_image or data.shape[0] not in (1, 3):
         return f"samples of shape {data.shape} are no images"
     pitch = (data.shape[2] + gap(data.shape[2])) * zoom_of(data.shape[2])
-    count = min(10, len(data.test), max(3, int(_WIDE / (len(blocks) * pitch))))
+    count = min(10, len(data.test), max(3, int(_WIDE / ((len(blocks) + 1) * pitch))))  # a block for the linear code
     x = data.scaled(data.test.x[:count])
     original = to_numpy(x)
     above = {"original": dict.fromkeys(blocks, original), "corrupted": {}}
@@ -124,21 +134,31 @@ def _drawn(
         block = [other.config.noise for (_, where), other in models.items() if where == place[1]]
         if corrupted is not x and all(other == trained.config.noise for other in block):
             above["corrupted"][place[1]] = to_numpy(corrupted)
+    linear = linear_cells(data, x, models, {place: row.metrics.get(FLOOR) for place, row in picked.items()})
     across, *second = table.shown
+    names = {value: f"{second[0]} = {value}" if second else "" for value in blocks}
+    if not linear.by_row:
+        above[linear.label] = {block: cell.images for block, cell in linear.cells.items()}
+    elif linear.cells:
+        cells |= {(row, LINEAR): cell for row, cell in linear.cells.items()}
+        names[LINEAR], above["original"] = LINEAR, {**above["original"], LINEAR: original}
     left_out = [
         f"{len(table.values[axis]) - len(kept)} values of {axis} left out"
         for axis, kept in zip(table.shown, (downward, blocks), strict=False)
         if len(kept) < len(table.values[axis])
     ]
-    which = [f"{axis}: {'the lowest' if is_seed(axis) else 'the best'}" for axis in table.averaged]
+    fixed = held(table)
+    which = [f"{axis} = {value} throughout" for axis, value in fixed.items()]
+    which += [f"{axis}: the lowest" for axis in table.seeds if axis not in table.shown]
+    which += [f"{axis}: of the best job of each row" for axis in table.further if axis not in fixed]
     title = (
         f"The first test images, reconstructed; right of them the MSE per value over the whole test set; {table.name}"
     )
     return draw(
         cells,
         above={name: row for name, row in above.items() if row},
-        downward={value: f"{across} = {value}" for value in downward},
-        blocks={value: f"{second[0]} = {value}" if second else "" for value in blocks},
+        downward={value: f"{in_words(across)} {value}" for value in downward},
+        blocks=names,
         value_range=data.range,
         title="; ".join([title, *which, *left_out]),
     )
@@ -189,7 +209,8 @@ def draw(
                 picture.text(x + wide / 2, y + high / 2, "no finished job", ha="center", size=10)
                 continue
             picture.mosaic(x, y, cell.images, columns=count, value_range=value_range, zoom=zoom)
-            picture.text(x + wide + 6, y + high / 2, digits(cell.error), size=10)
+            if cell.error is not None:
+                picture.text(x + wide + 6, y + high / 2, digits(cell.error), size=10)
     return picture
 
 

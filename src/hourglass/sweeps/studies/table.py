@@ -4,6 +4,9 @@ A study varies axes, `model.code_size` or `seed`; a job has a value on each. Two
 averaged: of the finished jobs at a point, with values v_1 ... v_n of a metric,
 
     mean = (v_1 + ... + v_n) / n,   low = min v_i,   high = max v_i
+
+Where other axes than seeds are averaged, the range is that over the seeds alone: low and high are the least and the
+largest of the means that each seed has over those axes (`over_seeds`). What a setting does is not chance.
 """
 
 import csv
@@ -16,7 +19,8 @@ from itertools import product
 from typing import NamedTuple
 
 ERROR = "test/mse"  # every type of model has it, and less is better
-NOT_RUN = "NOT RUN"
+FLOOR, SPARSITY, PROBE = "test/linear_mse", "test/code_active_fraction", "test/linear_accuracy"
+NOT_RUN, REFUSED = "NOT RUN", "REFUSED"
 _LARGEST = 100_000  # points of a grid
 _FIRST = ("model.code_size", "model.depth")  # shown before other axes, however few values they have
 
@@ -29,14 +33,16 @@ class Row(NamedTuple):
     point: dict[str, str]
     """Its value on every axis; empty where it has none."""
     status: str
-    """As MLflow says, FINISHED, FAILED, KILLED or RUNNING; or NOT RUN: refused, or not started yet."""
+    """As MLflow says, FINISHED, FAILED, KILLED or RUNNING; or REFUSED: it makes no sense; or NOT RUN: not yet."""
     run_id: str
     metrics: dict[str, float]
     """`test/...`."""
     seconds: float | None
     """From start to end of its run; None while there is no end."""
     failure: str
-    """Why it failed."""
+    """Why it failed, or was refused."""
+    health: str = ""
+    """The verdicts on it."""
 
 
 class Spread(NamedTuple):
@@ -55,11 +61,12 @@ class Table:
         name: of the study.
         axes: what it varies, in order.
         rows: its jobs. Where those that ran lie on a grid over the axes, the rest of the grid is added as NOT RUN.
+        whole: whether the rest of the grid was meant to be run at all.
     """
 
-    def __init__(self, *, name: str, axes: dict[str, list[str]], rows: Sequence[Row]) -> None:
+    def __init__(self, *, name: str, axes: dict[str, list[str]], rows: Sequence[Row], whole: bool = True) -> None:
         self.name = name
-        self.rows = [*rows, *_missing(axes, rows)]
+        self.rows = [*rows, *(_missing(axes, rows) if whole else [])]
         found = {axis: _ordered({row.point[axis] for row in self.rows}, known) for axis, known in axes.items()}
         self.values = {axis: values for axis, values in found.items() if len(values) > 1}
         """The axes with more than one value: numbers from small to large, text in the order of the sweep."""
@@ -76,6 +83,12 @@ class Table:
         self.shown = two[:1] if self.scattered else two
         """At most two axes; the one for the horizontal first."""
         self.averaged = [axis for axis in self.values if axis not in self.shown]
+        self.seeds = [axis for axis in self.values if is_seed(axis)]
+        """The axes of chance."""
+        self.settings = [axis for axis in self.values if not is_seed(axis)]
+        """The others, in the order of the sweep."""
+        self.further = [axis for axis in self.settings if axis not in self.shown]
+        """Settings for which no picture of two axes has room."""
 
     def is_numeric(self, axis: str) -> bool:
         """Whether its values are numbers."""
@@ -112,6 +125,23 @@ class Table:
             for point, values in found.items()
         }
 
+    def over_seeds(self, metric: str | Callable[[Row], float], axes: Sequence[str]) -> dict[Point, Spread]:
+        """The same with the range over the seeds alone: mean, least and largest of each seed's mean at a point.
+
+        Args:
+            metric: its name, or what to compute of a job.
+            axes: which, none of them a seed.
+        """
+        means: dict[Point, list[float]] = defaultdict(list)
+        jobs: Counter[Point] = Counter()
+        for point, spread in self.spreads(metric, [*axes, *self.seeds]).items():
+            means[point[: len(axes)]].append(spread.mean)
+            jobs[point[: len(axes)]] += spread.jobs
+        return {
+            point: Spread(statistics.fmean(values), min(values), max(values), jobs[point])
+            for point, values in means.items()
+        }
+
     def states(self, axes: Sequence[str]) -> dict[Point, Counter[str]]:
         """How many jobs at every point have which status."""
         found: dict[Point, Counter[str]] = defaultdict(Counter)
@@ -119,18 +149,34 @@ class Table:
             found[at(row, axes)][row.status] += 1
         return found
 
+    @property
+    def ranked(self) -> list[Row]:
+        """The jobs by their error, the least first; those without one last, in the order of the axes."""
+
+        def rank(row: Row) -> tuple[bool, float, list[int]]:
+            error = row.metrics.get(ERROR, math.nan) if row.status == "FINISHED" else math.nan
+            known = math.isfinite(error)
+            return (
+                not known,
+                error if known else 0.0,
+                [self.values[axis].index(row.point[axis]) for axis in self.values],
+            )
+
+        return sorted(self.rows, key=rank)
+
     def to_csv(self) -> str:
-        """One line per job: its axes, status, run, seconds, every test metric, and why it failed."""
-        metrics = sorted({name for row in self.rows for name in row.metrics})
+        """A line per job, by error: axes, status, error, floor, sparsity, probe, seconds, failure, run, the rest."""
+        metrics = {name for row in self.rows for name in row.metrics}
+        main = [name for name in (ERROR, FLOOR, SPARSITY, PROBE) if name in metrics]
+        rest = sorted(metrics - set(main))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*self.values, "status", "run_id", "seconds", *metrics, "failure"])
-        for row in sorted(
-            self.rows, key=lambda row: [self.values[axis].index(row.point[axis]) for axis in self.values]
-        ):
+        writer.writerow([*self.values, "status", *main, "seconds", "failure", "run_id", *rest])
+        for row in self.ranked:
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-            measured = [row.metrics.get(name, "") for name in metrics]
-            writer.writerow([*at(row, list(self.values)), row.status, row.run_id, seconds, *measured, row.failure])
+            measured, more = ([row.metrics.get(name, "") for name in names] for names in (main, rest))
+            line = [*at(row, list(self.values)), row.status, *measured, seconds, row.failure, row.run_id, *more]
+            writer.writerow(line)
         return text.getvalue()
 
     def label(self, row: Row) -> str:
@@ -141,6 +187,12 @@ class Table:
 def at(row: Row, axes: Sequence[str]) -> Point:
     """Where a job lies."""
     return tuple(row.point[axis] for axis in axes)
+
+
+def in_words(key: str) -> str:
+    """`model.code_size` as a person says it: `code size`."""
+    name = key.rpartition(".")[2]
+    return {"lr": "learning rate"}.get(name, name.replace("_", " "))
 
 
 def is_seed(axis: str) -> bool:
