@@ -2,6 +2,7 @@
 
 fitted = hourglass.fit(x, model="conv", noise="masking")
 code = fitted.encode(x)
+table = hourglass.sweep(x, code_size=[2, 8, 32], seed=[0, 1, 2])
 model = hourglass.load(run_id)
 classes = hourglass.load_classifier(run_id)(x).argmax(1)
 """
@@ -13,11 +14,26 @@ from typing import TYPE_CHECKING, Any
 from hourglass.system.lazy_packages import defer
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from hourglass.pipeline.estimator import Hourglass as Hourglass
     from hourglass.pipeline.fitted import Fitted
     from hourglass.trained.classifier import Classifier
     from hourglass.trained.model import TrainedModel
 
+Choice = str | Sequence[str | Sequence[str]] | None
+"""A choice of a group by its name, or for a sweep a list of choices, each of which may be several in a tuple."""
+
 defer()  # before any module of ours imports Lightning
+
+
+def __getattr__(name: str) -> Any:
+    """`Hourglass`, the estimator of scikit-learn, which is imported when it is asked for."""
+    if name != "Hourglass":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hourglass.pipeline.estimator import Hourglass
+
+    return Hourglass
 
 
 def fit(
@@ -121,6 +137,113 @@ def fit(
             "name": name,
             "study": study,
         },
+        overrides=overrides,
+        tracking=tracking,
+        folder=folder,
+    )
+
+
+def sweep(
+    x: Any,
+    y: Any = None,
+    *,
+    validation: Any = None,
+    test: Any = None,
+    model: Choice = None,
+    bottleneck: Choice = None,
+    noise: Choice = None,
+    regularizer: Choice = None,
+    loss: Choice = None,
+    sampler: Choice = None,
+    optimizer: Choice = None,
+    training: Choice = None,
+    trainer: Choice = None,
+    callback: Choice = None,
+    experiment: Choice = None,
+    code_size: int | Sequence[int] | None = None,
+    depth: int | Sequence[int] | None = None,
+    epochs: int | Sequence[int] | None = None,
+    seed: int | Sequence[int] | None = None,
+    overrides: Sequence[str | Mapping[str, Any]] | Mapping[str, Any] = (),
+    tracking: str | None = "mlflow",
+    folder: str | PathLike[str] | None = None,
+    name: str | None = None,
+    study: str | None = None,
+) -> "DataFrame":
+    """Train one autoencoder for each combination of values, recorded as a study, as `hourglass train -m` does.
+
+    A list is an axis: `code_size=[2, 8, 32], seed=[0, 1, 2]` trains nine. What is several at once is one value, and
+    stands in a tuple or in a list of its own: `noise=["none", ("masking", "gaussian")]` trains two,
+    `overrides={"model.widths": (128, 64)}` one. Words, `overrides=["optimizer.lr=1e-3,1e-2"]`, are those of the command
+    line.
+
+    The jobs run in processes of their own, as many at a time as there are GPUs or cores, in stacks where that is faster
+    (`sweep.workers`, `sweep.max_stack`). The same call again on the same arrays trains only what is missing: also after
+    an interruption, and with longer lists.
+
+    Args:
+        x: see `fit`, as for every argument that isn't here.
+        y: see `fit`.
+        validation: see `fit`.
+        test: see `fit`.
+        model: a choice, or a list of them as an axis; so are those that follow.
+        bottleneck: as `model`.
+        noise: as `model`.
+        regularizer: as `model`.
+        loss: as `model`.
+        sampler: as `model`.
+        optimizer: as `model`.
+        training: as `model`.
+        trainer: as `model`.
+        callback: a choice, or several for every job: it makes no other job.
+        experiment: as `model`; axes of a recipe are swept unless they are given here.
+        code_size: a number, or a list of them as an axis; so are those that follow.
+        depth: as `code_size`.
+        epochs: as `code_size`.
+        seed: as `code_size`.
+        overrides: every other value, where a list is an axis: `{"optimizer.lr": [1e-3, 1e-2]}`.
+        tracking: "none" or None keeps nothing, and a second call trains all again.
+        folder: where the files of jobs go, what they print for one; None: `runs/`, as on the command line, or with
+            `tracking=None` nowhere that stays.
+        name: of the runs, beside what tells each from the others.
+        study: name of the study.
+
+    Returns:
+        one row per job: its values of the axes, `status` (FINISHED, FAILED, or REFUSED for what makes no sense), every
+        last metric, the id of its `run`, and the `error`; the id of the study is `frame.attrs["study"]`.
+
+    Raises:
+        ValueError: a mistake that all jobs share, in one line; nothing is recorded then.
+    """
+    from hourglass.sweeps.from_python import sweep as swept
+
+    return swept(
+        x,
+        y,
+        validation=validation,
+        test=test,
+        choices={
+            "experiment": experiment,
+            "model": model,
+            "bottleneck": bottleneck,
+            "noise": noise,
+            "regularizer": regularizer,
+            "loss": loss,
+            "sampler": sampler,
+            "optimizer": optimizer,
+            "training": training,
+            "trainer": trainer,
+            "callback": callback,
+        },
+        values={
+            "model.code_size": code_size,
+            "model.depth": depth,
+            "training.epochs": epochs,
+            "seed": seed,
+            "name": name,
+            "study": study,
+        },
+        names={"model.code_size": "code_size", "model.depth": "depth", "training.epochs": "epochs"},
         overrides=overrides,
         tracking=tracking,
         folder=folder,

@@ -18,9 +18,9 @@ def name(varied: list[str], *, own: str | None = None, depth: int | None = 1, **
     [
         ([], "64 d1 s0 vanilla mnist masking"),
         (["model.code_size=64", "seed=0"], "64 d1 s0 vanilla mnist masking"),
-        (["noise=masking", "seed=0"], "masking 64 d1 s0 vanilla mnist"),
-        (["+noise.masking.fraction=0.3"], "fraction=0.3 64 d1 s0 vanilla mnist masking"),
-        (["regularizer=none"], "none 64 d1 s0 vanilla mnist masking"),
+        (["noise=masking", "seed=0"], "64 masking d1 s0 vanilla mnist"),
+        (["+noise.masking.fraction=0.3"], "64 fraction=0.3 d1 s0 vanilla mnist masking"),
+        (["regularizer=none"], "64 no regularizer d1 s0 vanilla mnist masking"),
     ],
 )
 def test_what_differs_comes_first(varied: list[str], called: str) -> None:

@@ -62,7 +62,7 @@ class Place:
             varied={axis: [str(number) for number in range(count)]},
             identity=config_hash({"words": words}),
             name="faults",
-        )
+        ).ends
         return {job.overrides[0]: ends[job.key] for job in jobs}
 
     def runs(self, kind: str = "training") -> list[Any]:

@@ -1,11 +1,12 @@
 """A whole configuration: composed from overrides, changed by more of them, and checked at its top."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hourglass.configuration.groups import chosen, conf_dir, top_keys
-from hourglass.configuration.hydra_internals import UNNAMED_GROUPS, set_aside, written_below
+from hourglass.configuration.hydra_internals import UNNAMED_GROUPS, context_of, set_aside, written_below
 from hourglass.configuration.overrides import check_choice, dotted_keys, explain, given
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system.errors import HourglassError, nearest
@@ -32,6 +33,35 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
     del whole["hydra"]
     OmegaConf.set_struct(whole, True)
     return whole, choices_made
+
+
+@contextmanager
+def compose_multirun(overrides: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+    """Within, Hydra is as within `hourglass train -m` with these overrides: its context, and the configuration.
+
+    Raises:
+        HourglassError: what can't be composed, within as well.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import setup_globals
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    register_resolvers()
+    for override in overrides:
+        check_choice(override)
+    try:
+        with set_aside(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            setup_globals()
+            loader = GlobalHydra.instance().config_loader()
+            words = [*overrides, "hydra.mode=MULTIRUN"]
+            config = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN)
+            yield context_of(loader, config), config
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise HourglassError(explain(error)) from error
 
 
 def update(config: Any, overrides: Sequence[str]) -> None:

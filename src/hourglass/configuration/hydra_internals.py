@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
     from hydra.core.override_parser.types import Override
     from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext
     from omegaconf import DictConfig
 
 __all__ = ["BasicSweeper", "BasicSweeperConf"]
@@ -59,11 +60,12 @@ def job_return(*, value: Any, **fields: Any) -> "JobReturn":
 def set_aside() -> Iterator[None]:
     """Within, Hydra is as in a fresh process, whatever application runs around it; afterwards it is as it was."""
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.core.singleton import Singleton
     from hydra.core.utils import JobRuntime
     from hydra.version import VersionBase
 
-    changed: tuple[type, ...] = (GlobalHydra, JobRuntime, VersionBase)
+    changed: tuple[type, ...] = (GlobalHydra, HydraConfig, JobRuntime, VersionBase)
     held: dict[type, Any] = Singleton._instances
     kept = {kind: held.pop(kind) for kind in changed if kind in held}
     try:
@@ -72,6 +74,14 @@ def set_aside() -> Iterator[None]:
         for kind in changed:
             held.pop(kind, None)
         held.update(kept)
+
+
+def context_of(loader: Any, config: "DictConfig") -> "HydraContext":
+    """What Hydra hands to sweepers and launchers, with the callbacks that a configuration names."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.types import HydraContext
+
+    return HydraContext(config_loader=loader, callbacks=Callbacks(config))
 
 
 def completions(loader: Any, line: str) -> list[str]:

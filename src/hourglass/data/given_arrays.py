@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
 from torch.utils.data import Dataset as TorchDataset
 
+from hourglass.data import handed_over
 from hourglass.data.columns import categories_of
 from hourglass.data.dataset import Dataset
 from hourglass.data.frames import Frame
@@ -63,8 +64,8 @@ def arrays(
     *,
     given: Given | None = None,
     name: str,
-    digest: str | None,  # noqa: ARG001 - what follows is for the record
-    sizes: Mapping[str, int] | None,  # noqa: ARG001
+    digest: str | None,
+    sizes: Mapping[str, int] | None,  # noqa: ARG001 - for the record
     range: Sequence[float] | None,  # noqa: ARG001
     scaling: str,
     missing: str = "refuse",
@@ -72,9 +73,10 @@ def arrays(
 ) -> Dataset:
     """Arrays that were given in Python.
 
-    given: the arrays; None, as from a record: they aren't there.
+    given: the arrays; None: those that a sweep hands to its processes, or as from a record: they aren't there.
     name: what messages and runs call them.
-    digest, sizes, range: what a record says of them; not read.
+    digest: of the data set, which arrays that were handed over must have; None: not known.
+    sizes, range: what a record says of them; not read.
     scaling: of floats, see `hourglass.data.scaling`.
     missing: what becomes of NaN in rows, see `hourglass.data.missing`.
     The other arguments: `Splitting`; an own validation or test set stands in for its share.
@@ -85,8 +87,19 @@ def arrays(
     check_choice("missing", missing, MISSING)
     if not name.strip() or not name.isprintable():
         raise ValueError(f"name must be a name, got {name!r}")
-    if given is None:
+    if given is not None:
+        return _dataset(given, name, splitting, scaling=scaling, missing=missing)
+    parts = handed_over.found()
+    if parts is None:
         raise ValueError(NOT_KEPT)
+    given = Given(**{part: Arrays(*held) for part, held in parts.items()})
+    data = _dataset(given, name, splitting, scaling=scaling, missing=missing)
+    if digest not in (None, data.digest):  # a record of others
+        raise ValueError(NOT_KEPT)
+    return data
+
+
+def _dataset(given: Given, name: str, splitting: Splitting, *, scaling: str, missing: str) -> Dataset:
     parts = {"x": given.samples, "the validation set": given.validation, "the test set": given.test}
     for key, part in parts.items():
         if part is not None and part.columns != given.samples.columns:

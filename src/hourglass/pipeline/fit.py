@@ -8,7 +8,7 @@ What isn't a word of its own is a value by its key, in `overrides`. Afterwards t
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from copy import deepcopy
 from functools import partial
 from os import PathLike
@@ -24,7 +24,7 @@ from torch import nn
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_top, compose_config
 from hourglass.configuration.groups import choices as known_choices
-from hourglass.configuration.overrides import check_form, explain, quoted
+from hourglass.configuration.overrides import check_form, explain, parse, quoted
 from hourglass.data import Dataset
 from hourglass.data.given_arrays import Given, read
 from hourglass.models import Autoencoder
@@ -221,6 +221,15 @@ def words_of(overrides: Overrides) -> list[str]:
             check_form(each)
         words += [each] if isinstance(each, str) else words_of(each)
     return words
+
+
+def value_word(key: str, value: Any) -> str:
+    """`KEY=VALUE`, with quotes only where text needs them: what is said of a sweep shows such words."""
+    if isinstance(value, str):
+        with suppress(HourglassError):
+            if parse(f"{key}={value}").value() == value:
+                return f"{key}={value}"
+    return f"{key}={_written(value, key)}"
 
 
 def _written(value: Any, key: str) -> str:

@@ -26,6 +26,7 @@ from hourglass.system.undone import undone
 from hourglass.tracking import Run
 from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.load import Trained
+from hourglass.trained.model import TrainedModel
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,7 +56,7 @@ class Fitted:
         self.health = health
         self.data = data
         self._trained = trained
-        self._model = trained.in_own_units
+        self._model: TrainedModel = trained.in_own_units
 
     @classmethod
     def of(cls, result: "Result", config: DictConfig) -> Self:
@@ -85,6 +86,11 @@ class Fitted:
     def model(self) -> Autoencoder:
         """The bare autoencoder, of values as it sees them; it checks and scales nothing."""
         return self._trained.model
+
+    @property
+    def in_own_units(self) -> TrainedModel:
+        """The same as it is used, as `hourglass.load` gives it: a module without data and run."""
+        return self._model
 
     @property
     def config(self) -> DictConfig:

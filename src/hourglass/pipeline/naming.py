@@ -1,7 +1,7 @@
 """What a run is called: what differs first, since tables and charts cut names after some 15 characters.
 
 `64 d1 s0 vanilla mnist masking`: code size, depth and seed; model, data and noise. What else a study varies comes
-before: `sigma=0.3 64 d1 s0 vanilla mnist`.
+behind the code size: `64 sigma=0.3 d1 s0 vanilla mnist`, `64 no noise d1 s0 vanilla mnist`.
 """
 
 import shlex
@@ -56,10 +56,12 @@ def run_name(
     }
     numbers = {key: f"{letter}{known[key]}" for key, letter in _LETTERS.items() if key in known}
     said = {**choices, "data": data}
-    groups = {key: said[key] for key in _GROUPS if key in values or said.get(key, "none") != "none"}
+    called = {key: f"no {key}" if said.get(key, "none") == "none" else said[key] for key in _GROUPS}
+    groups = {key: word for key, word in called.items() if key in values or said.get(key, "none") != "none"}
     first = [
         groups.get(key, f"{key.rpartition('.')[2]}={value}") for key, value in values.items() if key not in numbers
     ]
-    if config.name:
-        return " ".join([*first, *(word for key, word in numbers.items() if key in values), str(config.name)])
-    return " ".join([*first, *numbers.values(), *(word for key, word in groups.items() if key not in values)])
+    if config.name:  # it says the rest
+        numbers, groups = {key: word for key, word in numbers.items() if key in values}, {"name": str(config.name)}
+    size = [numbers.pop("model.code_size")] if "model.code_size" in numbers else []
+    return " ".join([*size, *first, *numbers.values(), *(word for key, word in groups.items() if key not in values)])

@@ -65,5 +65,7 @@ class End:
     """Whether a search stopped it early."""
     failure: str | None = None
     """Why it failed, in one line; None: it is finished."""
+    refused: bool = False
+    """Whether its configuration makes no sense, so that it was not tried."""
     away: bool = False
     """Whether it failed because the store had been away for too long."""

@@ -34,6 +34,15 @@ class SweepFailed(HourglassError):  # noqa: N818 - says what happened
     exit_code = 1
 
 
+class Swept(NamedTuple):
+    """What a sweep leaves."""
+
+    study: Run
+    """The run of its study."""
+    ends: dict[str, End]
+    """How each job ended, by its key."""
+
+
 class Study(NamedTuple):
     """A study that is open."""
 
@@ -56,7 +65,7 @@ def sweep(
     name: str,
     command: str = "",
     folder: Path | None = None,
-) -> dict[str, End]:
+) -> Swept:
     """Run jobs in slots, as children of one study's run.
 
     Args:
@@ -69,7 +78,7 @@ def sweep(
         folder: where its pictures are written too; None: nowhere.
 
     Returns:
-        how each job ended, by its key; failures are logged here already.
+        the study and how each job ended; failures are logged here already.
     """
     count = len({job.key for job in jobs})
     most = max(jobs, key=lambda job: device_count(job.config["trainer"]))
@@ -89,7 +98,7 @@ def sweep(
         study.run.log_metrics({"study/jobs": len(ends), "study/failed": failed}, step=0)
         if failed:
             study.run.fail(SweepFailed(f"{failed} of {len(ends)} jobs failed; the same command again runs only these"))
-    return ends
+    return Swept(study.run, ends)
 
 
 @contextmanager
@@ -165,7 +174,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: st
     parts = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
     for refused in ask(engine, refusals, parts, purpose="checked"):
         for key, reason in refused.items():
-            ends[key] = End(failure=reason)
+            ends[key] = End(failure=reason, refused=True)
             display.refused(todo[key], reason)
     if refused := {key: end.failure for key, end in ends.items() if end.failure is not None}:
         record_refused(parent, {key: (todo[key].point(study.axes), why) for key, why in refused.items()})

@@ -4,6 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+FOLLOWED = (
+    "MLFLOW_TRACKING_URI",
+    *("HOURGLASS_CACHE", "HOURGLASS_CONF", "HOURGLASS_GIVEN", "HOURGLASS_STORE_TIMEOUT", "HOURGLASS_TRUST"),
+)
+"""What a process of a sweep is told as it stands when it starts: a program may set them between two sweeps."""
+
 
 @contextmanager
 def restored(*names: str) -> Iterator[None]:

@@ -12,20 +12,22 @@ SIGTERM is also what it sends itself when its parent ends, however that does: a 
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from hourglass.system import leash
-from hourglass.system.environment import change, restored
+from hourglass.system.environment import FOLLOWED, change, restored
 from hourglass.system.errors import reason
-from hourglass.system.passwords import VARIABLE, without_passwords
+from hourglass.system.passwords import without_passwords
 from hourglass.system.process import raise_at_sigterm
 from hourglass.system.temporary import temporary_folder
 
@@ -90,11 +92,12 @@ class Child:
         self.receiver, sender = context.Pipe(duplex=False)
         # The child reads from this pipe until its writing end, which only this process holds, closes.
         alive, self._held = context.Pipe(duplex=False)
-        # The server may be older than what this variable says now.
-        variables: dict[str, str | None] = {VARIABLE: os.environ.get(VARIABLE), **environment}
+        # The server may be older than what these variables say now.
+        variables: dict[str, str | None] = {**{name: os.environ.get(name) for name in FOLLOWED}, **environment}
         self._process = context.Process(target=_child, args=(sender, alive, threads, variables, function, argument))
         self._closed = False
-        self._process.start()
+        with _without_main():
+            self._process.start()
         sender.close()
         alive.close()
 
@@ -110,6 +113,20 @@ class Child:
             found = Answer(None, failure, "")
         end([self], patience=0.0)
         return found
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Within, a process that starts is told of no main module.
+
+    It would run that anew, and with it a person's script, which would start such processes itself.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def end(children: Sequence[Child], *, patience: float = PATIENCE) -> None:

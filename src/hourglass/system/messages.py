@@ -7,7 +7,8 @@ so again for each.
 import io
 import logging
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from typing_extensions import override
@@ -51,3 +52,22 @@ class File(logging.FileHandler):
             with suppress(OSError):
                 where = Path(self.baseFilename)
                 print(f"{where} can't be written ({error.strerror}): messages are missing there", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Within, the package's own messages are seen, unless the program has set what is."""
+    log = logging.getLogger("hourglass")
+    if log.level != logging.NOTSET:
+        yield
+        return
+    log.setLevel(logging.INFO)
+    console = Console()
+    console.setFormatter(Formatter("%(message)s"))
+    if not log.hasHandlers():
+        log.addHandler(console)
+    try:
+        yield
+    finally:
+        log.removeHandler(console)
+        log.setLevel(logging.NOTSET)
