@@ -243,7 +243,7 @@ def test_a_table_keeps_its_names_and_its_units() -> None:
         ({"x": np.zeros((50, 3), int)}, "x must be uint8 or float, got int64"),
         ({"x": "digits"}, "x must be an array, .*got str"),
         ({"x": [[1.0, 2.0], [3.0]]}, "x must be an array"),
-        ({"y": np.zeros(3, int)}, r"y must be whole numbers of shape \(300,\)"),
+        ({"y": np.zeros(3, int)}, r"y must be whole numbers or texts of shape \(300,\)"),
         ({"x": 2 * np.ones((50, 3)) * np.arange(50)[:, None], "loss": "bce"}, "bce needs data in|gives values in"),
         ({"model": "cnn"}, "model=cnn: no such choice; .*allowed: conv"),
         ({"model": 3}, "model must be a choice by its name"),

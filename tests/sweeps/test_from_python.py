@@ -108,7 +108,7 @@ def test_it_is_a_study_whose_jobs_are_those_of_fit(
     )
     row = frame[(frame.noise == "none") & (frame.status == "FINISHED")].iloc[0]
     job = Run.find(row.run, None)
-    assert job.name == "none train_size=100 mine"
+    assert job.name == "no noise train_size=100 mine"
     fitted = hourglass.fit(
         *digits, code_size=3, **{**QUICK, "overrides": {**QUICK["overrides"], "data.train_size": 100}}
     )
