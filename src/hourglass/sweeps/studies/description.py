@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from hourglass.pipeline.description import numbers
 from hourglass.pipeline.naming import wrapped
-from hourglass.sweeps.studies.conclusions import effects
+from hourglass.sweeps.studies.conclusions import effects, overall
 from hourglass.sweeps.studies.table import ERROR, FLOOR, PROBE, REFUSED, SPARSITY, Row, Table, at, in_words
 from hourglass.tracking.mlflow_internals import artifact_link, page_link
 
@@ -62,11 +62,9 @@ def _conclusion(table: Table, place: Place) -> str:
     best = table.best
     if best is None:
         return f"**No result yet**: {done}."
-    known = numbers(best.metrics, names=_MEASURED)
-    where = _plain(", ".join(f"{in_words(axis)} {best.point[axis]}" for axis in table.values)) or "the only job"
     link = page_link(place.experiment_id, best.run_id)
-    rest = ", ".join(f"{name} {value}" for name, value in known.items() if name != "test MSE")
-    return f"**Best: {where}**, [test MSE {known['test MSE']}]({link}), {rest}; {done}."
+    known = ", ".join(f"{name} {value}" for name, value in numbers(best.metrics, names=_MEASURED).items())
+    return f"**{_plain(overall(table))}** [The best run]({link}): {known}; {done}."
 
 
 def _effects(table: Table) -> list[str]:
