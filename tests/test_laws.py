@@ -3,6 +3,7 @@
 A new component is found here by its yaml file alone.
 """
 
+import inspect
 import re
 from copy import deepcopy
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -20,6 +22,7 @@ from hourglass.bottlenecks import HasDensity, HasPrior, Symbolic
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import conf_dir
+from hourglass.configuration.schema import located
 from hourglass.losses import logged, total
 from hourglass.measures.restorations import METHODS
 from hourglass.models import Autoencoder, Output, Solvable, stages_of
@@ -779,3 +782,62 @@ def test_units_that_are_on_are_not_idle(name: str) -> None:
 def test_a_divergence_in_nats_needs_a_reconstruction_in_nats() -> None:
     with pytest.raises(HourglassError, match=r"nats per sample: set loss\.reduction=sum, got mean"):
         fresh_parts("bottleneck=gaussian", "loss.reduction=mean")
+
+
+# -- defaults -----------------------------------------------------------------------------------------------------
+
+
+def plain(node: dict[str, Any]) -> dict[str, Any]:
+    """What a node of a yaml says without referring to anything: no object, no other key, nothing that must be given."""
+    return {
+        key: value
+        for key, value in node.items()
+        if not key.startswith("_") and not isinstance(value, dict) and "${" not in str(value)
+    }
+
+
+def as_written(path: Path, group: str) -> dict[str, Any]:
+    """The node of a class in a yaml, before anything is composed; empty where there is none."""
+    node: Any = OmegaConf.to_container(OmegaConf.load(path))
+    for key in (*group.split("."), path.stem):
+        node = node.get(key, node)
+    return node if "_target_" in node else {}
+
+
+def constructed() -> dict[str, dict[str, Any]]:
+    """Each class that the choices make, with its node.
+
+    Where several choices make one class, that of the choice which the whole pipeline begins with.
+    """
+    whole = conf_dir() / "config.yaml"
+    first = {key: value for each in OmegaConf.load(whole).defaults if each != "_self_" for key, value in each.items()}
+    found = {"hourglass.noise.Corruption": as_written(whole, "noise")}
+    for group, where in {"model": "model", "bottleneck": "model.bottleneck", "noise": "", "regularizer": ""}.items():
+        for name in sorted(names(group), key=lambda name: name != first[group]):
+            node = as_written(conf_dir() / group / f"{name}.yaml", where)
+            if node:
+                found.setdefault(node["_target_"], node)
+    return found
+
+
+CONSTRUCTED = constructed()
+
+
+@pytest.mark.parametrize("target", CONSTRUCTED)
+def test_a_constructor_has_the_defaults_of_the_yaml(target: str) -> None:
+    parameters = inspect.signature(located(target, "")).parameters
+    defaults = {
+        key: list(each.default) if isinstance(each.default, tuple) else each.default
+        for key, each in parameters.items()
+        if each.default is not inspect.Parameter.empty
+    }
+    if "bottleneck" in parameters:
+        first = as_written(conf_dir() / "bottleneck" / "linear.yaml", "")
+        assert defaults.pop("bottleneck") is located(first["_target_"], "")
+    assert defaults == plain(CONSTRUCTED[target])
+
+
+def test_constructors_are_found() -> None:
+    assert len(CONSTRUCTED) >= 40
+    assert CONSTRUCTED["hourglass.models.MLP"]["depth"] == 0  # of vanilla
+    assert CONSTRUCTED["hourglass.bottlenecks.Deterministic"]["activation"] == "linear"

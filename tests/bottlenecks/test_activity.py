@@ -94,8 +94,8 @@ def test_a_lost_unit_is_never_on(activity) -> None:
             VectorQuantized(code_size=4, entries=4, dimension=2, commitment=0.2, decay=0.9, revive_below=0.1),
             Varying,
         ),
-        (Binary(code_size=4), HalfRange),
-        (Categorical(code_size=4, categories=2, temperature=1.0, beta=1.0), HalfRange),
+        (Binary(code_size=4, deviation=None), HalfRange),
+        (Categorical(code_size=4, categories=2, temperature=1.0, beta=1.0, deviation=None), HalfRange),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, type) else "",
 )
@@ -115,7 +115,7 @@ def test_the_rate_of_each_unit() -> None:
     gaussian = Gaussian(code_size=3, beta=4.0, warmup_steps=0)
     rates = gaussian.rates(torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0, math.log(4)]]))
     torch.testing.assert_close(rates, torch.tensor([[0.5, 0.0, 1.5 - math.log(2)]]))
-    categorical = Categorical(code_size=4, categories=2, temperature=1.0, beta=4.0)
+    categorical = Categorical(code_size=4, categories=2, temperature=1.0, beta=4.0, deviation=None)
     rates = categorical.rates(torch.tensor([[0.0, 0.0, 50.0, -50.0]]))
     torch.testing.assert_close(rates, torch.tensor([[0.0, math.log(2)]]))
-    assert not isinstance(Binary(code_size=4), HasRate)
+    assert not isinstance(Binary(code_size=4, deviation=None), HasRate)

@@ -28,7 +28,7 @@ def test_agrees_with_batch_normalisation() -> None:
 
 def test_a_bit_that_the_encoder_puts_on_one_side_still_tells_samples_apart() -> None:
     a = 100 + torch.randn(200, 3)
-    lone, spread = Binary(code_size=3), Binary(code_size=3, deviation=4.0)
+    lone, spread = Binary(code_size=3, deviation=None), Binary(code_size=3, deviation=4.0)
     assert bool((lone(a).code == 1).all())
     assert 0.3 < spread(a).code.mean() < 0.7
 

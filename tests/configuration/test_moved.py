@@ -36,6 +36,14 @@ def test_a_class_that_moved_is_found_wherever_it_stands() -> None:
     assert found["a"] == [{"_target_": MOVED[old], "b": {"_target_": MOVED[old]}}]
 
 
+def test_a_key_that_came_later_is_what_the_class_did_before() -> None:
+    binary = {"_target_": "hourglass.bottlenecks.Binary", "_partial_": True}
+    found = modern({"model": {"bottleneck": binary}, "tracking": {}})
+    assert found["model"]["bottleneck"] == {**binary, "deviation": None}
+    now = {**binary, "deviation": 2.0}
+    assert modern({"model": {"bottleneck": now}, "tracking": {}})["model"]["bottleneck"] == now
+
+
 def test_keys_of_tracking_become_callbacks() -> None:
     found = modern({"tracking": dict(TRACKING)})
     assert found["tracking"] == {

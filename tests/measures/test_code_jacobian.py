@@ -69,5 +69,5 @@ def test_where_it_would_take_long_or_says_nothing() -> None:
     assert code_jacobian(set_to(net(2), torch.zeros(2, 6)), X) is None
     assert code_jacobian(net(2), X[:1]) is None
     symbols = net(2)
-    symbols.bottleneck = Binary(code_size=2).eval()
+    symbols.bottleneck = Binary(code_size=2, deviation=None).eval()
     assert code_jacobian(symbols, X) is None

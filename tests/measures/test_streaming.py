@@ -242,7 +242,7 @@ def test_bits_of_codes_that_are_known():
     book.active[4:] = 0  # the last part only pads
     code = book.codebook[torch.tensor([[0, 1, 0], [0, 1, 0], [2, 3, 0], [2, 3, 0]])].flatten(1)
     assert symbol_bits(book.symbols(code), samples=4) == pytest.approx((2 * 2, 2 * 2))  # two parts, four even symbols
-    bits = Binary(code_size=4)
+    bits = Binary(code_size=4, deviation=None)
     bits.active[3] = 0
     code = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 1, 1, 0]]).float()
     assert symbol_bits(bits.symbols(code), samples=4) == pytest.approx((2, 3))

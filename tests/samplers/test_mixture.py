@@ -87,7 +87,7 @@ def test_what_is_refused_and_what_is_nothing() -> None:
     with pytest.raises(ValueError, match=r"^components must be at most the training samples, 9, got 10$"):
         sampler.check(Deterministic(code_size=2, activation="linear"), samples=9)
     with pytest.raises(ValueError, match="made of symbols: set sampler=none"):
-        sampler.check(Binary(code_size=2), samples=100)
+        sampler.check(Binary(code_size=2, deviation=None), samples=100)
     none = NoSampler(code_size=2)
     none.fit(torch.rand(3, 2))
     assert (none.sample(3), none.state_dict()) == (None, {})

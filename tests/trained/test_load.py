@@ -22,10 +22,10 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def recorded(
-    uri: str, name: str, *, without: tuple[str, str] | None = None, renamed: dict[str, str] | None = None
+    uri: str, name: str, *words: str, without: tuple[str, str] | None = None, renamed: dict[str, str] | None = None
 ) -> Run:
     """A run as an earlier version would have left it: its configuration without a key, its weights by other names."""
-    config, _ = compose_config(["data=digits", "model.code_size=3"])
+    config, _ = compose_config(["data=digits", "model.code_size=3", *words])
     parts = compose(config)
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if without is not None:
@@ -45,12 +45,18 @@ def test_as_recorded(uri: str) -> None:
 
 
 def test_a_run_from_before_a_key_was_added(uri: str) -> None:
-    run = recorded(uri, "old", without=("model", "tied"))
+    run = recorded(uri, "old", "sampler=mixture", without=("sampler", "components"))
     with pytest.raises(
         HourglassError,
-        match=rf"^run old \({run.id}\) was recorded by an earlier version without model\.tied, which this one needs$",
+        match=rf"^run old \({run.id}\) was recorded by an earlier version without sampler\.components, which this one"
+        " needs$",
     ):
         hourglass.load("old", uri=uri)
+
+
+def test_a_run_from_before_a_key_that_has_a_default(uri: str) -> None:
+    recorded(uri, "untied", without=("model", "tied"))
+    assert hourglass.load("untied", uri=uri)(torch.rand(2, 1, 8, 8)).code.shape == (2, 3)
 
 
 def test_a_key_that_only_a_measurement_needs(uri: str) -> None:

@@ -31,7 +31,7 @@ class Deterministic(Bottleneck):
         )
     """
 
-    def __init__(self, *, code_size: int, activation: str) -> None:
+    def __init__(self, *, code_size: int, activation: str = "linear") -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=activation_range(activation, key=KEY))
         self.activation = build_activation(activation, key=KEY)
 

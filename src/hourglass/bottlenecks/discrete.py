@@ -55,7 +55,14 @@ class VectorQuantized(Bottleneck):
     commitment: Tensor
 
     def __init__(
-        self, *, code_size: int, entries: int, dimension: int, commitment: float, decay: float, revive_below: float
+        self,
+        *,
+        code_size: int,
+        entries: int = 256,
+        dimension: int = 4,
+        commitment: float = 0.25,
+        decay: float = 0.99,
+        revive_below: float = 0.01,
     ) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(-math.inf, math.inf))
         check_whole("entries", entries, lowest=2)
@@ -142,7 +149,7 @@ class Binary(Bottleneck):
 
     differs = True
 
-    def __init__(self, *, code_size: int, deviation: float | None = None) -> None:
+    def __init__(self, *, code_size: int, deviation: float | None = 4.0) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
         self.spread = _spread(code_size, deviation)
 
@@ -197,7 +204,7 @@ class Categorical(Bottleneck):
         deviation: of the logits, above 0; null: as they come.
 
     Example:
-        >>> Categorical(code_size=8, categories=4, temperature=1.0, beta=1.0)
+        >>> Categorical(code_size=8, categories=4, temperature=1.0, beta=1.0, deviation=None)
         Categorical(
           code_size=8, categories=4, temperature=1, beta=1
           (spread): Identity()
@@ -210,7 +217,13 @@ class Categorical(Bottleneck):
     per_sample = True
 
     def __init__(
-        self, *, code_size: int, categories: int, temperature: float, beta: float, deviation: float | None = None
+        self,
+        *,
+        code_size: int,
+        categories: int = 8,
+        temperature: float = 0.67,
+        beta: float = 1.0,
+        deviation: float | None = 4.0,
     ) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
         if categories < 2 or code_size % categories:

@@ -44,7 +44,7 @@ class Gaussian(Bottleneck):
     differs = True
     per_sample = True
 
-    def __init__(self, *, code_size: int, beta: float, warmup_steps: int) -> None:
+    def __init__(self, *, code_size: int, beta: float = 1.0, warmup_steps: int = 0) -> None:
         super().__init__(code_size=code_size, inputs=2 * code_size, code_range=(-math.inf, math.inf))
         check_level("beta", beta)
         check_whole("warmup_steps", warmup_steps, lowest=0)

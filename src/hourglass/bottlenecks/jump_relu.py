@@ -46,7 +46,7 @@ class JumpReLU(Bottleneck):
     weight: Tensor
     deviation: Tensor
 
-    def __init__(self, *, code_size: int, weight: float, threshold: float, bandwidth: float) -> None:
+    def __init__(self, *, code_size: int, weight: float = 1e-3, threshold: float = 1.0, bandwidth: float = 1.0) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
         check_level("weight", weight)
         check_above("threshold", threshold)

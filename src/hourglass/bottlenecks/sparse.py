@@ -48,7 +48,7 @@ class TopK(Bottleneck):
 
     idle: Tensor
 
-    def __init__(self, *, code_size: int, k: int, k_test: int | None, activation: str) -> None:
+    def __init__(self, *, code_size: int, k: int = 8, k_test: int | None = None, activation: str = "relu") -> None:
         low, high = activation_range(activation, key=KEY)
         super().__init__(code_size=code_size, inputs=code_size, code_range=(min(low, 0.0), max(high, 0.0)))
         self.k = _kept("k", k, code_size)
@@ -114,7 +114,7 @@ class BatchTopK(Bottleneck):
     threshold: Tensor
     differs = True
 
-    def __init__(self, *, code_size: int, k: int, momentum: float) -> None:
+    def __init__(self, *, code_size: int, k: int = 8, momentum: float = 0.99) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
         self.k = _kept("k", k, code_size)
         check_fraction("momentum", momentum)
@@ -178,7 +178,7 @@ class WinnerTakeAll(Bottleneck):
     mixes_samples = True
     differs = True
 
-    def __init__(self, *, code_size: int, share: float) -> None:
+    def __init__(self, *, code_size: int, share: float = 0.05) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
         if not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {share}")

@@ -37,6 +37,12 @@ ADDED: dict[str, Any] = {
 }
 """Groups that records of earlier versions lack, and what stands for what those did."""
 
+LATER: dict[str, dict[str, Any]] = {
+    "hourglass.bottlenecks.Binary": {"deviation": None},
+    "hourglass.bottlenecks.Categorical": {"deviation": None},
+}
+"""Keys that a class got later and whose default is not what it did before, with the values that are."""
+
 CALLBACKS = {
     "image_count": "pictures.count",
     "image_every": "pictures.every",
@@ -84,7 +90,8 @@ def modern(config: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def _renamed(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: _renamed(value) for key, value in node.items()} | _target(node)
+        later = LATER.get(str(node.get("_target_")), {})
+        return {**later, **{key: _renamed(value) for key, value in node.items()}, **_target(node)}
     if isinstance(node, list):
         return [_renamed(value) for value in node]
     return node

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models import principal_components
 from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
 
@@ -130,7 +130,9 @@ class PCA(ClosedForm):
         )
     """
 
-    def __init__(self, *, shape: Sequence[int], code_size: int, bottleneck: Callable[..., Bottleneck]) -> None:
+    def __init__(
+        self, *, shape: Sequence[int], code_size: int = 64, bottleneck: Callable[..., Bottleneck] = Deterministic
+    ) -> None:
         inputs = int(torch.Size(shape).numel())
         if not 1 <= code_size <= inputs:
             raise ValueError(f"code_size must be from 1 to {inputs}, the values of a sample, got {code_size}")
@@ -169,7 +171,7 @@ class Identity(ClosedForm):
         3
     """
 
-    def __init__(self, *, shape: Sequence[int], bottleneck: Callable[..., Bottleneck]) -> None:
+    def __init__(self, *, shape: Sequence[int], bottleneck: Callable[..., Bottleneck] = Deterministic) -> None:
         inputs = int(torch.Size(shape).numel())
         super().__init__(
             shape=shape, code_size=inputs, encoder=nn.Identity(), decoder=nn.Identity(), bottleneck=bottleneck
@@ -195,7 +197,7 @@ class Mean(ClosedForm):
         tensor([[0.5000, 1.0000]])
     """
 
-    def __init__(self, *, shape: Sequence[int], bottleneck: Callable[..., Bottleneck]) -> None:
+    def __init__(self, *, shape: Sequence[int], bottleneck: Callable[..., Bottleneck] = Deterministic) -> None:
         inputs = int(torch.Size(shape).numel())
         super().__init__(
             shape=shape,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian, initialise
 from hourglass.models.layers import dense, in_a_row
 from hourglass.models.maps import Maps
@@ -123,20 +123,20 @@ class Conv(Autoencoder):
         self,
         *,
         shape: Sequence[int],
-        code_size: int | None,
-        depth: int,
-        widths: Sequence[int] | None,
-        decoder_widths: Sequence[int] | None,
-        dense_widths: Sequence[int],
-        decoder_dense_widths: Sequence[int] | None,
-        kernel_size: int,
-        downsampling: Literal["pooling", "stride"],
-        upsampling: Literal["nearest", "transposed"],
-        decoder_padding: Sequence[Literal["same", "valid"]] | None,
-        unit_norm: bool,
-        activation: str,
-        output_activation: str,
-        bottleneck: Callable[..., Bottleneck],
+        code_size: int | None = None,
+        depth: int = 3,
+        widths: Sequence[int] | None = None,
+        decoder_widths: Sequence[int] | None = None,
+        dense_widths: Sequence[int] = (),
+        decoder_dense_widths: Sequence[int] | None = None,
+        kernel_size: int = 3,
+        downsampling: Literal["pooling", "stride"] = "pooling",
+        upsampling: Literal["nearest", "transposed"] = "nearest",
+        decoder_padding: Sequence[Literal["same", "valid"]] | None = None,
+        unit_norm: bool = False,
+        activation: str = "relu",
+        output_activation: str = "sigmoid",
+        bottleneck: Callable[..., Bottleneck] = Deterministic,
     ) -> None:
         maps = Maps(
             shape=tuple(shape),

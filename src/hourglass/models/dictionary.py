@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models.autoencoder import (
     Autoencoder,
     exact_squared_jacobian,
@@ -114,7 +114,9 @@ class Dictionary(Autoencoder):
         )
     """
 
-    def __init__(self, *, shape: Sequence[int], code_size: int, bottleneck: Callable[..., Bottleneck]) -> None:
+    def __init__(
+        self, *, shape: Sequence[int], code_size: int = 256, bottleneck: Callable[..., Bottleneck] = Deterministic
+    ) -> None:
         check_whole("code_size", code_size, lowest=1)
         shape = tuple(shape)
         inputs = torch.Size(shape).numel()

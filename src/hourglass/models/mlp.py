@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.activations import activation as build_activation
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models.autoencoder import (
     Autoencoder,
     exact_squared_jacobian,
@@ -94,15 +94,15 @@ class MLP(Autoencoder):
         self,
         *,
         shape: Sequence[int],
-        code_size: int,
-        depth: int,
-        widths: Sequence[int] | None,
-        decoder_widths: Sequence[int] | None,
-        tied: bool,
-        unit_norm: bool,
-        activation: str,
-        output_activation: str,
-        bottleneck: Callable[..., Bottleneck],
+        code_size: int = 64,
+        depth: int = 0,
+        widths: Sequence[int] | None = None,
+        decoder_widths: Sequence[int] | None = None,
+        tied: bool = False,
+        unit_norm: bool = False,
+        activation: str = "relu",
+        output_activation: str = "sigmoid",
+        bottleneck: Callable[..., Bottleneck] = Deterministic,
     ) -> None:
         shape = tuple(shape)
         inputs = int(torch.Size(shape).numel())

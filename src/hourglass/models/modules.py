@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian
 
 __all__ = ["Modules", "given"]
@@ -55,9 +55,9 @@ class Modules(Autoencoder):
         shape: Sequence[int],
         encoder: nn.Module | None,
         decoder: nn.Module | None,
-        code_size: int | None,
-        output_activation: str,
-        bottleneck: Callable[..., Bottleneck],
+        code_size: int | None = None,
+        output_activation: str = "linear",
+        bottleneck: Callable[..., Bottleneck] = Deterministic,
     ) -> None:
         shape = tuple(shape)
         encoder, decoder = _module("encoder", encoder), _module("decoder", decoder)

@@ -37,7 +37,13 @@ class Corruption(nn.Module):
     bounds: Tensor
 
     def __init__(
-        self, *, bounds: Sequence[float], shape: Sequence[int], frozen: bool, seed: int, **processes: Process
+        self,
+        *,
+        bounds: Sequence[float],
+        shape: Sequence[int],
+        frozen: bool = False,
+        seed: int = 0,
+        **processes: Process,
     ) -> None:
         super().__init__()
         for process in processes.values():

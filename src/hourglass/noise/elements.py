@@ -28,7 +28,7 @@ class Masking(Process):
     share: Tensor
     baselines = ("biharmonic", "mean")
 
-    def __init__(self, *, share: float) -> None:
+    def __init__(self, *, share: float = 0.5) -> None:
         super().__init__()
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
@@ -57,7 +57,7 @@ class Gaussian(Process):
     sigma: Tensor
     baselines = ("median", "wavelet", "non_local_means")
 
-    def __init__(self, *, sigma: float, clip: bool) -> None:
+    def __init__(self, *, sigma: float = 0.5, clip: bool = True) -> None:
         super().__init__()
         check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
@@ -92,7 +92,7 @@ class Speckle(Process):
     sigma: Tensor
     baselines = ("median", "wavelet", "non_local_means")
 
-    def __init__(self, *, sigma: float, clip: bool) -> None:
+    def __init__(self, *, sigma: float = 0.5, clip: bool = True) -> None:
         super().__init__()
         check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
@@ -126,7 +126,7 @@ class SaltAndPepper(Process):
     share: Tensor
     baselines = ("median",)
 
-    def __init__(self, *, share: float) -> None:
+    def __init__(self, *, share: float = 0.1) -> None:
         super().__init__()
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
@@ -153,7 +153,7 @@ class SaltAndPepperCount(Process):
 
     baselines = ("median",)
 
-    def __init__(self, *, count: int) -> None:
+    def __init__(self, *, count: int = 10) -> None:
         super().__init__()
         check_whole("count", count, lowest=0)
         self.count = count
@@ -191,7 +191,7 @@ class Swap(Process):
 
     share: Tensor
 
-    def __init__(self, *, share: float) -> None:
+    def __init__(self, *, share: float = 0.15) -> None:
         super().__init__()
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)

@@ -41,7 +41,7 @@ class Block(Process):
     share: Tensor
     baselines = ("biharmonic", "mean")
 
-    def __init__(self, *, share: float) -> None:
+    def __init__(self, *, share: float = 0.5) -> None:
         super().__init__()
         check_level("share", share, highest=1.0)
         self.register_buffer("share", torch.tensor(share), persistent=False)
@@ -82,7 +82,7 @@ class Patches(Process):
     share: Tensor
     baselines = ("biharmonic", "mean")
 
-    def __init__(self, *, share: float, size: int) -> None:
+    def __init__(self, *, share: float = 0.75, size: int = 4) -> None:
         super().__init__()
         check_level("share", share, highest=1.0)
         check_whole("size", size, lowest=1)
@@ -130,7 +130,7 @@ class Downsample(Process):
     factor: Tensor
     baselines = ("bicubic",)
 
-    def __init__(self, *, factor: int) -> None:
+    def __init__(self, *, factor: int = 2) -> None:
         super().__init__()
         check_whole("factor", factor, lowest=1)
         self.register_buffer("factor", torch.tensor(factor), persistent=False)
@@ -165,7 +165,7 @@ class Blur(Process):
     sigma: Tensor
     baselines = ("richardson_lucy",)
 
-    def __init__(self, *, sigma: float) -> None:
+    def __init__(self, *, sigma: float = 1.0) -> None:
         super().__init__()
         check_level("sigma", sigma)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
@@ -205,7 +205,7 @@ class MotionBlur(Process):
     angle: Tensor | None
     baselines = ("richardson_lucy",)
 
-    def __init__(self, *, length: int, angle: float | None) -> None:
+    def __init__(self, *, length: int = 7, angle: float | None = None) -> None:
         super().__init__()
         check_whole("length", length, lowest=1)
         if angle is not None:
@@ -263,7 +263,7 @@ class Grayscale(Process):
 
     amount: Tensor
 
-    def __init__(self, *, amount: float) -> None:
+    def __init__(self, *, amount: float = 1.0) -> None:
         super().__init__()
         check_level("amount", amount, highest=1.0)
         self.register_buffer("amount", torch.tensor(amount), persistent=False)

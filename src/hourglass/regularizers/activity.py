@@ -29,7 +29,7 @@ class _Activity(Penalty):
             whose batches have other sizes, that is the sum over a training batch: their mean times its samples.
     """
 
-    def __init__(self, *, weight: float, reduction: Literal["sample", "batch"]) -> None:
+    def __init__(self, *, weight: float = 1e-4, reduction: Literal["sample", "batch"] = "sample") -> None:
         super().__init__(weight=weight)
         check_choice("reduction", reduction, ("sample", "batch"))
         self.reduction = reduction
@@ -120,7 +120,7 @@ class KLSparsity(Penalty):
     target: Tensor
     code_range = (0.0, 1.0)
 
-    def __init__(self, *, weight: float, target: float) -> None:
+    def __init__(self, *, weight: float = 1e-2, target: float = 0.05) -> None:
         super().__init__(weight=weight)
         if not 0 < target < 1:
             raise ValueError(f"target must be strictly between 0 and 1, got {target}")
@@ -155,6 +155,9 @@ class Decorrelation(Penalty):
     """
 
     mixes_samples = True
+
+    def __init__(self, *, weight: float = 1e-3) -> None:
+        super().__init__(weight=weight)
 
     @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:

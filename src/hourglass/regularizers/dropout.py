@@ -32,7 +32,7 @@ class Dropout(Regularizer):
 
     share: Tensor
 
-    def __init__(self, *, share: float) -> None:
+    def __init__(self, *, share: float = 0.2) -> None:
         super().__init__()
         check_fraction("share", share)
         self.register_buffer("share", torch.tensor(share), persistent=False)

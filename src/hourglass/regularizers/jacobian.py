@@ -43,6 +43,9 @@ class Contractive(Penalty):
         if not code.requires_grad:
             raise ValueError("needs a code with a gradient, but the model's has none; choose another bottleneck")
 
+    def __init__(self, *, weight: float = 1e-3) -> None:
+        super().__init__(weight=weight)
+
     @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         with evaluating(model.bottleneck):
@@ -66,6 +69,9 @@ class DecoderGradient(Penalty):
         >>> DecoderGradient(weight=0.1)
         DecoderGradient(weight=0.1)
     """
+
+    def __init__(self, *, weight: float = 1e-4) -> None:
+        super().__init__(weight=weight)
 
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """See `Penalty.penalty`; units that are not active have no derivative."""

@@ -46,6 +46,9 @@ class TotalCorrelation(Penalty):
     mixes_samples = True
     signed = True
 
+    def __init__(self, *, weight: float = 3.0) -> None:
+        super().__init__(weight=weight)
+
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a code that is not drawn from a gaussian."""
         super().attach(model, batch_size=batch_size)
@@ -85,7 +88,7 @@ class MMD(Penalty):
     mixes_samples = True
     scales: Tensor
 
-    def __init__(self, *, weight: float, scales: Sequence[float]) -> None:
+    def __init__(self, *, weight: float = 0.1, scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> None:
         super().__init__(weight=weight)
         if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(f"scales must list numbers above 0, got {list(scales)}")

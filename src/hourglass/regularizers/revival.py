@@ -36,7 +36,7 @@ class Revival(Penalty):
 
     after: Tensor
 
-    def __init__(self, *, weight: float, k: int, after: int) -> None:
+    def __init__(self, *, weight: float = 0.03125, k: int = 32, after: int = 200) -> None:
         super().__init__(weight=weight)
         check_whole("k", k, lowest=1)
         check_whole("after", after, lowest=0)

@@ -53,7 +53,7 @@ class WeightL1(_OfWeights):
         WeightL1(weight=0.001, layers=all)
     """
 
-    def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
+    def __init__(self, *, weight: float = 1e-6, layers: Literal["all", "code"] = "all") -> None:
         super().__init__(weight=weight)
         check_choice("layers", layers, LAYERS)
         self.layers = layers
@@ -83,7 +83,7 @@ class WeightL2(_OfWeights):
         WeightL2(weight=0.001, layers=code)
     """
 
-    def __init__(self, *, weight: float, layers: Literal["all", "code"]) -> None:
+    def __init__(self, *, weight: float = 1e-6, layers: Literal["all", "code"] = "all") -> None:
         super().__init__(weight=weight)
         check_choice("layers", layers, LAYERS)
         self.layers = layers
@@ -119,6 +119,9 @@ class Orthogonality(_OfWeights):
         >>> Orthogonality(weight=0.1)
         Orthogonality(weight=0.1)
     """
+
+    def __init__(self, *, weight: float = 1e-3) -> None:
+        super().__init__(weight=weight)
 
     @override
     def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
@@ -166,6 +169,9 @@ class Spectral(_OfWeights):
     """
 
     where = "its decoder"
+
+    def __init__(self, *, weight: float = 1e-4) -> None:
+        super().__init__(weight=weight)
 
     @override
     def weighed(self, model: Autoencoder) -> Sequence[Tensor]:
