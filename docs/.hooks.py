@@ -19,6 +19,7 @@ OUTSIDE = (
     "experiments/**/*.md",
     "experiments/**/*.png",
     "benchmarks/*.md",
+    "notebooks/*.ipynb",
 )
 
 
@@ -33,5 +34,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Turn links of the repository into those of the site."""
     if Path(page.file.abs_src_path).is_relative_to(ROOT / "docs"):
-        return re.sub(r"\]\(((?:\.\./)*)\.\./(?=[A-Z]|experiments/|benchmarks/)", r"](\1", markdown)
+        return re.sub(r"\]\(((?:\.\./)*)\.\./(?=[A-Z]|experiments/|benchmarks/|notebooks/)", r"](\1", markdown)
     return re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", markdown)

@@ -1,37 +1,38 @@
 """Where a training is."""
 
 import logging
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from typing_extensions import override
 
-from hourglass.system.bars import Bar
+from hourglass.system.bars import progress_bar
 from hourglass.training import Learner
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 log = logging.getLogger("hourglass")
 
 
 class Progress(pl.Callback):
-    """One bar over all optimizer steps; where the output is no terminal, one line per tenth of the training."""
+    """One bar over all optimizer steps; where none can be shown, as in a file, one line per tenth of the training."""
 
     evaluates = True
 
     def __init__(self) -> None:
-        self.bar: Bar | None = None
+        self.bar: tqdm[Any] | None = None
         self.shown = 0
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Open the bar."""
         self.shown = 0
-        self.bar = Bar(
+        self.bar = progress_bar(
             total=pl_module.steps,
             initial=pl_module.steps_done,
             unit="step",
             desc="training",
-            disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
 
@@ -64,6 +65,8 @@ class Progress(pl.Callback):
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
+        if self.bar is not None and not self.bar.disable:
+            self.bar.total = self.bar.n  # an early end is an end, too, and no failure
         self._close()
 
     @override

@@ -36,7 +36,7 @@ from torch import Tensor
 from hourglass.data.dataset import Blocks, Dataset, Scaling, Split
 from hourglass.data.shards import READ_AT_ONCE, SUFFIXES, Shards, read_shard
 from hourglass.data.splitting import SplitsAndTest, Splitting, existing_file
-from hourglass.system.bars import Bar
+from hourglass.system.bars import progress_bar
 from hourglass.system.cache import cache_dir, kept
 from hourglass.system.checks import check_choice, check_count
 
@@ -215,7 +215,7 @@ def _measured(
 def _pass(files: Sequence[Path], tensor: str | None, splits: Sequence[Split]) -> _Found:
     digest, parts = hashlib.sha256(), []
     total = sum(map(len, splits))
-    with Bar(total=total, desc="measuring activations", unit="row", unit_scale=True, disable=None, delay=1.0) as bar:
+    with progress_bar(total=total, desc="measuring activations", unit="row", unit_scale=True, delay=1.0) as bar:
         for split in splits:
             norm = square = 0.0
             low, high = math.inf, -math.inf

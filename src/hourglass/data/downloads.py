@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hourglass.system.bars import Bar
+from hourglass.system.bars import progress_bar
 
 #: What a carrier raises when it can't deliver: unreachable, missing, broken off, not the format it should be.
 FAILURES = (
@@ -71,7 +71,7 @@ def from_archive(url: str, sha256: str, names: Sequence[str]) -> dict[str, bytes
     content = io.BytesIO()
     with _open(_first_answering([f"{folder}/"], name) + name) as response:
         size = int(response.headers["Content-Length"] or 0) or None
-        with Bar(total=size, desc=name, unit="B", unit_scale=True, disable=None, delay=1.0) as bar:
+        with progress_bar(total=size, desc=name, unit="B", unit_scale=True, delay=1.0) as bar:
             while block := response.read(1 << 20):
                 content.write(block)
                 bar.update(len(block))

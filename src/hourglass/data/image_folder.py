@@ -35,7 +35,7 @@ from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.folders import FOLDERS, layout_of
 from hourglass.data.shards import map_file
 from hourglass.data.splitting import SplitsAndTest, Splitting
-from hourglass.system.bars import Bar
+from hourglass.system.bars import progress_bar
 from hourglass.system.cache import cache_dir, kept
 from hourglass.system.checks import check_choice, check_count
 from hourglass.system.files import draft, remove_drafts
@@ -216,7 +216,7 @@ def _write_pixels(path: Path, files: Sequence[Path], shape: tuple[int, ...], fit
     with (
         path.open("wb") as stream,
         ThreadPoolExecutor(torch.get_num_threads()) as pool,  # Pillow decodes without holding Python's lock
-        Bar(total=len(files), desc="decoding images", unit="image", disable=None, delay=1.0) as bar,
+        progress_bar(total=len(files), desc="decoding images", unit="image", delay=1.0) as bar,
     ):
         for start in range(0, len(files), BLOCK):
             for pixels in pool.map(decode, files[start : start + BLOCK]):
@@ -267,7 +267,7 @@ def _readable(folder: Path, files: Sequence[str], size: tuple[int, int]) -> tupl
         Image.init()  # here, since the threads would do it all at once
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             asked = pool.map(partial(_damaged, folder, size), files)
-            bar = Bar(asked, total=len(files), desc="checking images", unit="image", disable=None, delay=1.0)
+            bar = progress_bar(asked, total=len(files), desc="checking images", unit="image", delay=1.0)
             return [file for file in bar if file is not None]
 
     path = cache_dir() / "image_folder" / f"{_key(folder, files, [FORMAT, *size])}-damaged.json"

@@ -33,7 +33,9 @@ from hourglass.pipeline.fitted import Fitted
 from hourglass.pipeline.recorder import NoRecorder
 from hourglass.pipeline.train import train
 from hourglass.system import process
+from hourglass.system.bars import in_notebook
 from hourglass.system.errors import HourglassError
+from hourglass.system.messages import heard
 from hourglass.system.undone import undone
 from hourglass.tracking.retries import import_mlflow
 
@@ -76,6 +78,8 @@ def fit(
         )
     kept = tracking == "mlflow"
     with undone(), process.sigterm_raises(), ExitStack() as stack:
+        if in_notebook():  # where a person looks on, and no terminal shows how far it is
+            stack.enter_context(heard())
         parts = {"validation": validation, "test": test}
         given = Given(
             read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()}

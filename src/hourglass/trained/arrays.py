@@ -15,7 +15,7 @@ from torch import Tensor
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.data.frames import read_parquet_rows
 from hourglass.data.own_tables import read_rows
-from hourglass.system.bars import Bar
+from hourglass.system.bars import progress_bar
 from hourglass.system.errors import HourglassError
 from hourglass.system.files import draft
 from hourglass.trained.load import Trained
@@ -49,7 +49,7 @@ def sample(trained: Trained, count: int, *, seed: int) -> Tensor:
 
 @torch.no_grad()
 def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> Tensor:
-    batches = Bar(torch.split(x, EVAL_BATCH), desc=what, unit_scale=EVAL_BATCH, unit="sample", disable=None, delay=1.0)
+    batches = progress_bar(torch.split(x, EVAL_BATCH), desc=what, unit_scale=EVAL_BATCH, unit="sample", delay=1.0)
     return torch.cat([function(batch) for batch in batches])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hourglass.data.image_folder import SUFFIXES, decoded, images_in
-from hourglass.system.bars import Bar
+from hourglass.system.bars import progress_bar
 from hourglass.system.errors import HourglassError
 
 
@@ -37,7 +37,7 @@ def read_pictures(path: Path, shape: Sequence[int], *, fit: str) -> npt.NDArray[
     mode = "RGB" if shape[0] == 3 else "L"
     try:
         files = [path / name for name in images_in(path)] if path.is_dir() else [path]
-        bar = Bar(files, desc="decoding images", unit="image", disable=None, delay=1.0)
+        bar = progress_bar(files, desc="decoding images", unit="image", delay=1.0)
         return np.stack([decoded(file, size=(shape[2], shape[1]), mode=mode, fit=fit) for file in bar])
     except ValueError as error:
         raise HourglassError(str(error)) from error
