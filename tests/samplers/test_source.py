@@ -64,7 +64,7 @@ def test_a_run_draws_from_it(fitted: Result) -> None:
     assert run.tags["sampler"] == "mixture"
     assert run.params["sampler.components"] == "10"
     pictures = {path.name.split("+")[0] for path in run.artifact("images").iterdir()}
-    assert "samples" in pictures
+    assert "final~samples" in pictures
     # It is of the weights that were kept, and of the codes as they are trained.
     learner = fitted.parts.learner
     codes = learner.drawn_codes(fitted.parts.data.train.x)

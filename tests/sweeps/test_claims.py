@@ -64,7 +64,8 @@ def test_a_claim_says_when_it_was_let_go_of_before() -> None:
 
 
 def begin(uri: str) -> None:
-    with open_study(uri=uri, experiment="e", name="n", identity="0123456789abcdef", axes={"seed": ["0", "1"]}):
+    axes = {"seed": ["0", "1"]}
+    with open_study(uri=uri, experiment="e", name="n", identity="0123456789abcdef", axes=axes, command=""):
         pass
 
 

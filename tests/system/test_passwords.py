@@ -171,7 +171,7 @@ def test_a_server_that_asks_for_a_password_gets_it_and_no_file_does(gate: str, t
     hourglass("train", "-m", *SMALL, f"tracking.uri={uri}", "seed=1,2", "sweep.max_stack=1", "name=swept")
     with_yaml = ("--config-dir", str(own), "--config-name", "mine")
     hourglass("train", *with_yaml, "-m", *SMALL, "hydra/launcher=basic", "seed=3", "name=basic")
-    names = {found.info.run_name.split()[0] for found in search_runs(known, None, "tags.kind = 'training'")}
+    names = {found.info.run_name.split()[-1] for found in search_runs(known, None, "tags.kind = 'training'")}
     assert names == {"single", "swept", "basic"}
     assert "hourglass ui" in said
 

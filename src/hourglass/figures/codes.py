@@ -89,7 +89,7 @@ def projected(codes: Array, *, method: Literal["pca", "tsne"]) -> tuple[Array, t
         return codes, ("unit 1", "unit 2"), ""
     if method == "pca":
         points, shares = _principal_plane(codes)
-        first, second = (f"component {i + 1} ({share:.1%} of the code's variance)" for i, share in enumerate(shares))
+        first, second = (f"component {i + 1} ({share:.1%} of variance)" for i, share in enumerate(shares))
         how = f", on their first two principal components{_trustworthiness(codes, points)}"
         return points, (first, second), how
     codes = codes[:_TSNE_POINTS]
