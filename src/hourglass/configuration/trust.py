@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 VARIABLE = "HOURGLASS_TRUST"
+MISSING = "???"
+"""What stands in a yaml for a name that a person has to give."""
 
 ONLY_TRAINING = ("callbacks", "profiler", "plugins")
 """Keys of the trainer whose objects a trained model is used and measured without."""
@@ -208,7 +210,7 @@ def allowed() -> Mapping[str, set[str]]:
         package = stated.group(1) if stated else "_global_" if file.parent == root else file.parent.name
         held = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
         for place, target in _listed(held, "" if package == "_global_" else package):
-            if not place.startswith("hydra."):  # Hydra's own part is not recorded
+            if not place.startswith("hydra.") and target != MISSING:  # Hydra's own part is not recorded
                 found[place].add(target)
     found["data.noise.*"] |= found["noise.*"]
     for place, targets in BESIDES.items():
