@@ -111,8 +111,8 @@ def test_a_package_of_ones_own_is_taken_where_it_is_named(
     assert str(refused.value) == (
         "the config.yaml of run good is refused: model._target_ is 'ownpkg.models.Mine', allowed are"
         " hourglass.models.Conv, hourglass.models.Dictionary, hourglass.models.Identity, hourglass.models.MLP,"
-        " hourglass.models.Mean, hourglass.models.Modules, hourglass.models.PCA; if ownpkg is something that you know and trust, say so:"
-        " HOURGLASS_TRUST=ownpkg, or trust=('ownpkg',)"
+        " hourglass.models.Mean, hourglass.models.Modules, hourglass.models.PCA; if ownpkg is something that you know"
+        " and trust, say so: HOURGLASS_TRUST=ownpkg, or trust=('ownpkg',)"
     )
     assert own_package not in sys.modules
     for named in (("ownpkg",), ("ownpkg.models",), "ownpkg", ("other,ownpkg",)):
