@@ -261,10 +261,11 @@ class Minibatch(Learner):
         self._watched = self.replicas.agreed(counts_batches(self.trainer))
         if stage != "fit":
             return
-        if (self.trainer.max_epochs or -1) > 0:
-            self.settings = replace(self.settings, epochs=self.trainer.max_epochs)
+        if (epochs := self.trainer.max_epochs or -1) > 0:
+            self.settings = replace(self.settings, epochs=epochs)
         if self.loggers and not is_exact(self.trainer):
-            self.settings = replace(self.settings, log_every_n_steps=self.trainer.log_every_n_steps or sys.maxsize)
+            every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+            self.settings = replace(self.settings, log_every_n_steps=every or sys.maxsize)
         if self.steps_done and not self.trainer.global_step:  # another trainer's, of the weights that are there
             self.steps_done, self._rates, self._validated, self._points = 0, None, [], Points()
             self.keep_best.forget()
@@ -330,6 +331,7 @@ class Minibatch(Learner):
         loader, per_epoch = self.trainer.train_dataloader, self.trainer.num_training_batches
         if not is_own(loader):
             check_train_loader(self)
+            self.penalties.batches_of(getattr(loader, "batch_size", None) or self.settings.batch_size)
         elif not self._watched:  # its batches are chunks
             per_epoch = self.settings.steps_per_epoch(len(self.data.train.x))
         if self.trainer.max_epochs == -1 and not math.isinf(per_epoch):
