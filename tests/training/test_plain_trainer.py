@@ -37,13 +37,12 @@ class Watch(pl.Callback):
         self.batches: list[type] = []
         self.epochs: list[dict[str, float]] = []
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, *given: Any) -> None:
+        _, _, outputs, batch, _ = given
         self.losses.append(float(outputs["loss"]))
         self.batches.append(type(batch))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         self.epochs.append({key: float(value) for key, value in trainer.callback_metrics.items()})
 
 
@@ -101,16 +100,11 @@ def test_every_procedure_trains_with_its_own_loaders_and_with_a_persons(kind: st
 
 
 def test_a_loader_in_the_learners_own_order_gives_the_same_steps() -> None:
-    own, theirs = make(), make()
-    trainer(max_epochs=1).fit(own)
-    # Floats as the model sees them, in the order of the first epoch.
-    train = theirs.data.train
-    order = torch.randperm(100, generator=torch.Generator().manual_seed(theirs.data.order_seed * 1_000_003))
-    x = theirs.data.scaled(train.x)[order]
-    state = torch.get_rng_state()
     own, theirs = make("finetune"), make("finetune")
     trainer(max_epochs=1).fit(own)
-    torch.set_rng_state(state)
+    train = theirs.data.train
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(theirs.data.order_seed * 1_000_003))
+    x = theirs.data.scaled(train.x)[order]  # as the model sees them
     assert train.y is not None
     trainer(max_epochs=1).fit(theirs, DataLoader(TensorDataset(x, train.y[order]), batch_size=32))
     assert same(own, theirs)
@@ -241,13 +235,10 @@ def test_what_a_persons_loader_cannot_give_is_refused(kind: str, words: list[str
     ],
 )
 def test_a_trainer_that_no_learner_can_use_is_refused(given: dict[str, Any], message: str) -> None:
+    learner = make()
+    learner.trainer = trainer(**given)
     with pytest.raises(HourglassError, match=message):
-        make().__class__.setup(_with(make(), trainer(**given)), "fit")
-
-
-def _with(learner: Learner, mine: pl.Trainer) -> Learner:
-    learner.trainer = mine
-    return learner
+        learner.setup("fit")
 
 
 def test_more_epochs_than_pretraining() -> None:
