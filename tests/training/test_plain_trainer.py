@@ -94,7 +94,7 @@ def test_every_procedure_trains_with_its_own_loaders_and_with_a_persons(kind: st
     assert set(watch.batches) == {list}
     (validated,) = theirs.validate(again, loader(again, 100), verbose=False)
     assert validated["val/mse"] > 0
-    output = theirs.predict(again, loader(again, 60))[1]  # type: ignore[index]
+    output: Any = theirs.predict(again, loader(again, 60))[1]  # type: ignore[index]
     assert output.code.shape == (40, 4)
     assert output.reconstruction.shape == (40, 1, 8, 8)
 
@@ -117,7 +117,8 @@ def test_what_is_measured_is_of_the_loader_that_is_given() -> None:
     (own,) = trainer().validate(learner, verbose=False)
     (same_again,) = trainer().validate(learner, learner.val_dataloader(), verbose=False)
     (limited,) = trainer(limit_val_batches=1).validate(learner, learner.train_dataloader(), verbose=False)
-    (other,) = trainer().validate(learner, DataLoader(learner.data.validation.x, batch_size=1000), verbose=False)
+    rows: Any = learner.data.validation.x
+    (other,) = trainer().validate(learner, DataLoader(rows, batch_size=1000), verbose=False)
     (test,) = trainer().validate(learner, learner.test_dataloader(), verbose=False)
     assert own == same_again
     assert other == own
@@ -222,8 +223,9 @@ def test_own_arrays_and_modules() -> None:
     ],
 )
 def test_what_a_persons_loader_cannot_give_is_refused(kind: str, words: list[str], batch: Any, message: str) -> None:
+    batches: Any = [batch]
     with pytest.raises(HourglassError, match=message) as refused:
-        trainer(num_sanity_val_steps=0).fit(make(kind, *words), DataLoader([batch], batch_size=None))
+        trainer(num_sanity_val_steps=0).fit(make(kind, *words), DataLoader(batches, batch_size=None))
     assert "\n" not in str(refused.value)
 
 
