@@ -2,12 +2,14 @@
 
 fitted = hourglass.fit(x, model="conv", noise="masking")
 code = fitted.encode(x)
+learner = hourglass.module(x, model="conv")  # for a pl.Trainer of your own
 table = hourglass.sweep(x, code_size=[2, 8, 32], seed=[0, 1, 2])
 model = hourglass.load(run_id)
 classes = hourglass.load_classifier(run_id)(x).argmax(1)
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from hourglass.pipeline.estimator import Hourglass as Hourglass
     from hourglass.pipeline.fitted import Fitted
+    from hourglass.pipeline.module import module as module
     from hourglass.trained.classifier import Classifier
     from hourglass.trained.model import TrainedModel
 
@@ -28,12 +31,11 @@ defer()  # before any module of ours imports Lightning
 
 
 def __getattr__(name: str) -> Any:
-    """`Hourglass`, the estimator of scikit-learn, which is imported when it is asked for."""
-    if name != "Hourglass":
+    """`Hourglass`, the estimator of scikit-learn, and `module`, which are imported when they are asked for."""
+    homes = {"Hourglass": "estimator", "module": "module"}
+    if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hourglass.pipeline.estimator import Hourglass
-
-    return Hourglass
+    return getattr(import_module(f"hourglass.pipeline.{homes[name]}"), name)
 
 
 def fit(

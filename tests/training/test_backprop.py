@@ -38,6 +38,7 @@ class Points(Logger):
     """Keeps what is logged."""
 
     name, version = "points", "0"
+    exact = True  # as a run's
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,9 +10,12 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from hourglass.training.lightning_internals import (
+    batches_done,
     checkpoint_with,
     count_steps,
     device_of,
+    evaluated,
+    is_fitting,
     placed,
     record,
     step_precision,
@@ -87,6 +90,45 @@ def test_steps_logger_and_checkpoints_are_those_that_we_give(tmp_path: Path) -> 
     checkpoint_with(again, kept)
     again.fit(ByHand(), data, ckpt_path="by hand")
     assert seen.steps == 12
+
+
+class Loaders(pl.Callback):
+    """Which loader is measured, in a fit or not, and how many batches of an epoch a resumed fit had made."""
+
+    def __init__(self) -> None:
+        self.measured: list[tuple[Any, bool]] = []
+        self.done: list[int] = []
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.done.append(batches_done(trainer))
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.measured.append((evaluated(trainer), is_fitting(trainer)))
+
+
+class Measured(ByHand):
+    def validation_step(self, *_: Any) -> None:
+        """Nothing to measure."""
+
+
+def test_the_loader_that_is_measured_and_where_a_fit_was_cut_off(tmp_path: Path) -> None:
+    held: Any = torch.ones(3, 1)
+    loaders: list[Any] = [torch.utils.data.DataLoader(held, batch_size=1) for _ in range(3)]
+    train, one, other = loaders
+    seen, kept = Loaders(), pl.callbacks.ModelCheckpoint(dirpath=tmp_path, every_n_train_steps=4)
+    first = pl.Trainer(
+        accelerator="cpu",
+        precision="bf16-mixed",
+        logger=False,
+        enable_progress_bar=False,
+        max_epochs=1,
+        callbacks=[seen, kept],
+    )
+    first.fit(Measured(), train, one)  # two steps a batch
+    first.validate(Measured(), other, verbose=False)
+    assert seen.measured == [(one, False), (one, True), (other, False)]
+    trainer(max_epochs=1, callbacks=[seen]).fit(Measured(), train, one, ckpt_path=kept.best_model_path)
+    assert seen.done == [0, 2]
 
 
 def test_steps_outside_of_a_fit_have_the_precision_and_the_place_of_those_in_it() -> None:

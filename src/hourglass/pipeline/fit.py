@@ -80,20 +80,8 @@ def fit(
     with undone(), process.sigterm_raises(), ExitStack() as stack:
         if in_notebook():  # where a person looks on, and no terminal shows how far it is
             stack.enter_context(heard())
-        parts = {"validation": validation, "test": test}
-        given = Given(
-            read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()}
-        )
-        modules, module_words = own_modules(modules, choices)
-        words = [
-            "data=arrays",
-            *module_words,
-            *(choice_word(group, each) for group, each in choices.items() if each is not None),
-        ]
-        words += words_of({key: value for key, value in values.items() if value is not None})
-        if given.samples.columns is not None:  # as data=csv does
-            words.append("data.scaling=minmax")
-        config, made = compose_config([*words, *words_of(overrides)])
+        given = given_as(x, y, validation=validation, test=test)
+        modules, config, made = configured(given, modules, choices=choices, values=values, overrides=overrides)
         if made["data"] != "arrays" or config.resume:
             said = "resume" if config.resume else f"data={made['data']}"
             raise HourglassError(
@@ -122,6 +110,42 @@ def fit(
         except OmegaConfBaseException as error:
             raise HourglassError(explain(error)) from error
         return Fitted.of(result, config)
+
+
+def given_as(x: Any, y: Any, *, validation: Any, test: Any) -> Given:
+    """What a person gave, read."""
+    parts = {"validation": validation, "test": test}
+    return Given(read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()})
+
+
+def configured(
+    given: Given | None,
+    modules: Mapping[str, Any],
+    *,
+    choices: Mapping[str, str | Sequence[str] | None],
+    values: Mapping[str, Any],
+    overrides: Overrides,
+) -> tuple[dict[str, nn.Module], DictConfig, dict[str, str]]:
+    """The configuration that a person's words compose, and the choices of its groups.
+
+    Args:
+        given: the arrays; None: the choices name the data.
+        modules: see `own_modules`, whose modules come with the answer.
+        choices: see `fit`.
+        values: see `fit`.
+        overrides: see `words_of`.
+    """
+    modules, module_words = own_modules(modules, choices)
+    words = [
+        *([] if given is None else ["data=arrays"]),
+        *module_words,
+        *(choice_word(group, each) for group, each in choices.items() if each is not None),
+    ]
+    words += words_of({key: value for key, value in values.items() if value is not None})
+    if given is not None and given.samples.columns is not None:  # as data=csv does
+        words.append("data.scaling=minmax")
+    config, made = compose_config([*words, *words_of(overrides)])
+    return modules, config, made
 
 
 def own_modules(given: Mapping[str, Any], choices: Mapping[str, Any]) -> tuple[dict[str, nn.Module], list[str]]:

@@ -129,6 +129,12 @@ class Penalties(nn.Module):
             except ValueError as error:
                 raise HourglassError(f"regularizer {name} {error}") from error
 
+    def batches_of(self, size: int) -> None:
+        """Let them be trained by batches of another size than was said when they were attached."""
+        for _, regularizer in self._named():
+            if hasattr(regularizer, "batch_size"):
+                regularizer.batch_size = size
+
     def notes(self, model: Autoencoder) -> list[str]:
         """What a person should know of them with this model, a line each."""
         notes = ((name, each.note(model)) for name, each in self._named() if isinstance(each, Noted))

@@ -23,6 +23,9 @@ class RunLogger(Logger):
         run: the open run. It stays open; its owner ends it.
     """
 
+    exact = True
+    """See `hourglass.training.batches.is_exact`."""
+
     def __init__(self, *, run: Run) -> None:
         super().__init__()
         self.run = run

@@ -6,6 +6,7 @@ through them; batches, steps and mathematics stay what they were.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import pytorch_lightning as pl
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor
 
 from hourglass.data.binarized import fresh_draw
-from hourglass.data.dataset import Blocks
+from hourglass.data.dataset import Blocks, Split
 
-__all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "permuted", "some"]
+__all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "is_all", "is_exact", "permuted", "some"]
 
 CHUNK_BYTES = 16_000_000
 """About the size of a chunk: large enough to make Lightning's share vanish, small next to any memory."""
@@ -30,6 +31,8 @@ class Chunk(NamedTuple):
     """(n, *shape) float32: their frozen corruption; None where noise is drawn at every step or there is none."""
     y: Tensor | None = None
     """(n,): their classes; None where the training procedure doesn't ask for them."""
+    whole: bool = False
+    """Whether it is a single batch, whatever the learner's own batch size: a person's loader made it."""
 
 
 def chunk_rows(x: Tensor, batch_size: int) -> int:
@@ -39,7 +42,11 @@ def chunk_rows(x: Tensor, batch_size: int) -> int:
 
 
 def counts_batches(trainer: pl.Trainer) -> bool:
-    """Whether a callback that isn't ours wants to know of every batch: then a chunk is one."""
+    """Whether a callback that isn't ours wants to know of every batch, or a limit counts them: then a chunk is one."""
+    if trainer.max_steps != -1 or not is_all(trainer.limit_train_batches) or not is_all(trainer.val_check_interval):
+        return True
+    if trainer.loggers and not is_exact(trainer):  # Lightning gives what is measured to the others, by batches
+        return True
     hooks = ("on_train_batch_start", "on_train_batch_end")
     return any(
         getattr(type(callback), hook) is not getattr(pl.Callback, hook)
@@ -47,6 +54,16 @@ def counts_batches(trainer: pl.Trainer) -> bool:
         if not type(callback).__module__.startswith("hourglass.")
         for hook in hooks
     )
+
+
+def is_exact(trainer: pl.Trainer) -> bool:
+    """Whether what records a training is given what is measured by the learner, as it is: a run's is, not others."""
+    return all(getattr(logger, "exact", False) for logger in trainer.loggers) and bool(trainer.loggers)
+
+
+def is_all(share: float | None) -> bool:
+    """Whether that is every batch: 1.0, while 1 is one of them."""
+    return share is None or (isinstance(share, float) and share == 1.0)
 
 
 def some(x: Tensor, count: int) -> Tensor:
@@ -85,6 +102,7 @@ class Batches:
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
         blocks: see `permuted`.
         drawn: whether x are grey levels from which every epoch draws images of 0 and 1 (`hourglass.data.binarized`).
+        split: the split that x are all samples of, in its order; None: it isn't known.
 
     Example:
         >>> batches = Batches(x=torch.arange(5.0), corrupted=None, rows=2, order=None)
@@ -102,6 +120,7 @@ class Batches:
         order: Callable[[], int] | None,
         blocks: Blocks | None = None,
         drawn: bool = False,
+        split: Split | None = None,
     ) -> None:
         self.x = x
         self.corrupted = corrupted
@@ -110,6 +129,9 @@ class Batches:
         self.order = order
         self.blocks = blocks
         self.drawn = drawn
+        self.split = split
+        self.skipped = 0
+        """Chunks that the next epoch leaves out, which a resumed training has made."""
 
     def __len__(self) -> int:
         """Number of chunks."""
@@ -117,6 +139,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[Chunk]:
         """One epoch."""
+        skipped, self.skipped = self.skipped, 0
+        yield from islice(self._epoch(), skipped, None)
+
+    def _epoch(self) -> Iterator[Chunk]:
         parts = (self.x, self.corrupted, self.y)
         if self.order is None:
             for start in range(0, len(self.x), self.rows):

@@ -11,6 +11,7 @@ import torch
 from typing_extensions import override
 
 from hourglass.models import Solvable
+from hourglass.system.errors import HourglassError
 from hourglass.training.batches import Batches, Chunk
 from hourglass.training.clock import Clock
 from hourglass.training.learner import Learner, LearnerArguments
@@ -75,11 +76,17 @@ class ClosedForm(Learner):
         self.steps = 1
 
     @override
-    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
+    def training_step(self, batch: Any, batch_idx: int) -> None:
         """The one step."""
+        if not isinstance(batch, Chunk):
+            raise HourglassError(
+                "training=closed_form must see all samples at once, got a loader of your own: leave it out"
+            )
         with torch.no_grad():
-            cast(Solvable, self.model).solve(chunk.x)
+            cast(Solvable, self.model).solve(batch.x)
         self.steps_done = 1
+        if self.trainer.max_epochs != 1:  # there is nothing that another epoch could change
+            self.trainer.should_stop = True
 
     def train_dataloader(self) -> Batches:
         """The whole training set at once, in order."""

@@ -62,6 +62,7 @@ class Finetune(Minibatch):
             why = "".join(f": {note}" for note in data.notes)
             raise ValueError(f"a classifier needs labels, and data={data.name} has none{why}")
         classes = 1 + max(int(y.max()) for y in labels if y is not None and len(y))
+        self.classes = classes
         self.classifier = Head(sizes=[model.code_size, *head_widths, classes])
         self.frozen = frozen
         encoder = [*model.encoder.parameters(), *model.bottleneck.parameters()]

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from hourglass.data import Dataset
 from hourglass.system.checks import check_choice, check_whole
+from hourglass.training.lightning_internals import is_fitting
 
 __all__ = ["KeepBest"]
 
@@ -49,8 +50,8 @@ class KeepBest(pl.Callback):
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Compare this epoch with the best one."""
-        if trainer.current_epoch < self.first or not pl_module.model.bottleneck.settled:
+        """Compare this epoch with the best one, in a fit."""
+        if not is_fitting(trainer) or trainer.current_epoch < self.first or not pl_module.model.bottleneck.settled:
             return
         value = float(trainer.callback_metrics[f"val/{pl_module.monitor}"])
         if value < self.lowest:
@@ -64,6 +65,10 @@ class KeepBest(pl.Callback):
         """End a resumed training that has no patience left, by the patience that it has now."""
         if self.epoch >= 0:
             self._stop_if_exhausted(trainer, trainer.current_epoch - 1)
+
+    def forget(self) -> None:
+        """Begin anew, for another fit of the same weights."""
+        self.lowest, self.epoch, self.weights = math.inf, -1, {}
 
     def _stop_if_exhausted(self, trainer: pl.Trainer, epoch: int) -> None:
         if self.patience is not None and epoch - self.epoch >= self.patience:

@@ -13,10 +13,12 @@ from typing import Unpack
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hourglass.losses import MSE
 from hourglass.models import stages_of
 from hourglass.system.checks import check_whole
+from hourglass.system.errors import HourglassError
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
@@ -87,6 +89,16 @@ class Layerwise(Minibatch):
                         raise ValueError(
                             f"noise={name} doesn't suit the activations of stage {number}: {error}"
                         ) from error
+
+    @override
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        pretraining = self.pretrain_epochs * len(self.stages)
+        if stage == "fit" and self.settings.epochs <= pretraining:
+            raise HourglassError(
+                f"pl.Trainer must have more epochs than training.pretrain_epochs x stages, {self.pretrain_epochs} x"
+                f" {len(self.stages)} = {pretraining}, got max_epochs={self.trainer.max_epochs}"
+            )
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
         """One of each stage, and that of the fine-tuning."""

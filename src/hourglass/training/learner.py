@@ -11,7 +11,9 @@ What the code in use reconstructs, its mean, say `mse` and all else that `hourgl
 """
 
 import math
-from typing import TypedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypedDict
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
@@ -30,8 +32,10 @@ from hourglass.samplers import Sampler
 from hourglass.system.checks import check_level
 from hourglass.system.errors import Diverged
 from hourglass.system.modes import evaluating
-from hourglass.training.batches import Batches, Chunk, some
+from hourglass.training.batches import Batches, is_all, is_exact, some
 from hourglass.training.clock import Clock
+from hourglass.training.lightning_internals import evaluated
+from hourglass.training.plain import as_chunk, check_plain, is_own
 from hourglass.training.replicas import Replicas
 
 __all__ = ["FITTED", "Learner", "LearnerArguments"]
@@ -41,6 +45,16 @@ FITTED = 10_000
 
 _CLEAN: WeakKeyDictionary[Split, dict[tuple[float, float], Clean]] = WeakKeyDictionary()
 """Sums over the clean samples of a split by the range of its data: all epochs and all members of a stack share them."""
+
+
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    """Within, penalties can ask for derivatives, which the inference mode of a plain `pl.Trainer` forbids."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 class LearnerArguments(TypedDict):
@@ -81,6 +95,8 @@ class Learner(pl.LightningModule):
     """Whether all of its steps go down the gradient of a loss, which a precision of 16 bits scales."""
     labelled = False
     """Whether batches bring their classes."""
+    classes = 0
+    """How many it knows, if `labelled`."""
 
     def __init__(
         self,
@@ -107,6 +123,8 @@ class Learner(pl.LightningModule):
         self.steps_done = 0
         self.clock = Clock()  # of training, logging included, validation not
         self._sums: dict[str, float] = {}
+        self._samples = 0  # that were measured since the start of a measurement
+        self._whole = False  # whether they are to be all of the split
         self._measure: Metrics
         self.replicas = Replicas()
 
@@ -192,19 +210,23 @@ class Learner(pl.LightningModule):
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
-    def _start_measuring(self, split: Split) -> None:
-        self._sums = {}
+    def _start_measuring(self, split: Split, limit: float | None) -> None:
+        self._sums, self._samples = {}, 0
+        loader = evaluated(self.trainer)
+        # Where Lightning is told to stop before, or a person gives other samples, it isn't the split that is measured.
+        self._whole = is_own(loader) and loader.split is split and is_all(limit) and not self.trainer.sanity_checking
         self._measure = Metrics(
             shape=self.data.shape,
             data_range=self.data.range,
             activity=self.activity(),
             active=self.model.bottleneck.active,
-            clean=_CLEAN.get(split, {}).get(self.data.range),
+            clean=_CLEAN.get(split, {}).get(self.data.range) if self._whole else None,
             categories=[(each.span.start, each.span.stop) for each in self.data.categories],
             masked=self.data.fill is not None,
         )
 
-    def _measure_batch(self, batch: Chunk, index: int) -> None:
+    def _measure_batch(self, given: Any, index: int) -> None:
+        batch = as_chunk(given, self)
         target = self.data.target(batch.x)
         x = self.data.filled(target)
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
@@ -227,47 +249,68 @@ class Learner(pl.LightningModule):
             symbols=symbols,
             rates=rates,
         )
+        self._samples += len(x)
         for name, term in {**terms, **scores}.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
 
     def _log_measured(self, stage: str, split: Split) -> None:
-        means = self.replicas.agreed({name: value / len(split) for name, value in self._sums.items()})
+        means = self.replicas.agreed({name: value / self._samples for name, value in self._sums.items()})
         for name, value in means.items():
             if not math.isfinite(value):
                 raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
         measured = self.replicas.agreed(self._measure.compute() if self.replicas.first else {})
         values = {f"{stage}/{name}": value for name, value in {**means, **measured}.items()}
-        if self._measure.clean.samples == len(split):  # Lightning can be told to stop before
+        if self._whole and self._measure.clean.samples == len(split):
             _CLEAN.setdefault(split, {})[self.data.range] = self._measure.clean
-        self.log_dict(values, logger=False)
-        if self.logger is not None:
-            self.logger.log_metrics(values, step=self.steps_done)
+        exact = is_exact(self.trainer)
+        self.log_dict(values, logger=False if exact else None)  # Lightning rounds them to 32 bits
+        if exact:
+            self._to_loggers(values)
+
+    def _to_loggers(self, values: dict[str, float]) -> None:
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.steps_done)
 
     def on_validation_epoch_start(self) -> None:
         """Stop the clock and start a measurement."""
         self.clock.stop()
-        self._start_measuring(self.data.validation)
+        with _differentiable():
+            self._start_measuring(self.data.validation, self.trainer.limit_val_batches)
 
-    def validation_step(self, batch: Chunk, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure one batch of the validation set."""
         if self.replicas.first:
-            self._measure_batch(batch, batch_idx)
+            with _differentiable():
+                self._measure_batch(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log `val/...`."""
-        self._log_measured("val", self.data.validation)
+        with _differentiable():
+            self._log_measured("val", self.data.validation)
 
     def on_test_epoch_start(self) -> None:
         """Start a measurement."""
-        self._start_measuring(self.data.test)
+        with _differentiable():
+            self._start_measuring(self.data.test, self.trainer.limit_test_batches)
 
-    def test_step(self, batch: Chunk, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         """Measure one batch of the test set."""
-        self._measure_batch(batch, batch_idx)
+        with _differentiable():
+            self._measure_batch(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
         """Log `test/...`."""
-        self._log_measured("test", self.data.test)
+        with _differentiable():
+            self._log_measured("test", self.data.test)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Output:  # noqa: ARG002
+        """Code and reconstruction of the clean samples of one batch, among what else the model puts out."""
+        output: Output = self.model(self.data.scaled(as_chunk(batch, self).x))
+        return output
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Refuse a trainer of a person's own in which nothing can be learned."""
+        check_plain(self.trainer)
 
     # -- the clock -----------------------------------------------------------------------------------------------
 
@@ -289,10 +332,14 @@ class Learner(pl.LightningModule):
         """The test set in order."""
         return self._in_order(self.data.test)
 
+    def predict_dataloader(self) -> Batches:
+        """The test set in order."""
+        return self._in_order(self.data.test)
+
     def _in_order(self, split: Split) -> Batches:
         y = split.y if self.labelled else None
         x, y = self._resident(split.x), None if y is None else y.to(self.device)
-        return Batches(x=x, corrupted=None, y=y, rows=EVAL_BATCH, order=None)
+        return Batches(x=x, corrupted=None, y=y, rows=EVAL_BATCH, order=None, split=split)
 
     def _resident(self, x: Tensor) -> Tensor:
         """Move x to the device once, unless that is forbidden or would take more than half of what is free."""

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.trainer.states import TrainerFn
 
 
 def count_steps(trainer: pl.Trainer, steps: int) -> None:
@@ -49,6 +50,22 @@ def scaler_of(trainer: pl.Trainer) -> torch.amp.GradScaler | None:
     Its state is Lightning's to keep in checkpoints.
     """
     return cast(torch.amp.GradScaler | None, getattr(trainer.precision_plugin, "scaler", None))
+
+
+def evaluated(trainer: pl.Trainer) -> Any:
+    """The loader that is measured at the moment: `val_dataloaders` may be one of an earlier fit."""
+    loader = trainer._evaluation_loop._combined_loader
+    return None if loader is None else loader.iterables
+
+
+def is_fitting(trainer: pl.Trainer) -> bool:
+    """Whether a validation is one of a fit, after steps: not of `validate`, nor of the check before the first step."""
+    return trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+
+
+def batches_done(trainer: pl.Trainer) -> int:
+    """Batches of the epoch at hand that a resumed training made before it was cut off; or all, of the one before."""
+    return trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer.fit_loop.restarted_mid_epoch else 0
 
 
 def placed(trainer: pl.Trainer, module: pl.LightningModule) -> Any:

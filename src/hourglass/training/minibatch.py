@@ -5,8 +5,10 @@ count optimizer steps. What a step is, the subclass says.
 """
 
 import math
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 import pytorch_lightning as pl
@@ -18,12 +20,13 @@ from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import logged, total
 from hourglass.system.errors import Diverged
 from hourglass.training.arguments import MakeOptimizer, MinibatchArguments, Stepper
-from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batches
+from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batches, is_exact
 from hourglass.training.clock import Clock
 from hourglass.training.descent import apply_gradients
 from hourglass.training.keep_best import KeepBest
 from hourglass.training.learner import Learner, LearnerArguments
-from hourglass.training.lightning_internals import count_steps, scaler_of
+from hourglass.training.lightning_internals import batches_done, count_steps, is_fitting, scaler_of
+from hourglass.training.plain import as_chunk, check_train_loader, is_own, steps_left
 from hourglass.training.points import Points
 from hourglass.training.rates import Rates, Schedule
 from hourglass.training.replicas import Replicas
@@ -128,9 +131,11 @@ class Minibatch(Learner):
         return [self.optimizer]
 
     @override
-    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
-        """One step for each batch of the chunk."""
-        self._record(self._stepper(self, chunk))
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """One step for each batch of the chunk, or of a person's own batch; the loss of the last, for callbacks."""
+        history = self._stepper(self, as_chunk(batch, self))
+        self._record(history)
+        return {"loss": history["loss"][-1]}
 
     def own_steps(self, chunk: Chunk) -> dict[str, Tensor]:
         """A step for each batch of the chunk; the loss and its terms by name, (n,) over the steps."""
@@ -154,8 +159,9 @@ class Minibatch(Learner):
 
     def batches(self, chunk: Chunk) -> list[slice]:
         """The rows of each batch of a chunk, as far as there are steps left."""
-        starts = range(0, len(chunk.x), self.settings.batch_size)[: self.steps - self.steps_done]
-        return [slice(begin, begin + self.settings.batch_size) for begin in starts]
+        size = len(chunk.x) if chunk.whole else self.settings.batch_size
+        starts = range(0, len(chunk.x), size)[: self.steps - self.steps_done]
+        return [slice(begin, begin + size) for begin in starts]
 
     def backpropagate(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """The step that goes down the gradient of all `terms`, for those whose step it is: see `step`."""
@@ -209,12 +215,20 @@ class Minibatch(Learner):
             if self.steps_done % self.settings.log_every_n_steps == 0 or self.steps_done == self.steps:
                 self._log_point()
         count_steps(self.trainer, len(values))
+        means = dict(zip(history, torch.tensor(values, dtype=torch.float64).mean(0).tolist(), strict=True))
+        self.log_dict(
+            {f"train/{name}": value for name, value in means.items()},
+            on_step=False,
+            on_epoch=True,
+            logger=False,
+            batch_size=len(values),
+        )
 
     def _log_point(self) -> None:
         """Log the means since the last point, if there is anything."""
         means = self._points.taken()
-        if self.logger is not None and means:
-            self.logger.log_metrics(means, step=self.steps_done)
+        if means:
+            self._to_loggers(means)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop when the steps are used up, or where the first device stops."""
@@ -233,13 +247,28 @@ class Minibatch(Learner):
 
     def on_validation_end(self) -> None:
         """Note the loss for a schedule that goes by it, once it is always of the same terms."""
+        if not is_fitting(self.trainer):
+            return
+        if not self.trainer.is_last_batch:  # a validation within an epoch, which goes on
+            self.clock.start()
         if self.model.bottleneck.settled:
             self._validated.append(float(self.trainer.callback_metrics[f"val/{self.monitor}"]))
 
     @override
     def setup(self, stage: str) -> None:
-        """Ask once whether somebody counts batches."""
+        """Ask once whether somebody counts batches; a fit is as long as the trainer says, and begins anew."""
+        super().setup(stage)
         self._watched = self.replicas.agreed(counts_batches(self.trainer))
+        if stage != "fit":
+            return
+        if (epochs := self.trainer.max_epochs or -1) > 0:
+            self.settings = replace(self.settings, epochs=epochs)
+        if self.loggers and not is_exact(self.trainer):
+            every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+            self.settings = replace(self.settings, log_every_n_steps=every or sys.maxsize)
+        if self.steps_done and not self.trainer.global_step:  # another trainer's, of the weights that are there
+            self.steps_done, self._rates, self._validated, self._points = 0, None, [], Points()
+            self.keep_best.forget()
 
     def train_dataloader(self) -> Batches:
         """Chunks of the training set, in a permutation that depends on `data.order_seed` and the epoch only."""
@@ -267,8 +296,8 @@ class Minibatch(Learner):
         return self.optimizers_used()
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """The choice of the weights to keep."""
-        return [self.keep_best]
+        """The choice of the weights to keep, unless a fit before has added it."""
+        return [] if self.keep_best in self.trainer.callbacks else [self.keep_best]  # type: ignore[attr-defined]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resumed training needs to go on exactly as the undisturbed one would."""
@@ -282,6 +311,8 @@ class Minibatch(Learner):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
+        # One that was cut off within an epoch goes on there, batch by batch; those of runs never are.
+        self._watched = self._watched or (self._trainer is not None and not is_exact(self._trainer))
         state = checkpoint["minibatch"]
         self.steps_done = state["steps_done"]
         self.clock = Clock(state["seconds"])
@@ -293,8 +324,27 @@ class Minibatch(Learner):
         steps = self.steps_done + left * self.settings.steps_per_epoch(len(self.data.train.x))
         self.steps = min(steps, self.settings.max_steps or steps)
 
+    def _plan(self) -> None:
+        """Count the steps by the trainer's limits and the loader that it has, where those aren't the learner's own."""
+        if is_exact(self.trainer) or self.replicas.joined:
+            return  # a run's, whose trainer goes by the learner
+        loader, per_epoch = self.trainer.train_dataloader, self.trainer.num_training_batches
+        if not is_own(loader):
+            check_train_loader(self)
+            self.penalties.batches_of(getattr(loader, "batch_size", None) or self.settings.batch_size)
+        elif not self._watched:  # its batches are chunks
+            per_epoch = self.settings.steps_per_epoch(len(self.data.train.x))
+        if self.trainer.max_epochs == -1 and not math.isinf(per_epoch):
+            self.settings = replace(self.settings, epochs=math.ceil(self.trainer.max_steps / per_epoch))
+        done = 0 if math.isinf(per_epoch) else batches_done(self.trainer) % int(per_epoch)
+        left = steps_left(self.trainer, epochs=self.settings.epochs, done=done, per_epoch=per_epoch)
+        self.steps = min(self.steps_done + left, self.settings.max_steps or sys.maxsize)
+        if is_own(loader):
+            loader.skipped = done  # type: ignore[union-attr]
+
     def on_train_start(self) -> None:
         """Continue the random numbers of a resumed training, with the optimizer's settings as configured now."""
+        self._plan()
         if self.steps_done >= self.steps:
             self.trainer.should_stop = True
         if self._random is not None:
