@@ -132,7 +132,7 @@ class Penalties(nn.Module):
     def batches_of(self, size: int) -> None:
         """Let them be trained by batches of another size than was said when they were attached."""
         for _, regularizer in self._named():
-            if hasattr(regularizer, "batch_size"):
+            if isinstance(regularizer, Penalty):
                 regularizer.batch_size = size
 
     def notes(self, model: Autoencoder) -> list[str]:
