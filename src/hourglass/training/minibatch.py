@@ -312,7 +312,8 @@ class Minibatch(Learner):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
         # One that was cut off within an epoch goes on there, batch by batch; those of runs never are.
-        self._watched = self._watched or (self._trainer is not None and not is_exact(self._trainer))
+        alone = self._trainer is not None and not self.replicas.joined  # of several devices the others have no logger
+        self._watched = self._watched or (alone and not is_exact(self.trainer))
         state = checkpoint["minibatch"]
         self.steps_done = state["steps_done"]
         self.clock = Clock(state["seconds"])
