@@ -43,7 +43,8 @@ frame = hourglass.sweep(held["x"], held["y"], noise=["none", several], overrides
 frame.to_pickle("first.pkl")
 hourglass.sweep(held["x"], held["y"], noise=["none", several, "blur"], overrides=splits, **quick).to_pickle("more.pkl")
 hourglass.sweep(held["x"][::-1], held["y"], noise=["none", several], overrides=splits, **quick)
-assert state() == before
+after = state()
+assert after == before, sorted(set(after[0].items()) ^ set(before[0].items()))
 assert not GlobalHydra.instance().is_initialized()
 assert logging.getLogger("hourglass").handlers == []
 """
