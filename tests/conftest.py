@@ -25,7 +25,10 @@ def messages_are_heard() -> None:
     """Hydra, where it runs in this process, sets up logging for all: a test begins as if it had not."""
     log = logging.getLogger("hourglass")
     log.setLevel(logging.NOTSET)
-    log.disabled, log.propagate = False, True
+    log.propagate = True
+    for each in (log, *logging.root.manager.loggerDict.values()):
+        if isinstance(each, logging.Logger):
+            each.disabled = False
     logging.disable(logging.NOTSET)
 
 
