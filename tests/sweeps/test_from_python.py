@@ -26,6 +26,7 @@ QUICK: dict[str, Any] = {"epochs": 1, "callback": "quick", "overrides": {"traine
 SCRIPT = """
 import logging, os
 import numpy as np
+import pytorch_lightning  # importing it sets a variable of the environment, which is not the sweep's doing
 import hourglass
 from hydra.core.global_hydra import GlobalHydra
 
