@@ -1,5 +1,6 @@
 """`hourglass.fit`: arrays in Python, trained and recorded as files on the command line are."""
 
+import inspect
 import logging
 import os
 import random
@@ -21,6 +22,7 @@ import hourglass
 from hourglass.commands.main import main
 from hourglass.commands.train import resumed
 from hourglass.configuration.composition import compose_config
+from hourglass.configuration.groups import choices
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.evaluate import evaluate
 from hourglass.pipeline.fitted import Fitted
@@ -353,3 +355,11 @@ def test_values_of_python_are_written_in_the_grammar_of_the_command_line() -> No
     read = {word[0]: parse(word).value() for word in words_of(values)}
     assert read == values
     assert words_of({"model.widths": [128, np.int64(64)]}) == ["model.widths=[128,64]"]
+
+
+def test_every_way_from_python_takes_the_groups_that_fit_takes() -> None:
+    groups = set(choices()) - {"data", "sweep", "tracking"}  # arrays are the data; where it is kept is no choice
+    assert groups <= set(inspect.signature(hourglass.fit).parameters)
+    assert groups <= set(inspect.signature(hourglass.sweep).parameters)
+    assert groups <= set(inspect.signature(hourglass.Hourglass).parameters)
+    assert groups - {"trainer", "callback"} <= set(inspect.signature(hourglass.module).parameters)

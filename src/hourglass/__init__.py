@@ -158,6 +158,7 @@ def sweep(
     loss: Choice = None,
     sampler: Choice = None,
     optimizer: Choice = None,
+    schedule: Choice = None,
     training: Choice = None,
     trainer: Choice = None,
     callback: Choice = None,
@@ -195,6 +196,7 @@ def sweep(
         loss: as `model`.
         sampler: as `model`.
         optimizer: as `model`.
+        schedule: as `model`.
         training: as `model`.
         trainer: as `model`.
         callback: a choice, or several for every job: it makes no other job.
@@ -233,6 +235,7 @@ def sweep(
             "loss": loss,
             "sampler": sampler,
             "optimizer": optimizer,
+            "schedule": schedule,
             "training": training,
             "trainer": trainer,
             "callback": callback,

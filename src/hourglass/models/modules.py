@@ -117,7 +117,7 @@ def _tried(key: str, module: nn.Module, x: Tensor) -> Tensor:
     try:
         with torch.no_grad(), nullcontext() if lazy else torch.random.fork_rng(devices=[]):
             found = (module if lazy else deepcopy(module))(x)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
+    except Exception as error:  # a person's own code may raise anything
         raise ValueError(f"{key} must take {_by(x.shape[1:])} values of each sample: {error}") from error
     if not isinstance(found, Tensor) or len(found) != len(x) or not found.is_floating_point():
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -20,8 +20,8 @@ from hourglass.data.dataset import EVAL_BATCH
 from hourglass.pipeline.fit import fit
 
 GROUPS = (
-    *("experiment", "model", "bottleneck", "noise", "regularizer", "loss", "sampler", "optimizer", "training"),
-    *("trainer", "callback"),
+    *("experiment", "model", "bottleneck", "noise", "regularizer", "loss", "sampler", "optimizer"),
+    *("schedule", "training", "trainer", "callback"),
 )
 """Arguments that are choices of groups."""
 KEYS = {
@@ -57,6 +57,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss: a choice.
         sampler: a choice.
         optimizer: a choice.
+        schedule: a choice.
         training: a choice.
         trainer: a choice.
         callback: a choice, or several; `quick` measures and draws less, which searches gain by.
@@ -91,6 +92,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss: str | None = None,
         sampler: str | None = None,
         optimizer: str | None = None,
+        schedule: str | None = None,
         training: str | None = None,
         trainer: str | None = None,
         callback: Choice = None,
@@ -108,8 +110,8 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ) -> None:
         # Each by itself and untouched: that is how scikit-learn clones and asks.
         self.model, self.bottleneck, self.noise, self.regularizer = model, bottleneck, noise, regularizer
-        self.loss, self.sampler, self.optimizer, self.training = loss, sampler, optimizer, training
-        self.trainer, self.callback, self.experiment = trainer, callback, experiment
+        self.loss, self.sampler, self.optimizer, self.schedule = loss, sampler, optimizer, schedule
+        self.training, self.trainer, self.callback, self.experiment = training, trainer, callback, experiment
         self.code_size, self.depth, self.epochs, self.seed = code_size, depth, epochs, seed
         self.overrides, self.sample_shape = overrides, sample_shape
         self.tracking, self.folder, self.name, self.study = tracking, folder, name, study

@@ -226,18 +226,20 @@ def choice_word(group: str, choice: str | Sequence[str]) -> str:
     return f"{group}={choice}" if isinstance(choice, str) else f"{group}=[{','.join(names)}]"
 
 
-def words_of(overrides: Overrides) -> list[str]:
+def words_of(overrides: Overrides, word: Callable[[str, Any], str] | None = None) -> list[str]:
     """Words of the command line.
 
     Args:
         overrides: such words, `["optimizer.lr=1e-3"]`, or values by their keys, `{"optimizer.lr": 1e-3}`; or a list of
             both.
+        word: what says a value by its key; None: `KEY=VALUE`.
 
     Raises:
         HourglassError: something else.
     """
     if isinstance(overrides, Mapping):
-        return [f"{key}={_written(value, str(key))}" for key, value in overrides.items()]
+        say = word or (lambda key, value: f"{key}={_written(value, key)}")
+        return [say(str(key), value) for key, value in overrides.items()]
     several = [overrides] if isinstance(overrides, str) else overrides
     words: list[str] = []
     for each in several:
@@ -247,7 +249,7 @@ def words_of(overrides: Overrides) -> list[str]:
             )
         if isinstance(each, str):
             check_form(each)
-        words += [each] if isinstance(each, str) else words_of(each)
+        words += [each] if isinstance(each, str) else words_of(each, word)
     return words
 
 

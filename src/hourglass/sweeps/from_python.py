@@ -19,10 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from hourglass.configuration.composition import compose_multirun
 from hourglass.configuration.hydra_internals import BasicSweeper
-from hourglass.configuration.overrides import check_form, parse
+from hourglass.configuration.overrides import parse
 from hourglass.data.given_arrays import Given, read
 from hourglass.data.handed_over import hand_over
-from hourglass.pipeline.fit import Overrides, choice_word, data_of, value_word
+from hourglass.pipeline.fit import Overrides, choice_word, data_of, value_word, words_of
 from hourglass.sweeps.axes import key_of
 from hourglass.sweeps.hydra_jobs import Batch, run
 from hourglass.system import process
@@ -64,7 +64,7 @@ def sweep(
         choices: of the groups, by their names.
         values: by dotted key; None is left to the choices.
         names: what columns call dotted keys.
-        overrides: see `words_of`.
+        overrides: words of the command line, or values by their keys, where a list is an axis and a tuple a list.
         tracking: `mlflow`, or `none` or None to keep nothing.
         folder: where the files of jobs go; None: as on the command line, nowhere that stays with `tracking=None`.
 
@@ -83,10 +83,10 @@ def sweep(
         )
         words = ["data=arrays"]
         words += [word for group, choice in choices.items() if (word := _choices(group, choice)) is not None]
-        words += words_of({key: value for key, value in values.items() if value is not None})
+        words += words_of({key: value for key, value in values.items() if value is not None}, _word)
         if given.samples.columns is not None:  # as data=csv does
             words.append("data.scaling=minmax")
-        words += words_of(overrides)
+        words += words_of(overrides, _word)
         asked = [word for word in words if word != "data=arrays"]
         kept = tracking == "mlflow"
         if not kept:
@@ -115,31 +115,8 @@ def sweep(
 # Words
 
 
-def words_of(overrides: Overrides) -> list[str]:
-    """Words of the command line: `{"optimizer.lr": [1e-3, 1e-2]}` to `optimizer.lr=0.001,0.01`.
-
-    Args:
-        overrides: such words, or values by their keys, where a list is an axis and a tuple a list; or a list of both.
-
-    Raises:
-        HourglassError: something else.
-    """
-    if isinstance(overrides, Mapping):
-        return [_word(str(key), value) for key, value in overrides.items()]
-    several = [overrides] if isinstance(overrides, str) else overrides
-    words: list[str] = []
-    for each in several:
-        if not isinstance(each, str | Mapping):
-            raise HourglassError(
-                f"overrides must be KEY=VALUE, as 'optimizer.lr=1e-3,1e-2', or {{KEY: [VALUE, VALUE]}}, got {each!r}"
-            )
-        if isinstance(each, str):
-            check_form(each)
-        words += [each] if isinstance(each, str) else words_of(each)
-    return words
-
-
 def _word(key: str, value: Any) -> str:
+    """`{"optimizer.lr": [1e-3, 1e-2]}` to `optimizer.lr=0.001,0.01`."""
     if not _is_axis(value):
         return value_word(key, value)
     return _joined(key, [value_word(key, each) for each in value])
