@@ -153,7 +153,14 @@ def _measure(
                 for seed in claim.seeds:
                     run_id = runs[_Place(claim.name, spec.of, seed)] if spec.of is not None else None
                     asked[_Place(claim.name, arm, seed)] = Measurement(
-                        uri, experiment, run_id, spec.evaluate, _plain(spec.measure), seed, f"{claim.name} {arm}"
+                        uri,
+                        experiment,
+                        run_id,
+                        spec.evaluate,
+                        _plain(spec.measure),
+                        seed,
+                        f"{claim.name} {arm}",
+                        claim.folder,
                     )
     if not asked:
         return
