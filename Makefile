@@ -13,7 +13,7 @@ help: ## list the targets
 # The set-up: done when constraints.txt or pyproject.toml changes, otherwise never again.
 $(READY): constraints.txt pyproject.toml
 	@echo "setting up .venv (a few minutes, several GB: torch brings CUDA)"
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or 3.12 is needed, got %d.%d; set PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 13) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed, got %d.%d; set PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 14) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
