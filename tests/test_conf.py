@@ -39,6 +39,7 @@ NEEDED = {
     "npy": ["data.path=array.npy"],
     "idx": ["data.path=array-idx"],
     "image_folder": ["data.path=images", "data.size=8"],
+    "shapes": ["data.samples=500"],
     "signals": ["data.path=signals.npz", "model=conv"],
     "grayscale": ["data=patches", "data.colour=true"],
 }
