@@ -32,6 +32,7 @@ TYPES = {
     "layerwise": ["training=layerwise", "training.epochs=3", "training.pretrain_epochs=1"],
     "classifier": ["training=finetune"],
     "PCA": ["model=pca", "training=closed_form", "model.code_size=8"],
+    "of known factors": ["data=shapes", "data.samples=400", "data.size=8", "loss.reduction=sum", "bottleneck=gaussian"],
     "of a table": ["data=wine", "loss=mse", "model.code_size=4"],
 }
 
