@@ -2,8 +2,9 @@
 
 `Progress` shows where one is, `Pictures`, `Usefulness` and `Properties` record what the model does, `Disentanglement`
 which factors its units hold, `Floor` and `Baselines` what linear codes and classical methods make of the same samples,
-`Health` judges, `Checkpoints` makes a cut-off training resumable in the same run; `LossRecovered` asks the network that
-activations are from; `Anomalies` belongs to an evaluation, `Pruning` to a search.
+`Generation` whether new samples look like data, `Health` judges, `Checkpoints` makes a cut-off training resumable in
+the same run; `LossRecovered` asks the network that activations are from; `Anomalies` belongs to an evaluation,
+`Pruning` to a search.
 
 Adding one is a class, derived from `RunCallback` if it records into the run, and a yaml that names it.
 """
@@ -14,6 +15,7 @@ from hourglass.callbacks.checkpoints import CHECKPOINT, Checkpoints, Checkpoints
 from hourglass.callbacks.disentanglement import Disentanglement
 from hourglass.callbacks.encoding import encode
 from hourglass.callbacks.floor import Floor
+from hourglass.callbacks.generation import Generation
 from hourglass.callbacks.health import Health
 from hourglass.callbacks.loss_recovered import LossRecovered
 from hourglass.callbacks.pictures import Pictures
@@ -30,6 +32,7 @@ __all__ = [
     "CheckpointsOfRun",
     "Disentanglement",
     "Floor",
+    "Generation",
     "Health",
     "LossRecovered",
     "Pictures",
