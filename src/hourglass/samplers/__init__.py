@@ -15,10 +15,11 @@ Reference: From variational to deterministic autoencoders (Ghosh et al., 2020).
 from hourglass.samplers.between import Hypersphere, Neighbours, Slerp
 from hourglass.samplers.flow import InverseAutoregressive, MaskedAutoregressive
 from hourglass.samplers.mixture import Mixture
-from hourglass.samplers.sampler import NoSampler, Sampler
+from hourglass.samplers.sampler import HasLogDensity, NoSampler, Sampler
 from hourglass.samplers.two_stage import TwoStage
 
 __all__ = [
+    "HasLogDensity",
     "Hypersphere",
     "InverseAutoregressive",
     "MaskedAutoregressive",

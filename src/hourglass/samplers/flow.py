@@ -81,6 +81,15 @@ class _Autoregressive(Sampler):
 
         descend(self.units.fit(codes), loss, networks=[self.flow], steps=self.steps)
 
+    @torch.no_grad()
+    def log_density(self, code: Tensor) -> Tensor | None:
+        """See `HasLogDensity.log_density`."""
+        mean, deviation = self.units.mean, self.units.deviation
+        if not bool((deviation > 0).all()):
+            return None
+        inside = self.flow().log_prob((code.to(mean) - mean) / deviation)
+        return (inside - deviation.log().sum()).to(code.device)  # type: ignore[no-any-return]
+
     @override
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:

@@ -77,6 +77,14 @@ class Mixture(Sampler):
         self.means.copy_(torch.from_numpy(offset + scale * mixture.means_))
         self.factors.copy_(torch.from_numpy(scale[:, None] * np.linalg.cholesky(mixture.covariances_)))
 
+    def log_density(self, code: Tensor) -> Tensor | None:
+        """See `HasLogDensity.log_density`."""
+        if not bool((self.factors.diagonal(dim1=1, dim2=2) > 0).all()):
+            return None
+        each = torch.distributions.MultivariateNormal(self.means, scale_tril=self.factors, validate_args=False)
+        log_densities = each.log_prob(code.to(self.means)[..., None, :])  # (..., components)
+        return torch.logsumexp(log_densities + self.weights.log(), dim=-1).to(code.device)
+
     @override
     def sample(self, count: int) -> Tensor:
         chosen = torch.multinomial(self.weights, count, replacement=True)

@@ -1,13 +1,14 @@
 """The contract of a sampler, and the one that there is none."""
 
 from abc import abstractmethod
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck, Symbolic
 
-__all__ = ["NoSampler", "Sampler", "check_codes"]
+__all__ = ["HasLogDensity", "NoSampler", "Sampler", "check_codes"]
 
 
 class Sampler(nn.Module):
@@ -47,6 +48,14 @@ class Sampler(nn.Module):
         """Draws (count, code_size) within the range of a bottleneck's codes, on its device; None without a density."""
         drawn = self.sample(count)
         return None if drawn is None else drawn.to(bottleneck.active.device).clamp(*bottleneck.code_range)
+
+
+@runtime_checkable
+class HasLogDensity(Protocol):
+    """A sampler whose density is known at every code."""
+
+    def log_density(self, code: Tensor) -> Tensor | None:
+        """Log p(z) in nats of codes (..., code_size), (...); None where a unit never changes, which has none."""
 
 
 class NoSampler(Sampler):
