@@ -4,11 +4,11 @@ Distances of pixels say little, and the networks that published figures are take
 photographs of a thousand things. Here the features are those of a net that learns the classes of the data themselves,
 in seconds:
 
-    a(x) = relu(W h(x) + b), 32 values,    p(y | x) = softmax(V a(x) + c)
+    a(x) = relu(W h(x) + b) / s, 32 values,    p(y | x) = softmax(s V a(x) + c)
 
-h two convolutions, or a hidden layer where samples are no images. The same data give the same net, which is kept in
-the data folder. Figures in it compare models of one data set; with published ones, of other nets, they have nothing in
-common.
+h two convolutions, or a hidden layer where samples are no images, s such that features of training samples have the
+mean square 1. The same data give the same net, which is kept in the data folder. Figures in it compare models of one
+data set; with published ones, of other nets, they have nothing in common.
 """
 
 from pathlib import Path
@@ -42,12 +42,15 @@ class Features(NamedTuple):
     """All but the last layer is what makes features; on the CPU, in evaluation mode."""
     accuracy: float
     """On the test set."""
+    scale: float = 1.0
+    """S, by which features are divided."""
 
     @torch.no_grad()
     def of(self, x: Tensor) -> Tensor:
         """Samples (N, *shape) as a model sees and makes them to features (N, `FEATURES`) on the CPU, float32."""
         device = next(self.net.parameters()).device
-        return torch.cat([self.net[:-1](block.to(device, torch.float32)) for block in torch.split(x, EVAL_BATCH)]).cpu()
+        blocks = [self.net[:-1](block.to(device, torch.float32)) for block in torch.split(x, EVAL_BATCH)]
+        return torch.cat(blocks).cpu() / self.scale
 
     @torch.no_grad()
     def classes(self, x: Tensor) -> Tensor:
@@ -78,10 +81,12 @@ def classifier(data: Dataset) -> Features:
             write=lambda path, state: np.savez(path, **{key: value.numpy() for key, value in state.items()}),
         )
     net.load_state_dict(state)
-    found = Features(net.eval(), 0.0)
+    found = Features(net.eval(), accuracy=0.0)
+    some = found.of(data.scaled(data.train.x[:EVAL_BATCH]))
+    scale = some.double().square().mean().sqrt().item() or 1.0  # a net that has learned nothing may have all off
     x, y = data.test.x[:LEARNED], data.test.y[:LEARNED]
     right = torch.cat([values[found.classes(data.scaled(block))] for block in torch.split(x, EVAL_BATCH)]) == y
-    return found._replace(accuracy=right.double().mean().item())
+    return found._replace(accuracy=right.double().mean().item(), scale=scale)
 
 
 def _net(shape: tuple[int, ...], classes: int) -> nn.Sequential:
