@@ -48,7 +48,7 @@ def frechet(real: Tensor, other: Tensor) -> float:
     """
     _check(real, other, least=2)
     real, other = real.double(), other.double()
-    of_real, of_other = (torch.atleast_2d(each.T.cov()) for each in (real, other))
+    of_real, of_other = (each.T.cov().reshape(each.shape[1], -1) for each in (real, other))
     root = _root(of_real)
     # tr (C_R C_G)^1/2 = tr (S C_G S)^1/2 with S the root of C_R, of a symmetric matrix.
     middle = torch.linalg.eigvalsh(root @ of_other @ root).clamp(min=0).sqrt().sum()
@@ -98,7 +98,8 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 def _kernel(u: Tensor, v: Tensor) -> Tensor:
-    return (u.double() @ v.double().T / u.shape[1] + 1) ** 3
+    cubed: Tensor = (u.double() @ v.double().T / u.shape[1] + 1) ** 3
+    return cubed
 
 
 def _within(u: Tensor) -> float:
