@@ -96,7 +96,7 @@ class Generation(RunCallback):
 
     @staticmethod
     def _reconstructed(learner: Learner, x: Tensor) -> Tensor:
-        blocks = [block.to(learner.device, learner.dtype) for block in torch.split(x, EVAL_BATCH)]
+        blocks = [block.to(learner.device).to(learner.dtype) for block in torch.split(x, EVAL_BATCH)]
         return torch.cat([learner.model(block).reconstruction.cpu() for block in blocks])
 
     @staticmethod
@@ -107,7 +107,7 @@ class Generation(RunCallback):
             codes = learner.prior(count)
         if codes is None:
             return None
-        codes = codes.to(learner.device, learner.dtype)
+        codes = codes.to(learner.device).to(learner.dtype)
         return torch.cat([learner.model.decode(block).cpu() for block in torch.split(codes, EVAL_BATCH)])
 
 

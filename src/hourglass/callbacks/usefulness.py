@@ -96,7 +96,7 @@ class Usefulness(RunCallback):
         how: dict[str, Any] = {"draws": self.likelihood_draws, "seed": 0, "target": target}
         prior = learner.log_prior if isinstance(learner, BringsDensity) else None
         found = {"log_likelihood": log_likelihood(learner.model, x, learner.loss, log_prior=prior, **how)}
-        if isinstance(sampler, HasLogDensity) and sampler.log_density(learner.prior(1)) is not None:
+        if isinstance(sampler, HasLogDensity):
             fitted = log_likelihood(learner.model, x, learner.loss, log_prior=sampler.log_density, **how)
             found["log_likelihood_sampler"] = fitted
         return {name: value.mean().item() for name, value in found.items() if value is not None}

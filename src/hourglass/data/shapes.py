@@ -156,11 +156,11 @@ def _drawn(values: npt.NDArray[np.int64], grid: _Grid, size: int) -> npt.NDArray
 
 
 def _square(u: Array, v: Array) -> npt.NDArray[np.bool_]:
-    return np.maximum(np.abs(u), np.abs(v)) <= np.float32(0.9)  # type: ignore[no-any-return]
+    return np.maximum(np.abs(u), np.abs(v)) <= np.float32(0.9)
 
 
 def _ellipse(u: Array, v: Array) -> npt.NDArray[np.bool_]:
-    return (u / np.float32(1.2)) ** 2 + (v / np.float32(0.7)) ** 2 <= 1  # type: ignore[no-any-return]
+    return (u / np.float32(1.2)) ** 2 + (v / np.float32(0.7)) ** 2 <= 1
 
 
 def _heart(u: Array, v: Array) -> npt.NDArray[np.bool_]:

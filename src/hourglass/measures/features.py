@@ -78,7 +78,7 @@ def classifier(data: Dataset) -> Features:
             cache_dir() / f"features-{_VERSION}" / f"{data.digest}.npz",
             read=lambda path: _read(path, net),
             compute=lambda: _trained(net, data, values),
-            write=lambda path, state: np.savez(path, **{key: value.numpy() for key, value in state.items()}),
+            write=_write,
         )
     net.load_state_dict(state)
     found = Features(net.eval(), accuracy=0.0)
@@ -141,10 +141,14 @@ def _trained(net: nn.Sequential, data: Dataset, values: Tensor) -> dict[str, Ten
         for _ in range(steps):
             chosen = torch.randint(len(x), (_BATCH,))
             optimizer.zero_grad()
-            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
+            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     return net.state_dict()
+
+
+def _write(path: Path, state: dict[str, Tensor]) -> None:
+    np.savez(path, **{key: value.numpy() for key, value in state.items()})  # type: ignore[arg-type]
 
 
 def _read(path: Path, net: nn.Sequential) -> dict[str, Tensor]:

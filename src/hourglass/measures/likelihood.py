@@ -33,7 +33,7 @@ def log_likelihood(
     draws: int,
     seed: int,
     target: Tensor | None = None,
-    log_prior: Callable[[Tensor], Tensor] | None = None,
+    log_prior: Callable[[Tensor], Tensor | None] | None = None,
 ) -> Tensor | None:
     """Log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
 
@@ -44,7 +44,8 @@ def log_likelihood(
         draws: K, codes drawn for each sample, at least 1.
         seed: of the draws; the caller's random numbers stay as they were.
         target: what is reconstructed, NaN where it is missing; None: x.
-        log_prior: of the prior p(z), codes (draws, B, code_size) to (draws, B) nats; None: the bottleneck's own.
+        log_prior: of the prior p(z), codes (draws, B, code_size) to (draws, B) nats, or None without a density;
+            None: the bottleneck's own.
 
     Raises:
         ValueError: no draws.
@@ -61,7 +62,10 @@ def log_likelihood(
             if drawn is None:
                 return None
             if log_prior is not None:
-                drawn = drawn._replace(log_prior=log_prior(drawn.code))
+                density = log_prior(drawn.code)
+                if density is None:
+                    return None
+                drawn = drawn._replace(log_prior=density)
             blocks.append(_log_weights(model, of_block, loss, drawn).logsumexp(0) - math.log(draws))
     return torch.cat(blocks)
 

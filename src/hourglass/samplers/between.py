@@ -56,7 +56,8 @@ class Hypersphere(Sampler):
     @override
     def sample(self, count: int) -> Tensor:
         u = torch.randn(count, self.code_size, device=self.used.device) * self.used
-        return self.radius * u / u.norm(dim=1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
+        norms: Tensor = u.norm(dim=1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
+        return self.radius * u / norms
 
 
 class _Held(Sampler):

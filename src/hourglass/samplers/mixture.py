@@ -82,7 +82,7 @@ class Mixture(Sampler):
         if not bool((self.factors.diagonal(dim1=1, dim2=2) > 0).all()):
             return None
         each = torch.distributions.MultivariateNormal(self.means, scale_tril=self.factors, validate_args=False)
-        log_densities = each.log_prob(code.to(self.means)[..., None, :])  # (..., components)
+        log_densities = each.log_prob(code.to(self.means)[..., None, :])  # type: ignore[no-untyped-call] # (..., components)
         return torch.logsumexp(log_densities + self.weights.log(), dim=-1).to(code.device)
 
     @override

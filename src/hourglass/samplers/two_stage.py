@@ -90,7 +90,7 @@ class TwoStage(Sampler):
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         u = torch.randn(count, self.code_size, device=self.log_gamma.device)
-        z = self.decoder(u)
+        z: Tensor = self.decoder(u)
         return self.units.undo(z + self.log_gamma.exp() * torch.randn_like(z))
 
 
