@@ -39,6 +39,7 @@ NEEDED = {
     "npy": ["data.path=array.npy"],
     "idx": ["data.path=array-idx"],
     "image_folder": ["data.path=images", "data.size=8"],
+    "shapes": ["data.samples=500"],
     "signals": ["data.path=signals.npz", "model=conv"],
     "grayscale": ["data=patches", "data.colour=true"],
 }
@@ -245,6 +246,7 @@ def test_a_recipe_trains(name: str, store: str, tmp_path: Path) -> None:
             f"tracking.uri={store}",
             f"callback=[quick,pictures,baselines{',loss_recovered' if 'loss_recovered' in recipe else ''}]",
             "callback.baselines.samples=5",
+            *(["sampler.steps=3"] if "override /sampler: two_stage" in recipe else []),
             # Of the pictures the final ones alone.
             "callback.pictures.every=1000" if name in PICTURED else "~callback.pictures",
         ]

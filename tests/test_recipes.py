@@ -144,12 +144,14 @@ TYPES = {
     "vae": Facts(
         "1-32 relu-64 relu-16 relu-4-3136 relu-64 relu-32 relu-1 sigmoid", 134_165, "BCE, Adam 0.001, 30 x 128", TEST
     ),
+    "two_stage": Facts("784-512 relu-32-512 relu-784 sigmoid", 829_232, "BCE, Adam 0.001, 20 x 256", SPLIT),
     "vae_2d": Facts("784-512 relu-4-512 relu-784 sigmoid", 807_700, "BCE, Adam 0.001, 20 x 128", SPLIT),
     "wae_mmd": Facts(
         "784-512 relu-256 relu-8 linear-256 relu-512 relu-784 sigmoid", 1_071_384, "MSE, Adam 0.001, 20 x 256", SPLIT
     ),
 }
 SUMMED = {"aae", "aae_mixture", "beta_tcvae", "categorical", "beta_vae", "iwae", "rae", "vae", "vae_2d", "wae_mmd"}
+SUMMED |= {"two_stage"}
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 
 RECIPES = {**DOCUMENTS, **TYPES}

@@ -39,6 +39,7 @@ NEEDED = {
     "image_folder": {"path": "images", "size": 8},
     "signals": {"path": "signals.npz"},
     "purchases": {"rows": 500},
+    "shapes": {"samples": 500},
 }
 
 

@@ -1,6 +1,7 @@
 """The estimated log-likelihood where the true one is known."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
-from hourglass.losses import MSE
+from hourglass.losses import MSE, OfColumns
 from hourglass.measures.likelihood import log_likelihood
 from hourglass.models import MLP
+from hourglass.pipeline.compose import compose
+from hourglass.samplers.source import BringsDensity
 
 LOSS = MSE(reduction="sum")  # its density has variance 1/2
 
@@ -129,3 +132,72 @@ def test_a_code_without_a_density() -> None:
 def test_no_draws() -> None:
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
         log_likelihood(model(), X, LOSS, draws=0, seed=0)
+
+
+def test_of_symbols_it_is_the_sum_over_all_of_them() -> None:
+    """Two groups of three categories, or three bits: nine and eight codes, all as probable before."""
+    torch.manual_seed(0)
+    for bottleneck, size, codes in (
+        ("categorical", 6, torch.tensor([[*a, *b] for a, b in product(torch.eye(3).tolist(), repeat=2)])),
+        ("binary", 3, torch.tensor(list(product((0.0, 1.0), repeat=3)))),
+    ):
+        words = ["model=vanilla", f"model.code_size={size}", "model.output_activation=linear"]
+        words += [f"bottleneck={bottleneck}", "model.bottleneck.deviation=null"]
+        words += ["model.bottleneck.categories=3"] if bottleneck == "categorical" else []
+        made: MLP = build(compose_config(words)[0].model, shape=(6,)).eval()
+        with torch.no_grad():
+            fits = torch.stack([LOSS.log_density(made.decode(code.expand(8, -1)), X) for code in codes])
+        exact = fits.double().logsumexp(0) - math.log(len(codes))
+        found = log_likelihood(made, X, LOSS, draws=50_000, seed=0)
+        assert found is not None
+        torch.testing.assert_close(found, exact, atol=0.15, rtol=0)
+        bound = log_likelihood(made, X.repeat(500, 1), LOSS, draws=1, seed=0)
+        assert bound is not None
+        assert bound.mean() < exact.mean()
+
+
+def test_another_prior_takes_the_place_of_the_bottlenecks_own() -> None:
+    made = model()
+    set_posterior(made, variance_factor=1.0)
+    wide = torch.distributions.Normal(0.0, 2.0)
+    found = log_likelihood(made, X, LOSS, draws=20_000, seed=0, log_prior=lambda z: wide.log_prob(z).sum(-1))
+    w, b = made.decoder[0].weight.detach().double(), made.decoder[0].bias.detach().double()
+    marginal = torch.distributions.MultivariateNormal(b, 4 * w @ w.T + torch.eye(6).double() / 2)
+    assert found is not None
+    assert (found - marginal.log_prob(X.double())).abs().median() < 0.1
+
+
+def test_what_is_missing_counts_nowhere() -> None:
+    """Of columns 0 and 1 alone, the likelihood is that of the two."""
+    made, loss = model(), OfColumns(numbers=LOSS)
+    set_posterior(made, variance_factor=1.0)
+    target = X.clone()
+    target[:, 2:] = math.nan
+    found = log_likelihood(made, X, loss, draws=20_000, seed=0, target=target)
+    w, b = made.decoder[0].weight.detach().double()[:2], made.decoder[0].bias.detach().double()[:2]
+    marginal = torch.distributions.MultivariateNormal(b, w @ w.T + torch.eye(2).double() / 2)
+    assert found is not None
+    assert (found - marginal.log_prob(X[:, :2].double())).abs().median() < 0.15
+
+
+def test_the_density_of_an_adversarial_prior_is_that_of_its_draws() -> None:
+    words = [
+        "data=digits",
+        "bottleneck=gaussian",
+        "training=adversarial",
+        "model.code_size=3",
+        "training.prior=mixture",
+    ]
+    words += ["training.radius=2", "training.sigma=0.4", "training.components=3", "loss.reduction=sum"]
+    learner = compose(compose_config(words)[0]).learner
+    assert isinstance(learner, BringsDensity)
+    torch.manual_seed(0)
+    drawn = learner.trained_prior(20_000)
+    # The mean log density is minus the entropy, of gaussians that don't meet.
+    entropy = math.log(3) + 2 * math.log(0.4) + 3 * 0.5 * math.log(2 * math.pi * math.e)
+    assert learner.log_prior(drawn).mean().item() == pytest.approx(-entropy, abs=0.03)
+    axis = torch.linspace(-5, 5, 101)
+    plane = torch.cartesian_prod(axis, axis)
+    at_zero = torch.cat([plane, torch.zeros(len(plane), 1)], dim=1)
+    mass = learner.log_prior(at_zero).exp().sum().item() * 0.1**2
+    assert mass == pytest.approx(1 / math.sqrt(2 * math.pi), rel=1e-3)  # N(0; 0, 1) of the third unit

@@ -19,6 +19,8 @@ from hourglass.pipeline.train import train
 PAGE = Path(__file__).parents[2] / "docs/metrics.md"
 ROWS = re.findall(r"^\| `([^`]+)` \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 NAMES = [name for name, _ in ROWS]
+SETS = "(samples|reconstructions|train)"
+"""Whose features are compared with those of test samples."""
 
 TYPES = {
     "denoising": ["noise=masking", "regularizer=[l1,weight_l2]", "training.epochs=2"],
@@ -32,6 +34,13 @@ TYPES = {
     "layerwise": ["training=layerwise", "training.epochs=3", "training.pretrain_epochs=1"],
     "classifier": ["training=finetune"],
     "PCA": ["model=pca", "training=closed_form", "model.code_size=8"],
+    "of known factors": [
+        "data=shapes",
+        "data.samples=400",
+        "data.size=8",
+        "data.test_share=0.25",
+        "callback=[default,generation]",
+    ],
     "of a table": ["data=wine", "loss=mse", "model.code_size=4"],
 }
 
@@ -40,9 +49,10 @@ def documented(name: str) -> bool:
     """Whether a logged name has a row, whole or without its stage, as it stands or by a pattern."""
     bare = re.sub(r"^(train|val|test)/", "", name)
     bare = re.sub(r"_(pixels|pca)$", "", bare)
-    patterns = [
-        re.escape(row).replace(r"<name>", r"\w+").replace(r"<l>", r"\d+") for row in NAMES if "<term>" not in row
-    ]
+    stands_for = {"<name>": r"\w+", "<set>": SETS, "<l>": r"\d+"}
+    patterns = [re.escape(row) for row in NAMES if "<term>" not in row]
+    for placeholder, pattern in stands_for.items():
+        patterns = [each.replace(placeholder, pattern) for each in patterns]
     if any(re.fullmatch(pattern, bare) for pattern in patterns):
         return True
     return bare.endswith("_weighted") and "<term>_weighted" in NAMES and documented(bare.removesuffix("_weighted"))

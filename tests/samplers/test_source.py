@@ -234,4 +234,4 @@ def test_a_sampler_takes_no_more_memory_than_its_file_holds(fitted: Result) -> N
 def test_the_kernel_is_that_of_the_penalty() -> None:
     penalty: MMD = build(compose_config(["regularizer=mmd", "bottleneck=linear"])[0].regularizer).regularizers["mmd"]
     assert penalty.scales.tolist() == pytest.approx(SCALES)
-    assert {path.stem for path in (conf_dir() / "sampler").iterdir()} == {"none", "gaussian", "mixture"}
+    assert {path.stem for path in (conf_dir() / "sampler").iterdir()} >= {"none", "gaussian", "mixture"}

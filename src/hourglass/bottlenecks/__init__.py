@@ -14,6 +14,7 @@ from hourglass.bottlenecks.bottleneck import (
     HasPrior,
     HasQuantiles,
     HasRate,
+    HasSymbolDraws,
     Symbolic,
 )
 from hourglass.bottlenecks.deterministic import Deterministic
@@ -38,6 +39,7 @@ __all__ = [
     "HasPrior",
     "HasQuantiles",
     "HasRate",
+    "HasSymbolDraws",
     "JumpReLU",
     "Symbolic",
     "TopK",

@@ -11,7 +11,17 @@ from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
 from hourglass.losses import Term
 from hourglass.system.checks import check_whole
 
-__all__ = ["Bottled", "Bottleneck", "Draws", "HasDensity", "HasPosterior", "HasPrior", "HasRate", "Symbolic"]
+__all__ = [
+    "Bottled",
+    "Bottleneck",
+    "Draws",
+    "HasDensity",
+    "HasPosterior",
+    "HasPrior",
+    "HasRate",
+    "HasSymbolDraws",
+    "Symbolic",
+]
 
 
 class Bottled(NamedTuple):
@@ -149,6 +159,14 @@ class HasDensity(Protocol):
 
     def draws(self, a: Tensor, count: int) -> Draws:
         """`count` codes for each of the encoder outputs (B, inputs)."""
+
+
+@runtime_checkable
+class HasSymbolDraws(Protocol):
+    """A bottleneck that draws symbols whose probabilities it knows: they bound the likelihood, and pass no gradient."""
+
+    def symbol_draws(self, a: Tensor, count: int) -> Draws:
+        """`count` codes for each of the encoder outputs (B, inputs), with logarithms of probabilities as densities."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.bottlenecks.spread import Spread
 from hourglass.losses import Term
 from hourglass.system.checks import check_above, check_fraction, check_level, check_whole
@@ -172,6 +172,14 @@ class Binary(Bottleneck):
         """Fair bits, (count, code_size); inactive ones are 0."""
         return torch.bernoulli((0.5 * self.active).expand(count, -1))
 
+    def symbol_draws(self, a: Tensor, count: int) -> Draws:
+        """See `HasSymbolDraws.symbol_draws`: log p(z) = -n log 2, log q(z | x) = sum_j log p_j or log(1 - p_j)."""
+        logits = self.spread(a)
+        bits = torch.bernoulli(logits.sigmoid().expand(count, *logits.shape))
+        log_q = F.logsigmoid(torch.where(bits > 0, logits, -logits)) * self.active
+        log_prior = (-math.log(2) * self.active.sum()).expand(bits.shape[:2])
+        return Draws(bits * self.active, log_prior, log_q.sum(2))
+
     def symbols(self, code: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
         ones = (code > 0.5).sum(dim=0)
@@ -278,6 +286,14 @@ class Categorical(Bottleneck):
         groups = self.code_size // self.categories
         chosen = torch.randint(self.categories, (count, groups), device=self.active.device)
         return F.one_hot(chosen, self.categories).flatten(1) * self.active
+
+    def symbol_draws(self, a: Tensor, count: int) -> Draws:
+        """See `HasSymbolDraws.symbol_draws`: log p(z) = -groups log K, log q = sum_g log softmax(a_g)."""
+        log_p = self._logits(a).log_softmax(dim=2).expand(count, -1, -1, -1)  # (count, B, groups, K)
+        chosen = F.one_hot(self._disturbed(log_p).argmax(dim=3), self.categories).to(a.dtype)
+        active = self.active.view(-1, self.categories)[:, 0]
+        log_prior = (-math.log(self.categories) * active.sum()).expand(log_p.shape[:2])
+        return Draws(chosen.flatten(2) * self.active, log_prior, ((log_p * chosen).sum(3) * active).sum(2))
 
     def symbols(self, code: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (code_size / K, K), how often each category is the largest of its active group."""

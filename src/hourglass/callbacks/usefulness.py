@@ -1,5 +1,7 @@
 """What the code is good for."""
 
+from typing import Any
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -7,6 +9,8 @@ from torch import Tensor
 from hourglass.callbacks.encoding import encode, squared_errors
 from hourglass.callbacks.recording import RunCallback
 from hourglass.measures.linear_probe import SAMPLES
+from hourglass.samplers import HasLogDensity
+from hourglass.samplers.source import BringsDensity
 from hourglass.training import Learner
 
 AUDITED = 2000
@@ -21,7 +25,8 @@ class Usefulness(RunCallback):
     - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code
       where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.measures.probes`);
     - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `shuffled`, `copy_ratio`);
-    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.measures.likelihood`);
+    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.measures.likelihood`), and
+      `log_likelihood_sampler`, with the fitted density of a sampler in place of the prior;
 
     Args:
         probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
@@ -86,9 +91,15 @@ class Usefulness(RunCallback):
 
         if self.likelihood_draws is None:
             return {}
-        x = learner.data.scaled(learner.data.test.x[: self.likelihood_samples].to(learner.device))
-        found = log_likelihood(learner.model, x, learner.loss, draws=self.likelihood_draws, seed=0)
-        return {} if found is None else {"log_likelihood": found.mean().item()}
+        target = learner.data.target(learner.data.test.x[: self.likelihood_samples].to(learner.device))
+        x, sampler = learner.data.filled(target), learner.sampler
+        how: dict[str, Any] = {"draws": self.likelihood_draws, "seed": 0, "target": target}
+        prior = learner.log_prior if isinstance(learner, BringsDensity) else None
+        found = {"log_likelihood": log_likelihood(learner.model, x, learner.loss, log_prior=prior, **how)}
+        if isinstance(sampler, HasLogDensity):
+            fitted = log_likelihood(learner.model, x, learner.loss, log_prior=sampler.log_density, **how)
+            found["log_likelihood_sampler"] = fitted
+        return {name: value.mean().item() for name, value in found.items() if value is not None}
 
 
 def _classes(y: Tensor) -> int:

@@ -10,6 +10,7 @@ from hourglass.data.bundled import breast_cancer, digits, patches, wine
 from hourglass.data.cifar import cifar10
 from hourglass.data.corrupted import corrupted, mnist_corrupted
 from hourglass.data.dataset import Dataset, Scaling, Split
+from hourglass.data.factors import Factor
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.frames import parquet
 from hourglass.data.generated import one_hot, purchases, synthetic_manifold
@@ -19,6 +20,7 @@ from hourglass.data.image_folder import image_folder
 from hourglass.data.mnist_like import fashion_mnist, mnist
 from hourglass.data.own_arrays import idx, npy, npz
 from hourglass.data.own_tables import csv
+from hourglass.data.shapes import shapes
 from hourglass.data.signals import signals
 from hourglass.data.splitting import Splits, SplitsAndTest, Splitting
 from hourglass.data.torch_datasets import torch_dataset
@@ -28,6 +30,7 @@ __all__ = [
     "DataCorruptError",
     "DataUnavailableError",
     "Dataset",
+    "Factor",
     "Scaling",
     "Split",
     "Splits",
@@ -53,6 +56,7 @@ __all__ = [
     "parquet",
     "patches",
     "purchases",
+    "shapes",
     "signals",
     "synthetic_manifold",
     "torch_dataset",

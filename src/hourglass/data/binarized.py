@@ -11,6 +11,7 @@ that all runs of a sweep see the same images, and a resumed training those of an
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -55,7 +56,7 @@ def _drawn(part: Split, seed: int, number: int) -> Split:
         raise ValueError(
             f"binarize must be none for values outside [0, 1], no probabilities, got {low:g} to {high:g}{which}"
         )
-    return Split(x=fixed_draw(part.x, seed=seed, number=number), y=part.y)
+    return replace(part, x=fixed_draw(part.x, seed=seed, number=number))
 
 
 def told(binarize: str, seed: int) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def corrupted(*, source: Dataset, noise: Mapping[str, Process], seed: int) -> Da
 
     def draw(split: Split, number: int) -> Split:
         with torch.no_grad(), corruption.seeded(number):
-            return Split(x=corruption(source.scaled(split.x)), y=split.y)
+            return replace(split, x=corruption(source.scaled(split.x)))
 
     train, test = draw(source.train, 0), draw(source.test, 1)
     validation = test if source.validation is source.test else draw(source.validation, 2)

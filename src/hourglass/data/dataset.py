@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from hourglass.data.factors import Factor
+
 log = logging.getLogger("hourglass")
 
 EVAL_BATCH = 1000
@@ -32,12 +34,15 @@ EVAL_BATCH = 1000
 class Split:
     """One part of a data set, on the CPU. x: (N, *shape), uint8 or float32. y: (N,) int64 labels, or None.
 
+    factors: (N, F) int64, which of its values each of `Dataset.factors` has, counted from 0; None where none is known.
+
     Where no memory holds them x is `shards.Shards`, of which a slice, a choice of rows, or a block of `torch.split` is
     a tensor.
     """
 
     x: Tensor
     y: Tensor | None
+    factors: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -124,6 +129,7 @@ class Dataset:
     statistics: of the training samples before scaling, by name: recorded with the run.
     categories: the columns of a table that are one-hot.
     fill: (D,) what a model sees in place of missing entries, the means over train; None where none is missing.
+    factors: what the samples of generated data differ in; which value each sample has say the splits.
     levels: (N, *shape) the grey levels of train, from which every epoch of a training draws its images (see
         `binarized`); `train` holds one fixed draw of them. None: `train` is what is trained on.
     """
@@ -145,6 +151,7 @@ class Dataset:
     statistics: Mapping[str, float] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
     fill: Tensor | None = None
+    factors: tuple[Factor, ...] = ()
     levels: Tensor | None = None
 
     @property
@@ -238,7 +245,7 @@ class Dataset:
         done: dict[int, Split] = {}  # where validation is the test set it stays so
         for split in (self.train, self.validation, self.test):
             if id(split) not in done:
-                done[id(split)] = Split(x=change(split.x), y=split.y)
+                done[id(split)] = replace(split, x=change(split.x))
         train, validation, test = (done[id(split)] for split in (self.train, self.validation, self.test))
         known = train if len(train) else test
         return replace(
@@ -287,7 +294,7 @@ def digest(*splits: Split) -> str:
     """SHA-256 over type, shape and bytes of the arrays of `splits`, in order."""
     total = hashlib.sha256()
     for split in splits:
-        for array in (split.x, split.y):
+        for array in (split.x, split.y, *(() if split.factors is None else (split.factors,))):
             if array is None:
                 total.update(b"none")
             else:

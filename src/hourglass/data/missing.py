@@ -6,6 +6,8 @@ mean     the mean of the column over train stands for them, for the model and fo
 mask     the same for the model; losses and measures leave them out (`Dataset.target`)
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -39,4 +41,4 @@ def means(x: Tensor, columns: tuple[str, ...] | None) -> Tensor:
 
 def filled(split: Split, fill: Tensor | None) -> Split:
     """The split with these values (D,) in place of missing ones."""
-    return split if fill is None else Split(x=torch.where(split.x.isnan(), fill, split.x), y=split.y)
+    return split if fill is None else replace(split, x=torch.where(split.x.isnan(), fill, split.x))

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from hourglass.data.binarized import BINARIZE, Binarized, drawn_once, told
 from hourglass.data.dataset import Category, Dataset, Scaling, Split, digest, limits
+from hourglass.data.factors import Factor
 from hourglass.data.missing import check_finite, filled, means
 from hourglass.data.scaling import fit_scaling
 from hourglass.system.checks import check_choice, check_count, check_share
@@ -111,6 +112,7 @@ class Splitting:
         notes: tuple[str, ...] = (),
         classes: tuple[str, ...] | None = None,
         categories: tuple[Category, ...] = (),
+        factors: tuple[Factor, ...] = (),
         missing: str = "refuse",
     ) -> Dataset:
         """Split `samples` (and cut `test`, the source's own test set, which stands in for `test_share`).
@@ -118,7 +120,7 @@ class Splitting:
         validation: the source's own validation set, which stands in for `validation_size`.
         scaling: see `hourglass.data.scaling`, fitted on train.
         notes: what to say of the data before they are used.
-        classes: names of the labels. categories: the columns that are one-hot.
+        classes: names of the labels. categories: the columns that are one-hot. factors: those of `Split.factors`.
         missing: "refuse", or what becomes of a NaN: "mean", the mean of its column over train, or "mask", the same for
             the model alone, see `Dataset`.
         Raises ValueError where the sizes ask for more than there is, or a float is nan or infinite.
@@ -160,6 +162,7 @@ class Splitting:
             classes=classes,
             categories=categories,
             fill=fill,
+            factors=factors,
             levels=levels,
         )
 
@@ -281,13 +284,18 @@ def _count(size: int | float, total: int) -> int:
 
 
 def _taken(split: Split, index: Tensor | range) -> Split:
-    if isinstance(index, range):  # a run: a view will do, and a mapped file stays one
-        y = None if split.y is None else split.y.narrow(0, index.start, len(index))
-        return Split(x=split.x.narrow(0, index.start, len(index)), y=y)
-    # index_select copies whole samples: 3 times as fast as x[index] on 55,000 images.
-    return Split(x=split.x.index_select(0, index), y=None if split.y is None else split.y.index_select(0, index))
+    def rows(array: Tensor) -> Tensor:
+        if isinstance(index, range):  # a run: a view will do, and a mapped file stays one
+            return array.narrow(0, index.start, len(index))
+        return array.index_select(0, index)  # copies whole samples: 3 times as fast as x[index] on 55,000 images
+
+    return Split(
+        x=rows(split.x),
+        y=None if split.y is None else rows(split.y),
+        factors=None if split.factors is None else rows(split.factors),
+    )
 
 
 def _scaled(split: Split, scaling: Scaling | None) -> Split:
     x = split.x if scaling is None else scaling.apply(split.x)
-    return Split(x=x if x.dtype == torch.uint8 else x.float(), y=split.y)
+    return replace(split, x=x if x.dtype == torch.uint8 else x.float())

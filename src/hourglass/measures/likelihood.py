@@ -5,17 +5,19 @@ reconstruction loss stands for (`Loss.log_density`):
 
     log p(x) ~ log 1/K sum_k  p(x|z_k) p(z_k) / q(z_k|x)
 
-In expectation a lower bound, which rises with K: K = 1 is the evidence lower bound, K to infinity log p(x) itself.
+Where the code is made of symbols, p(z) and q(z|x) are their probabilities. In expectation a lower bound, which rises
+with K: K = 1 is the evidence lower bound, K to infinity log p(x) itself.
 
 Reference: Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016).
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from hourglass.bottlenecks import HasDensity
+from hourglass.bottlenecks import Draws, HasDensity, HasSymbolDraws
 from hourglass.losses import Loss
 from hourglass.models import Autoencoder
 
@@ -23,7 +25,16 @@ _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 
 
 
 @torch.no_grad()
-def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, seed: int) -> Tensor | None:
+def log_likelihood(
+    model: Autoencoder,
+    x: Tensor,
+    loss: Loss,
+    *,
+    draws: int,
+    seed: int,
+    target: Tensor | None = None,
+    log_prior: Callable[[Tensor], Tensor | None] | None = None,
+) -> Tensor | None:
     """Log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
 
     Args:
@@ -32,33 +43,48 @@ def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, see
         loss: the reconstruction loss, whose density p(x|z) is.
         draws: K, codes drawn for each sample, at least 1.
         seed: of the draws; the caller's random numbers stay as they were.
+        target: what is reconstructed, NaN where it is missing; None: x.
+        log_prior: of the prior p(z), codes (draws, B, code_size) to (draws, B) nats, or None without a density;
+            None: the bottleneck's own.
 
     Raises:
         ValueError: no draws.
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
+    target = x if target is None else target
+    rows = max(1, _ELEMENTS // x[0].numel() // draws)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         blocks = []
-        for block in torch.split(x, max(1, _ELEMENTS // x[0].numel() // draws)):
-            weights = _log_weights(model, block, loss, draws=draws)
-            if weights is None:
+        for block, of_block in zip(torch.split(x, rows), torch.split(target, rows), strict=True):
+            drawn = _drawn(model, block, draws)
+            if drawn is None:
                 return None
-            blocks.append(weights.logsumexp(0) - math.log(draws))
+            if log_prior is not None:
+                density = log_prior(drawn.code)
+                if density is None:
+                    return None
+                drawn = drawn._replace(log_prior=density)
+            blocks.append(_log_weights(model, of_block, loss, drawn).logsumexp(0) - math.log(draws))
     return torch.cat(blocks)
 
 
-def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int) -> Tensor | None:
-    """Log p(x|z_k) p(z_k) / q(z_k|x): (B, *shape) to (draws, B), in float64."""
-    if not isinstance(model.bottleneck, HasDensity):
-        return None
-    drawn = model.bottleneck.draws(model.encoder(x), draws)
+def _drawn(model: Autoencoder, x: Tensor, count: int) -> Draws | None:
+    """So many draws of the posterior of each sample; None where it has no density."""
+    bottleneck = model.bottleneck
+    if isinstance(bottleneck, HasDensity):
+        return bottleneck.draws(model.encoder(x), count)
+    return bottleneck.symbol_draws(model.encoder(x), count) if isinstance(bottleneck, HasSymbolDraws) else None
+
+
+def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, drawn: Draws) -> Tensor:
+    """Log p(x|z_k) p(z_k) / q(z_k|x) of targets (B, *shape): (draws, B), in float64."""
     rows = max(1, _ELEMENTS // x.numel())  # fewer than `draws` only where one sample's draws are too many
     fits = torch.cat(
         [
             loss.log_density(model.decode(codes.flatten(0, 1)), x.repeat(len(codes), *[1] * (x.ndim - 1)))
             for codes in torch.split(drawn.code, rows)
         ]
-    ).view(draws, len(x))
+    ).view(len(drawn.code), len(x))
     return fits.double() + drawn.log_prior.double() - drawn.log_posterior.double()

@@ -7,10 +7,26 @@ fitted ex post serves both. Here belongs what learns a distribution of codes onc
 training brings the code to are those of bottlenecks, regularizers and training procedures. `NoSampler` leaves drawing
 to these.
 
+`Mixture`, `TwoStage` and the flows learn a density; `Hypersphere`, `Slerp` and `Neighbours` go by the codes themselves.
+
 Reference: From variational to deterministic autoencoders (Ghosh et al., 2020).
 """
 
+from hourglass.samplers.between import Hypersphere, Neighbours, Slerp
+from hourglass.samplers.flow import InverseAutoregressive, MaskedAutoregressive
 from hourglass.samplers.mixture import Mixture
-from hourglass.samplers.sampler import NoSampler, Sampler
+from hourglass.samplers.sampler import HasLogDensity, NoSampler, Sampler
+from hourglass.samplers.two_stage import TwoStage
 
-__all__ = ["Mixture", "NoSampler", "Sampler"]
+__all__ = [
+    "HasLogDensity",
+    "Hypersphere",
+    "InverseAutoregressive",
+    "MaskedAutoregressive",
+    "Mixture",
+    "Neighbours",
+    "NoSampler",
+    "Sampler",
+    "Slerp",
+    "TwoStage",
+]

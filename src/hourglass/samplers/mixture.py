@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from hourglass.bottlenecks import Bottleneck, Symbolic
-from hourglass.samplers.sampler import Sampler
+from hourglass.bottlenecks import Bottleneck
+from hourglass.samplers.sampler import Sampler, check_codes
 from hourglass.system.checks import check_whole
 
 __all__ = ["Mixture"]
@@ -53,9 +53,8 @@ class Mixture(Sampler):
 
     def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
         """See `Sampler.check`: refuses symbols, which have no density, and too few samples."""
-        if isinstance(bottleneck, Symbolic):
-            raise ValueError("a density is of numbers, but the model's code is made of symbols: set sampler=none")
-        if samples < max(2, self.components):
+        check_codes(bottleneck, samples=samples)
+        if samples < self.components:
             raise ValueError(f"components must be at most the training samples, {samples}, got {self.components}")
 
     def fit(self, codes: Tensor) -> None:
@@ -77,6 +76,14 @@ class Mixture(Sampler):
         self.weights.copy_(torch.from_numpy(mixture.weights_))
         self.means.copy_(torch.from_numpy(offset + scale * mixture.means_))
         self.factors.copy_(torch.from_numpy(scale[:, None] * np.linalg.cholesky(mixture.covariances_)))
+
+    def log_density(self, code: Tensor) -> Tensor | None:
+        """See `HasLogDensity.log_density`."""
+        if not bool((self.factors.diagonal(dim1=1, dim2=2) > 0).all()):
+            return None
+        each = torch.distributions.MultivariateNormal(self.means, scale_tril=self.factors, validate_args=False)
+        log_densities = each.log_prob(code.to(self.means)[..., None, :])  # type: ignore[no-untyped-call] # (..., components)
+        return torch.logsumexp(log_densities + self.weights.log(), dim=-1).to(code.device)
 
     @override
     def sample(self, count: int) -> Tensor:

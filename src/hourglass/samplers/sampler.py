@@ -1,17 +1,20 @@
 """The contract of a sampler, and the one that there is none."""
 
 from abc import abstractmethod
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hourglass.bottlenecks import Bottleneck
+from hourglass.bottlenecks import Bottleneck, Symbolic
 
-__all__ = ["NoSampler", "Sampler"]
+__all__ = ["HasLogDensity", "NoSampler", "Sampler", "check_codes"]
 
 
 class Sampler(nn.Module):
-    """A density of codes: fitted once, then drawn from. What it has learned are buffers, which the run keeps.
+    """A density of codes: fitted once, then drawn from. The run keeps its state: what it has learned.
+
+    It is made before the training and must leave the training's random numbers alone.
 
     Args:
         code_size: number of code units.
@@ -39,12 +42,20 @@ class Sampler(nn.Module):
 
     @abstractmethod
     def sample(self, count: int) -> Tensor | None:
-        """Draws (count, code_size), on the device of its buffers; None where there is no density."""
+        """Draws (count, code_size), on the device of its state; None where there is no density."""
 
     def draw(self, bottleneck: Bottleneck, count: int) -> Tensor | None:
         """Draws (count, code_size) within the range of a bottleneck's codes, on its device; None without a density."""
         drawn = self.sample(count)
         return None if drawn is None else drawn.to(bottleneck.active.device).clamp(*bottleneck.code_range)
+
+
+@runtime_checkable
+class HasLogDensity(Protocol):
+    """A sampler whose density is known at every code."""
+
+    def log_density(self, code: Tensor) -> Tensor | None:
+        """Log p(z) in nats of codes (..., code_size), (...); None where a unit never changes, which has none."""
 
 
 class NoSampler(Sampler):
@@ -65,3 +76,11 @@ class NoSampler(Sampler):
     def sample(self, count: int) -> None:
         """See `Sampler.sample`: None."""
         return
+
+
+def check_codes(bottleneck: Bottleneck, *, samples: int) -> None:
+    """ValueError for a code of symbols, which have no density, and for fewer than 2 samples."""
+    if isinstance(bottleneck, Symbolic):
+        raise ValueError("a density is of numbers, but the model's code is made of symbols: set sampler=none")
+    if samples < 2:
+        raise ValueError(f"a density needs at least 2 training samples, got {samples}")

@@ -14,7 +14,7 @@ from hourglass.models import Autoencoder
 from hourglass.samplers.sampler import Sampler
 from hourglass.system.errors import HourglassError
 
-__all__ = ["BringsPrior", "Source"]
+__all__ = ["BringsDensity", "BringsPrior", "Source"]
 
 
 @runtime_checkable
@@ -28,6 +28,14 @@ class BringsPrior(Protocol):
         They are what remains of it in a record.
 
         """
+
+
+@runtime_checkable
+class BringsDensity(Protocol):
+    """The same with a prior whose density is known."""
+
+    def log_prior(self, code: Tensor) -> Tensor:
+        """Log p(z) in nats of codes (..., code_size), (...)."""
 
 
 class Source(NamedTuple):

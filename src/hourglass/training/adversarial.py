@@ -124,6 +124,18 @@ class Adversarial(Minibatch):
             draws[:, :2] = centres + settings["sigma"] * draws[:, :2]
         return draws * active
 
+    def log_prior(self, code: Tensor) -> Tensor:
+        """See `BringsDensity.log_prior`: of the prior that the discriminator knows, over active units."""
+        active = self.model.bottleneck.active
+        normal = -0.5 * (code.square() + math.log(2 * math.pi)) * active
+        if self.kind == "gaussian":
+            return normal.sum(-1)
+        angles = torch.arange(self.components, device=code.device) * (2 * math.pi / self.components)
+        centres = self.radius * torch.stack([angles.cos(), angles.sin()], dim=1)  # (components, 2)
+        apart = (code[..., None, :2] - centres).square().sum(-1) / self.sigma.square()  # (..., components)
+        scale = math.log(self.components) + 2 * self.sigma.log() + math.log(2 * math.pi)
+        return (-0.5 * apart).logsumexp(-1) - scale + normal[..., 2:].sum(-1)
+
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
         """See `Learner.terms_of`; `adversarial` is mean(-log D(h)), weighted with `weight`."""
         adversarial = Term(F.softplus(-self._logit(output.code)).mean(), self.weight)
