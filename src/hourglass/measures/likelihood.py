@@ -1,7 +1,7 @@
 """How probable does a generative autoencoder think new data are: the test log-likelihood, by importance sampling.
 
 With codes z_1 ... z_K drawn from the posterior q(z|x) of an input x, prior p(z) and the density p(x|z) that the
-reconstruction loss stands for (`Loss.log_density`):
+reconstruction loss stands for (`Likelihood.log_density`):
 
     log p(x) ~ log 1/K sum_k  p(x|z_k) p(z_k) / q(z_k|x)
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks import HasDensity
-from hourglass.losses import Loss
+from hourglass.losses import Likelihood, Loss
 from hourglass.models import Autoencoder
 
 _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 32 MB, and as much for each temporary
@@ -24,7 +24,7 @@ _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 
 
 @torch.no_grad()
 def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, seed: int) -> Tensor | None:
-    """Log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
+    """Log p(x) of each sample in nats, (B, *shape) to (B,); None where code or loss have no density.
 
     Args:
         model: the autoencoder, on the device of x and in evaluation mode.
@@ -51,7 +51,7 @@ def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, see
 
 def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int) -> Tensor | None:
     """Log p(x|z_k) p(z_k) / q(z_k|x): (B, *shape) to (draws, B), in float64."""
-    if not isinstance(model.bottleneck, HasDensity):
+    if not isinstance(model.bottleneck, HasDensity) or not isinstance(loss, Likelihood):
         return None
     drawn = model.bottleneck.draws(model.encoder(x), draws)
     rows = max(1, _ELEMENTS // x.numel())  # fewer than `draws` only where one sample's draws are too many
