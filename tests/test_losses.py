@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from hourglass.configuration.composition import compose_config
 from hourglass.losses import (
     BCE,
     MAE,
@@ -23,7 +24,9 @@ from hourglass.losses import (
     mse,
 )
 from hourglass.losses.images import WEIGHTS
+from hourglass.pipeline.compose import compose
 from hourglass.sweeps.fusion.functions import StackedFunctions
+from hourglass.system.errors import HourglassError
 
 # B = 2 samples of d = 2 values
 R = torch.tensor([[0.5, 0.25], [0.75, 0.5]])
@@ -271,6 +274,8 @@ def test_images_are_needed() -> None:
     with pytest.raises(ValueError, match=r"^widths must list at most 2 layers for images of shape \(1, 3, 3\), .* got"):
         RandomFeatures(reduction="mean").check((1, 3, 3))
     RandomFeatures(reduction="mean").check((1, 4, 5))
+    with pytest.raises(HourglassError, match=r"^loss: ms_ssim needs images .*, got samples of shape \(13,\)$"):
+        compose(compose_config(["data=wine", "loss=ms_ssim", "model.output_activation=linear"])[0])
 
 
 @pytest.mark.parametrize(

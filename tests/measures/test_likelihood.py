@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
-from hourglass.losses import MSE
+from hourglass.losses import MSE, MSSSIM
 from hourglass.measures.likelihood import log_likelihood
 from hourglass.models import MLP
 
@@ -129,3 +129,9 @@ def test_a_code_without_a_density() -> None:
 def test_no_draws() -> None:
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
         log_likelihood(model(), X, LOSS, draws=0, seed=0)
+
+
+def test_a_loss_without_a_density_has_no_likelihood() -> None:
+    x = torch.rand(3, 6)
+    assert log_likelihood(model(), x, LOSS, draws=1, seed=0) is not None
+    assert log_likelihood(model(), x, MSSSIM(reduction="sum"), draws=1, seed=0) is None
