@@ -47,10 +47,14 @@ NEEDED = {
 SUITED = {
     "kl_sparsity": ["model.bottleneck.activation=sigmoid"],
     "mmd": ["bottleneck=linear"],
+    "sliced_wasserstein": ["bottleneck=linear"],
+    "capacity": ["bottleneck=gaussian", "model.bottleneck.beta=0"],
+    "dip": ["bottleneck=gaussian"],
     "revival": ["bottleneck=top_k"],
     "total_correlation": ["bottleneck=gaussian"],
     "adversarial": ["model.bottleneck.activation=linear"],
-    "importance_weighted": ["bottleneck=gaussian"],
+    **{name: ["bottleneck=gaussian"] for name in ("importance_weighted", "miwae", "ciwae", "piwae")},
+    **{name: ["bottleneck=gaussian"] for name in ("factor", "hamiltonian", "vae_gan")},
     "closed_form": ["model=pca"],
     "modules": [
         "model.encoder._target_=torch.nn.Flatten",

@@ -116,6 +116,7 @@ CODES = (
     ("model.bottleneck.activation=sigmoid",),
     ("model.bottleneck.activation=linear",),
     ("bottleneck=gaussian",),
+    ("bottleneck=gaussian", "model.bottleneck.beta=0"),
     ("bottleneck=top_k", "model.bottleneck.k=3"),
 )
 """Codes of which every regularizer suits at least one."""
@@ -348,7 +349,7 @@ def test_inactive_units_have_no_say(name: str, code: tuple[str, ...]) -> None:
     model.bottleneck.active.copy_(1 - off)
     x = torch.rand(5, 1, 8, 8)
     long_off(model)
-    penalties = [make_penalties(each) for each in REGULARIZERS if suits(each, model)]
+    penalties = [make_penalties(each).eval() for each in REGULARIZERS if suits(each, model)]
 
     def everything() -> dict[str, Tensor]:
         torch.manual_seed(0)

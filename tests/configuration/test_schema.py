@@ -39,7 +39,19 @@ def test_other_keywords_are_anything() -> None:
     assert (found.hints, found.required, found.takes_any) == ({"seed": int}, {"seed"}, True)
 
 
-TRAININGS = ("adversarial", "backprop", "finetune", "importance_weighted", "layerwise", "recirculation")
+TRAININGS = (
+    *(
+        "adversarial",
+        "adversarial_reconstruction",
+        "backprop",
+        "ciwae",
+        "factor",
+        "finetune",
+        "hamiltonian",
+        "importance_weighted",
+    ),
+    *("layerwise", "miwae", "piwae", "recirculation", "vae_gan"),
+)
 
 
 @pytest.mark.parametrize(

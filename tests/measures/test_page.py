@@ -31,6 +31,8 @@ TYPES = {
     "JumpReLU": ["bottleneck=jump_relu"],
     "adversarial": ["bottleneck=linear", "training=adversarial"],
     "importance-weighted": ["bottleneck=gaussian", "loss.reduction=sum", "training=importance_weighted"],
+    "FactorVAE": ["bottleneck=gaussian", "training=factor"],
+    "VAE-GAN": ["bottleneck=gaussian", "training=vae_gan"],
     "layerwise": ["training=layerwise", "training.epochs=3", "training.pretrain_epochs=1"],
     "classifier": ["training=finetune"],
     "PCA": ["model=pca", "training=closed_form", "model.code_size=8"],

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hourglass.models import Output
-from hourglass.regularizers import MMD, Penalties, TotalCorrelation
-from hourglass.regularizers.prior import discrepancy, total_correlation
+from hourglass.regularizers import MMD, Penalties, SlicedWasserstein, TotalCorrelation
+from hourglass.regularizers.prior import discrepancy, sliced, total_correlation
 from hourglass.system.errors import HourglassError
 from regularizers.small import gaussian, mlp, value
 
@@ -105,3 +105,25 @@ def test_precision_is_kept_in_bfloat16() -> None:
         torch.manual_seed(0)
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(penalty(model, x, Output(*output)).weighted, exact)
+
+
+def test_sliced_distance_by_hand() -> None:
+    # Along the first axis 0, 4 against 1, 2: 1 and 2 apart, mean square 2.5.  Along the second 0, 2 against 3, -1:
+    # sorted -1, 3, so 1 and 1 apart: 1.  Along (3/5, 4/5) 0 and 4 against 3 and .4: sorted .4, 3, so .4 and 1: .58
+    one, other = torch.tensor([[0.0, 0.0], [4.0, 2.0]]), torch.tensor([[1.0, 3.0], [2.0, -1.0]])
+    for directions, expected in (([[1.0, 0.0]], 2.5), ([[1.0, 0.0], [0.0, 1.0]], 1.75), ([[0.6, 0.8]], 0.58)):
+        assert sliced(one, other, torch.tensor(directions)).item() == pytest.approx(expected)
+    assert sliced(one, one.flip(0), torch.eye(2)).item() == 0
+
+
+def test_sliced_distance_is_that_of_gaussians() -> None:
+    """Of N(m, s^2) from N(0, 1) in n units: along each line (u . m)^2 + (s - 1)^2, the mean |m|^2 / n + (s - 1)^2."""
+    torch.manual_seed(0)
+    code = torch.tensor([2.0, 0.0, -1.0, 0.0]) + 1.5 * torch.randn(20_000, 4)
+    found = value(SlicedWasserstein(weight=1.0, projections=2000), code, mlp(code_size=4, code="linear"))
+    assert found == pytest.approx(5 / 4 + 0.25, rel=0.05)
+
+
+def test_projections_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"^projections must be at least 1, got 0$"):
+        SlicedWasserstein(projections=0)

@@ -68,7 +68,7 @@ def test_the_discriminator_is_charged_for_both_kinds_of_mistake(monkeypatch: pyt
     draws = torch.tensor([[math.log(3), 0.0], [-1.0, 0.0]])
     monkeypatch.setattr(learner, "trained_prior", lambda count: draws[:count])
     output, _ = learner.terms(torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8))
-    scores = learner.scores(output._replace(code=torch.tensor([[0.0, 5.0], [-math.log(3), 5.0]])), None)
+    scores = learner.scores(output._replace(code=torch.tensor([[0.0, 5.0], [-math.log(3), 5.0]])), torch.empty(0), None)
     # D = 3/4 and 1/(1 + e) of the draws, 1/2 and 1/4 of the codes: one draw and, at 1/2 no draw, both codes told.
     expected = (-math.log(3 / 4) + math.log(1 + math.e)) / 4 + (-math.log(1 / 2) - math.log(3 / 4)) / 4
     assert scores["discriminator"].item() == pytest.approx(expected, rel=1e-6)
@@ -88,7 +88,7 @@ def test_a_step_moves_the_autoencoder_by_its_loss_and_the_discriminator_by_its_o
     loss = total(terms)
     expected = [w - 0.1 * g for w, g in zip(model, torch.autograd.grad(loss, model), strict=True)]
     state = torch.get_rng_state()
-    scores = learner.scores(output._replace(code=output.code.detach()), None)
+    scores = learner.scores(output._replace(code=output.code.detach()), x, None)
     gradients = torch.autograd.grad(scores["discriminator"], judge)
     expected += [w - 0.5 * g for w, g in zip(judge, gradients, strict=True)]
     torch.set_rng_state(state)

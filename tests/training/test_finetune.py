@@ -80,7 +80,7 @@ def test_cross_entropy_accuracy_and_error() -> None:
     assert list(terms) == ["classification"]
     # -(3 ln .4508 + ln .06101) / 4 = (3 * .7967 + 2.7967) / 4
     assert terms["classification"].value.item() == pytest.approx(1.2967, abs=1e-4)
-    assert {name: score.item() for name, score in learner.scores(output, y).items()} == {
+    assert {name: score.item() for name, score in learner.scores(output, x, y).items()} == {
         "accuracy": 0.75,
         "error": 0.25,
     }

@@ -68,6 +68,52 @@ def test_the_bound_of_two_draws_by_hand(monkeypatch: pytest.MonkeyPatch) -> None
     assert total(terms).item() == pytest.approx(-bound, rel=1e-6)
 
 
+LOG_WEIGHT = torch.tensor([[0.0], [math.log(2)], [math.log(4)], [-5.0]])
+
+
+def test_groups_and_shares_of_the_bound_by_hand() -> None:
+    logs = LOG_WEIGHT.flatten().tolist()
+    one, two, four, small = (math.exp(each) for each in logs)
+    mean = sum(logs) / 4
+    whole, halves = math.log((one + two + four + small) / 4), math.log((one + two) / 2) + math.log((four + small) / 2)
+
+    def bound(groups: int, elbo: float = 0.0) -> float:
+        learner = make("training.draws=4", f"training.groups={groups}", f"training.elbo={elbo}").learner
+        found = learner.bound(LOG_WEIGHT, groups)  # type: ignore[operator]
+        # How much each draw has to say is the gradient of the bound, and sums to one.
+        shares = torch.func.grad(lambda each: learner.bound(each, groups).sum())(LOG_WEIGHT)  # type: ignore[operator]
+        torch.testing.assert_close(learner.shares(LOG_WEIGHT, groups), shares)  # type: ignore[operator]
+        assert shares.sum().item() == pytest.approx(1)
+        return float(found)
+
+    assert bound(1) == pytest.approx(whole)
+    assert bound(2) == pytest.approx(halves / 2)
+    assert bound(4) == pytest.approx(mean)
+    assert bound(1, 0.25) == pytest.approx(0.75 * whole + 0.25 * mean)
+    assert bound(2, 1.0) == pytest.approx(mean)
+    assert mean < halves / 2 < whole
+
+
+def test_partially_weighted_the_encoder_has_the_gradient_of_groups_and_the_decoder_that_of_all_draws() -> None:
+    def gradients(*words: str) -> tuple[float, list[Tensor], list[Tensor]]:
+        learner = make("training.draws=6", *words).learner
+        x = learner.data.scaled(learner.data.train.x[:8])
+        torch.manual_seed(1)
+        loss = total(learner.terms(x, x)[1])
+        encoder, decoder = (list(each.parameters()) for each in (learner.model.encoder, learner.model.decoder))
+        found = torch.autograd.grad(loss, [*encoder, *decoder])
+        return loss.item(), list(found[: len(encoder)]), list(found[len(encoder) :])
+
+    value, encoder, decoder = gradients("training.groups=3", "training.decoder_groups=1")
+    whole, whole_encoder, whole_decoder = gradients()
+    _, parted_encoder, parted_decoder = gradients("training.groups=3")
+    assert value == pytest.approx(whole, rel=1e-5)
+    torch.testing.assert_close(encoder, parted_encoder)
+    torch.testing.assert_close(decoder, whole_decoder)
+    assert not torch.allclose(decoder[0], parted_decoder[0])
+    assert not torch.allclose(encoder[0], whole_encoder[0])
+
+
 @pytest.mark.parametrize("loss", ["bce", "mse"])
 def test_with_one_draw_it_is_the_variational_autoencoder(loss: str) -> None:
     learner = make("training.draws=1", f"loss={loss}", "loss.reduction=sum").learner
@@ -154,12 +200,16 @@ def test_validation_draws_alike_in_every_epoch() -> None:
     ("overrides", "message"),
     [
         (["training.draws=0"], r"training\.draws must be at least 1, got 0"),
+        (["training.draws=5", "training.groups=2"], r"training\.draws must be a multiple of groups=2, got 5"),
+        (["training.decoder_groups=0"], r"training\.decoder_groups must be at least 1 or null, got 0"),
+        (["training.elbo=1.5"], r"training\.elbo must be from 0 to 1, got 1\.5"),
+        (["loss=ms_ssim"], r"training: the bound is of a density, which MSSSIM has none of; set loss=mse"),
         (["loss.reduction=mean"], r".*set loss\.reduction=sum, got mean"),
         (["model.bottleneck.beta=4.0"], r".*set model\.bottleneck\.beta=1, got 4"),
         (["model.bottleneck.warmup_steps=10"], r".*set model\.bottleneck\.warmup_steps=0, got 10"),
         (
             ["bottleneck=linear"],
-            r"training: importance weights need a code with a density; set bottleneck=gaussian",
+            r"training: the bound needs a code with a density; set bottleneck=gaussian",
         ),
     ],
 )

@@ -22,6 +22,7 @@ QUICK = ["data.train_size=100", "data.test_size=50", "training.batch_size=32"]
 KINDS: dict[str, dict[str, Any]] = {
     "backprop": {"noise": "masking", "regularizer": ["contractive", "l1"]},
     "adversarial": {"training": "adversarial"},
+    "vae_gan": {"training": "vae_gan", "bottleneck": "gaussian", "sum": True},
     "importance_weighted": {"training": "importance_weighted", "bottleneck": "gaussian", "sum": True},
     "recirculation": {"training": "recirculation"},
     "layerwise": {"training": "layerwise", "model": "multilayer", "more": ["training.pretrain_epochs=0"]},

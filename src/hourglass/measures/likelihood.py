@@ -1,7 +1,7 @@
 """How probable does a generative autoencoder think new data are: the test log-likelihood, by importance sampling.
 
 With codes z_1 ... z_K drawn from the posterior q(z|x) of an input x, prior p(z) and the density p(x|z) that the
-reconstruction loss stands for (`Loss.log_density`):
+reconstruction loss stands for (`Likelihood.log_density`):
 
     log p(x) ~ log 1/K sum_k  p(x|z_k) p(z_k) / q(z_k|x)
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks import Draws, HasDensity, HasSymbolDraws
-from hourglass.losses import Loss
+from hourglass.losses import Likelihood, Loss
 from hourglass.models import Autoencoder
 
 _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 32 MB, and as much for each temporary
@@ -35,7 +35,7 @@ def log_likelihood(
     target: Tensor | None = None,
     log_prior: Callable[[Tensor], Tensor | None] | None = None,
 ) -> Tensor | None:
-    """Log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
+    """Log p(x) of each sample in nats, (B, *shape) to (B,); None where code or loss have no density.
 
     Args:
         model: the autoencoder, on the device of x and in evaluation mode.
@@ -52,6 +52,8 @@ def log_likelihood(
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
+    if not isinstance(loss, Likelihood):
+        return None
     target = x if target is None else target
     rows = max(1, _ELEMENTS // x[0].numel() // draws)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
@@ -78,7 +80,7 @@ def _drawn(model: Autoencoder, x: Tensor, count: int) -> Draws | None:
     return bottleneck.symbol_draws(model.encoder(x), count) if isinstance(bottleneck, HasSymbolDraws) else None
 
 
-def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, drawn: Draws) -> Tensor:
+def _log_weights(model: Autoencoder, x: Tensor, loss: Likelihood, drawn: Draws) -> Tensor:
     """Log p(x|z_k) p(z_k) / q(z_k|x) of targets (B, *shape): (draws, B), in float64."""
     rows = max(1, _ELEMENTS // x.numel())  # fewer than `draws` only where one sample's draws are too many
     fits = torch.cat(

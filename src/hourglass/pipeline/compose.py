@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hourglass.configuration.build import build, named
 from hourglass.configuration.schema import located
 from hourglass.data import Dataset, check_trainable
-from hourglass.losses import Loss, OfColumns
+from hourglass.losses import Likelihood, Loss, OfColumns
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.pipeline.trainer import HALF, check_trainer
@@ -77,6 +77,10 @@ def compose(
     _check_precision(config, noise)
     penalties = build(config.regularizer, Penalties)
     loss = build(config.loss, Loss, data_range=learned or data.full_range)  # no split may leave what the loss takes
+    try:
+        loss.check(data.shape)
+    except ValueError as error:
+        raise HourglassError(named("loss", config.loss, error)) from error
     scalable = config.data.get("scaling") == "none"
     _check_range(model, data.range, f"data={data.name} lies in", scalable=scalable)
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
@@ -93,6 +97,10 @@ def compose(
             raise HourglassError(named("sampler", config.sampler, error)) from error
     _check_optimizer(config.optimizer)
     if data.categories or data.masked:
+        if not isinstance(loss, Likelihood):
+            raise HourglassError(
+                f"a table needs a loss of each column by itself, got {type(loss).__name__}: set loss=mse"
+            )
         loss = OfColumns(numbers=loss, groups=[(each.span.start, each.span.stop) for each in data.categories])
         model.split_output(data.categories)
     count = 1 if learned is not None else device_count(config.trainer)

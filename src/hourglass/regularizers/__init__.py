@@ -9,17 +9,21 @@ no term: it disturbs the code instead.
 """
 
 from hourglass.regularizers.activity import L1, L2, Decorrelation, KLSparsity
+from hourglass.regularizers.capacity import Capacity
 from hourglass.regularizers.dropout import Dropout
 from hourglass.regularizers.jacobian import Contractive, DecoderGradient
-from hourglass.regularizers.prior import MMD, TotalCorrelation
+from hourglass.regularizers.moments import DIP
+from hourglass.regularizers.prior import MMD, SlicedWasserstein, TotalCorrelation
 from hourglass.regularizers.regularizer import Disturbing, Penalties, Penalty, Regularizer
 from hourglass.regularizers.revival import Revival
 from hourglass.regularizers.weights import Orthogonality, Spectral, WeightL1, WeightL2
 
 __all__ = [
+    "DIP",
     "L1",
     "L2",
     "MMD",
+    "Capacity",
     "Contractive",
     "DecoderGradient",
     "Decorrelation",
@@ -31,6 +35,7 @@ __all__ = [
     "Penalty",
     "Regularizer",
     "Revival",
+    "SlicedWasserstein",
     "Spectral",
     "TotalCorrelation",
     "WeightL1",

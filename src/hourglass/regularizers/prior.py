@@ -2,6 +2,7 @@
 
     total_correlation   KL(q(z) || prod_j q(z_j)):  the units should be independent
     mmd                 the distance of q(z) from N(0, 1):  codes drawn from N(0, 1) should decode well
+    sliced_wasserstein  another such distance, that of their shadows on lines
 
 where q(z) is the distribution of the codes of all samples, here that of the batch.
 """
@@ -17,9 +18,10 @@ from typing_extensions import override
 from hourglass.bottlenecks import HasPosterior
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
+from hourglass.system.checks import check_whole
 from hourglass.system.precision import full_precision, wide
 
-__all__ = ["MMD", "TotalCorrelation", "discrepancy", "kernel", "total_correlation"]
+__all__ = ["MMD", "SlicedWasserstein", "TotalCorrelation", "discrepancy", "kernel", "sliced", "total_correlation"]
 
 
 class TotalCorrelation(Penalty):
@@ -64,7 +66,28 @@ class TotalCorrelation(Penalty):
         return total_correlation(drawn, mean, log_variance, model.bottleneck.active)
 
 
-class MMD(Penalty):
+class _ToNormal(Penalty):
+    """A distance of the codes of the batch from N(0, 1) in every unit."""
+
+    mixes_samples = True
+
+    @override
+    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
+        """See `Regularizer.attach`: refuses a code that can't go everywhere, as the prior does."""
+        low, high = model.bottleneck.code_range
+        if low > -math.inf or high < math.inf:
+            raise ValueError(
+                f"needs a code without bounds, but the model's lies in [{low:g}, {high:g}];"
+                " set bottleneck=linear or bottleneck=gaussian"
+            )
+
+    def prior(self, model: Autoencoder, count: int) -> Tensor:
+        """See `PullsToPrior.prior`: draws of N(0, 1)."""
+        active = model.bottleneck.active
+        return torch.randn(count, len(active), device=active.device) * active
+
+
+class MMD(_ToNormal):
     """Maximum mean discrepancy between the codes of the batch and as many draws of N(0, 1).
 
     P = 1/B^2 sum_bc  k(h_b, h_c) + k(z_b, z_c) - 2 k(h_b, z_c),   z ~ N(0, 1)
@@ -85,7 +108,6 @@ class MMD(Penalty):
         MMD(weight=10, scales=[0.1, 1.0, 10.0])
     """
 
-    mixes_samples = True
     scales: Tensor
 
     def __init__(self, *, weight: float = 0.1, scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> None:
@@ -99,26 +121,50 @@ class MMD(Penalty):
         return f"{super().extra_repr()}, scales={[round(scale, 4) for scale in self.scales.tolist()]}"
 
     @override
-    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
-        """See `Regularizer.attach`: refuses a code that can't go everywhere, as the prior does."""
-        low, high = model.bottleneck.code_range
-        if low > -math.inf or high < math.inf:
-            raise ValueError(
-                f"needs a code without bounds, but the model's lies in [{low:g}, {high:g}];"
-                " set bottleneck=linear or bottleneck=gaussian"
-            )
-
-    @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         active = model.bottleneck.active
         code = wide(output.code)
         with full_precision(x):
             return discrepancy(code, torch.randn_like(code) * active, 2 * active.sum() * self.scales)
 
-    def prior(self, model: Autoencoder, count: int) -> Tensor:
-        """See `PullsToPrior.prior`: draws of N(0, 1)."""
+
+class SlicedWasserstein(_ToNormal):
+    """Squared sliced Wasserstein distance of the codes of the batch from as many draws of N(0, 1).
+
+    P = 1/L sum_l 1/B sum_b (s_b - t_b)^2,   s = sort(H u_l),  t = sort(Z u_l),   z_b ~ N(0, 1)
+
+    On a line the distance that is left after the best transport is that of the sorted points; here it is the mean over
+    L directions u_l, drawn anew at each step, each of length 1. A deterministic code becomes a sliced Wasserstein
+    autoencoder, another form of the WAE.
+
+    Reference: Sliced Wasserstein auto-encoders (Kolouri, Pope, Martin & Rohde, 2019).
+
+    Args:
+        weight: lambda.
+        projections: L, at least 1.
+
+    Example:
+        >>> SlicedWasserstein(weight=10.0, projections=50)
+        SlicedWasserstein(weight=10, projections=50)
+    """
+
+    def __init__(self, *, weight: float = 0.1, projections: int = 50) -> None:
+        super().__init__(weight=weight)
+        check_whole("projections", projections, lowest=1)
+        self.projections = projections
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{super().extra_repr()}, projections={self.projections}"
+
+    @override
+    def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         active = model.bottleneck.active
-        return torch.randn(count, len(active), device=active.device) * active
+        code = wide(output.code)
+        draws = torch.randn_like(code) * active
+        directions = torch.randn(self.projections, len(active), dtype=code.dtype, device=code.device) * active
+        with full_precision(x):
+            return sliced(code, draws, directions / directions.norm(dim=1, keepdim=True))
 
 
 def total_correlation(code: Tensor, mean: Tensor, log_variance: Tensor, active: Tensor) -> Tensor:
@@ -151,6 +197,13 @@ def discrepancy(one: Tensor, other: Tensor, widths: Tensor) -> Tensor:
         return kernel(u, v, widths).mean()
 
     return likeness(one, one) + likeness(other, other) - 2 * likeness(one, other)
+
+
+def sliced(one: Tensor, other: Tensor, directions: Tensor) -> Tensor:
+    """Squared Wasserstein distance of two samples (B, n), the mean over the lines along directions (L, n), a scalar."""
+    shadows = (each @ directions.T for each in (one, other))
+    ours, theirs = (each.sort(dim=0).values for each in shadows)  # each (B, L)
+    return (ours - theirs).square().mean()
 
 
 def kernel(u: Tensor, v: Tensor, widths: Tensor) -> Tensor:

@@ -22,6 +22,11 @@ class Regularizer(nn.Module):
     mixes_samples = False
     """Whether its term is another than the mean over the samples of a batch, each by itself."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether its term has become what it is to be: losses of before don't compare."""
+        return True
+
     @abstractmethod
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """Called once, before training, with the model and the samples of a training batch.
@@ -134,6 +139,11 @@ class Penalties(nn.Module):
         for _, regularizer in self._named():
             if isinstance(regularizer, Penalty):
                 regularizer.batch_size = size
+
+    @property
+    def settled(self) -> bool:
+        """Whether all terms have become what they are to be."""
+        return all(regularizer.settled for _, regularizer in self._named())
 
     def notes(self, model: Autoencoder) -> list[str]:
         """What a person should know of them with this model, a line each."""

@@ -3,7 +3,11 @@
 from hourglass.training.adversarial import Adversarial
 from hourglass.training.backprop import Backprop
 from hourglass.training.closed_form import ClosedForm
+from hourglass.training.discriminated import Discriminated, DiscriminatedArguments
+from hourglass.training.factor import Factor
 from hourglass.training.finetune import Finetune
+from hourglass.training.gan import VAEGAN, AdversarialReconstruction
+from hourglass.training.hamiltonian import Hamiltonian
 from hourglass.training.head import Head
 from hourglass.training.importance_weighted import ImportanceWeighted
 from hourglass.training.layerwise import Layerwise
@@ -12,10 +16,16 @@ from hourglass.training.minibatch import MakeOptimizer, Minibatch, MinibatchArgu
 from hourglass.training.recirculation import Recirculation
 
 __all__ = [
+    "VAEGAN",
     "Adversarial",
+    "AdversarialReconstruction",
     "Backprop",
     "ClosedForm",
+    "Discriminated",
+    "DiscriminatedArguments",
+    "Factor",
     "Finetune",
+    "Hamiltonian",
     "Head",
     "ImportanceWeighted",
     "Layerwise",

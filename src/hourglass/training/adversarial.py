@@ -5,8 +5,7 @@ A discriminator D tells draws p of the prior from codes h = f(x~); the encoder l
     autoencoder:    reconstruction + ... + weight mean(-log D(h))
     discriminator:  1/2 mean(-log D(p)) + 1/2 mean(-log(1 - D(h)))
 
-Where neither gains on the other D is 1/2 everywhere, both means are log 2 = 0.693 and the accuracy is 1/2. Then a code
-drawn from the prior decodes to a sample.
+Where D can't tell them apart, a code drawn from the prior decodes to a sample. See `training.discriminated`.
 """
 
 import math
@@ -19,19 +18,18 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from hourglass.bottlenecks import Symbolic
-from hourglass.losses import Term, logged, total
+from hourglass.losses import Term
 from hourglass.models import Autoencoder, Output
-from hourglass.system.checks import check_above, check_choice, check_level, check_whole, check_widths
-from hourglass.system.precision import wide
+from hourglass.system.checks import check_above, check_choice, check_level, check_whole
+from hourglass.training.discriminated import Discriminated, DiscriminatedArguments, Judged
 from hourglass.training.head import Head
-from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 __all__ = ["PRIORS", "Adversarial"]
 
 PRIORS = ("gaussian", "mixture")
 
 
-class Adversarial(Minibatch):
+class Adversarial(Discriminated):
     """Trains an autoencoder and, in turn, a discriminator on its code.
 
     Each step is one of the autoencoder, down its terms and `adversarial` together, then one of the discriminator.
@@ -47,11 +45,8 @@ class Adversarial(Minibatch):
         components: gaussians of the mixture, at least 1.
         radius: of the circle, at least 0.
         sigma: standard deviation of each gaussian of the mixture, above 0.
-        weight: of the encoder's part, at least 0.
-        discriminator_widths: hidden layers of the discriminator, at least 1 each.
-        discriminator_lr: its learning rate, at least 0; schedules apply to it too.
 
-    The other arguments and errors: `Minibatch`.
+    The other arguments and errors: `Discriminated`.
 
     Raises:
         ValueError: a code that can't follow the prior: one with bounds, one made of symbols, a mixture with a single
@@ -71,9 +66,6 @@ class Adversarial(Minibatch):
         )
     """
 
-    # Not by the loss: the discriminator that `adversarial` is measured by changes from epoch to epoch.
-    monitor = "reconstruction"
-    weight: Tensor
     radius: Tensor
     sigma: Tensor
 
@@ -84,28 +76,22 @@ class Adversarial(Minibatch):
         components: int,
         radius: float,
         sigma: float,
-        weight: float,
-        discriminator_widths: Sequence[int],
-        discriminator_lr: float,
-        **shared: Unpack[MinibatchArguments],
+        **shared: Unpack[DiscriminatedArguments],
     ) -> None:
         super().__init__(**shared)
         check_choice("prior", prior, PRIORS)
         check_whole("components", components, lowest=1)
         check_above("sigma", sigma)
-        for key, value in (("radius", radius), ("weight", weight), ("discriminator_lr", discriminator_lr)):
-            check_level(key, value)
-        check_widths("discriminator_widths", discriminator_widths)
+        check_level("radius", radius)
         _check_code(self.model, prior)
         self.kind = prior
         self.components = components
         self.register_buffer("radius", torch.tensor(radius), persistent=False)
         self.register_buffer("sigma", torch.tensor(sigma), persistent=False)
-        self.register_buffer("weight", torch.tensor(weight), persistent=False)
-        self.discriminator = Head(sizes=[self.model.code_size, *discriminator_widths, 1])
-        self.discriminator_optimizer = self.make_optimizer(
-            params=list(self.discriminator.parameters()), lr=discriminator_lr
-        )
+
+    def make_discriminator(self, widths: Sequence[int]) -> nn.Module:
+        """See `Discriminated.make_discriminator`: on the code."""
+        return Head(sizes=[self.model.code_size, *widths, 1])
 
     def trained_prior(self, count: int) -> Tensor:
         """Draws (count, code_size) of the prior; zero in inactive units."""
@@ -138,37 +124,13 @@ class Adversarial(Minibatch):
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
         """See `Learner.terms_of`; `adversarial` is mean(-log D(h)), weighted with `weight`."""
-        adversarial = Term(F.softplus(-self._logit(output.code)).mean(), self.weight)
+        adversarial = Term(F.softplus(-self.logit(output.code)).mean(), self.weight)
         return {**super().terms_of(output, x, y), "adversarial": adversarial}
 
     @override
-    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:
-        """The discriminator's loss, and the share of codes and as many draws of the prior that it tells apart."""
-        codes, draws = self._logit(output.code), self._logit(self.trained_prior(len(output.code)))
-        return {
-            "discriminator": (F.softplus(-draws).mean() + F.softplus(codes).mean()) / 2,
-            "discriminator_accuracy": ((draws > 0).float().mean() + (codes <= 0).float().mean()) / 2,
-        }
-
-    @override
-    def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        output, terms = self.terms(x, corrupted, y)
-        self.descend(total(terms), self.optimizer)
-        scores = self.scores(output._replace(code=output.code.detach()), y)
-        self.descend(scores["discriminator"], self.discriminator_optimizer)
-        return {name: value.detach() for name, value in {**logged(terms), **scores}.items()}
-
-    def optimizers_used(self) -> list[torch.optim.Optimizer]:
-        """The autoencoder's and the discriminator's."""
-        return [self.optimizer, self.discriminator_optimizer]
-
-    def auxiliary_networks(self) -> dict[str, nn.Module]:
-        """The discriminator."""
-        return {**super().auxiliary_networks(), "discriminator": self.discriminator}
-
-    def _logit(self, code: Tensor) -> Tensor:
-        """Codes (B, code_size) to log D / (1 - D), (B,), in 32 bits or more."""
-        return wide(self.discriminator(code).squeeze(1))
+    def judged(self, output: Output, x: Tensor) -> Judged:
+        """As many draws of the prior as there are codes, and the codes."""
+        return Judged(self.logit(self.trained_prior(len(output.code))), self.logit(output.code))
 
 
 def _check_code(model: Autoencoder, prior: str) -> None:

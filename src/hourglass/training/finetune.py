@@ -82,7 +82,8 @@ class Finetune(Minibatch):
         logits = self.classifier(output.code)
         return {"classification": Term(F.cross_entropy(logits, y)), **self.penalties(self.model, x, output)}
 
-    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:
+    @override
+    def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """The share of samples that get their class, and the share that don't."""
         right = (self.classifier(output.code).argmax(1) == y).float().mean()
         return {"accuracy": right, "error": 1 - right}

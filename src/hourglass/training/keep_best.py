@@ -51,7 +51,7 @@ class KeepBest(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare this epoch with the best one, in a fit."""
-        if not is_fitting(trainer) or trainer.current_epoch < self.first or not pl_module.model.bottleneck.settled:
+        if not is_fitting(trainer) or trainer.current_epoch < self.first or not pl_module.settled:
             return
         value = float(trainer.callback_metrics[f"val/{pl_module.monitor}"])
         if value < self.lowest:

@@ -151,9 +151,14 @@ class Learner(pl.LightningModule):
             **self.penalties(self.model, self.data.filled(x), output),
         }
 
-    def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
-        """What else to measure of a batch, means over its samples by name; no part of the loss."""
+    def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """What else to measure of a batch, means over its samples by name; no part of the loss. See `terms_of`."""
         return {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the weights of all terms have reached what they are to be: losses of before don't compare."""
+        return self.model.bottleneck.settled and self.penalties.settled
 
     @property
     def sampler(self) -> Sampler:
@@ -201,8 +206,9 @@ class Learner(pl.LightningModule):
         return self.model.bottleneck.activity() if self.code_threshold is None else Above(threshold=self.code_threshold)
 
     def auxiliary_networks(self) -> dict[str, nn.Module]:
-        """What learns besides the model, by the name that its weights are kept under."""
-        return {"sampler": self.sampler} if self.sampler.state_dict() else {}
+        """What learns or counts besides the model, by the name that its state is kept under."""
+        held = {"sampler": self.sampler, "regularizers": self.penalties}
+        return {name: module for name, module in held.items() if module.state_dict()}
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
         """All optimizers, in an order that stays; schedules and checkpoints serve each."""
@@ -235,7 +241,7 @@ class Learner(pl.LightningModule):
             output = self.model(corrupted)
             trained = self.model.as_trained(output)
             terms = logged(self.terms_of(trained, target, batch.y))
-            scores = self.scores(trained, batch.y)
+            scores = self.scores(trained, target, batch.y)
             if trained is not output:
                 scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
             neck = self.model.bottleneck

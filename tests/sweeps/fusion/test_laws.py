@@ -53,6 +53,10 @@ STEPS = 5
 """In a chunk: the whole of the training set."""
 
 
+WEIGHTED = ("importance_weighted", "miwae", "ciwae", "piwae", "hamiltonian")
+"""Procedures that draw codes in every measurement."""
+
+
 @cache
 def composed(*overrides: str) -> DictConfig:
     return compose_config([*SMALL, *overrides])[0]
@@ -61,7 +65,7 @@ def composed(*overrides: str) -> DictConfig:
 @cache
 def choice(group: str, name: str) -> DictConfig:
     """The configuration with a choice that the rest suits."""
-    suiting = ["bottleneck=gaussian"] if name == "importance_weighted" else []
+    suiting = ["bottleneck=gaussian"] if name in (*WEIGHTED, "factor", "vae_gan") else []
     return compose_config(["data=digits", f"{group}={name}", *suiting])[0]
 
 
@@ -299,11 +303,13 @@ def test_every_regularizer_does_what_it_would_alone(name: str, model: str, lengt
 
 def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
     """Two members with the first code that the regularizer doesn't refuse."""
-    for code in ("linear", "relu", "gaussian", "top_k"):
-        base = with_choice(model, "bottleneck", code).copy()
+    for code in ("linear", "relu", "gaussian", "gaussian without beta", "top_k"):
+        base = with_choice(model, "bottleneck", code.split()[0]).copy()
         base.regularizer.merge_with(with_choice(model, "regularizer", name).regularizer)
         if code == "relu":
             base.model.bottleneck.activation = "sigmoid"
+        elif code == "gaussian without beta":
+            base.model.bottleneck.beta = 0.0
         configs = members_of(base, PAIR)
         try:
             make(configs[:1], torch.float32)
@@ -316,8 +322,8 @@ def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
 RANDOM = [
     *(f"noise={name}" for name in names("noise")),
     *(f"bottleneck={name}" for name in ("binary", "categorical", "gaussian")),
-    *(f"regularizer={name}" for name in ("dropout", "mmd", "total_correlation")),
-    "training=importance_weighted",
+    *(f"regularizer={name}" for name in ("dropout", "mmd", "sliced_wasserstein", "total_correlation")),
+    *(f"training={name}" for name in WEIGHTED),
 ]
 
 
@@ -326,8 +332,8 @@ RANDOM = [
 def test_what_is_drawn_has_the_same_distribution(component: str, device: str) -> None:
     """With weights that stand still, the loss of a batch is a draw; its mean is that of the draws alone."""
     group, _, name = component.partition("=")
-    if name == "importance_weighted":
-        base = composed("training=importance_weighted", "bottleneck=gaussian")
+    if name in WEIGHTED:
+        base = composed(component, "bottleneck=gaussian")
         configs = [base.copy(), base.copy()]
         configs[0].model.code_size = 16
     else:
@@ -439,5 +445,5 @@ def test_padding_stays_empty() -> None:
 def test_every_training_procedure_fuses_or_says_why_not(name: str) -> None:
     reason = why_not(choice("training", name))
     assert reason is None or "makes steps of its own" in reason
-    if reason is None and name != "importance_weighted":  # which draws, always: see above
+    if reason is None and name not in WEIGHTED:  # which draw, always: see above
         assert_law(members_of(composed(f"training={name}"), PAIR), double=20, single=10)
