@@ -109,6 +109,11 @@ TYPES = {
     "linear": Facts("784-32 linear-784 linear", 50_992, "MSE, Adam 0.001, 10 x 256", SPLIT),
     # 784 32 + 32 + 784
     "tied": Facts("784-32 linear-784 sigmoid", 25_904, ZOO, SPLIT),
+    "finite_scalar": Facts("784-128 relu-24-128 relu-784 sigmoid", 207_912, ZOO, SPLIT),
+    "hierarchical_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "lookup_free": Facts("784-128 relu-64-128 relu-784 sigmoid", 218_192, ZOO, SPLIT),
+    "residual_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "rotation_trick": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "vector_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "winner_take_all": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
     "aae": Facts(
