@@ -53,7 +53,7 @@ def config(*overrides: str) -> Any:
 
 
 def is_convolutional(name: str) -> bool:
-    return "kernel_size" in config(f"model={name}").model
+    return "code_channels" in config(f"model={name}").model
 
 
 def make_model(name: str, shape: tuple[int, ...], *overrides: str, seed: int = 0) -> Autoencoder:
