@@ -56,6 +56,10 @@ def is_convolutional(name: str) -> bool:
     return "code_channels" in config(f"model={name}").model
 
 
+LIGHT = {"residual": ("model.widths=[16,16,16]",)}
+"""Overrides that make a model small enough for laws that take many steps, or many models."""
+
+
 def make_model(name: str, shape: tuple[int, ...], *overrides: str, seed: int = 0) -> Autoencoder:
     """A model; one without weights for gradients is solved, with a code that any shape here has room for."""
     torch.manual_seed(seed)
@@ -330,7 +334,7 @@ def test_a_model_is_either_solved_or_trained(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "regularizer"), product(TRAINED, REGULARIZERS), ids=str)
 def test_the_gradient_reaches_every_parameter(name: str, regularizer: str) -> None:
-    parts = fresh_parts(f"model={name}", *suited(regularizer, name), regularizer=regularizer)
+    parts = fresh_parts(f"model={name}", *suited(regularizer, name), *LIGHT.get(name, ()), regularizer=regularizer)
     x = parts.data.scaled(parts.data.train.x[:32])
     _, terms = parts.learner.terms(x, x)
     total(terms).backward()
@@ -455,7 +459,7 @@ def test_fixed_noise_leaves_the_random_state_alone_when_something_fails_within()
 
 @pytest.mark.parametrize(("name", "model_name"), product(REGULARIZERS, TRAINED), ids=str)
 def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name: str) -> None:
-    model = make_model(model_name, (1, 8, 8), *suited(name, model_name))
+    model = make_model(model_name, (1, 8, 8), *suited(name, model_name), *LIGHT.get(model_name, ()))
     penalties = make_penalties(name)
     penalties.attach(model, batch_size=32)
     x = torch.rand(5, 1, 8, 8)
@@ -526,7 +530,7 @@ def test_a_loss_is_a_scalar_and_least_at_the_target(name: str, reduction: str) -
 
 @pytest.mark.parametrize(("name", "optimizer"), product(TRAINED, OPTIMIZERS), ids=str)
 def test_twenty_steps_at_the_configured_rate_lower_the_loss(name: str, optimizer: str) -> None:
-    losses = descend(fresh_parts(f"model={name}", optimizer=optimizer), 20)
+    losses = descend(fresh_parts(f"model={name}", *LIGHT.get(name, ()), optimizer=optimizer), 20)
     assert losses[-1] < losses[0]
 
 
@@ -540,7 +544,7 @@ def test_twenty_steps_lower_the_loss_under_every_noise(noise: str, loss: str) ->
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_same_seed_same_loss_and_another_seed_another(name: str) -> None:
-    overrides = [f"model={name}", "noise=masking"]
+    overrides = [f"model={name}", "noise=masking", *LIGHT.get(name, ())]
     first, second = (descend(fresh_parts(*overrides), 3, rows=32) for _ in range(2))
     assert first == second
     assert descend(fresh_parts(*overrides, "seed=1"), 3, rows=32) != first
@@ -628,7 +632,7 @@ ROOM = {"conv": "model.depth=1", "conv_dae": "model.depth=1", "multilayer": "mod
 
 def with_bottleneck(name: str, model: str = "vanilla") -> Parts:
     overrides = [f"model={model}", f"bottleneck={name}", "model.code_size=16"]
-    widths = ["model.widths=null"] if "widths" in config(f"model={model}").model else []
+    widths = LIGHT.get(model, ["model.widths=null"] if "widths" in config(f"model={model}").model else ())
     return fresh_parts(*overrides, *widths, *([ROOM[model]] if model in ROOM else []))
 
 

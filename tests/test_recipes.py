@@ -114,6 +114,18 @@ TYPES = {
     "lookup_free": Facts("784-128 relu-64-128 relu-784 sigmoid", 218_192, ZOO, SPLIT),
     "residual_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "rotation_trick": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    # two maps of 32 channels, a 1x1 convolution to the code and one from it
+    "symbol_map": Facts(
+        "1-32 relu-32 relu-4-32 relu-32 relu-32 relu-1 sigmoid", 28_645, "BCE, Adam 0.001, 5 x 128", SPLIT
+    ),
+    # `linear` marks a block's way around without a convolution; 192 the q, k and v of attention, 8 means and variances
+    "residual": Facts(
+        "1-32-32-32 linear-32-64-64-64-64-64-64 linear-64-64 linear-192-64-64-64 linear-8"
+        "-64-64-64 linear-192-64-64-64 linear-64-64 linear-64-64-64 linear-64-32-32-32-1 sigmoid",
+        786_089,
+        "BCE, Adam 0.001, 3 x 128",
+        SPLIT,
+    ),
     "vector_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "winner_take_all": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
     "aae": Facts(
@@ -154,7 +166,19 @@ TYPES = {
         "784-512 relu-256 relu-8 linear-256 relu-512 relu-784 sigmoid", 1_071_384, "MSE, Adam 0.001, 20 x 256", SPLIT
     ),
 }
-SUMMED = {"aae", "aae_mixture", "beta_tcvae", "categorical", "beta_vae", "iwae", "rae", "vae", "vae_2d", "wae_mmd"}
+SUMMED = {
+    "aae",
+    "aae_mixture",
+    "beta_tcvae",
+    "categorical",
+    "beta_vae",
+    "iwae",
+    "rae",
+    "residual",
+    "vae",
+    "vae_2d",
+    "wae_mmd",
+}
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 
 RECIPES = {**DOCUMENTS, **TYPES}
