@@ -75,7 +75,8 @@ def _turned(a: Tensor, chosen: Tensor) -> Tensor:
         source, target = a / length, chosen / wanted
         halfway = F.normalize(source + target, dim=-1)
     turned = a - 2 * halfway * (halfway * a).sum(-1, keepdim=True) + 2 * target * (source * a).sum(-1, keepdim=True)
-    return turned * (wanted / length)
+    stretched: Tensor = turned * (wanted / length)
+    return stretched
 
 
 @torch.no_grad()

@@ -68,7 +68,8 @@ class Binary(Bottleneck):
 
     def choices(self, a: Tensor) -> Tensor:
         """See `Symbolic.choices`: the bits, (B, code_size)."""
-        return (self.spread(a) > 0).long()
+        bits: Tensor = (self.spread(a) > 0).long()
+        return bits
 
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (code_size, 2), how often each active bit is 0, and 1."""

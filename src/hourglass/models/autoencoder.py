@@ -99,7 +99,7 @@ class Autoencoder(nn.Module):
         Of the code itself, or of its symbols.
         """
         assert self.code_shape is not None, "the code is no map"
-        return values.unflatten(1, (*self.code_shape[:-1], -1)).movedim(-1, 1)
+        return values.reshape(len(values), *self.code_shape[:-1], -1).movedim(-1, 1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Inputs (B, *shape) to codes (B, code_size)."""

@@ -41,7 +41,8 @@ class ToPlaces(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, blocks c, *size) to (B, blocks P c)."""
-        return maps.unflatten(1, (self.blocks, -1)).movedim(2, -1).flatten(1)
+        blocks = maps.reshape(maps.shape[0], self.blocks, -1, *maps.shape[2:])
+        return blocks.movedim(2, -1).flatten(1)
 
 
 class FromPlaces(nn.Module):
@@ -67,7 +68,7 @@ class FromPlaces(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """(B, P c) to (B, c, *size)."""
-        return code.unflatten(1, (*self.size, -1)).movedim(-1, 1)
+        return code.reshape(code.shape[0], *self.size, -1).movedim(-1, 1)
 
 
 def bottleneck_of_places(
