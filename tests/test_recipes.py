@@ -113,6 +113,23 @@ TYPES = {
     "linear": Facts("784-32 linear-784 linear", 50_992, "MSE, Adam 0.001, 10 x 256", SPLIT),
     # 784 32 + 32 + 784
     "tied": Facts("784-32 linear-784 sigmoid", 25_904, ZOO, SPLIT),
+    "finite_scalar": Facts("784-128 relu-24-128 relu-784 sigmoid", 207_912, ZOO, SPLIT),
+    "hierarchical_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "lookup_free": Facts("784-128 relu-64-128 relu-784 sigmoid", 218_192, ZOO, SPLIT),
+    "residual_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    "rotation_trick": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
+    # two maps of 32 channels, a 1x1 convolution to the code and one from it
+    "symbol_map": Facts(
+        "1-32 relu-32 relu-4-32 relu-32 relu-32 relu-1 sigmoid", 28_645, "BCE, Adam 0.001, 5 x 128", SPLIT
+    ),
+    # `linear` marks a block's way around without a convolution; 192 the q, k and v of attention, 8 means and variances
+    "residual": Facts(
+        "1-32-32-32 linear-32-64-64-64-64-64-64 linear-64-64 linear-192-64-64-64 linear-8"
+        "-64-64-64 linear-192-64-64-64 linear-64-64 linear-64-64-64 linear-64-32-32-32-1 sigmoid",
+        786_089,
+        "BCE, Adam 0.001, 3 x 128",
+        SPLIT,
+    ),
     "vector_quantized": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "winner_take_all": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
     "adversarial_reconstruction": Facts(
@@ -185,7 +202,7 @@ SUMMED = {
         "miwae",
         "piwae",
     ),
-    *("student_t", "swae", "two_stage", "vae_gan"),
+    *("residual", "student_t", "swae", "two_stage", "vae_gan"),
 }
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 

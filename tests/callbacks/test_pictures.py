@@ -35,6 +35,33 @@ def test_a_convolution_has_feature_maps_and_a_large_code_no_traversal() -> None:
     assert drawn("data=digits", "model=conv", "model.depth=1") == ALWAYS | {"feature_maps"}
 
 
+def test_a_map_of_symbols_is_drawn_place_by_place() -> None:
+    from hourglass.callbacks.inspection import _feature_maps, _symbols
+
+    words = ["data=digits", "model.depth=1", "model.code_channels=2", "bottleneck=vector_quantized"]
+    quantized = learner(*words, "model=conv", "model.bottleneck.dimension=2", "model.bottleneck.entries=8")
+    assert set(inside(quantized, code_map="pca")) == ALWAYS | {"feature_maps", "symbols", "traversal"}
+    x, neck = quantized.data.scaled(quantized.data.test.x[:3]), quantized.model.bottleneck
+    with torch.no_grad():
+        (symbols,) = _symbols(quantized, x).values()
+        code = quantized.model.encode(x).view(3, 4, 4, 2)
+        assert torch.equal(neck.codebook[symbols[:, 0].long()], code)
+        *_, last = _feature_maps(quantized, x).values()
+    assert torch.equal(last, code.movedim(3, 1))
+
+
+def test_a_deep_net_shows_the_end_of_each_resolution() -> None:
+    from hourglass.callbacks.inspection import _feature_maps
+
+    deep = learner("data=digits", "model=residual", "model.widths=[8,8,8]", "bottleneck=gaussian", "loss.reduction=sum")
+    with torch.no_grad():
+        x = deep.data.scaled(deep.data.test.x[:3])
+        maps = _feature_maps(deep, x)
+        assert torch.equal(maps["stage 3"].movedim(1, 3).flatten(1), deep.model.encode(x))
+    assert [tuple(each.shape[2:]) for each in maps.values()] == [(8, 8), (4, 4), (2, 2)]
+    assert set(inside(deep, code_map="pca")) == ALWAYS | {"feature_maps", "samples", "traversal"}
+
+
 def test_a_table_has_no_manifold() -> None:
     assert drawn("data=wine", "model.code_size=2", "loss=mse") == ALWAYS | {"traversal"}
 

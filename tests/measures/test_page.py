@@ -27,6 +27,8 @@ TYPES = {
     "variational": ["bottleneck=gaussian", "loss.reduction=sum"],
     "winner-take-all": ["bottleneck=winner_take_all"],
     "quantized": ["bottleneck=vector_quantized", "model.code_size=16"],
+    "residual-quantized": ["bottleneck=residual_quantized", "model.code_size=16", "model.bottleneck.dropout=0.5"],
+    "lookup-free": ["bottleneck=lookup_free", "model.code_size=16"],
     "categorical": ["bottleneck=categorical", "model.code_size=16", "loss.reduction=sum"],
     "JumpReLU": ["bottleneck=jump_relu"],
     "adversarial": ["bottleneck=linear", "training=adversarial"],

@@ -63,6 +63,17 @@ def test_both_formats_answer_as_the_model_for_any_batch_in_the_range_that_is_sai
     assert said["encoder"]["largest_difference"] <= 1e-5
 
 
+def test_a_map_of_symbols_is_exported(tmp_path: Path) -> None:
+    words = ("model=residual", "model.widths=[8,8,8]", "bottleneck=finite_scalar")
+    model = made((1, 8, 8), *words)
+    model.export(tmp_path)
+    x = torch.rand(5, 1, 8, 8)
+    code = model.encode(x).detach()
+    assert all(found.shape == code.shape for found in answers(tmp_path, "encoder", x))
+    for found in answers(tmp_path, "decoder", code):
+        torch.testing.assert_close(found, model.decode(code).detach(), atol=1e-5, rtol=0)
+
+
 def test_rows_of_a_table_go_in_and_come_out_in_its_own_units(tmp_path: Path) -> None:
     scaling = Scaling(
         offset=torch.tensor([1.7, 7e4, 2e9], dtype=torch.float64), scale=torch.tensor([0.1, 5e3, 86400.0]).double()

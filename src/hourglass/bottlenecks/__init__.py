@@ -15,13 +15,18 @@ from hourglass.bottlenecks.bottleneck import (
     HasQuantiles,
     HasRate,
     HasSymbolDraws,
+    Refining,
     Symbolic,
 )
 from hourglass.bottlenecks.deterministic import Deterministic
-from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
+from hourglass.bottlenecks.discrete import Binary, Categorical
+from hourglass.bottlenecks.finite_scalar import FiniteScalar
 from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.jump_relu import JumpReLU
+from hourglass.bottlenecks.lookup_free import LookupFree
+from hourglass.bottlenecks.residual_quantized import ResidualQuantized
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
+from hourglass.bottlenecks.vector_quantized import VectorQuantized
 
 __all__ = [
     "Above",
@@ -33,6 +38,7 @@ __all__ = [
     "Categorical",
     "Deterministic",
     "Draws",
+    "FiniteScalar",
     "Gaussian",
     "HasDensity",
     "HasPosterior",
@@ -41,6 +47,9 @@ __all__ = [
     "HasRate",
     "HasSymbolDraws",
     "JumpReLU",
+    "LookupFree",
+    "Refining",
+    "ResidualQuantized",
     "Symbolic",
     "TopK",
     "VectorQuantized",

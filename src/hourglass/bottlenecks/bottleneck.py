@@ -20,6 +20,7 @@ __all__ = [
     "HasPrior",
     "HasRate",
     "HasSymbolDraws",
+    "Refining",
     "Symbolic",
 ]
 
@@ -183,10 +184,24 @@ class HasRate(Protocol):
 
 @runtime_checkable
 class Symbolic(Protocol):
-    """A bottleneck whose code is made of symbols."""
+    """A bottleneck whose code is made of symbols, one for each of its parts."""
 
-    def symbols(self, code: Tensor) -> Tensor:
-        """How often each symbol stands in the codes (B, code_size).
+    def choices(self, a: Tensor) -> Tensor:
+        """Encoder outputs (B, inputs) to the numbers (B, parts) of the symbols that make the code in use.
+
+        The parts in the order of the code units that they are of; those of inactive units too, where they say nothing.
+        """
+
+    def symbols(self, a: Tensor) -> Tensor:
+        """How often each symbol stands in the codes in use, of encoder outputs (B, inputs).
 
         (groups, K), one group for a codebook that all parts of the code share.
         """
+
+
+@runtime_checkable
+class Refining(Protocol):
+    """A bottleneck whose code is put together in steps, each nearer to what the encoder put out."""
+
+    def refined(self, a: Tensor) -> dict[str, Tensor]:
+        """Encoder outputs (B, inputs) to the codes (B, code_size) after each step by name, the last that in use."""

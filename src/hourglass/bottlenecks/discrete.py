@@ -1,4 +1,4 @@
-"""Discrete codes: entries of a codebook, bits, and categories.
+"""Drawn symbols: bits, and categories.
 
 A discrete choice has no gradient. Each code here takes that of a continuous stand-in for it: the straight-through
 estimator lets the gradient pass as if the choice were the identity, Gumbel-softmax softens the choice itself.
@@ -14,115 +14,9 @@ from typing_extensions import override
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.bottlenecks.spread import Spread
 from hourglass.losses import Term
-from hourglass.system.checks import check_above, check_fraction, check_level, check_whole
+from hourglass.system.checks import check_above, check_level
 
-__all__ = ["Binary", "Categorical", "VectorQuantized"]
-
-
-class VectorQuantized(Bottleneck):
-    """A code of vectors from a learned codebook.
-
-    The code is read as groups of d values; each group a_g becomes the nearest of K codebook vectors e_k. The codebook
-    follows the groups that chose it as a running mean, and the encoder is committed to its choice:
-
-        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda/(B n) sum_b sum_g |a_bg - sg(h_bg)|^2
-
-    a mean over the n active units, where the paper has a sum: its lambda is n times this one.
-
-    Vectors that nobody has chosen for a while are put back onto groups of the current batch. There is no prior to draw
-    from: entries drawn evenly and one by one are not what an encoder gives; the reference learns a second model of it.
-
-    References: Neural discrete representation learning (van den Oord et al., 2017), with moving averages; Jukebox
-    (Dhariwal et al., 2020) for the revival.
-
-    Args:
-        code_size: number of code units, a multiple of `dimension`.
-        entries: K, vectors in the codebook, at least 2.
-        dimension: d, values of each vector, at least 1.
-        commitment: lambda, at least 0.
-        decay: share of the old running mean that a step keeps, from 0 to below 1.
-        revive_below: running count of choices per step below which a vector is put back, at least 0.
-
-    Example:
-        >>> VectorQuantized(code_size=4, entries=8, dimension=2, commitment=0.25, decay=0.99, revive_below=0.01)
-        VectorQuantized(code_size=4, entries=8, dimension=2, commitment=0.25)
-    """
-
-    mixes_samples = True
-    codebook: Tensor
-    counts: Tensor
-    sums: Tensor
-    commitment: Tensor
-
-    def __init__(
-        self,
-        *,
-        code_size: int,
-        entries: int = 256,
-        dimension: int = 4,
-        commitment: float = 0.25,
-        decay: float = 0.99,
-        revive_below: float = 0.01,
-    ) -> None:
-        super().__init__(code_size=code_size, inputs=code_size, code_range=(-math.inf, math.inf))
-        check_whole("entries", entries, lowest=2)
-        if dimension < 1 or code_size % dimension:
-            raise ValueError(f"dimension must divide code_size={code_size}, got {dimension}")
-        check_level("commitment", commitment)
-        check_fraction("decay", decay)
-        check_level("revive_below", revive_below)
-        self.dimension = dimension
-        self.decay = decay
-        self.revive_below = revive_below
-        self.register_buffer("commitment", torch.tensor(commitment))
-        self.register_buffer("codebook", torch.randn(entries, dimension))
-        self.register_buffer("sums", self.codebook.clone())
-        self.register_buffer("counts", torch.ones(entries))
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        entries, commitment = len(self.codebook), self.commitment.item()
-        return f"{super().extra_repr()}, entries={entries}, dimension={self.dimension}, commitment={commitment:g}"
-
-    def choices(self, a: Tensor) -> Tensor:
-        """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
-        groups = a.reshape(a.shape[0], -1, self.dimension)
-        return torch.cdist(groups, self.codebook).argmin(dim=2)
-
-    def forward(self, a: Tensor) -> Bottled:
-        """See `Bottleneck.forward`; the loss term is `commitment`."""
-        chosen = self.choices(a)
-        code = self.codebook[chosen].view_as(a)
-        if self.training:
-            self._follow(a.detach().reshape(-1, self.dimension), chosen.flatten())
-        distance = ((a - code) * self.active).square().sum() / (a.shape[0] * self.active.sum())
-        return Bottled((a + (code - a).detach()) * self.active, {"commitment": Term(distance, self.commitment)})
-
-    @torch.no_grad()
-    def _follow(self, groups: Tensor, chosen: Tensor) -> None:
-        used = self._used().repeat(len(groups) * self.dimension // self.code_size)  # (B groups,)
-        picked = F.one_hot(chosen, len(self.codebook)).to(groups.dtype) * used.unsqueeze(1)  # (B groups, K)
-        self.counts.lerp_(picked.sum(dim=0), 1 - self.decay)
-        self.sums.lerp_(picked.T @ groups, 1 - self.decay)
-        self.codebook.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
-        dead = self.counts < self.revive_below
-        places = groups[torch.multinomial(used, len(self.codebook), replacement=True)]
-        self.codebook.copy_(torch.where(dead.unsqueeze(1), places, self.codebook))
-        self.sums.copy_(torch.where(dead.unsqueeze(1), places, self.sums))
-        self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))
-
-    def _used(self) -> Tensor:
-        """(groups,): 1 for a group of active units."""
-        return self.active.view(-1, self.dimension)[:, 0]
-
-    def symbols(self, code: Tensor) -> Tensor:
-        """See `Symbolic.symbols`: (1, K), how often each entry is the nearest to a group of active units."""
-        return self.choices(code)[:, self._used() > 0].flatten().bincount(minlength=len(self.codebook)).unsqueeze(0)
-
-    @override
-    def slope(self, a: Tensor) -> None:
-        """None: the code is piecewise constant."""
-        return
+__all__ = ["Binary", "Categorical"]
 
 
 class Binary(Bottleneck):
@@ -180,10 +74,15 @@ class Binary(Bottleneck):
         log_prior = (-math.log(2) * self.active.sum()).expand(bits.shape[:2])
         return Draws(bits * self.active, log_prior, log_q.sum(2))
 
-    def symbols(self, code: Tensor) -> Tensor:
+    def choices(self, a: Tensor) -> Tensor:
+        """See `Symbolic.choices`: the bits, (B, code_size)."""
+        bits: Tensor = (self.spread(a) > 0).long()
+        return bits
+
+    def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
-        ones = (code > 0.5).sum(dim=0)
-        return torch.stack([len(code) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
+        ones = self.choices(a).sum(dim=0)
+        return torch.stack([len(a) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
 
     @override
     def slope(self, a: Tensor) -> None:
@@ -295,10 +194,14 @@ class Categorical(Bottleneck):
         log_prior = (-math.log(self.categories) * active.sum()).expand(log_p.shape[:2])
         return Draws(chosen.flatten(2) * self.active, log_prior, ((log_p * chosen).sum(3) * active).sum(2))
 
-    def symbols(self, code: Tensor) -> Tensor:
+    def choices(self, a: Tensor) -> Tensor:
+        """See `Symbolic.choices`: the category of each group, (B, code_size / K)."""
+        return self._logits(a).argmax(dim=2)
+
+    def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
-        chosen = code.reshape(len(code), -1, self.categories).argmax(dim=2)
-        return F.one_hot(chosen, self.categories).sum(dim=0) * (self.active > 0).view(-1, self.categories)
+        counts = F.one_hot(self.choices(a), self.categories).sum(dim=0)
+        return counts * (self.active > 0).view(-1, self.categories)
 
     @override
     def slope(self, a: Tensor) -> None:

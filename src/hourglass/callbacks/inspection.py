@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from hourglass import figures
-from hourglass.bottlenecks import HasQuantiles
+from hourglass.bottlenecks import HasQuantiles, Symbolic
 from hourglass.callbacks.encoding import encode
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.figures.picture import Picture
+from hourglass.system.precision import wide
 from hourglass.training import Learner
 
 _SAMPLES = 2000
@@ -25,6 +26,7 @@ _CURVES = 10
 _UNITS = 8  # in a traversal
 _LARGEST_CODE = 64  # that single units are turned of
 _STEPS = 5
+_STAGES = 8  # maps of a net of more are shown at the end of each resolution
 _PLANE = 15  # odd: the middle is among them
 
 
@@ -41,8 +43,9 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
 
     The random numbers of the caller stay undisturbed.
 
-    Which pictures apply is decided here and nowhere else: `feature_maps` need convolutions, `filters` weights,
-    `samples` a prior or a density, `traversal` a code of at most 64 units, `manifold` images and a code of two.
+    Which pictures apply is decided here and nowhere else: `feature_maps` need convolutions, `symbols` a code that is a
+    map of them, `filters` weights, `samples` a prior or a density, `traversal` a code of at most 64 units, `manifold`
+    images and a code of two.
 
     Args:
         learner: what was trained, in evaluation mode.
@@ -71,6 +74,9 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             pictures["filters"] = figures.filters(weights, data.shape)
         if maps := _feature_maps(learner, x[:3]):
             pictures["feature_maps"] = figures.feature_maps(x[:3], maps, value_range=limits)
+        if symbols := _symbols(learner, x[:3]):
+            title = "Which symbol stands at each place of the code of 3 test samples, by its number"
+            pictures["symbols"] = figures.feature_maps(x[:3], symbols, value_range=limits, title=title)
         pictures["code_map"] = figures.code_map(codes.test, y, method=code_map, names=data.classes)
         pictures["code_histogram"] = figures.code_histogram(codes.test, activity=learner.activity())
         pictures["most_activating"] = figures.most_activating(
@@ -146,9 +152,22 @@ def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
         hook.remove()
     if stages and stages[-1].numel() == encoded.numel():
         code = learner.model.bottleneck(encoded.flatten(1)).code
-        if code.numel() == encoded.numel():
+        if learner.model.code_shape is not None:
+            stages[-1] = learner.model.mapped(code)
+        elif code.numel() == encoded.numel():
             stages[-1] = code.view_as(stages[-1])
+    if len(stages) > _STAGES:
+        stages = list({maps.shape[2:]: maps for maps in stages}.values())
     return {f"stage {number}": maps.float().cpu() for number, maps in enumerate(stages, start=1)}
+
+
+def _symbols(learner: Learner, x: Tensor) -> dict[str, Tensor]:
+    """The numbers of the symbols at each place of a code that is a map of them, (n, symbols, h, w); else nothing."""
+    model = learner.model
+    if model.code_shape is None or not isinstance(model.bottleneck, Symbolic):
+        return {}
+    choices = model.bottleneck.choices(wide(model.encoder(x.to(learner.device))))
+    return {"the code": model.mapped(choices).float().cpu()}
 
 
 def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Picture:

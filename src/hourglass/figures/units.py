@@ -15,7 +15,9 @@ _CHANNELS = 8
 _UNITS = 16
 
 
-def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> Picture:
+def feature_maps(
+    x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[float, float], title: str | None = None
+) -> Picture:
     """A few inputs, and what each stage of a convolutional encoder makes of them.
 
     One block for each stage, a row for each input, a column for each of the first 8 channels, one colour scale for the
@@ -25,6 +27,7 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
         x: (n, 1, H, W) or (n, 3, H, W).
         maps: activations (n, C, h, w) by the stage's name, in order.
         value_range: the input's values drawn black and white.
+        title: of the picture; None: what it says of the stages of an encoder.
 
     Raises:
         ValueError: no images, no maps, or maps that don't fit the inputs.
@@ -43,8 +46,8 @@ def feature_maps(x: Tensor, maps: Mapping[str, Tensor], *, value_range: tuple[fl
     shown_channels = min(_CHANNELS, max(activations.shape[1] for activations in maps.values()))
     left = 8 + side + 20
     right = left + shown_channels * (side + space)
-    title = f"Feature maps of {n} test samples, {shown_channels} channels at most, after pooling and activation"
-    picture = Picture(width=right + 70, height=len(maps) * block + 4, title=title)
+    usual = f"Feature maps of {n} test samples, {shown_channels} channels at most, after pooling and activation"
+    picture = Picture(width=right + 70, height=len(maps) * block + 4, title=title or usual)
     for index, (name, activations) in enumerate(maps.items()):
         values = to_numpy(activations)
         channels, height, width = values.shape[1:]

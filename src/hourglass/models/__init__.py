@@ -6,6 +6,7 @@ from hourglass.models.conv import Conv
 from hourglass.models.dictionary import Dictionary
 from hourglass.models.mlp import MLP
 from hourglass.models.modules import Modules
+from hourglass.models.residual import Residual
 from hourglass.models.staged import Stage, Staged, stages_of
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Mean",
     "Modules",
     "Output",
+    "Residual",
     "Solvable",
     "Stage",
     "Staged",

@@ -63,6 +63,13 @@ class Autoencoder(nn.Module):
 
     fewest_samples = 2
     """Training samples without which there is nothing to learn."""
+    code_shape: tuple[int, ...] | None = None
+    """(*size, channels) of a code that is a map: (B, code_size) holds the channels of one place after those of another.
+
+    None where units have no place; see `hourglass.models.places`.
+    """
+    pads_widths = True
+    """Whether further channels of zeros leave what a narrower model computes as it is: a stack can hold both."""
 
     def __init__(
         self,
@@ -85,6 +92,14 @@ class Autoencoder(nn.Module):
     def code_size(self) -> int:
         """Number of code units."""
         return self.bottleneck.code_size
+
+    def mapped(self, values: Tensor) -> Tensor:
+        """As many values for each place of a code that is a map, (B, places n), to maps (B, n, *size).
+
+        Of the code itself, or of its symbols.
+        """
+        assert self.code_shape is not None, "the code is no map"
+        return values.reshape(len(values), *self.code_shape[:-1], -1).movedim(-1, 1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Inputs (B, *shape) to codes (B, code_size)."""

@@ -23,7 +23,9 @@ from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models.autoencoder import Autoencoder, exact_squared_jacobian, initialise
 from hourglass.models.layers import dense, in_a_row
 from hourglass.models.maps import Maps
+from hourglass.models.places import FromPlaces, ToPlaces, bottleneck_of_places
 from hourglass.models.staged import Stage, paired
+from hourglass.models.upsampling import CONVOLUTIONS
 from hourglass.system.checks import check_widths
 
 __all__ = ["Conv"]
@@ -48,6 +50,9 @@ class Conv(Autoencoder):
         shape: (channels, height, width) of one image, or (channels, length) of one signal.
         code_size: null: the code is the last stage's map, flattened; a number: a dense layer makes a code of that
             size from the map and another one the map from the code. At most the number of values of the map.
+        code_channels: a number: the code is a map of so many values at each place, which a 1x1 convolution makes of the
+            last stage's; place by place, so that a quantizing bottleneck makes a map of symbols (see
+            `hourglass.models.places`). null: as `code_size` says.
         depth: stages of the encoder, at least 0, at most what halving leaves of the image.
         widths: channels of each stage; null: 16 in the first and 8 in each further one.
         decoder_widths: channels of each stage of the decoder; null: the mirror image.
@@ -124,6 +129,7 @@ class Conv(Autoencoder):
         *,
         shape: Sequence[int],
         code_size: int | None = None,
+        code_channels: int | None = None,
         depth: int = 3,
         widths: Sequence[int] | None = None,
         decoder_widths: Sequence[int] | None = None,
@@ -149,10 +155,17 @@ class Conv(Autoencoder):
             decoder_padding=decoder_padding,
             activation=activation,
         )
-        code = DenseCode(size=code_size, widths=dense_widths, decoder_widths=decoder_dense_widths, unit_norm=unit_norm)
+        code = Code(
+            size=code_size,
+            channels=code_channels,
+            widths=dense_widths,
+            decoder_widths=decoder_dense_widths,
+            unit_norm=unit_norm,
+        )
         encoder, neck, decoder = code.between(maps, bottleneck)
         rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
         super().__init__(shape=maps.shape, bottleneck=neck, output_activation=output_activation, **rows)
+        self.code_shape = None if code_channels is None else (*maps.innermost[1:], code_channels)
         initialise(self.encoder, self.decoder)
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.
         self.to(memory_format=torch.channels_last)
@@ -183,15 +196,17 @@ class Conv(Autoencoder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenseCode:
+class Code:
     """What stands between the innermost map and the code.
 
     Raises:
-        ValueError: a width below 1; layers or norms without a dense code.
+        ValueError: a width below 1; layers or norms without a dense code; a dense code that is to be a map.
     """
 
     size: int | None
-    """Of the code; None: the map itself, flattened."""
+    """Of a dense code; None: the map itself."""
+    channels: int | None
+    """Of a map that is the code place by place; None: another code."""
     widths: Sequence[int]
     """Dense hidden layers between the encoder's map and the code."""
     decoder_widths: Sequence[int] | None
@@ -200,6 +215,8 @@ class DenseCode:
     """Whether the first layer of the decoder is a `UnitNormLinear`."""
 
     def __post_init__(self) -> None:
+        if self.channels is not None and self.size is not None:
+            raise ValueError(f"code_channels make the code a map: set code_size=null, got {self.size}")
         check_widths("dense_widths", self.widths)
         check_widths("decoder_dense_widths", self.outwards)
         if self.size is None and (found := list(self.widths) or self.outwards):
@@ -216,6 +233,8 @@ class DenseCode:
         self, maps: Maps, bottleneck: Callable[..., Bottleneck]
     ) -> tuple[list[nn.Sequential], Bottleneck, list[nn.Sequential]]:
         """The stages of the encoder, the bottleneck, and the stages of the decoder."""
+        if self.channels is not None:
+            return self._of_places(maps, bottleneck, self.channels)
         if self.size is None:
             return self._of_a_map(maps, bottleneck(code_size=maps.values))
         if not 1 <= self.size <= maps.values:
@@ -240,3 +259,15 @@ class DenseCode:
         encoder[-1].append(nn.Flatten())
         decoder[0].insert(0, nn.Unflatten(1, maps.innermost))
         return encoder, neck, decoder
+
+    def _of_places(
+        self, maps: Maps, bottleneck: Callable[..., Bottleneck], channels: int
+    ) -> tuple[list[nn.Sequential], Bottleneck, list[nn.Sequential]]:
+        size = maps.innermost[1:]
+        neck, blocks = bottleneck_of_places(bottleneck, channels=channels, size=size)
+        pointwise = CONVOLUTIONS[maps.directions]
+        down = nn.Sequential(pointwise(maps.innermost[0], blocks * channels, 1), ToPlaces(blocks=blocks))
+        up = nn.Sequential(
+            FromPlaces(size=size), pointwise(channels, maps.innermost[0], 1), build_activation(maps.activation)
+        )
+        return [*maps.encoder(bare=False), down], neck, [up, *maps.decoder()]

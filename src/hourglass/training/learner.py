@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity, HasPrior, HasRate, Symbolic
+from hourglass.bottlenecks import Above, Activity, HasPrior, HasRate, Refining, Symbolic
 from hourglass.data import Dataset, Split
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import Loss, Term, logged
@@ -245,7 +245,10 @@ class Learner(pl.LightningModule):
             if trained is not output:
                 scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
             neck = self.model.bottleneck
-            symbols = neck.symbols(output.code) if isinstance(neck, Symbolic) else None
+            if isinstance(neck, Refining):
+                for name, code in neck.refined(output.encoded).items():
+                    scores = {**scores, f"mse_{name}": (self.model.decode(code) - target).square().nanmean()}
+            symbols = neck.symbols(output.encoded) if isinstance(neck, Symbolic) else None
             rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
         self._measure.update(
             target,

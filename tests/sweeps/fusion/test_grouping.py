@@ -110,3 +110,9 @@ def test_convolutions_on_a_cpu_fuse_but_lose() -> None:
     assert why_not(config("model=conv")) is None
     assert "convolutions" in str(not_worth(config("model=conv")))
     assert not_worth(config()) is None
+
+
+def test_norms_over_channels_are_of_one_width() -> None:
+    wide, narrow, other = (config("model=residual", *each) for each in ([], ["model.widths=[32,32,32]"], ["seed=1"]))
+    assert sorted(group.jobs for group in fusable([wide, narrow, other])) == [(0, 2), (1,)]
+    assert "convolutions" in str(not_worth(wide))

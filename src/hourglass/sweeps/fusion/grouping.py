@@ -119,7 +119,7 @@ def not_worth(config: Config) -> str | None:
     import torch
 
     on_cpu = config["trainer"]["accelerator"] == "cpu" or not torch.cuda.is_available()
-    if on_cpu and "kernel_size" in config["model"]:
+    if on_cpu and {"kernel_size", "code_channels"} & set(config["model"]):
         return "on a CPU the convolutions of a stack are grouped convolutions, which are slower than one by one"
     return None
 
@@ -136,7 +136,8 @@ def structure(config: Config) -> str:
     model = whole["model"]
     if model.get("code_size") is not None:
         model["code_size"] = "any"
-    for key in WIDTHS & model.keys():
+    pads = getattr(get_object(model["_target_"]), "pads_widths", True)
+    for key in WIDTHS & model.keys() if pads else ():
         model[key] = "as many as it takes" if model[key] is None else len(model[key])
     return json.dumps(_without_tensors(whole), sort_keys=True)
 
