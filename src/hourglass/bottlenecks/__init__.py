@@ -20,6 +20,7 @@ from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
 from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.jump_relu import JumpReLU
+from hourglass.bottlenecks.layered import Hierarchical, Ladder
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
 
 __all__ = [
@@ -38,7 +39,9 @@ __all__ = [
     "HasPrior",
     "HasQuantiles",
     "HasRate",
+    "Hierarchical",
     "JumpReLU",
+    "Ladder",
     "Symbolic",
     "TopK",
     "VectorQuantized",
