@@ -50,6 +50,7 @@ SUITED = {
     "total_correlation": ["bottleneck=gaussian"],
     "adversarial": ["model.bottleneck.activation=linear"],
     "importance_weighted": ["bottleneck=gaussian"],
+    "masked": ["model=transformer", "model.patch_size=2"],
     "closed_form": ["model=pca"],
     "modules": [
         "model.encoder._target_=torch.nn.Flatten",

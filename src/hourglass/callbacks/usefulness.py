@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass.callbacks.encoding import encode, squared_errors
+from hourglass.callbacks.encoding import encode, squared_errors, told
 from hourglass.callbacks.recording import RunCallback
 from hourglass.measures.linear_probe import SAMPLES
 from hourglass.training import Learner
@@ -64,8 +64,8 @@ class Usefulness(RunCallback):
         if train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
             return {}  # nothing to tell apart, or nothing to learn it from
         chooses = probes.choosing(learner.data)
-        validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
-        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x[:SAMPLES])
+        validation = None if chooses is None else (encode(learner, *chooses), chooses[1])
+        code, test_code = (encode(learner, each.x[:SAMPLES], each.y[:SAMPLES]) for each in (train, test))
         return {
             **probes.probe(
                 code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], train_samples=samples, validation=validation
@@ -76,9 +76,10 @@ class Usefulness(RunCallback):
     def _copying(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.probes import copy_ratio, shuffled
 
-        x = learner.data.test.x[:AUDITED]
-        clean = squared_errors(learner, x).double().mean().item()
-        noise = squared_errors(learner, shuffled(x, seed=0)).double().mean().item()
+        x, y = learner.data.test.x[:AUDITED], learner.data.test.y
+        y = None if y is None else y[:AUDITED]
+        clean = squared_errors(learner, x, y).double().mean().item()
+        noise = squared_errors(learner, shuffled(x, seed=0), y).double().mean().item()
         return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise)}
 
     def _likelihood(self, learner: Learner) -> dict[str, float]:
@@ -86,8 +87,10 @@ class Usefulness(RunCallback):
 
         if self.likelihood_draws is None:
             return {}
-        x = learner.data.scaled(learner.data.test.x[: self.likelihood_samples].to(learner.device))
-        found = log_likelihood(learner.model, x, learner.loss, draws=self.likelihood_draws, seed=0)
+        test, count = learner.data.test, self.likelihood_samples
+        x, y = learner.data.scaled(test.x[:count].to(learner.device)), None if test.y is None else test.y[:count]
+        draws = self.likelihood_draws
+        found = log_likelihood(learner.model, x, learner.loss, draws=draws, seed=0, y=told(learner, y))
         return {} if found is None else {"log_likelihood": found.mean().item()}
 
 

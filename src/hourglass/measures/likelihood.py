@@ -11,6 +11,7 @@ Reference: Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016
 """
 
 import math
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -23,7 +24,9 @@ _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 
 
 
 @torch.no_grad()
-def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, seed: int) -> Tensor | None:
+def log_likelihood(
+    model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, seed: int, y: Tensor | None = None
+) -> Tensor | None:
     """Log p(x) of each sample in nats, (B, *shape) to (B,); None where the code has no density.
 
     Args:
@@ -32,6 +35,7 @@ def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, see
         loss: the reconstruction loss, whose density p(x|z) is.
         draws: K, codes drawn for each sample, at least 1.
         seed: of the draws; the caller's random numbers stay as they were.
+        y: (B,) their classes, for a model that takes them: then it is log p(x | y).
 
     Raises:
         ValueError: no draws.
@@ -41,23 +45,28 @@ def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int, see
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         blocks = []
-        for block in torch.split(x, max(1, _ELEMENTS // x[0].numel() // draws)):
-            weights = _log_weights(model, block, loss, draws=draws)
+        rows = max(1, _ELEMENTS // x[0].numel() // draws)
+        told = repeat(None) if y is None else torch.split(y, rows)
+        for block, classes in zip(torch.split(x, rows), told, strict=False):
+            weights = _log_weights(model, block, classes, loss, draws=draws)
             if weights is None:
                 return None
             blocks.append(weights.logsumexp(0) - math.log(draws))
     return torch.cat(blocks)
 
 
-def _log_weights(model: Autoencoder, x: Tensor, loss: Loss, *, draws: int) -> Tensor | None:
+def _log_weights(model: Autoencoder, x: Tensor, y: Tensor | None, loss: Loss, *, draws: int) -> Tensor | None:
     """Log p(x|z_k) p(z_k) / q(z_k|x): (B, *shape) to (draws, B), in float64."""
     if not isinstance(model.bottleneck, HasDensity):
         return None
-    drawn = model.bottleneck.draws(model.encoder(x), draws)
+    drawn = model.bottleneck.draws(model.encoded(x, y), draws)
     rows = max(1, _ELEMENTS // x.numel())  # fewer than `draws` only where one sample's draws are too many
     fits = torch.cat(
         [
-            loss.log_density(model.decode(codes.flatten(0, 1)), x.repeat(len(codes), *[1] * (x.ndim - 1)))
+            loss.log_density(
+                model.decode(codes.flatten(0, 1), None if y is None else y.repeat(len(codes))),
+                x.repeat(len(codes), *[1] * (x.ndim - 1)),
+            )
             for codes in torch.split(drawn.code, rows)
         ]
     ).view(draws, len(x))
