@@ -55,6 +55,7 @@ SUITED = {
     "adversarial": ["model.bottleneck.activation=linear"],
     **{name: ["bottleneck=gaussian"] for name in ("importance_weighted", "miwae", "ciwae", "piwae")},
     **{name: ["bottleneck=gaussian"] for name in ("factor", "hamiltonian", "vae_gan")},
+    "masked": ["model=transformer", "model.patch_size=2"],
     "closed_form": ["model=pca"],
     "modules": [
         "model.encoder._target_=torch.nn.Flatten",

@@ -168,6 +168,7 @@ TYPES = {
     "finetuned_classifier": Facts(STACK.replace("500", "1000"), 5_573_784, "BCE, Adam 0.001, 30 x 100", SPLIT),
     "finetuned_classifier_small": Facts(STACK, 1_787_284, "BCE, Adam 0.001, 50 x 50", SPLIT),
     "inpainting": Facts("784-512 relu-128 linear-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT),
+    "conditional_vae": Facts("784-128 relu-32-128 relu-784 sigmoid", 210_480, "BCE, Adam 0.001, 10 x 256", SPLIT),
     "iwae": Facts(
         "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid", 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
@@ -202,7 +203,7 @@ SUMMED = {
         "miwae",
         "piwae",
     ),
-    *("residual", "student_t", "swae", "two_stage", "vae_gan"),
+    *("conditional_vae", "residual", "student_t", "swae", "two_stage", "vae_gan"),
 }
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 
@@ -346,9 +347,9 @@ def test_a_4x4_input_and_a_3x3_filter_without_padding_give_a_2x2_map() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_input_and_output_have_equal_dimensions(name: str) -> None:
     model, data = parts_of(name).model.eval(), parts_of(name).data
-    x = data.scaled(data.test.x[:3])
-    assert model(x).reconstruction.shape == x.shape == (3, *model.shape)
-    assert model.decode(model.encode(x)).equal(model(x).reconstruction)
+    x, y = data.scaled(data.test.x[:3]), None if data.test.y is None else data.test.y[:3]
+    assert model(x, y).reconstruction.shape == x.shape == (3, *model.shape)
+    assert model.decode(model.encode(x, y), y).equal(model(x, y).reconstruction)
     model.train()
 
 

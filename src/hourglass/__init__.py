@@ -48,6 +48,7 @@ def fit(
     decoder: Any = None,
     model: str | None = None,
     bottleneck: str | None = None,
+    condition: str | None = None,
     noise: str | Sequence[str] | None = None,
     regularizer: str | Sequence[str] | None = None,
     loss: str | None = None,
@@ -76,8 +77,8 @@ def fit(
         x: the samples, (N, D), (N, H, W) or (N, C, H, W): uint8 grey levels, seen as 0 to 1, or floats, taken as they
             are; a NumPy array, a tensor, lists, a pandas DataFrame, whose columns are scaled as those of a csv file,
             a torch Dataset of items x or (x, y) or a DataLoader, which are read once.
-        y: labels (N,), whole numbers; of a DataFrame also the name of their column. They are not learned from, but the
-            code is measured by them.
+        y: labels (N,), whole numbers; of a DataFrame also the name of their column. The code is measured by them;
+            learned from they are with condition="labels" or training="finetune" alone.
         validation: samples, or a pair (x, y), that stand in for `data.validation_size` of x.
         test: the same for `data.test_share` of x.
         encoder: a module of your own, (B, *shape) to (B, ...), without an activation at its end: a copy is trained. Or
@@ -85,6 +86,7 @@ def fit(
         decoder: the same, codes to (B, *shape). See `hourglass.models.Modules`.
         model: a choice, as `hourglass list model` shows them; None, here and below: as on the command line, vanilla.
         bottleneck: a choice.
+        condition: a choice; `labels` tells encoder and decoder y.
         noise: a choice, or several in a list.
         regularizer: the same.
         loss: a choice.
@@ -121,6 +123,7 @@ def fit(
             "experiment": experiment,
             "model": model,
             "bottleneck": bottleneck,
+            "condition": condition,
             "noise": noise,
             "regularizer": regularizer,
             "loss": loss,
@@ -153,6 +156,7 @@ def sweep(
     test: Any = None,
     model: Choice = None,
     bottleneck: Choice = None,
+    condition: Choice = None,
     noise: Choice = None,
     regularizer: Choice = None,
     loss: Choice = None,
@@ -191,6 +195,7 @@ def sweep(
         test: see `fit`.
         model: a choice, or a list of them as an axis; so are those that follow.
         bottleneck: as `model`.
+        condition: as `model`.
         noise: as `model`.
         regularizer: as `model`.
         loss: as `model`.
@@ -230,6 +235,7 @@ def sweep(
             "experiment": experiment,
             "model": model,
             "bottleneck": bottleneck,
+            "condition": condition,
             "noise": noise,
             "regularizer": regularizer,
             "loss": loss,

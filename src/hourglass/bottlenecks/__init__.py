@@ -23,6 +23,7 @@ from hourglass.bottlenecks.discrete import Binary, Categorical
 from hourglass.bottlenecks.finite_scalar import FiniteScalar
 from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.jump_relu import JumpReLU
+from hourglass.bottlenecks.layered import Hierarchical, Ladder
 from hourglass.bottlenecks.lookup_free import LookupFree
 from hourglass.bottlenecks.residual_quantized import ResidualQuantized
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
@@ -46,7 +47,9 @@ __all__ = [
     "HasQuantiles",
     "HasRate",
     "HasSymbolDraws",
+    "Hierarchical",
     "JumpReLU",
+    "Ladder",
     "LookupFree",
     "Refining",
     "ResidualQuantized",

@@ -4,6 +4,7 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass import figures
+from hourglass.callbacks.encoding import told
 from hourglass.callbacks.recording import RunCallback
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.training import Learner
@@ -47,7 +48,8 @@ class Baselines(RunCallback):
         batch = data.scaled(data.test.x[:EVAL_BATCH].to(pl_module.device))
         with torch.no_grad(), noise.seeded():
             corrupted = noise(batch)[: self.samples]
-            model = pl_module.model(corrupted).reconstruction
+            y = None if data.test.y is None else data.test.y[: self.samples]
+            model = pl_module.model(corrupted, told(pl_module, y)).reconstruction
         known = restorations.probe(noise, batch).first(self.samples)
         restored = {name: restorations.restore(name, corrupted, known=known, value_range=data.range) for name in names}
         x, rows = batch[: self.samples], {"corrupted": corrupted, **restored, "model": model}

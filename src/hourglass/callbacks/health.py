@@ -8,12 +8,14 @@ from torch import Tensor
 from typing_extensions import override
 
 from hourglass.bottlenecks import Activity
+from hourglass.callbacks.encoding import told
 from hourglass.callbacks.recording import RunCallback
-from hourglass.data.dataset import EVAL_BATCH
+from hourglass.data import Split
 from hourglass.measures import health
 from hourglass.system.errors import Diverged
 from hourglass.tracking.retries import TrackingUnavailable
 from hourglass.training import Learner
+from hourglass.training.batches import blocks_of
 
 log = logging.getLogger("hourglass")
 
@@ -40,9 +42,10 @@ class Health(RunCallback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure and judge."""
         run, data, activity = self.run(trainer), pl_module.data, pl_module.activity()
+        (x, y), (val_x, val_y) = _some(data.train), _first(data.validation)
         values = {
-            "fit/train_mse": measured(pl_module, _some(data.train.x), activity),
-            "fit/val_mse": measured(pl_module, data.validation.x[:RECONSTRUCTED], None),
+            "fit/train_mse": measured(pl_module, x, activity, y),
+            "fit/val_mse": measured(pl_module, val_x, None, val_y),
             "fit/dead_units": float((activity.on() == 0).sum().item()),
             "fit/epochs": float(trainer.current_epoch),
         }
@@ -69,29 +72,35 @@ class Health(RunCallback):
 
 
 @torch.no_grad()
-def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
+def measured(learner: Learner, x: Tensor, activity: Activity | None, y: Tensor | None = None) -> float:
     """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted."""
     bottleneck = learner.model.bottleneck
     error, count, values = 0.0, 0, 0
     with torch.autocast(learner.device.type, enabled=False):
-        for index, block in enumerate(torch.split(x, EVAL_BATCH)):
+        for index, (block, each) in enumerate(blocks_of(x, y)):
+            classes = told(learner, each)
             target = learner.data.target(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
             clean = learner.data.filled(target)
             with learner.noise.seeded(index):
                 corrupted = learner.noise(clean)
             if count < RECONSTRUCTED:
-                output = learner.model(corrupted)
+                output = learner.model(corrupted, classes)
                 code = output.code
                 error += (output.reconstruction - target).double().square().nansum().item()
                 count += len(clean)
                 values += int((~target.isnan()).sum())
             else:
-                code = learner.model.encode(corrupted)
+                code = learner.model.encode(corrupted, classes)
             if activity is not None:
                 activity.update(code[:, bottleneck.active != 0].float())
     return error / values
 
 
-def _some(x: Tensor) -> Tensor:
-    """`ENCODED` samples at most, in random order: a training set may be sorted."""
-    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:ENCODED]]
+def _some(split: Split) -> tuple[Tensor, Tensor | None]:
+    """`ENCODED` samples at most and their labels, in random order: a training set may be sorted."""
+    rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:ENCODED]
+    return split.x[rows], None if split.y is None else split.y[rows]
+
+
+def _first(split: Split) -> tuple[Tensor, Tensor | None]:
+    return split.x[:RECONSTRUCTED], None if split.y is None else split.y[:RECONSTRUCTED]

@@ -2,7 +2,8 @@
 
 All are drawn from the first 2,000 test samples at most. Codes that no input gave come from quantiles: of the prior of
 the code, exact where it has a formula and else of draws, of draws from the fitted density, or else of the test codes,
-so that the decoder is asked for what it knows.
+so that the decoder is asked for what it knows. A model that is told classes decodes draws as each class in turn, and
+what is changed of a sample's code as that sample's.
 """
 
 from collections.abc import Callable
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 
 from hourglass import figures
 from hourglass.bottlenecks import HasQuantiles, Symbolic
-from hourglass.callbacks.encoding import encode
+from hourglass.callbacks.encoding import encode, told
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.figures.picture import Picture
 from hourglass.system.precision import wide
 from hourglass.training import Learner
+from hourglass.training.batches import blocks_of
 
 _SAMPLES = 2000
 _PRIOR_DRAWS = 10_000  # for quantiles that are right to two digits
@@ -64,15 +66,15 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         # A sampler that was fitted takes the prior's place, and so does the procedure's own.
         own = bool(learner.sampler.state_dict()) or type(learner).trained_prior is not Learner.trained_prior
         formula = model.bottleneck.prior_quantiles if isinstance(model.bottleneck, HasQuantiles) and not own else None
-        codes = _Codes(encode(learner, data.test.x[:_SAMPLES]), drawn, source, formula)
+        codes = _Codes(encode(learner, data.test.x[:_SAMPLES], y), drawn, source, formula)
         if data.is_signal:
             return _of_signals(learner, codes, y, code_map=code_map)
-        output = _as_tested(learner, x)
+        output = _as_tested(learner, x, y)
 
         weights = next((w.detach().float().cpu() for w in model.encoder.parameters() if w.ndim in (2, 4)), None)
         if weights is not None and (weights.ndim == 4 or weights.shape[1] == data.test.x[0].numel()):
             pictures["filters"] = figures.filters(weights, data.shape)
-        if maps := _feature_maps(learner, x[:3]):
+        if maps := _feature_maps(learner, x[:3], None if y is None else y[:3]):
             pictures["feature_maps"] = figures.feature_maps(x[:3], maps, value_range=limits)
         if symbols := _symbols(learner, x[:3]):
             title = "Which symbol stands at each place of the code of 3 test samples, by its number"
@@ -88,15 +90,15 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             x, output, y, count=count, value_range=limits, caption=caption, names=data.classes
         )
         if len(x) > 1:
-            pictures["interpolation"] = _interpolation(learner, x, codes.test)
+            pictures["interpolation"] = _interpolation(learner, x, codes.test, y)
         if codes.draws is not None:
             caption = f"Decoded draws from {source}"
-            images = _decode(learner, codes.draws[: _DRAWN if data.is_image else _DRAWN // 2])
+            images = _in_turn(learner, codes.draws[: _DRAWN if data.is_image else _DRAWN // 2])
             pictures["samples"] = figures.samples(images, value_range=limits, caption=caption)
         if model.code_size <= _LARGEST_CODE:
-            pictures["traversal"] = _traversal(learner, codes)
+            pictures["traversal"] = _traversal(learner, codes, y)
         if model.code_size == 2 and data.is_image:
-            pictures["manifold"] = _manifold(learner, codes)
+            pictures["manifold"] = _manifold(learner, codes, y)
     return pictures
 
 
@@ -110,29 +112,38 @@ def _of_signals(
         "code_histogram": figures.code_histogram(codes.test, activity=learner.activity()),
     }
     if codes.draws is not None:
-        drawn = _decode(learner, codes.draws[:_CURVES])
+        drawn = _in_turn(learner, codes.draws[:_CURVES])
         pictures["samples"] = figures.signals(
             drawn, None, None, value_range=learner.data.range, caption=f"Decoded draws from {codes.source}"
         )
     return pictures
 
 
-def _as_tested(learner: Learner, x: Tensor) -> Tensor:
+def _as_tested(learner: Learner, x: Tensor, y: Tensor | None) -> Tensor:
     """Reconstructions (n, *shape) of corrupted samples, on the CPU."""
     blocks = []
     with learner.noise.seeded():
-        for block in torch.split(x, EVAL_BATCH):
-            blocks.append(learner.model(learner.noise(block.to(learner.device))).reconstruction.float().cpu())
+        for block, classes in blocks_of(x, y):
+            corrupted = learner.noise(block.to(learner.device))
+            blocks.append(learner.model(corrupted, told(learner, classes)).reconstruction.float().cpu())
     return torch.cat(blocks)
 
 
-def _decode(learner: Learner, codes: Tensor) -> Tensor:
-    """Codes (*leading, code_size) to what they stand for (*leading, *shape), on the CPU."""
-    decoded = learner.model.decode(codes.flatten(0, -2).to(learner.device)).float().cpu().contiguous()
+def _decode(learner: Learner, codes: Tensor, y: Tensor | None = None) -> Tensor:
+    """Codes (n, *leading, code_size), and classes (n,) or one, to what they stand for (n, *leading, *shape)."""
+    if y is not None:
+        y = y.view(-1, *[1] * (codes.ndim - 2)).expand(codes.shape[:-1]).flatten()
+    decoded = learner.model.decode(codes.flatten(0, -2).to(learner.device), told(learner, y)).float().cpu().contiguous()
     return decoded.view(*codes.shape[:-1], *decoded.shape[1:])
 
 
-def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
+def _in_turn(learner: Learner, codes: Tensor) -> Tensor:
+    """The same of codes (n, code_size) that no input gave: each class in turn, where the model is told one."""
+    classes = learner.model.classes
+    return _decode(learner, codes, torch.arange(len(codes)) % classes if classes else None)
+
+
+def _feature_maps(learner: Learner, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
     """What each convolution of the encoder leads to before the next one, pooled and activated: (n, C, h, w) by stage.
 
     A last one that is the code itself is activated by the bottleneck. Nothing for an encoder without convolutions.
@@ -147,7 +158,7 @@ def _feature_maps(learner: Learner, x: Tensor) -> dict[str, Tensor]:
 
     leaves = [module for module in learner.model.encoder.modules() if not any(module.children())]
     hooks = [leaf.register_forward_hook(keep) for leaf in leaves]
-    encoded = learner.model.encoder(x.to(learner.device))
+    encoded = learner.model.encoded(x.to(learner.device), told(learner, y))
     for hook in hooks:
         hook.remove()
     if stages and stages[-1].numel() == encoded.numel():
@@ -170,12 +181,13 @@ def _symbols(learner: Learner, x: Tensor) -> dict[str, Tensor]:
     return {"the code": model.mapped(choices).float().cpu()}
 
 
-def _interpolation(learner: Learner, x: Tensor, code: Tensor) -> Picture:
+def _interpolation(learner: Learner, x: Tensor, code: Tensor, y: Tensor | None) -> Picture:
     pairs = min(6 if learner.data.is_image else 4, len(x) // 2)
     first, last = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
     t = torch.linspace(0, 1, _STEPS)[:, None]
     between = (1 - t) * code[first, None] + t * code[last, None]  # (pairs, steps, code_size)
-    return figures.interpolation(x[first], _decode(learner, between), x[last], value_range=learner.data.range)
+    made = _decode(learner, between, None if y is None else y[first])
+    return figures.interpolation(x[first], made, x[last], value_range=learner.data.range)
 
 
 def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
@@ -187,7 +199,7 @@ def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
     return torch.nanquantile(reference[:, units], shares, dim=0).T, name
 
 
-def _traversal(learner: Learner, codes: _Codes) -> Picture:
+def _traversal(learner: Learner, codes: _Codes, y: Tensor | None) -> Picture:
     """The units that vary most over the test codes, each between two percentiles, the others as for a test sample."""
     variance = codes.test.var(dim=0, correction=0).nan_to_num()
     units = variance.argsort(descending=True, stable=True)[:_UNITS]
@@ -196,7 +208,7 @@ def _traversal(learner: Learner, codes: _Codes) -> Picture:
     moved = codes.test[0].repeat(len(units), _STEPS, 1)
     moved[torch.arange(len(units)), :, units] = values
     return figures.traversal(
-        _decode(learner, moved),
+        _decode(learner, moved, None if y is None else y[:1]),
         values,
         units=units.tolist(),
         value_range=learner.data.range,
@@ -207,12 +219,12 @@ def _traversal(learner: Learner, codes: _Codes) -> Picture:
     )
 
 
-def _manifold(learner: Learner, codes: _Codes) -> Picture:
+def _manifold(learner: Learner, codes: _Codes, y: Tensor | None) -> Picture:
     """The plane at evenly spaced quantiles, as in Kingma & Welling (2014)."""
     (horizontal, vertical), name = _quantiles(codes, torch.arange(2), _PLANE)
     grid = torch.stack(torch.meshgrid(horizontal, vertical, indexing="xy"), dim=-1)  # (vertical, horizontal, 2)
     return figures.manifold(
-        _decode(learner, grid),
+        _decode(learner, grid, None if y is None else y[:1]),
         horizontal,
         vertical,
         value_range=learner.data.range,

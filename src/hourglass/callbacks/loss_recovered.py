@@ -78,7 +78,7 @@ class LossRecovered(RunCallback):
         with torch.autocast(device.type, enabled=False):
             for x, y in zip(torch.split(data.test.x, EVAL_BATCH), torch.split(data.test.y, EVAL_BATCH), strict=True):
                 clean = data.scaled(x.to(device))
-                reconstruction = learner.model(clean).reconstruction
+                reconstruction = learner.model(clean, y.to(device)).reconstruction
                 sums += losses(host, raw(clean), raw(reconstruction), y.to(device), mean)
         of = Losses(*(sums / len(data.test)).tolist())
         values = {

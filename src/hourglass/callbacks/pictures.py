@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass import figures
+from hourglass.callbacks.encoding import told
 from hourglass.callbacks.inspection import inside
 from hourglass.callbacks.recording import RunCallback
 from hourglass.figures.picture import Picture
@@ -65,7 +66,8 @@ class Pictures(RunCallback):
         x = learner.data.scaled(learner.data.test.x[: self.count].to(learner.device))
         with torch.no_grad(), learner.noise.seeded():
             corrupted = learner.noise(x)
-            output = learner.model(corrupted)
+            y = learner.data.test.y
+            output = learner.model(corrupted, told(learner, None if y is None else y[: self.count]))
         draw = figures.signals if learner.data.is_signal else figures.reconstructions
         return draw(
             x.cpu(),

@@ -5,7 +5,7 @@ import torch
 
 from hourglass.callbacks.recording import RunCallback
 from hourglass.training import Learner
-from hourglass.training.batches import some
+from hourglass.training.batches import some, some_of
 
 
 class Properties(RunCallback):
@@ -15,6 +15,8 @@ class Properties(RunCallback):
 
     - `prior_mmd`, `prior_mmd_null`: the distance of the codes, as they are trained, from the prior that the learner
       draws codes from, where it has one, and what chance alone gives (see `hourglass.measures.prior_distance`);
+    - `class_agreement`: the share of drawn samples that a classifier takes for the class that was asked for, of a model
+      that is told classes (see `hourglass.measures.class_agreement`);
     - `code_jacobian`: how much the code follows its input (see `hourglass.measures.code_jacobian`).
     """
 
@@ -23,15 +25,31 @@ class Properties(RunCallback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure; the model is still in evaluation mode."""
         with torch.autocast(pl_module.device.type, enabled=False):
-            values = {**self._prior(pl_module), **self._jacobian(pl_module)}
+            values = {**self._prior(pl_module), **self._agreement(pl_module), **self._jacobian(pl_module)}
         found = {f"test/{name}": value for name, value in values.items()}
         self.run(trainer).log_end_values(found, steps=pl_module.steps_done)
 
     def _prior(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.prior_distance import SAMPLES, prior_distance
 
-        found = prior_distance(learner.drawn_codes(some(learner.data.test.x, SAMPLES)), learner.prior, seed=0)
+        found = prior_distance(learner.drawn_codes(*some_of(learner.data.test, SAMPLES)), learner.prior, seed=0)
         return {} if found is None else {"prior_mmd": found.mmd, "prior_mmd_null": found.null}
+
+    @torch.no_grad()
+    def _agreement(self, learner: Learner) -> dict[str, float]:
+        from hourglass.measures.class_agreement import DRAWN, LEARNED_FROM, class_agreement
+
+        x, y = some_of(learner.data.train, LEARNED_FROM)
+        if not learner.model.classes or y is None or len(y.unique()) < 2:
+            return {}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            codes = learner.prior(DRAWN)
+        if codes is None:
+            return {}
+        asked = torch.arange(DRAWN, device=codes.device) % learner.model.classes
+        drawn = learner.model.decode(codes, asked).float().cpu()
+        return {"class_agreement": class_agreement(learner.data.scaled(x), y, drawn, asked.cpu())}
 
     def _jacobian(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.code_jacobian import SAMPLES, code_jacobian

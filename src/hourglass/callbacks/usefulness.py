@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass.callbacks.encoding import encode, squared_errors
+from hourglass.callbacks.encoding import encode, squared_errors, told
 from hourglass.callbacks.recording import RunCallback
 from hourglass.measures.linear_probe import SAMPLES
 from hourglass.samplers import HasLogDensity
@@ -69,8 +69,8 @@ class Usefulness(RunCallback):
         if train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
             return {}  # nothing to tell apart, or nothing to learn it from
         chooses = probes.choosing(learner.data)
-        validation = None if chooses is None else (encode(learner, chooses[0]), chooses[1])
-        code, test_code = encode(learner, train.x[:SAMPLES]), encode(learner, test.x[:SAMPLES])
+        validation = None if chooses is None else (encode(learner, *chooses), chooses[1])
+        code, test_code = (encode(learner, each.x[:SAMPLES], each.y[:SAMPLES]) for each in (train, test))
         return {
             **probes.probe(
                 code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], train_samples=samples, validation=validation
@@ -81,9 +81,10 @@ class Usefulness(RunCallback):
     def _copying(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.probes import copy_ratio, shuffled
 
-        x = learner.data.test.x[:AUDITED]
-        clean = squared_errors(learner, x).double().mean().item()
-        noise = squared_errors(learner, shuffled(x, seed=0)).double().mean().item()
+        x, y = learner.data.test.x[:AUDITED], learner.data.test.y
+        y = None if y is None else y[:AUDITED]
+        clean = squared_errors(learner, x, y).double().mean().item()
+        noise = squared_errors(learner, shuffled(x, seed=0), y).double().mean().item()
         return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise)}
 
     def _likelihood(self, learner: Learner) -> dict[str, float]:
@@ -93,7 +94,9 @@ class Usefulness(RunCallback):
             return {}
         target = learner.data.target(learner.data.test.x[: self.likelihood_samples].to(learner.device))
         x, sampler = learner.data.filled(target), learner.sampler
-        how: dict[str, Any] = {"draws": self.likelihood_draws, "seed": 0, "target": target}
+        classes = learner.data.test.y
+        y = told(learner, None if classes is None else classes[: len(x)])
+        how: dict[str, Any] = {"draws": self.likelihood_draws, "seed": 0, "target": target, "y": y}
         prior = learner.log_prior if isinstance(learner, BringsDensity) else None
         found = {"log_likelihood": log_likelihood(learner.model, x, learner.loss, log_prior=prior, **how)}
         if isinstance(sampler, HasLogDensity):

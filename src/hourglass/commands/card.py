@@ -25,7 +25,7 @@ from hourglass.trained.sharing import shared_tags, without_paths
 
 __all__ = ["card", "command_of"]
 
-GROUPS = ("model", "bottleneck", "noise", "regularizer", "training", "sampler")
+GROUPS = ("model", "bottleneck", "condition", "noise", "regularizer", "training", "sampler")
 """Whose choices say what kind of model it is."""
 METRICS = ("mse", "psnr", "ssim", "explained_variance", "linear_accuracy", "knn_accuracy")
 """Of the test set, that the head names for the Hub's tables."""
@@ -48,6 +48,7 @@ def card(trained: Trained, *, address: str, licence: str | None, picture: bool) 
     sizes = ", ".join(f"{count:,} {split}" for split, count in data.sizes.items())
     shape = "x".join(map(str, trained.model.shape))
     outside = _outside(config)
+    beside = ", y" if trained.model.classes else ""
     lines = [
         "---",
         yaml.safe_dump(_head(trained, tags, metrics, data.name, licence), sort_keys=False, allow_unicode=True).strip(),
@@ -66,8 +67,8 @@ def card(trained: Trained, *, address: str, licence: str | None, picture: bool) 
         "import hourglass",
         "",
         f'model = hourglass.load("{place}")',
-        "code = model.encode(x)  # " + _units(trained),
-        "x_again = model.decode(code)",
+        f"code = model.encode(x{beside})  # " + _units(trained),
+        f"x_again = model.decode(code{beside})",
         "```",
         "",
         *([f"It has parts of {', '.join(outside)}: `hourglass.load(..., trust={outside!r})`.", ""] if outside else []),

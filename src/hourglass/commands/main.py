@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hourglass.commands import claiming, reporting, sharing
-from hourglass.commands.parsing import Parser
+from hourglass.commands.parsing import Parser, settings
 from hourglass.configuration.groups import help_of_train
 from hourglass.system import process
 from hourglass.system.errors import HourglassError, nearest
@@ -132,14 +132,15 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         parser.add_argument("run", help="id, first digits or name of a run")
         parser.add_argument("source", metavar="IN.npy", help=source)
         parser.add_argument("target", metavar="OUT.npy", help=target)
-        if command != "decode":
-            parser.add_argument("range", nargs="?", metavar="range=LOW,HIGH|any", help="of the values in IN.npy")
+        keys = ("class",) if command == "decode" else ("range", "class")
+        parser.add_argument(
+            "settings",
+            nargs="*",
+            metavar=", ".join({"range": "range=LOW,HIGH|any", "class": "class=NAME|FILE.npy"}[key] for key in keys),
+            help="the range of the values in IN.npy; for a conditional model the class of all samples, or of each",
+        )
         arguments = parser.parse_args(words)
-        key, _, given = (vars(arguments).get("range") or "range=").partition("=")
-        if key != "range":
-            raise HourglassError(
-                f"{command}: the fourth word must be range=LOW,HIGH or range=any, got {arguments.range}"
-            )
+        given = settings(command, arguments.settings, keys=keys)
         from hourglass.trained import arrays
         from hourglass.trained.load import Trained
 
@@ -148,8 +149,9 @@ def _apply(command: str, help_text: str, source: str, target: str) -> Callable[[
         if command == "decode":
             values = arrays.read_codes(arguments.source, trained)
         else:
-            values = arrays.read_samples(arguments.source, trained, given or None)
-        result = getattr(arrays, command)(trained, values)
+            values = arrays.read_samples(arguments.source, trained, given.get("range"))
+        classes = arrays.read_classes(given.get("class"), trained, count=len(values))
+        result = getattr(arrays, command)(trained, values, classes)
         arrays.write(arguments.target, result, columns=None if command == "encode" else trained.columns)
         print(f"{arguments.target}: {str(result.dtype).removeprefix('torch.')} {tuple(result.shape)}")
         return 0

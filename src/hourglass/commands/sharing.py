@@ -22,16 +22,22 @@ def sample(words: list[str]) -> int:
     parser.add_argument(
         "target", metavar="OUT.npy", help="samples (N, *shape), in their own units; also .csv of a table"
     )
-    parser.add_argument("settings", nargs="*", metavar="seed=N", help="the same seed, the same samples; 0 unless said")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="seed=N, class=NAME",
+        help="the same seed, the same samples; 0 unless said. Of a conditional model: the class, by number or name",
+    )
     arguments = parser.parse_args(words)
-    given = settings("sample", arguments.settings, keys=("seed",))
+    given = settings("sample", arguments.settings, keys=("seed", "class"))
     count, seed = whole("sample", "N", arguments.count), whole("sample", "seed", given.get("seed", "0"))
     from hourglass.trained import arrays
     from hourglass.trained.load import Trained
 
     process.show_messages()
     trained = Trained.of(arguments.run, uri=None)
-    result = arrays.sample(trained, count, seed=seed)
+    asked = arrays.read_classes(given["class"], trained, count=count) if "class" in given else None
+    result = arrays.sample(trained, count, asked, seed=seed)
     arrays.write(arguments.target, result, columns=trained.columns)
     print(f"{arguments.target}: {str(result.dtype).removeprefix('torch.')} {tuple(result.shape)}")
     return 0

@@ -29,6 +29,7 @@ SHOWN = {
     "mse_as_trained": ("mean squared error of the code as in training", "{:.5f}"),
     "log_likelihood": ("log-likelihood", "{:.2f} nats per sample"),
     "code_perplexity": ("perplexity of the code's symbols", "{:.1f}"),
+    "class_agreement": ("drawn samples of the class that was asked for", "{:.1%}"),
     "prior_mmd": ("distance of the codes from their prior, MMD²", "{:.4f}"),
     "prior_mmd_null": ("  that chance alone gives", "{:.4f}"),
     "code_bits": ("  bits that they carry per sample", "{:.1f}"),

@@ -32,6 +32,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 """The values of `training.schedule`, and the group that each is now."""
 
 ADDED: dict[str, Any] = {
+    "condition": {"_target_": "hourglass.models.Unconditional"},
     "sampler": {"_target_": "hourglass.samplers.NoSampler"},
     "schedule": SCHEDULES["constant"],
 }

@@ -124,7 +124,10 @@ def unknown_key(wrong: str) -> str:
     return f"{wrong}: no such key{nearest(wrong, list(known))}; hourglass train --cfg job shows all"
 
 
-_ONE_OF = ("data", "loss", "bottleneck", "optimizer", "training", "model", "trainer", "tracking", "sweep", "experiment")
+_ONE_OF = (
+    *("data", "loss", "bottleneck", "condition", "optimizer", "training", "model", "trainer", "tracking", "sweep"),
+    "experiment",
+)
 """Groups of which a training has one choice."""
 
 

@@ -44,7 +44,7 @@ ONLY_TRAINING = ("callbacks", "profiler", "plugins")
 
 GROUPS = (
     *("data", "model", "noise", "regularizer", "loss", "optimizer", "training", "trainer", "tracking", "sampler"),
-    "schedule",
+    *("schedule", "condition"),
 )
 """What every configuration holds, each made of a `_target_`."""
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hourglass.data.dataset import Dataset
+
 Labels = npt.NDArray[Any]
 _SHOWN = 12  # names in a note
 
@@ -45,6 +47,21 @@ def known_classes(
     if names is None or not held or min(part.min() for part in held) < 0:
         return None
     return names if max(part.max() for part in held) < len(names) else None
+
+
+def class_count(data: Dataset) -> int | None:
+    """How many classes there are, by the largest label of all splits; None where one has no labels.
+
+    Raises:
+        ValueError: a label below 0.
+    """
+    splits = [split for split in (data.train, data.validation, data.test) if len(split)]
+    if any(split.y is None for split in splits):
+        return None
+    labels = [split.y.aminmax() for split in splits if split.y is not None]
+    if (lowest := min(int(low) for low, _ in labels)) < 0:
+        raise ValueError(f"labels must be whole numbers from 0, got {lowest}")
+    return 1 + max(int(high) for _, high in labels)
 
 
 def told(classes: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -34,9 +34,9 @@ def code_jacobian(model: Autoencoder, x: Tensor) -> float | None:
 
     Returns:
         None where it would take long: a code of more than `LARGEST` units without a closed form; for a code of symbols,
-        which has no derivative; where nothing varies.
+        which has no derivative; of a model that is told classes, which have none either; where nothing varies.
     """
-    if isinstance(model.bottleneck, Symbolic):
+    if isinstance(model.bottleneck, Symbolic) or model.classes:
         return None
     if not model.has_closed_jacobian and model.code_size > LARGEST:
         return None

@@ -13,6 +13,7 @@ Reference: Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016
 
 import math
 from collections.abc import Callable
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ def log_likelihood(
     draws: int,
     seed: int,
     target: Tensor | None = None,
+    y: Tensor | None = None,
     log_prior: Callable[[Tensor], Tensor | None] | None = None,
 ) -> Tensor | None:
     """Log p(x) of each sample in nats, (B, *shape) to (B,); None where code or loss have no density.
@@ -44,6 +46,7 @@ def log_likelihood(
         draws: K, codes drawn for each sample, at least 1.
         seed: of the draws; the caller's random numbers stay as they were.
         target: what is reconstructed, NaN where it is missing; None: x.
+        y: (B,) their classes, for a model that takes them: then it is log p(x | y).
         log_prior: of the prior p(z), codes (draws, B, code_size) to (draws, B) nats, or None without a density;
             None: the bottleneck's own.
 
@@ -59,8 +62,9 @@ def log_likelihood(
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         blocks = []
-        for block, of_block in zip(torch.split(x, rows), torch.split(target, rows), strict=True):
-            drawn = _drawn(model, block, draws)
+        told = repeat(None) if y is None else torch.split(y, rows)
+        for block, of_block, classes in zip(torch.split(x, rows), torch.split(target, rows), told, strict=False):
+            drawn = _drawn(model, block, classes, draws)
             if drawn is None:
                 return None
             if log_prior is not None:
@@ -68,24 +72,27 @@ def log_likelihood(
                 if density is None:
                     return None
                 drawn = drawn._replace(log_prior=density)
-            blocks.append(_log_weights(model, of_block, loss, drawn).logsumexp(0) - math.log(draws))
+            blocks.append(_log_weights(model, of_block, classes, loss, drawn).logsumexp(0) - math.log(draws))
     return torch.cat(blocks)
 
 
-def _drawn(model: Autoencoder, x: Tensor, count: int) -> Draws | None:
+def _drawn(model: Autoencoder, x: Tensor, y: Tensor | None, count: int) -> Draws | None:
     """So many draws of the posterior of each sample; None where it has no density."""
     bottleneck = model.bottleneck
     if isinstance(bottleneck, HasDensity):
-        return bottleneck.draws(model.encoder(x), count)
-    return bottleneck.symbol_draws(model.encoder(x), count) if isinstance(bottleneck, HasSymbolDraws) else None
+        return bottleneck.draws(model.encoded(x, y), count)
+    return bottleneck.symbol_draws(model.encoded(x, y), count) if isinstance(bottleneck, HasSymbolDraws) else None
 
 
-def _log_weights(model: Autoencoder, x: Tensor, loss: Likelihood, drawn: Draws) -> Tensor:
+def _log_weights(model: Autoencoder, x: Tensor, y: Tensor | None, loss: Likelihood, drawn: Draws) -> Tensor:
     """Log p(x|z_k) p(z_k) / q(z_k|x) of targets (B, *shape): (draws, B), in float64."""
     rows = max(1, _ELEMENTS // x.numel())  # fewer than `draws` only where one sample's draws are too many
     fits = torch.cat(
         [
-            loss.log_density(model.decode(codes.flatten(0, 1)), x.repeat(len(codes), *[1] * (x.ndim - 1)))
+            loss.log_density(
+                model.decode(codes.flatten(0, 1), None if y is None else y.repeat(len(codes))),
+                x.repeat(len(codes), *[1] * (x.ndim - 1)),
+            )
             for codes in torch.split(drawn.code, rows)
         ]
     ).view(len(drawn.code), len(x))

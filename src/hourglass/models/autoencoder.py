@@ -45,6 +45,8 @@ class Output(NamedTuple):
     """The bottleneck's own loss terms by name. Empty for a deterministic code."""
     encoded: Tensor
     """(B, bottleneck.inputs): what the encoder put out and the bottleneck made the code of."""
+    y: Tensor | None = None
+    """(B,): the classes of the samples, which a model that takes them was given."""
 
 
 class Autoencoder(nn.Module):
@@ -70,6 +72,12 @@ class Autoencoder(nn.Module):
     """
     pads_widths = True
     """Whether further channels of zeros leave what a narrower model computes as it is: a stack can hold both."""
+
+    classes = 0
+    """How many classes it is told, of each sample one (see `hourglass.models.conditional`); 0: it takes samples alone.
+
+    Classes y that are given to such a model are passed over, so that who has them hands them on.
+    """
 
     def __init__(
         self,
@@ -101,12 +109,16 @@ class Autoencoder(nn.Module):
         assert self.code_shape is not None, "the code is no map"
         return values.reshape(len(values), *self.code_shape[:-1], -1).movedim(-1, 1)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Inputs (B, *shape) to codes (B, code_size)."""
-        return self.bottle(wide(self.encoder(x))).code
+    def encoded(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Inputs (B, *shape), and classes (B,) if it takes them, to what the encoder puts out."""
+        return wide(self.encoder(x))
 
-    def decode(self, code: Tensor) -> Tensor:
-        """Codes (B, code_size) to reconstructions (B, *shape)."""
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Inputs (B, *shape), and classes (B,) if it takes them, to codes (B, code_size)."""
+        return self.bottle(self.encoded(x, y)).code
+
+    def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Codes (B, code_size), and classes (B,) if it takes them, to reconstructions (B, *shape)."""
         return self.finish(self.decoder(code))
 
     # Under autocast layers answer in bfloat16, with three digits: too few for a draw around the mean of a code or for
@@ -124,18 +136,21 @@ class Autoencoder(nn.Module):
         reconstruction: Tensor = self.output_activation(wide(preactivation))
         return reconstruction
 
-    def forward(self, x: Tensor, *, disturb: Callable[[Tensor], Tensor] | None = None) -> Output:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, *, disturb: Callable[[Tensor], Tensor] | None = None
+    ) -> Output:
         """Inputs (B, *shape) to their `Output`.
 
         Args:
             x: the inputs.
+            y: their classes (B,), for a model that takes them.
             disturb: changes the code (B, code_size) before the decoder sees it, in training mode only.
         """
-        encoded = wide(self.encoder(x))
+        encoded = self.encoded(x, y)
         code, losses = self.bottle(encoded)
         if disturb is not None and self.training:
             code = disturb(code)
-        return Output(self.decode(code), code, losses, encoded)
+        return Output(self.decode(code, y), code, losses, encoded, y)
 
     def as_trained(self, output: Output) -> Output:
         """The same inputs with the code of a training step: drawn, or selected by the batch (`Bottleneck.as_trained`).
@@ -146,7 +161,7 @@ class Autoencoder(nn.Module):
             return output
         with full_precision(output.encoded):
             code, losses = self.bottleneck.as_trained(output.encoded)
-        return Output(self.decode(code), code, losses, output.encoded)
+        return Output(self.decode(code, output.y), code, losses, output.encoded, output.y)
 
     def split_output(self, categories: Sequence[Category]) -> None:
         """Make the reconstruction of one-hot columns probabilities, the softmax of what the decoder puts out for them.

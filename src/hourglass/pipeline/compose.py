@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hourglass.configuration.build import build, named
 from hourglass.configuration.schema import located
 from hourglass.data import Dataset, check_trainable
+from hourglass.data.labels import class_count
 from hourglass.losses import Likelihood, Loss, OfColumns
-from hourglass.models import Autoencoder
+from hourglass.models import Autoencoder, Condition
 from hourglass.noise import Corruption
 from hourglass.pipeline.trainer import HALF, check_trainer
 from hourglass.regularizers import Penalties
@@ -71,6 +72,10 @@ def compose(
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
         model.begin(data.filled(data.train.x))
+    try:
+        model = build(config.condition, Condition).applied(model, classes=class_count(data))
+    except ValueError as error:
+        raise HourglassError(f"condition: {error}") from error
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, Corruption, bounds=data.range, shape=data.shape)

@@ -20,7 +20,7 @@ from hourglass.data.dataset import EVAL_BATCH
 from hourglass.pipeline.fit import fit
 
 GROUPS = (
-    *("experiment", "model", "bottleneck", "noise", "regularizer", "loss", "sampler", "optimizer"),
+    *("experiment", "model", "bottleneck", "condition", "noise", "regularizer", "loss", "sampler", "optimizer"),
     *("schedule", "training", "trainer", "callback"),
 )
 """Arguments that are choices of groups."""
@@ -52,6 +52,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     Args:
         model: as all others a choice of its group, see `hourglass.fit`.
         bottleneck: a choice.
+        condition: a choice; there is none but `none`, since `transform` is given no classes.
         noise: a choice, or several.
         regularizer: a choice, or several.
         loss: a choice.
@@ -87,6 +88,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         *,
         model: str | None = None,
         bottleneck: str | None = None,
+        condition: str | None = None,
         noise: Choice = None,
         regularizer: Choice = None,
         loss: str | None = None,
@@ -109,7 +111,8 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         study: str | None = None,
     ) -> None:
         # Each by itself and untouched: that is how scikit-learn clones and asks.
-        self.model, self.bottleneck, self.noise, self.regularizer = model, bottleneck, noise, regularizer
+        self.model, self.bottleneck, self.condition = model, bottleneck, condition
+        self.noise, self.regularizer = noise, regularizer
         self.loss, self.sampler, self.optimizer, self.schedule = loss, sampler, optimizer, schedule
         self.training, self.trainer, self.callback, self.experiment = training, trainer, callback, experiment
         self.code_size, self.depth, self.epochs, self.seed = code_size, depth, epochs, seed

@@ -15,7 +15,6 @@ from torch.utils.data import Dataset as TorchDataset
 
 from hourglass.data import Dataset
 from hourglass.data.columns import rows_of, sources_of
-from hourglass.data.dataset import EVAL_BATCH
 from hourglass.data.given_arrays import Arrays, Given, as_table, is_frame, read
 from hourglass.data.ranges import ANY
 from hourglass.measures.health import told
@@ -25,8 +24,10 @@ from hourglass.system.errors import HourglassError
 from hourglass.system.undone import undone
 from hourglass.tracking import Run
 from hourglass.tracking.unrecorded import UnrecordedRun
+from hourglass.trained.classes import classes_told
 from hourglass.trained.load import Trained
 from hourglass.trained.model import TrainedModel
+from hourglass.training.batches import blocks_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -104,34 +105,36 @@ class Fitted:
         final = {key.removeprefix("final/"): image for key, image in found.items() if key.startswith("final/")}
         return {key: image for key, image in found.items() if not key.startswith("final/")} | final
 
-    def __call__(self, x: Any, *, range: str | Sequence[float] | None = None) -> Output:
+    def __call__(self, x: Any, y: Any = None, *, range: str | Sequence[float] | None = None) -> Output:
         """Samples to an `Output` with code and reconstruction, as one batch; gradients flow through."""
-        output: Output = self._model(self._array(x), range=range)
+        output: Output = self._model(self._array(x), y, range=range)
         return output
 
-    def encode(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
+    def encode(self, x: Any, y: Any = None, *, range: str | Sequence[float] | None = None) -> Tensor:
         """Samples (N, *shape) to codes (N, code_size).
 
         x: also a DataFrame, a torch Dataset or a DataLoader.
+        y: their classes (N,), or one for all, for a model that was trained with condition=labels.
         range: (LOW, HIGH) scales values of that range to the training data's, "any" takes them as they are, None
             refuses what lies far from the training data.
         """
-        return self._in_batches(x, range, lambda batch: self._model.encode(batch, range=ANY))
+        return self._in_batches(x, y, range, lambda *batch: self._model.encode(*batch, range=ANY))
 
-    def decode(self, code: Any) -> Tensor:
-        """Codes (N, code_size) to samples (N, *shape)."""
+    def decode(self, code: Any, y: Any = None) -> Tensor:
+        """Codes (N, code_size) to samples (N, *shape); y: see `encode`."""
         codes = self._trained.inputs.codes(code, name="code")
+        told = classes_told(self.model, y, count=len(codes))
         with torch.no_grad():
-            return torch.cat([self._model.decode(batch) for batch in torch.split(codes, EVAL_BATCH)])
+            return torch.cat([self._model.decode(*batch) for batch in blocks_of(codes, told)])
 
-    def reconstruct(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
+    def reconstruct(self, x: Any, y: Any = None, *, range: str | Sequence[float] | None = None) -> Tensor:
         """Samples to reconstructions (N, *shape). Arguments: see `encode`."""
-        return self._in_batches(x, range, lambda batch: self._model(batch, range=ANY).reconstruction)
+        return self._in_batches(x, y, range, lambda *batch: self._model(*batch, range=ANY).reconstruction)
 
-    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
+    def sample(self, count: int, y: Any = None, *, seed: int | None = None) -> Tensor:
         """New samples (count, *shape); see `TrainedModel.sample`."""
         with torch.no_grad():
-            return self._model.sample(count, seed=seed)
+            return self._model.sample(count, y, seed=seed)
 
     def export(self, folder: str | PathLike[str], *, range: str | Sequence[float] | None = None) -> list[Path]:
         """Write encoder and decoder apart, as files for torch and ONNX; see `TrainedModel.export`."""
@@ -200,11 +203,14 @@ class Fitted:
             raise HourglassError(str(error)) from error
 
     @torch.no_grad()
-    def _in_batches(self, x: Any, given: str | Sequence[float] | None, function: Callable[[Tensor], Tensor]) -> Tensor:
+    def _in_batches(
+        self, x: Any, y: Any, given: str | Sequence[float] | None, function: Callable[..., Tensor]
+    ) -> Tensor:
         taken, warning = self._trained.inputs.samples(self._array(x), name="x", given=given)
         if warning is not None:
             warnings.warn(warning, stacklevel=4)
-        return torch.cat([function(batch) for batch in torch.split(taken, EVAL_BATCH)])
+        told = classes_told(self.model, y, count=len(taken))
+        return torch.cat([function(*batch) for batch in blocks_of(taken, told)])
 
     def __repr__(self) -> str:
         run, data = self._trained.run, self.data

@@ -39,6 +39,7 @@ def module(
     decoder: Any = None,
     model: str | None = None,
     bottleneck: str | None = None,
+    condition: str | None = None,
     noise: Choice = None,
     regularizer: Choice = None,
     loss: str | None = None,
@@ -67,6 +68,7 @@ def module(
         decoder: of codes.
         model: a choice.
         bottleneck: a choice.
+        condition: a choice.
         noise: a choice, or several in a list.
         regularizer: the same.
         loss: a choice.
@@ -95,6 +97,7 @@ def module(
         "experiment": experiment,
         "model": model,
         "bottleneck": bottleneck,
+        "condition": condition,
         "noise": noise,
         "regularizer": regularizer,
         "loss": loss,

@@ -22,7 +22,7 @@ from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
 from hourglass.tracking.machine import CONFIG_HASH, GIT_DIRTY, GIT_SHA
 from hourglass.tracking.mlflow_internals import NOTE
-from hourglass.tracking.model import check_name
+from hourglass.tracking.model import check_loggable, check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.served import about
 from hourglass.trained.table_model import in_own_units
@@ -77,6 +77,8 @@ class Recorder:
 
         `parent` is a study's run, `varied` the overrides that tell this one from the study's others, `words` all.
         """
+        if self.log_model or self.register is not None:
+            check_loggable(parts.model)
         uri = resolve_uri(self.uri)
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if self.uri:

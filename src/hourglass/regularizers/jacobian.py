@@ -38,6 +38,8 @@ class Contractive(Penalty):
         """See `Regularizer.attach`: refuses a code that has no gradient outside training."""
         super().attach(model, batch_size=batch_size)
         neck = model.bottleneck
+        if model.classes:
+            raise ValueError("needs a code of the sample alone, but the model is told its class; set condition=none")
         with evaluating(neck):
             code = neck(neck.active.new_zeros(1, neck.inputs).requires_grad_()).code
         if not code.requires_grad:
@@ -79,7 +81,7 @@ class DecoderGradient(Penalty):
 
         def squared_column(unit: Tensor) -> Tensor:
             """The squared derivative by one unit, summed over batch and values."""
-            column: Tensor = torch.func.jvp(model.decode, (code,), (unit.expand_as(code),))[1]
+            column: Tensor = torch.func.jvp(lambda h: model.decode(h, output.y), (code,), (unit.expand_as(code),))[1]
             return column.square().sum()
 
         units = torch.diag(model.bottleneck.active).to(code.dtype)  # (code_size, code_size), one unit each

@@ -63,5 +63,5 @@ class Revival(Penalty):
         dead = (idle > self.after) & (model.bottleneck.active > 0)  # (code_size,)
         values, units = (output.encoded.relu() * dead).topk(min(self.k, len(dead)), dim=1)
         code = output.code.detach()
-        left = x - model.decode(code.scatter_add(1, units, values.to(code.dtype)))
+        left = x - model.decode(code.scatter_add(1, units, values.to(code.dtype)), output.y)
         return left.square().mean() * dead.any()

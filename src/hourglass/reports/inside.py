@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from hourglass.configuration.build import build
 from hourglass.data import Dataset
-from hourglass.data.dataset import EVAL_BATCH
 from hourglass.figures.canvas import class_name, to_numpy
 from hourglass.figures.picture import Array
 from hourglass.noise import Corruption
 from hourglass.trained.load import Trained, recorded_by
+from hourglass.training.batches import blocks_of
 
 POINTS = 2000
 """Samples at most: as many as the pictures of a run are drawn from."""
@@ -33,14 +33,15 @@ class Inside:
         self.trained, self.data = trained, data
         model = trained.model
         self.x = data.scaled(data.test.x[:count])
-        self.y = None if data.test.y is None else to_numpy(data.test.y[:count]).astype(int)
+        self._y = None if data.test.y is None else data.test.y[:count]
+        self.y = None if self._y is None else to_numpy(self._y).astype(int)
         with recorded_by(trained.run):
             noise: Corruption = build(trained.config.noise, bounds=data.range, shape=data.shape)
         codes, outputs = [], []
         with torch.random.fork_rng(devices=[]), torch.no_grad(), noise.seeded():
-            for block in torch.split(self.x, EVAL_BATCH):
-                codes.append(model.encode(block).float())
-                outputs.append(model(noise(block)).reconstruction.float())
+            for block, y in blocks_of(self.x, self._y):
+                codes.append(model.encode(block, y).float())
+                outputs.append(model(noise(block), y).reconstruction.float())
         self.code = torch.cat(codes)
         """(n, code_size), of clean samples."""
         self.reconstruction = torch.cat(outputs)
@@ -77,7 +78,8 @@ class Inside:
     def added(self, units: Array) -> Array:
         """What each unit adds to a reconstruction, (len(units), *shape).
 
-        The decoder at the mean code with the unit at its 95th percentile, less the decoder with it at its 5th.
+        The decoder at the mean code with the unit at its 95th percentile, less the decoder with it at its 5th; of a
+        model that is told classes, as the class of the first sample.
         """
         middle = self.code.mean(0)
         ends = torch.quantile(self.code[:, torch.from_numpy(units)], torch.tensor([0.05, 0.95]), dim=0)
@@ -85,7 +87,8 @@ class Inside:
         for end in ends:
             moved = middle.repeat(len(units), 1)
             moved[torch.arange(len(units)), torch.from_numpy(units)] = end
-            decoded.append(torch.cat([self.trained.model.decode(block) for block in torch.split(moved, EVAL_BATCH)]))
+            y = None if self._y is None else self._y[:1].expand(len(moved))
+            decoded.append(torch.cat([self.trained.model.decode(*block) for block in blocks_of(moved, y)]))
         return to_numpy(decoded[1] - decoded[0])
 
     @cached_property
@@ -98,7 +101,7 @@ class Inside:
         found: list[tuple[int, ...]] = []
         hooks = [leaf.register_forward_hook(lambda _m, _i, out: found.append(tuple(out.shape))) for leaf in leaves]
         with torch.no_grad():
-            self.trained.model.encoder(self.x[:1])
+            self.trained.model.encoded(self.x[:1], None if self._y is None else self._y[:1])
         for hook in hooks:
             hook.remove()
         channels, height, width = next(shape for shape in reversed(found) if len(shape) == 4)[1:]
@@ -110,7 +113,7 @@ class Inside:
             return ""
         channel, row, column = np.unravel_index(unit, self.map_shape)
         some = self.x[:8].clone().requires_grad_()
-        encoded = self.trained.model.encoder(some).flatten(1)
+        encoded = self.trained.model.encoded(some, None if self._y is None else self._y[:8]).flatten(1)
         if encoded.shape[1] != self.code.shape[1]:
             return f"channel {channel + 1}, row {row + 1}, column {column + 1}"
         (gradient,) = torch.autograd.grad(encoded[:, unit].sum(), some)

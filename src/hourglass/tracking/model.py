@@ -77,6 +77,7 @@ def log_model(
         ValueError: an example of fewer than two samples.
         HourglassError: a name that no registered model can have.
     """
+    check_loggable(model)
     if len(example_input) < 2:
         raise ValueError(f"example_input must hold at least 2 samples, got {len(example_input)}")
     import mlflow
@@ -108,6 +109,12 @@ def log_model(
         if register is None:
             return str(info.model_uri)
         return _registered(info.model_uri, register)
+
+
+def check_loggable(model: nn.Module) -> None:
+    """Raise HourglassError for a model that takes more than samples, as an MLflow model has one input."""
+    if getattr(model, "classes", 0):
+        raise HourglassError("a model that takes classes beside samples is no MLflow model: condition must be none")
 
 
 def check_name(name: str, *, key: str) -> None:

@@ -18,39 +18,66 @@ from hourglass.data.own_tables import read_rows
 from hourglass.system.bars import progress_bar
 from hourglass.system.errors import HourglassError
 from hourglass.system.files import draft
+from hourglass.trained.classes import classes_told
 from hourglass.trained.load import Trained
 from hourglass.trained.pictures import is_picture, read_pictures
 from hourglass.trained.table_model import in_own_units
+from hourglass.training.batches import blocks_of
 
 log = logging.getLogger("hourglass")
 
 
-def encode(trained: Trained, x: Tensor) -> Tensor:
-    """Samples that `read_samples` gave to codes (N, code_size)."""
-    return _in_batches(in_own_units(trained.model, trained.scaling).encode, x, "encoding")
+def encode(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """Samples that `read_samples` gave, and classes of `read_classes`, to codes (N, code_size)."""
+    return _in_batches(in_own_units(trained.model, trained.scaling).encode, x, y, "encoding")
 
 
-def decode(trained: Trained, code: Tensor) -> Tensor:
-    """(N, code_size) to reconstructions (N, *shape), of a scaled table in its own units."""
-    return _in_batches(in_own_units(trained.model, trained.scaling).decode, code, "decoding")
+def decode(trained: Trained, code: Tensor, y: Tensor | None = None) -> Tensor:
+    """(N, code_size), and classes of `read_classes`, to reconstructions (N, *shape), of a table in its own units."""
+    return _in_batches(in_own_units(trained.model, trained.scaling).decode, code, y, "decoding")
 
 
-def reconstruct(trained: Trained, x: Tensor) -> Tensor:
+def reconstruct(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
     """Samples that `read_samples` gave to reconstructions (N, *shape); rows of a scaled table in its own units."""
     model = in_own_units(trained.model, trained.scaling)
-    return _in_batches(lambda batch: model(batch).reconstruction, x, "reconstructing")
+    return _in_batches(lambda *batch: model(*batch).reconstruction, x, y, "reconstructing")
 
 
 @torch.no_grad()
-def sample(trained: Trained, count: int, *, seed: int) -> Tensor:
+def sample(trained: Trained, count: int, y: Tensor | None = None, *, seed: int) -> Tensor:
     """New samples (count, *shape), rows of a scaled table in its own units; see `TrainedModel.sample`."""
-    return trained.in_own_units.sample(count, seed=seed)
+    return trained.in_own_units.sample(count, y, seed=seed)
 
 
 @torch.no_grad()
-def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, what: str) -> Tensor:
-    batches = progress_bar(torch.split(x, EVAL_BATCH), desc=what, unit_scale=EVAL_BATCH, unit="sample", delay=1.0)
-    return torch.cat([function(batch) for batch in batches])
+def _in_batches(function: Callable[..., Tensor], x: Tensor, y: Tensor | None, what: str) -> Tensor:
+    batches = list(blocks_of(x, y))
+    shown = progress_bar(batches, desc=what, unit_scale=EVAL_BATCH, unit="sample", delay=1.0)
+    return torch.cat([function(*batch) for batch in shown])
+
+
+def read_classes(given: str | None, trained: Trained, *, count: int) -> Tensor | None:
+    """The classes that a word asks for, (count,): a number or a name for all, or a .npy file with one for each.
+
+    Args:
+        given: the word; None: there is none.
+        trained: for whom.
+        count: samples, or codes, beside which they stand.
+
+    Raises:
+        HourglassError: what is no class of the model's, and what `classes_told` refuses.
+    """
+    if given is None or not trained.model.classes:
+        return classes_told(trained.model, given, count=count)
+    names = trained.classes or ()
+    if given in names:
+        return classes_told(trained.model, names.index(given), count=count)
+    if given.isascii() and given.isdigit():
+        return classes_told(trained.model, int(given), count=count)
+    if not given.endswith((".npy", ".npz")):
+        known = ", ".join(names) or f"0 to {trained.model.classes - 1}"
+        raise HourglassError(f"class must be one of {known}, or a .npy file of numbers, got {given}")
+    return classes_told(trained.model, _read(given), count=count)
 
 
 def read_samples(path: str, trained: Trained, given: str | None = None) -> Tensor:

@@ -118,6 +118,8 @@ def export(
             written; the packages of `hourglass[onnx]` are missing.
     """
     needed("export", extra="onnx", packages=("onnx", "onnxscript", "onnxruntime"))
+    if model.classes:
+        raise HourglassError("a model that takes classes beside samples can't be exported: condition must be none")
     known = _range(inputs, given)
     model = deepcopy(model).cpu().eval()
 

@@ -19,7 +19,8 @@ from hourglass.configuration.build import build
 from hourglass.configuration.schema import MissingKey
 from hourglass.configuration.trust import recorded, trusts
 from hourglass.data.dataset import Category, Scaling
-from hourglass.models import Autoencoder
+from hourglass.models import Autoencoder, Condition
+from hourglass.models.conditional import classes_in
 from hourglass.samplers import Sampler
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
@@ -81,8 +82,8 @@ class Trained(NamedTuple):
         # The caller's random numbers are not for weights that get replaced.
         with torch.random.fork_rng(devices=[]), recorded_by(run):
             if not trusts(str(config.model._target_), trust):
-                _check_sizes(config.model, held, run)
-            model = build(config.model, shape=held.shape)
+                _check_sizes(config, held, run)
+            model = _built(config, held)
         restore(model, run, WEIGHTS)
         with recorded_by(run), torch.device("meta"):  # sizes without memory: it gets what its file holds
             sampler: Sampler = build(config.sampler, code_size=model.code_size)
@@ -198,16 +199,25 @@ def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(each, str) for each in values)
 
 
-def _check_sizes(node: DictConfig, held: _Held, run: Run) -> None:
+def _built(config: DictConfig, held: _Held) -> Autoencoder:
+    """The model that a configuration and the sizes of its weights make."""
+    model: Autoencoder = build(config.model, Autoencoder, shape=held.shape)
+    try:
+        return build(config.condition, Condition).applied(model, classes=classes_in(held.sizes))
+    except ValueError as error:
+        raise HourglassError(f"condition: {error}") from error
+
+
+def _check_sizes(config: DictConfig, held: _Held, run: Run) -> None:
     """A configuration may ask for more memory than there is: it gets what the file of the weights holds, no more."""
-    depth = node.get("depth")
+    depth = config.model.get("depth")
     if isinstance(depth, int) and depth > len(held.sizes):  # layers take time, also without memory
         raise HourglassError(
             f"run {run.name} ({run.id}) records model.depth={depth}, but {WEIGHTS} holds {len(held.sizes)} tensors"
         )
     try:
         with torch.device("meta"):  # sizes without memory
-            model = build(node, shape=held.shape)
+            model = _built(config, held)
         sizes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     except (RuntimeError, MemoryError, OverflowError) as error:
         raise HourglassError(f"run {run.name} ({run.id}) records a model that can't be built: {error}") from error

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hourglass.data.dataset import EVAL_BATCH
 from hourglass.models import Autoencoder, Output
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
+from hourglass.trained.classes import classes_told, in_turn
 from hourglass.trained.inputs import Inputs
+from hourglass.training.batches import blocks_of
 
 
 class TrainedModel(nn.Module):
@@ -49,37 +50,46 @@ class TrainedModel(nn.Module):
         self.register_state_dict_post_hook(_without_own_name)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_with_own_name)  # type: ignore[no-untyped-call]
 
-    def encode(self, x: Any, *, range: str | Sequence[float] | None = None) -> Tensor:
+    def encode(self, x: Any, y: Any = None, *, range: str | Sequence[float] | None = None) -> Tensor:
         """Samples (B, *shape), for images of one channel also (B, H, W), for all also flat, to codes (B, code_size).
 
+        y: their classes (B,), or one for all, for a model that was trained with condition=labels, and no other.
         range: (LOW, HIGH) scales values of that range to the training data's, "any" takes them as they are, None
         refuses what lies far from the training data.
         """
-        return self.model.encode(self._seen(x, range))
+        seen = self._seen(x, range)
+        return self.model.encode(seen, self._told(y, seen))
 
-    def decode(self, code: Any) -> Tensor:
-        """Codes (B, code_size) to samples (B, *shape); rows of a scaled table in its own units, float64."""
-        code = self.inputs.codes(code, name="code")
-        return self._given_back(self.model.decode(self._like_weights(code)))
+    def decode(self, code: Any, y: Any = None) -> Tensor:
+        """Codes (B, code_size) to samples (B, *shape); rows of a scaled table in its own units, float64.
 
-    def forward(self, x: Any, *, range: str | Sequence[float] | None = None) -> Output:
+        y: see `encode`.
+        """
+        code = self._like_weights(self.inputs.codes(code, name="code"))
+        return self._given_back(self.model.decode(code, self._told(y, code)))
+
+    def forward(self, x: Any, y: Any = None, *, range: str | Sequence[float] | None = None) -> Output:
         """Samples to an `Output`, whose reconstruction is as `decode` gives it. Arguments: see `encode`."""
-        output: Output = self.model(self._seen(x, range))
+        seen = self._seen(x, range)
+        output: Output = self.model(seen, self._told(y, seen))
         return output._replace(reconstruction=self._given_back(output.reconstruction))
 
-    def sample(self, count: int, *, seed: int | None = None) -> Tensor:
+    def sample(self, count: int, y: Any = None, *, seed: int | None = None) -> Tensor:
         """New samples (count, *shape), decoded from codes that no input gave.
 
         The codes are drawn from the density that was fitted to those of the training set (`sampler=mixture`), else from
         the prior that the model was trained with.
 
         count: how many, at least 1.
+        y: the classes (count,) that are asked for, or one for all, of a model that was trained with condition=labels;
+            None: each class in turn.
         seed: gives the same samples again, and leaves torch's random numbers alone; None goes on from these.
         """
         if self.source is None:
             raise HourglassError("nothing is known that codes could be drawn from: load the model of a run")
         codes = self._like_weights(self.source.draw(self.model, count, seed=seed))
-        return self._given_back(torch.cat([self.model.decode(block) for block in torch.split(codes, EVAL_BATCH)]))
+        told = in_turn(self.model, count) if y is None else self._told(y, codes)
+        return self._given_back(torch.cat([self.model.decode(*block) for block in blocks_of(codes, told)]))
 
     def export(
         self, folder: str | PathLike[str], *, range: str | Sequence[float] | None = None, about: Any = None
@@ -93,6 +103,9 @@ class TrainedModel(nn.Module):
         from hourglass.trained.export import export
 
         return export(Path(folder), model=self.model, inputs=self.inputs, given=range, about=about)
+
+    def _told(self, y: Any, beside: Tensor) -> Tensor | None:
+        return classes_told(self.model, y, count=len(beside), device=beside.device)
 
     def _seen(self, x: Any, given: str | Sequence[float] | None) -> Tensor:
         x, warning = self.inputs.samples(x, name="x", given=given)

@@ -29,17 +29,17 @@ class TableModel(nn.Module):
         self.shape = model.shape
         self.code_size = model.code_size
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Rows (B, D) in the table's units to codes (B, code_size)."""
-        return self.model.encode(self.scaling.apply(x))
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Rows (B, D) in the table's units, and classes (B,) if it takes them, to codes (B, code_size)."""
+        return self.model.encode(self.scaling.apply(x), y)
 
-    def decode(self, code: Tensor) -> Tensor:
-        """Codes (B, code_size) to rows (B, D) in the table's units, float64."""
-        return self.scaling.undo(self.model.decode(code))
+    def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
+        """Codes (B, code_size), and classes (B,) if it takes them, to rows (B, D) in the table's units, float64."""
+        return self.scaling.undo(self.model.decode(code, y))
 
-    def forward(self, x: Tensor) -> Output:
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Output:
         """Rows (B, D) in the table's units to an `Output` whose reconstruction is in them, float64."""
-        output: Output = self.model(self.scaling.apply(x))
+        output: Output = self.model(self.scaling.apply(x), y)
         return output._replace(reconstruction=self.scaling.undo(output.reconstruction))
 
 

@@ -12,6 +12,7 @@ from hourglass.training.head import Head
 from hourglass.training.importance_weighted import ImportanceWeighted
 from hourglass.training.layerwise import Layerwise
 from hourglass.training.learner import Learner
+from hourglass.training.masked import Masked
 from hourglass.training.minibatch import MakeOptimizer, Minibatch, MinibatchArguments, Stepper
 from hourglass.training.recirculation import Recirculation
 
@@ -31,6 +32,7 @@ __all__ = [
     "Layerwise",
     "Learner",
     "MakeOptimizer",
+    "Masked",
     "Minibatch",
     "MinibatchArguments",
     "Recirculation",

@@ -6,7 +6,7 @@ through them; batches, steps and mathematics stay what they were.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, repeat
 from typing import NamedTuple
 
 import pytorch_lightning as pl
@@ -14,9 +14,21 @@ import torch
 from torch import Tensor
 
 from hourglass.data.binarized import fresh_draw
-from hourglass.data.dataset import Blocks, Split
+from hourglass.data.dataset import EVAL_BATCH, Blocks, Split
 
-__all__ = ["CHUNK_BYTES", "Batches", "Chunk", "chunk_rows", "counts_batches", "is_all", "is_exact", "permuted", "some"]
+__all__ = [
+    "CHUNK_BYTES",
+    "Batches",
+    "Chunk",
+    "blocks_of",
+    "chunk_rows",
+    "counts_batches",
+    "is_all",
+    "is_exact",
+    "permuted",
+    "some",
+    "some_of",
+]
 
 CHUNK_BYTES = 16_000_000
 """About the size of a chunk: large enough to make Lightning's share vanish, small next to any memory."""
@@ -70,6 +82,17 @@ def some(x: Tensor, count: int) -> Tensor:
     """`count` samples at most of (N, *shape), drawn once and for all: the first ones may be sorted, or easier."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     return x[order[:count].sort().values]
+
+
+def some_of(split: Split, count: int) -> tuple[Tensor, Tensor | None]:
+    """The samples that `some` draws of a split, and their labels where there are any."""
+    return some(split.x, count), None if split.y is None else some(split.y, count)
+
+
+def blocks_of(x: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Samples (N, *shape) and their labels, where there are any, in blocks that are measured at once."""
+    blocks = torch.split(x, EVAL_BATCH)
+    return zip(blocks, repeat(None) if y is None else torch.split(y, EVAL_BATCH), strict=False)
 
 
 def permuted(count: int, *, blocks: Blocks | None, generator: torch.Generator) -> Iterator[Tensor]:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hourglass.data.labels import class_count
 from hourglass.losses import Term
 from hourglass.models import Output
 from hourglass.system.checks import check_widths
@@ -57,11 +58,12 @@ class Finetune(Minibatch):
         super().__init__(**shared)
         check_widths("head_widths", head_widths)
         model, data = self.model, self.data
-        labels = [split.y for split in (data.train, data.validation, data.test)]
-        if any(y is None for y in labels):
+        classes = class_count(data)
+        if classes is None:
             why = "".join(f": {note}" for note in data.notes)
             raise ValueError(f"a classifier needs labels, and data={data.name} has none{why}")
-        classes = 1 + max(int(y.max()) for y in labels if y is not None and len(y))
+        if model.classes:
+            raise ValueError("a classifier of a code that was told the class has nothing to find: set condition=none")
         self.classes = classes
         self.classifier = Head(sizes=[model.code_size, *head_widths, classes])
         self.frozen = frozen

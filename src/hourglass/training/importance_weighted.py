@@ -99,7 +99,8 @@ class ImportanceWeighted(Minibatch):
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
         """See `Learner.terms_of`; the codes are drawn anew, `draws` for each sample."""
         draws = cast(HasDensity, self.model.bottleneck).draws(output.encoded, self.draws)
-        reconstruction = self.model.decode(draws.code.flatten(0, 1))  # (k B, *shape)
+        told = None if y is None else y.repeat(self.draws)
+        reconstruction = self.model.decode(draws.code.flatten(0, 1), told)  # (k B, *shape)
         target = x.expand(self.draws, *x.shape).flatten(0, 1)
         log_likelihood = cast(Likelihood, self.loss).log_density(reconstruction, target).view(self.draws, len(x))
         divergence = draws.log_posterior - draws.log_prior  # (k, B)

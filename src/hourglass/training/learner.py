@@ -32,7 +32,7 @@ from hourglass.samplers import Sampler
 from hourglass.system.checks import check_level
 from hourglass.system.errors import Diverged
 from hourglass.system.modes import evaluating
-from hourglass.training.batches import Batches, is_all, is_exact, some
+from hourglass.training.batches import Batches, blocks_of, is_all, is_exact, some_of
 from hourglass.training.clock import Clock
 from hourglass.training.lightning_internals import evaluated
 from hourglass.training.plain import as_chunk, check_plain, is_own
@@ -112,6 +112,8 @@ class Learner(pl.LightningModule):
         super().__init__()
         check_level("code_threshold", code_threshold, null=True)
         self.model = model
+        if model.classes:
+            self.labelled, self.classes = True, model.classes
         self.noise = noise
         self.penalties = penalties
         self.loss = loss
@@ -140,7 +142,7 @@ class Learner(pl.LightningModule):
 
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
         """Target and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
-        output = self.model(corrupted, disturb=self.penalties.disturb)
+        output = self.model(corrupted, y, disturb=self.penalties.disturb)
         return output, self.terms_of(output, x, y)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
@@ -150,6 +152,10 @@ class Learner(pl.LightningModule):
             **output.losses,
             **self.penalties(self.model, self.data.filled(x), output),
         }
+
+    def as_trained(self, output: Output, x: Tensor) -> Output:  # noqa: ARG002
+        """The output of corrupted samples x as a training step makes it (see `Autoencoder.as_trained`)."""
+        return self.model.as_trained(output)
 
     def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
         """What else to measure of a batch, means over its samples by name; no part of the loss. See `terms_of`."""
@@ -180,26 +186,26 @@ class Learner(pl.LightningModule):
         return bottleneck.prior(count) if isinstance(bottleneck, HasPrior) else self.penalties.prior(self.model, count)
 
     @torch.no_grad()
-    def drawn_codes(self, x: Tensor) -> Tensor:
-        """Codes (N, code_size) of samples (N, *shape) as training sees and draws them, on the CPU.
+    def drawn_codes(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Codes (N, code_size) of samples (N, *shape), and their classes, as training sees and draws them, on the CPU.
 
         See `Bottleneck.sampled`. Noise and draws are the same every time, and the same as those of validation and test.
 
         """
-        blocks = []
+        found = []
         with torch.autocast(self.device.type, enabled=False):
-            for index, block in enumerate(torch.split(x, EVAL_BATCH)):
+            for index, (block, told) in enumerate(blocks_of(x, y)):
                 clean = self.data.scaled(block.to(self.device)).to(self.dtype)
                 with self.noise.seeded(index):
-                    encoded = self.model(self.noise(clean)).encoded
-                    blocks.append(self.model.bottleneck.sampled(encoded).float().cpu())
-        return torch.cat(blocks)
+                    encoded = self.model.encoded(self.noise(clean), None if told is None else told.to(self.device))
+                    found.append(self.model.bottleneck.sampled(encoded).float().cpu())
+        return torch.cat(found)
 
     def on_fit_end(self) -> None:
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
         if self.sampler.state_dict():  # else there is nothing to learn
             with evaluating(self.model):
-                self.sampler.fit(self.drawn_codes(some(self.data.train.x, FITTED)))
+                self.sampler.fit(self.drawn_codes(*some_of(self.data.train, FITTED)))
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
@@ -238,8 +244,8 @@ class Learner(pl.LightningModule):
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.seeded(index):
             corrupted = self.noise(x)
-            output = self.model(corrupted)
-            trained = self.model.as_trained(output)
+            output = self.model(corrupted, batch.y)
+            trained = self.as_trained(output, corrupted)
             terms = logged(self.terms_of(trained, target, batch.y))
             scores = self.scores(trained, target, batch.y)
             if trained is not output:
@@ -314,7 +320,8 @@ class Learner(pl.LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Output:  # noqa: ARG002
         """Code and reconstruction of the clean samples of one batch, among what else the model puts out."""
-        output: Output = self.model(self.data.scaled(as_chunk(batch, self).x))
+        chunk = as_chunk(batch, self)
+        output: Output = self.model(self.data.scaled(chunk.x), chunk.y)
         return output
 
     def setup(self, stage: str) -> None:  # noqa: ARG002

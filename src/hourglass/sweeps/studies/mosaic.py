@@ -121,7 +121,7 @@ def _drawn(
         return f"samples of shape {data.shape} are no images"
     pitch = (data.shape[2] + gap(data.shape[2])) * zoom_of(data.shape[2])
     count = min(10, len(data.test), max(3, int(_WIDE / ((len(blocks) + 1) * pitch))))  # a block for the linear code
-    x = data.scaled(data.test.x[:count])
+    x, y = data.scaled(data.test.x[:count]), None if data.test.y is None else data.test.y[:count]
     original = to_numpy(x)
     above = {"original": dict.fromkeys(blocks, original), "corrupted": {}}
     cells: dict[Place, Cell] = {}
@@ -129,7 +129,7 @@ def _drawn(
         noise = build(trained.config.noise, bounds=data.range, shape=data.shape)
         with torch.no_grad(), noise.seeded():
             corrupted = noise(x)
-            images = trained.model(corrupted).reconstruction
+            images = trained.model(corrupted, y).reconstruction
         cells[place] = Cell(to_numpy(images), picked[place].metrics[ERROR])
         block = [other.config.noise for (_, where), other in models.items() if where == place[1]]
         if corrupted is not x and all(other == trained.config.noise for other in block):
