@@ -18,9 +18,13 @@ from hourglass.bottlenecks.bottleneck import (
 )
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
+from hourglass.bottlenecks.flow_gaussian import FlowGaussian
+from hourglass.bottlenecks.flows import Flow, Householder, InverseAutoregressive, Planar, Radial
 from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.jump_relu import JumpReLU
+from hourglass.bottlenecks.priors import MixturePrior, Prior, StandardNormal, VampPrior
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
+from hourglass.bottlenecks.variational import Variational
 
 __all__ = [
     "Above",
@@ -32,15 +36,26 @@ __all__ = [
     "Categorical",
     "Deterministic",
     "Draws",
+    "Flow",
+    "FlowGaussian",
     "Gaussian",
     "HasDensity",
     "HasPosterior",
     "HasPrior",
     "HasQuantiles",
     "HasRate",
+    "Householder",
+    "InverseAutoregressive",
     "JumpReLU",
+    "MixturePrior",
+    "Planar",
+    "Prior",
+    "Radial",
+    "StandardNormal",
     "Symbolic",
     "TopK",
+    "VampPrior",
+    "Variational",
     "VectorQuantized",
     "WinnerTakeAll",
 ]

@@ -80,6 +80,7 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.output_range = activation_range(output_activation, key="output_activation")
         self.output_activation = activation(output_activation, key="output_activation")
+        bottleneck.attach(encoder=encoder, shape=self.shape)
 
     @property
     def code_size(self) -> int:
@@ -142,11 +143,12 @@ class Autoencoder(nn.Module):
             self.output_activation = SplitActivation(self.output_activation, categories)
 
     def begin(self, x: Tensor) -> None:
-        """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
+        """Set what depends on the training samples (N, *shape), as a data set stores them: the bottleneck's share of it.
 
         Called before a training of new weights.
 
         """
+        self.bottleneck.begin(x)
 
     @property
     def has_closed_jacobian(self) -> bool:
