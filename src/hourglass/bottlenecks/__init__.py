@@ -20,11 +20,15 @@ from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
 from hourglass.bottlenecks.flow_gaussian import FlowGaussian
 from hourglass.bottlenecks.flows import Flow, Householder, InverseAutoregressive, Planar, Radial
+from hourglass.bottlenecks.gamma import Gamma
 from hourglass.bottlenecks.gaussian import Gaussian
+from hourglass.bottlenecks.joint import Joint
 from hourglass.bottlenecks.jump_relu import JumpReLU
+from hourglass.bottlenecks.poincare import Poincare
 from hourglass.bottlenecks.priors import MixturePrior, Prior, StandardNormal, VampPrior
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
 from hourglass.bottlenecks.variational import Variational
+from hourglass.bottlenecks.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "Above",
@@ -38,6 +42,7 @@ __all__ = [
     "Draws",
     "Flow",
     "FlowGaussian",
+    "Gamma",
     "Gaussian",
     "HasDensity",
     "HasPosterior",
@@ -46,9 +51,11 @@ __all__ = [
     "HasRate",
     "Householder",
     "InverseAutoregressive",
+    "Joint",
     "JumpReLU",
     "MixturePrior",
     "Planar",
+    "Poincare",
     "Prior",
     "Radial",
     "StandardNormal",
@@ -57,5 +64,6 @@ __all__ = [
     "VampPrior",
     "Variational",
     "VectorQuantized",
+    "VonMisesFisher",
     "WinnerTakeAll",
 ]
