@@ -127,7 +127,7 @@ def test_without_a_bend_the_densities_are_those_of_a_gaussian_code() -> None:
         def __init__(self, *, code_size: int) -> None:
             super().__init__(code_size=code_size, steps=1, make_step=lambda _: torch.nn.Identity())  # type: ignore
 
-        def forward(self, z: Tensor, h: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        def forward(self, z: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
             return z, z.new_zeros(z.shape[:-1])
 
     a = torch.randn(3, 6)

@@ -106,7 +106,7 @@ def test_an_estimated_divergence_is_right_in_the_mean() -> None:
 
 
 def test_a_flow_has_no_density_that_a_vamp_prior_could_be_made_of() -> None:
-    with pytest.raises(ValueError, match="prior is of posteriors .*: set flow=none or prior=mixture"):
+    with pytest.raises(ValueError, match=r"prior is of posteriors .*: set flow=none or prior=mixture"):
         MLP(shape=(4,), code_size=2, bottleneck=partial(FlowGaussian, prior=VampPrior))
 
 

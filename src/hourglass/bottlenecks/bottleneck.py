@@ -153,7 +153,10 @@ class HasQuantiles(Protocol):
     """A bottleneck whose prior may be the same for all units, and have its quantiles by a formula."""
 
     def prior_quantiles(self, shares: Tensor) -> Tensor | None:
-        """Shares (n,) from 0 to 1 to the values (n,) that a unit stays below with that probability; None: no formula."""
+        """Shares (n,) from 0 to 1 to the values (n,) that a unit stays below with that probability.
+
+        None where there is no formula.
+        """
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """Normalizing flows: invertible maps that bend the normal distribution of a code into a richer one.
 
-    z_0 ~ N(m, exp(v)),   z_t = f_t(z_{t-1}; h),   log q(z_T | x) = log N(z_0; m, exp(v)) - sum_t log |det df_t / dz_{t-1}|
+    z_0 ~ N(m, exp(v)),   z_t = f_t(z_{t-1}; h)
+    log q(z_T | x) = log N(z_0; m, exp(v)) - sum_t log |det df_t / dz_{t-1}|
 
 h, one value for each unit, is what the encoder says of a sample besides mean and variance. The flows:
 

@@ -30,8 +30,8 @@ class Gamma(Variational):
 
     Divergence and beta: `Variational`. Outside training the code is the mean s_j / r_j.
 
-    References: Reparameterization gradients through acceptance-rejection sampling algorithms (Naesseth et al., 2017), with
-    the gradient of Implicit reparameterization gradients (Figurnov et al., 2018).
+    References: Reparameterization gradients through acceptance-rejection sampling algorithms (Naesseth et al., 2017);
+    the gradient is that of Implicit reparameterization gradients (Figurnov et al., 2018).
 
     Args:
         code_size: number of code units; the encoder gives two values a for each, whose softplus are shape and rate.

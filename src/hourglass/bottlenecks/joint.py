@@ -37,7 +37,7 @@ class Joint(Bottleneck):
         temperature: of the softened categories, above 0.
         gamma: g, weight of what a divergence is away from its capacity, at least 0.
         capacity: C_max of the gaussian units together, in nats, at least 0.
-        discrete_capacity: C_max of the groups together, at least 0; above G log K, the most that they can hold, it is that.
+        discrete_capacity: C_max of the groups together, at least 0, and no more than G log K, what they can hold.
         capacity_steps: training steps over which both rise, at least 1.
 
     Example:

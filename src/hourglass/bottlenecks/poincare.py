@@ -34,8 +34,8 @@ class Poincare(Variational):
     Divergence and beta: `Variational`; the divergence is estimated by the draw. Outside training the code is the centre
     m of the distribution. The decoder sees the points' coordinates; the reference also tries layers of gyroplanes.
 
-    References: Continuous hierarchical representations with Poincare variational auto-encoders (Mathieu et al., 2019); A
-    wrapped normal distribution on hyperbolic space (Nagano et al., 2019).
+    References: Continuous hierarchical representations with Poincare variational auto-encoders (Mathieu et al., 2019);
+    A wrapped normal distribution on hyperbolic space (Nagano et al., 2019).
 
     Args:
         code_size: n, number of code units; the encoder gives two values for each.
@@ -48,13 +48,15 @@ class Poincare(Variational):
         Poincare(code_size=2, beta=1, warmup_steps=0, curvature=1)
     """
 
-    def __init__(
-        self, *, code_size: int, beta: float = 1.0, warmup_steps: int = 0, curvature: float = 1.0
-    ) -> None:
+    def __init__(self, *, code_size: int, beta: float = 1.0, warmup_steps: int = 0, curvature: float = 1.0) -> None:
         check_above("curvature", curvature)
         radius = 1 / math.sqrt(curvature)
         super().__init__(
-            code_size=code_size, inputs=2 * code_size, code_range=(-radius, radius), beta=beta, warmup_steps=warmup_steps
+            code_size=code_size,
+            inputs=2 * code_size,
+            code_range=(-radius, radius),
+            beta=beta,
+            warmup_steps=warmup_steps,
         )
         self.curvature = curvature
 

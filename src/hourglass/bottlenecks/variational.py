@@ -80,7 +80,7 @@ class Variational(Bottleneck):
         """Encoder outputs (B, inputs) to the divergences (B, units), see `Drawn`; None where there is no formula."""
 
     def rates(self, a: Tensor) -> Tensor:
-        """See `HasRate.rates`; without a formula of the whole code, (B, 1), estimated by one draw: the same every time."""
+        """See `HasRate.rates`; without a formula of the whole code, (B, 1), estimated by one draw, always the same."""
         exact = self.exact_rates(a)
         if exact is not None:
             return exact

@@ -68,7 +68,7 @@ class VonMisesFisher(Variational):
 
     @property
     def _dimension(self) -> Tensor:
-        """n of the units that count."""
+        """How many units count."""
         return self.active.sum()
 
     def _read(self, a: Tensor) -> tuple[Tensor, Tensor]:

@@ -143,7 +143,7 @@ class Autoencoder(nn.Module):
             self.output_activation = SplitActivation(self.output_activation, categories)
 
     def begin(self, x: Tensor) -> None:
-        """Set what depends on the training samples (N, *shape), as a data set stores them: the bottleneck's share of it.
+        """Set what depends on the training samples (N, *shape), as a data set stores them: in the bottleneck alone.
 
         Called before a training of new weights.
 
