@@ -210,8 +210,8 @@ def test_commands_are_found() -> None:
 
 def test_every_choice_that_makes_a_type_has_its_place() -> None:
     text = (ROOT / "docs" / "types.md").read_text(encoding="utf-8")
-    for group in ("model", "bottleneck", "noise", "regularizer", "training", "sampler"):
-        for name in choices()[group].keys() - {"none", "linear", "backprop", "closed_form", "conv_dae"}:
+    for group in ("model", "bottleneck", "prior", "flow", "noise", "regularizer", "training", "sampler"):
+        for name in choices()[group].keys() - {"none", "normal", "linear", "backprop", "closed_form", "conv_dae"}:
             assert re.search(rf"\b{group}='?\[?([a-z0-9_]+,)*{name}\b", text), f"docs/types.md: no {group}={name}"
 
 

@@ -40,6 +40,18 @@ def names(group: str) -> list[str]:
 MODELS = [name for name in names("model") if name != "modules"]
 NOISES, REGULARIZERS = names("noise"), names("regularizer")
 LOSSES, OPTIMIZERS = names("loss"), names("optimizer")
+#: With what each prior and each flow makes of a gaussian code, whose own are `normal` and `none`.
+BOTTLENECKS = [
+    *names("bottleneck"),
+    *(f"gaussian prior={name}" for name in names("prior") if name != "normal"),
+    *(f"gaussian flow={name}" for name in names("flow") if name != "none"),
+]
+
+
+def chosen(bottleneck: str) -> list[str]:
+    """The words of a choice in `BOTTLENECKS`."""
+    return f"bottleneck={bottleneck}".split()
+
 
 SHAPES = [(1, 28, 28), (1, 8, 8), (1, 9, 7), (3, 10, 13), (13,)]
 IDENTITY = {"share": 0, "sigma": 0, "count": 0, "amount": 0, "factor": 1, "length": 1}
@@ -241,9 +253,9 @@ def test_a_sample_does_not_depend_on_the_others_of_its_batch(name: str) -> None:
     torch.testing.assert_close(together, alone)
 
 
-@pytest.mark.parametrize("bottleneck", names("bottleneck"))
+@pytest.mark.parametrize("bottleneck", BOTTLENECKS)
 def test_in_bfloat16_a_bottleneck_still_works_with_32_bits(bottleneck: str) -> None:
-    model = make_model("multilayer", (1, 8, 8), f"bottleneck={bottleneck}", "model.code_size=16")
+    model = make_model("multilayer", (1, 8, 8), *chosen(bottleneck), "model.code_size=16")
     x = torch.rand(6, 1, 8, 8)
     same = deepcopy(model.bottleneck)
     torch.manual_seed(1)
@@ -485,10 +497,10 @@ def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name
         assert terms(3.0)[key].item() == pytest.approx(3 * value.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize(("name", "bottleneck"), product(REGULARIZERS, names("bottleneck")), ids=str)
+@pytest.mark.parametrize(("name", "bottleneck"), product(REGULARIZERS, BOTTLENECKS), ids=str)
 def test_every_regularizer_goes_with_every_bottleneck_or_says_why_not(name: str, bottleneck: str) -> None:
     """In a step of the training, with 32 bits and in bfloat16, and outside training."""
-    model = make_model("multilayer", (1, 8, 8), f"bottleneck={bottleneck}", "model.code_size=16", "model.widths=null")
+    model = make_model("multilayer", (1, 8, 8), *chosen(bottleneck), "model.code_size=16", "model.widths=null")
     penalties = make_penalties(name)
     if not suits(name, model):
         with pytest.raises(HourglassError, match=rf"^regularizer {name} needs a .*[;:] (set|choose) [^\n]*$"):
@@ -627,12 +639,11 @@ def test_the_order_of_batches_depends_on_its_seed(default_order: list[Tensor]) -
 
 # -- bottlenecks -----------------------------------------------------------------------------------------------------
 
-BOTTLENECKS = names("bottleneck")
 ROOM = {"conv": "model.depth=1", "conv_dae": "model.depth=1", "multilayer": "model.depth=1"}
 
 
 def with_bottleneck(name: str, model: str = "vanilla") -> Parts:
-    overrides = [f"model={model}", f"bottleneck={name}", "model.code_size=16"]
+    overrides = [f"model={model}", *chosen(name), "model.code_size=16"]
     widths = LIGHT.get(model, ["model.widths=null"] if "widths" in config(f"model={model}").model else ())
     return fresh_parts(*overrides, *widths, *([ROOM[model]] if model in ROOM else []))
 
@@ -717,15 +728,16 @@ def test_units_that_pad_a_stack_have_no_say_in_any_bottleneck(name: str) -> None
 
 @pytest.mark.parametrize(("name", "model"), product(BOTTLENECKS, [name for name in MODELS if name not in TRAINED]))
 def test_a_model_in_closed_form_takes_a_linear_code_only(name: str, model: str) -> None:
-    if config(f"bottleneck={name}").model.bottleneck.get("activation") == "linear":
-        make_model(model, (1, 8, 8), f"bottleneck={name}")
+    if config(*chosen(name)).model.bottleneck.get("activation") == "linear":
+        make_model(model, (1, 8, 8), *chosen(name))
         return
     # Or it can't be built for the code at all: that of `mean` has one unit.
     refusal = (
-        r"^model\.bottleneck( must be linear .*: set bottleneck=linear|\.\w+ must .* code_size=1, got (\d+|\[.*\]))$"
+        r"^model(\.bottleneck( must be linear .*: set bottleneck=linear|\.\w+ must .* code_size=1, got (\d+|\[.*\]))"
+        r"|: code_size must be at least 2, got 1)$"
     )
     with pytest.raises(HourglassError, match=refusal):
-        make_model(model, (1, 8, 8), f"bottleneck={name}", *code_of(model, 16))
+        make_model(model, (1, 8, 8), *chosen(name), *code_of(model, 16))
 
 
 @pytest.mark.parametrize("name", BOTTLENECKS)
@@ -823,8 +835,9 @@ def constructed() -> dict[str, dict[str, Any]]:
     whole = conf_dir() / "config.yaml"
     first = {key: value for each in OmegaConf.load(whole).defaults if each != "_self_" for key, value in each.items()}
     found = {"hourglass.noise.Corruption": as_written(whole, "noise")}
-    for group, where in {"model": "model", "bottleneck": "model.bottleneck", "noise": "", "regularizer": ""}.items():
-        for name in sorted(names(group), key=lambda name: name != first[group]):
+    places = {"model": "model", "bottleneck": "model.bottleneck", "prior": "", "flow": "flow"}
+    for group, where in {**places, "noise": "", "regularizer": ""}.items():
+        for name in sorted(names(group), key=lambda name: name != first.get(group)):
             node = as_written(conf_dir() / group / f"{name}.yaml", where)
             if node:
                 found.setdefault(node["_target_"], node)
@@ -832,6 +845,8 @@ def constructed() -> dict[str, dict[str, Any]]:
 
 
 CONSTRUCTED = constructed()
+PARTS = {"bottleneck": ("linear", ""), "prior": ("normal", ""), "flow": ("iaf", "flow")}
+"""What constructors are given to build, by the choice that they build unless told otherwise, and where it stands."""
 
 
 @pytest.mark.parametrize("target", CONSTRUCTED)
@@ -842,9 +857,9 @@ def test_a_constructor_has_the_defaults_of_the_yaml(target: str) -> None:
         for key, each in parameters.items()
         if each.default is not inspect.Parameter.empty
     }
-    if "bottleneck" in parameters:
-        first = as_written(conf_dir() / "bottleneck" / "linear.yaml", "")
-        assert defaults.pop("bottleneck") is located(first["_target_"], "")
+    for part, (first, where) in PARTS.items():
+        if part in parameters:
+            assert defaults.pop(part) is located(as_written(conf_dir() / part / f"{first}.yaml", where)["_target_"], "")
     assert defaults == plain(CONSTRUCTED[target])
 
 

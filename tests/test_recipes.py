@@ -99,6 +99,9 @@ DOCUMENTS = {
     "quickstart": Facts("1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, "BCE, Adam 0.001, 5 x 128", SPLIT),
 }
 
+BENT = "784-256 relu-48{}-256 relu-784 sigmoid"
+BINARY = "BCE, Adam 0.001, 20 x 256"
+
 #: Recipes of the types that no document of those states.
 TYPES = {
     "activations": Facts("256-512 relu-256 linear", 262_912, "MSE, Adam 0.001, 5 x 512", "activations"),
@@ -173,6 +176,18 @@ TYPES = {
         "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid", 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
     # tied: 784 1000 + 1000 + 784
+    # 784 256 + 256 + 256 32 + 32 + 16 256 + 256 + 256 784 + 784 = 415,024, and what prior or flow has besides
+    "vampprior": Facts("784-256 relu-32-256 relu-784 sigmoid", 415_024 + 100 * 784, BINARY, SPLIT),
+    "mixture_prior": Facts("784-256 relu-32-256 relu-784 sigmoid", 415_024 + 50 * (16 + 16 + 1), BINARY, SPLIT),
+    # a third block of 256 16 + 16 for the context = 4,112;  16 128 + 128 + 16 128 + 2 (128 16 + 16) = 8,352 a step
+    "iaf": Facts(BENT.format(4 * "-128-128-16-16"), 419_136 + 4 * 8_352, BINARY, SPLIT),
+    "planar": Facts(BENT.format(10 * "-16-16-1"), 419_136 + 10 * (2 * 272 + 17), BINARY, SPLIT),
+    "radial": Facts(BENT.format(10 * "-16-1-1"), 419_136 + 10 * (272 + 2 * 17), BINARY, SPLIT),
+    "householder": Facts(BENT.format(" linear" + 9 * "-16"), 419_136 + 9 * 272, BINARY, SPLIT),
+    "hyperspherical": Facts("784-256 relu-12-256 relu-784 sigmoid", 407_324, BINARY, SPLIT),
+    "poincare": Facts("784-256 relu-4-256 relu-784 sigmoid", 404_244, BINARY, SPLIT),
+    "gamma": Facts("784-256 relu-32-256 relu-784 sigmoid", 415_024, BINARY, SPLIT),
+    "joint": Facts("784-256 relu-40-256 relu-784 sigmoid", 418_104, BINARY, SPLIT),
     "k_sparse": Facts("784-1000 relu-784 sigmoid", 785_784, "MSE, Adam 0.001, 15 x 256", SPLIT),
     "rae": Facts("784-512 relu-16 linear-512 relu-784 sigmoid", 821_024, "MSE, Adam 0.001, 20 x 256", SPLIT),
     "stacked_denoising": Facts(STACK.replace("500", "1000"), 5_573_784, "BCE, Adam 0.001, 61 x 100", SPLIT),
@@ -205,6 +220,8 @@ SUMMED = {
     ),
     *("conditional_vae", "residual", "student_t", "swae", "two_stage", "vae_gan"),
 }
+SUMMED |= {"vampprior", "mixture_prior", "iaf", "planar", "radial", "householder"}
+SUMMED |= {"hyperspherical", "poincare", "gamma", "joint"}
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 
 RECIPES = {**DOCUMENTS, **TYPES}

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from hourglass.system.torch_internals import OUT_OF_MEMORY, TRACE, cpu_has_bfloat16, is_wrapped
+from hourglass.system.torch_internals import OUT_OF_MEMORY, TRACE, cpu_has_bfloat16, is_wrapped, standard_gamma
 
 
 def test_torch_says_whether_the_cpu_computes_in_bfloat16() -> None:
@@ -40,3 +40,13 @@ def test_where_torch_raised_an_error_stands_behind_these_words() -> None:
     assert found
     assert said.endswith("shape '[5]' is invalid for input of size 6")
     assert " at " in behind
+
+
+def test_gamma_draws_pass_their_gradient_to_the_shape() -> None:
+    """E z = s, so that the mean of dz/ds is 1."""
+    torch.manual_seed(0)
+    shape = torch.full((50_000,), 2.5, requires_grad=True)
+    drawn = standard_gamma(shape)
+    drawn.sum().backward()
+    assert abs(drawn.mean().item() - 2.5) < 0.05
+    assert abs(shape.grad.mean().item() - 1) < 0.02

@@ -21,13 +21,21 @@ from hourglass.bottlenecks.bottleneck import (
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical
 from hourglass.bottlenecks.finite_scalar import FiniteScalar
+from hourglass.bottlenecks.flow_gaussian import FlowGaussian
+from hourglass.bottlenecks.flows import Flow, Householder, InverseAutoregressive, Planar, Radial
+from hourglass.bottlenecks.gamma import Gamma
 from hourglass.bottlenecks.gaussian import Gaussian
+from hourglass.bottlenecks.joint import Joint
 from hourglass.bottlenecks.jump_relu import JumpReLU
 from hourglass.bottlenecks.layered import Hierarchical, Ladder
 from hourglass.bottlenecks.lookup_free import LookupFree
+from hourglass.bottlenecks.poincare import Poincare
+from hourglass.bottlenecks.priors import MixturePrior, Prior, StandardNormal, VampPrior
 from hourglass.bottlenecks.residual_quantized import ResidualQuantized
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
+from hourglass.bottlenecks.variational import Variational
 from hourglass.bottlenecks.vector_quantized import VectorQuantized
+from hourglass.bottlenecks.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "Above",
@@ -40,6 +48,9 @@ __all__ = [
     "Deterministic",
     "Draws",
     "FiniteScalar",
+    "Flow",
+    "FlowGaussian",
+    "Gamma",
     "Gaussian",
     "HasDensity",
     "HasPosterior",
@@ -48,13 +59,25 @@ __all__ = [
     "HasRate",
     "HasSymbolDraws",
     "Hierarchical",
+    "Householder",
+    "InverseAutoregressive",
+    "Joint",
     "JumpReLU",
     "Ladder",
     "LookupFree",
+    "MixturePrior",
+    "Planar",
+    "Poincare",
+    "Prior",
+    "Radial",
     "Refining",
     "ResidualQuantized",
+    "StandardNormal",
     "Symbolic",
     "TopK",
+    "VampPrior",
+    "Variational",
     "VectorQuantized",
+    "VonMisesFisher",
     "WinnerTakeAll",
 ]

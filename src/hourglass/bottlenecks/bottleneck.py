@@ -103,6 +103,27 @@ class Bottleneck(nn.Module):
         """
         return self.as_trained(a).code
 
+    def attach(self, *, encoder: nn.Module, shape: tuple[int, ...]) -> None:
+        """Take notice of the model around it: nothing, as a rule.
+
+        Called once, when the model has been put together. What keeps the encoder must not register it, since it is the
+        model's: a tuple holds it unseen.
+
+        Args:
+            encoder: maps samples to what the bottleneck takes.
+            shape: shape of one sample.
+
+        Raises:
+            ValueError: it can't work there.
+        """
+
+    def begin(self, x: Tensor) -> None:
+        """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
+
+        Called before a training of new weights, as `Autoencoder.begin`.
+
+        """
+
     @property
     def settled(self) -> bool:
         """Whether the weights of its terms have reached what they are to be: losses of before don't compare."""
@@ -140,10 +161,13 @@ class HasPrior(Protocol):
 
 @runtime_checkable
 class HasQuantiles(Protocol):
-    """A bottleneck whose prior is the same for all units, and has its quantiles by a formula."""
+    """A bottleneck whose prior may be the same for all units, and have its quantiles by a formula."""
 
-    def prior_quantiles(self, shares: Tensor) -> Tensor:
-        """Shares (n,) from 0 to 1 to the values (n,) that a unit stays below with that probability."""
+    def prior_quantiles(self, shares: Tensor) -> Tensor | None:
+        """Shares (n,) from 0 to 1 to the values (n,) that a unit stays below with that probability.
+
+        None where there is no formula.
+        """
 
 
 @runtime_checkable

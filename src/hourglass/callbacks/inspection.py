@@ -36,7 +36,7 @@ class _Codes(NamedTuple):
     test: Tensor  # (n, code_size)
     draws: Tensor | None  # (count, code_size) of what codes are drawn from, where there is something
     source: str  # what that is
-    quantiles: Callable[[Tensor], Tensor] | None  # (n,) shares to values (n,) of its every unit, where it has a formula
+    quantiles: Callable[[Tensor], Tensor | None] | None  # (n,) shares to values (n,) of its every unit, by a formula
 
 
 @torch.no_grad()
@@ -193,8 +193,9 @@ def _interpolation(learner: Learner, x: Tensor, code: Tensor, y: Tensor | None) 
 def _quantiles(codes: _Codes, units: Tensor, steps: int) -> tuple[Tensor, str]:
     """Values (len(units), steps) from the 5th to the 95th percentile of each unit, and of what they are."""
     shares = torch.linspace(0.05, 0.95, steps)
-    if codes.quantiles is not None:
-        return codes.quantiles(shares).expand(len(units), steps), codes.source
+    exact = None if codes.quantiles is None else codes.quantiles(shares)
+    if exact is not None:
+        return exact.expand(len(units), steps), codes.source
     reference, name = (codes.test, "the test codes") if codes.draws is None else (codes.draws, codes.source)
     return torch.nanquantile(reference[:, units], shares, dim=0).T, name
 

@@ -25,7 +25,7 @@ from hourglass.trained.sharing import shared_tags, without_paths
 
 __all__ = ["card", "command_of"]
 
-GROUPS = ("model", "bottleneck", "condition", "noise", "regularizer", "training", "sampler")
+GROUPS = ("model", "bottleneck", "prior", "flow", "condition", "noise", "regularizer", "training", "sampler")
 """Whose choices say what kind of model it is."""
 METRICS = ("mse", "psnr", "ssim", "explained_variance", "linear_accuracy", "knn_accuracy")
 """Of the test set, that the head names for the Hub's tables."""
@@ -109,7 +109,9 @@ def _head(
         for name in METRICS
         if math.isfinite(value := metrics.get(f"test/{name}", math.nan))
     ]
-    kinds = [tags[group] for group in GROUPS if tags.get(group, "none") not in ("none", "default", "backprop")]
+    kinds = [
+        tags[group] for group in GROUPS if tags.get(group, "none") not in ("none", "normal", "default", "backprop")
+    ]
     head: dict[str, Any] = {} if licence is None else {"license": licence}
     head |= {
         "library_name": "hourglass",

@@ -130,7 +130,8 @@ def top_keys() -> tuple[str, ...]:
     import yaml
 
     own = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
-    elsewhere = {"defaults", "hydra", "experiment", "bottleneck"}  # a bottleneck is a part of the model
+    of_model = {"bottleneck", "prior", "flow"}  # parts of the model
+    elsewhere = {"defaults", "hydra", "experiment"} | of_model
     return tuple(sorted({*own, *_files(conf_dir())} - elsewhere))
 
 

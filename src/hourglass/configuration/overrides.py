@@ -117,6 +117,8 @@ def unknown_key(wrong: str) -> str:
     """That there is no such key, with the choices that have it, or the keys that look like it."""
     if (moved := advice(wrong)) is not None:
         return moved
+    if bringing := _bringing(wrong):
+        return f"{wrong}: a group that nothing chosen here asks for; {' and '.join(bringing)} does"
     known = _known_keys(tuple((group, *file) for group, files in choice_files().items() for file in files.items()))
     if has := known.get(wrong):
         shown = " and ".join(has if len(has) < 4 else [*has[:2], f"{len(has) - 2} more"])
@@ -124,8 +126,23 @@ def unknown_key(wrong: str) -> str:
     return f"{wrong}: no such key{nearest(wrong, list(known))}; hourglass train --cfg job shows all"
 
 
+def _bringing(group: str) -> list[str]:
+    """The choices that ask for a choice of another group, as `bottleneck=gaussian` for one of `prior`."""
+    import yaml
+
+    found = []
+    for above, files in choice_files().items():
+        for name, path in files.items() if above != "experiment" else ():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            held = yaml.safe_load(text) if f"/{group}: " in text else None
+            asked = held.get("defaults", []) if isinstance(held, dict) else []
+            found += [f"{above}={name}" for each in asked if isinstance(each, dict) and f"/{group}" in each]
+    return found
+
+
 _ONE_OF = (
-    *("data", "loss", "bottleneck", "condition", "optimizer", "training", "model", "trainer", "tracking", "sweep"),
+    *("data", "loss", "bottleneck", "prior", "flow", "condition", "optimizer", "training", "model", "trainer"),
+    *("tracking", "sweep"),
     "experiment",
 )
 """Groups of which a training has one choice."""

@@ -95,6 +95,7 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.output_range = activation_range(output_activation, key="output_activation")
         self.output_activation = activation(output_activation, key="output_activation")
+        bottleneck.attach(encoder=encoder, shape=self.shape)
 
     @property
     def code_size(self) -> int:
@@ -172,11 +173,12 @@ class Autoencoder(nn.Module):
             self.output_activation = SplitActivation(self.output_activation, categories)
 
     def begin(self, x: Tensor) -> None:
-        """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
+        """Set what depends on the training samples (N, *shape), as a data set stores them: in the bottleneck alone.
 
         Called before a training of new weights.
 
         """
+        self.bottleneck.begin(x)
 
     @property
     def has_closed_jacobian(self) -> bool:

@@ -56,7 +56,7 @@ class TotalCorrelation(Penalty):
         super().attach(model, batch_size=batch_size)
         if not isinstance(model.bottleneck, HasPosterior):
             raise ValueError(
-                "needs a code with a gaussian posterior, but the model's has none: set bottleneck=gaussian"
+                "needs a code with a gaussian posterior, but the model's has none: set bottleneck=gaussian flow=none"
             )
 
     @override

@@ -27,3 +27,13 @@ def is_wrapped(x: "Tensor") -> bool:
     import torch
 
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(x))
+
+
+def standard_gamma(shape: "Tensor") -> "Tensor":
+    """Draws of gamma distributions of rate 1, each with its implicit gradient.
+
+    What `torch.distributions.Gamma` calls, which then changes its draws in place: slow in a stack.
+    """
+    import torch
+
+    return torch._standard_gamma(shape)

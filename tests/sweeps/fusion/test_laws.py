@@ -210,6 +210,7 @@ def members_of(base: DictConfig, sizes: Sequence[Values]) -> list[DictConfig]:
     return configs
 
 
+BENT = [f"gaussian flow={name}" for name in names("flow") if name != "none"]
 CODES = tuple({"model.code_size": size} for size in (16, 8, 16))
 PAIR = CODES[:2]
 
@@ -253,10 +254,14 @@ def test_every_model_becomes_what_it_would_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("name", names("bottleneck"))
+@pytest.mark.parametrize("name", [*names("bottleneck"), *BENT])
 def test_every_bottleneck_becomes_what_it_would_alone(name: str, length: tuple[int, int]) -> None:
     """One that draws its code is compared outside training, where it doesn't."""
-    configs = members_of(with_choice("vanilla", "bottleneck", name), PAIR)
+    bent = composed("model=vanilla", *f"bottleneck={name}".split()) if name in BENT else None
+    base = bent or with_choice("vanilla", "bottleneck", name)
+    if "categories" in base.model.bottleneck:
+        base.model.bottleneck.categories = 4  # the smaller code has no room for more
+    configs = members_of(base, PAIR)
     assert_law(configs, training=not draws(configs[0]), double=length[0], single=length[1])
 
 
@@ -321,9 +326,10 @@ def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
 
 RANDOM = [
     *(f"noise={name}" for name in names("noise")),
-    *(f"bottleneck={name}" for name in ("binary", "categorical", "gaussian")),
+    *(f"bottleneck={name}" for name in ("binary", "categorical", "gaussian", "gamma", "hyperspherical", "poincare")),
     *(f"regularizer={name}" for name in ("dropout", "mmd", "sliced_wasserstein", "total_correlation")),
     *(f"training={name}" for name in WEIGHTED),
+    *("prior=vamp", "prior=mixture", "flow=iaf"),
 ]
 
 
@@ -336,6 +342,8 @@ def test_what_is_drawn_has_the_same_distribution(component: str, device: str) ->
         base = composed(component, "bottleneck=gaussian")
         configs = [base.copy(), base.copy()]
         configs[0].model.code_size = 16
+    elif group in ("prior", "flow"):
+        configs = members_of(composed("bottleneck=gaussian", component), PAIR)
     else:
         configs = suited(name) if group == "regularizer" else members_of(with_choice("vanilla", group, name), PAIR)
     for each in configs:
