@@ -201,6 +201,8 @@ def test_the_density_of_an_adversarial_prior_is_that_of_its_draws() -> None:
     at_zero = torch.cat([plane, torch.zeros(len(plane), 1)], dim=1)
     mass = learner.log_prior(at_zero).exp().sum().item() * 0.1**2
     assert mass == pytest.approx(1 / math.sqrt(2 * math.pi), rel=1e-3)  # N(0; 0, 1) of the third unit
+
+
 def test_a_loss_without_a_density_has_no_likelihood() -> None:
     x = torch.rand(3, 6)
     assert log_likelihood(model(), x, LOSS, draws=1, seed=0) is not None

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from hourglass import figures
 from hourglass.bottlenecks import HasQuantiles, Symbolic
 from hourglass.callbacks.encoding import encode, told
-from hourglass.data.dataset import EVAL_BATCH
 from hourglass.figures.picture import Picture
 from hourglass.system.precision import wide
 from hourglass.training import Learner
