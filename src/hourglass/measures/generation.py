@@ -94,7 +94,8 @@ def novelty(features: Tensor, unseen: Tensor, train: Tensor) -> float:
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric square root."""
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
 
 
 def _kernel(u: Tensor, v: Tensor) -> Tensor:

@@ -82,7 +82,8 @@ class TwoStage(Sampler):
             error = (z - self.decoder(u)).square() / (2 * self.log_gamma).exp()
             divergence = (mean.square() + log_variance.exp() - 1 - log_variance) / 2
             # Without log 2 pi / 2, which nothing changes.
-            return (error / 2 + self.log_gamma + divergence).sum(1).mean()
+            bound: Tensor = (error / 2 + self.log_gamma + divergence).sum(1).mean()
+            return bound
 
         descend(self.units.fit(codes), loss, networks=(encoder, self), steps=self.steps)
 
