@@ -144,6 +144,7 @@ def test_members_of_a_stack_have_their_own(home: Path) -> None:
     "words",
     [
         ["bottleneck=gaussian", "loss.reduction=sum"],
+        ["bottleneck=gaussian", "prior=vamp"],
         ["bottleneck=gaussian", "loss.reduction=sum", "sampler=gaussian"],  # wins over the prior
         ["bottleneck=linear", "regularizer=mmd"],
         ["bottleneck=linear", "training=adversarial", "training.prior=mixture", "training.radius=50"],

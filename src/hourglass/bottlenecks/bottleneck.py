@@ -109,7 +109,7 @@ class Bottleneck(nn.Module):
     def begin(self, x: Tensor) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
 
-        Called before a training of new weights, as `Autoencoder.begin`.
+        Called before a training of new weights, after `Autoencoder.begin`.
 
         """
 

@@ -71,6 +71,7 @@ def compose(
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
         model.begin(data.filled(data.train.x))
+        model.bottleneck.begin(data.filled(data.train.x))
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, Corruption, bounds=data.range, shape=data.shape)
