@@ -64,7 +64,7 @@ def test_a_vamp_prior_is_the_mixture_of_its_pseudo_inputs_posteriors() -> None:
 
 def test_pseudo_inputs_begin_as_training_samples_and_learn_through_the_encoder() -> None:
     model = vamp()
-    model.begin(torch.arange(44, dtype=torch.uint8).view(11, 1, 2, 2))  # rows 0, 3, 7, 10 of 11
+    model.bottleneck.begin(torch.arange(44, dtype=torch.uint8).view(11, 1, 2, 2))  # rows 0, 3, 7, 10 of 11
     assert model.bottleneck.density.inputs[:, 0, 0, 0].mul(255).round().tolist() == [0, 12, 28, 40]
     model.train()(torch.rand(6, 1, 2, 2)).losses["kl"].weighted.backward()
     assert model.bottleneck.density.inputs.grad.any()

@@ -123,6 +123,7 @@ def test_agreement_is_what_a_classifier_sees() -> None:
             ["regularizer=contractive"],
             "needs a code of the sample alone, but the model is told its class; set condition",
         ),
+        (["bottleneck=gaussian", "prior=vamp"], "condition: the prior's own inputs have no class to tell the encoder"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(words: list[str], message: str) -> None:

@@ -144,6 +144,7 @@ def test_members_of_a_stack_have_their_own(home: Path) -> None:
     "words",
     [
         ["bottleneck=gaussian", "loss.reduction=sum"],
+        ["bottleneck=gaussian", "prior=vamp"],
         ["bottleneck=gaussian", "loss.reduction=sum", "sampler=gaussian"],  # wins over the prior
         ["bottleneck=linear", "regularizer=mmd"],
         ["bottleneck=linear", "training=adversarial", "training.prior=mixture", "training.radius=50"],
@@ -166,7 +167,8 @@ def test_a_loaded_run_draws_from_what_its_learner_draws_from(words: list[str], h
 
 @pytest.mark.parametrize("name", choices()["bottleneck"])
 def test_every_continuous_code_has_draws_in_its_range(name: str) -> None:
-    suited = ["model.code_size=16", *(["loss.reduction=sum"] if name in ("gaussian", "categorical") else [])]
+    size = 16 if name == "joint" else 8  # of which ten units are a category
+    suited = [f"model.code_size={size}", *(["loss.reduction=sum"] if name in ("gaussian", "categorical") else [])]
     config, _ = compose_config(["data=digits", "sampler=mixture", f"bottleneck={name}", *suited])
     if name in ("binary", "categorical", "vector_quantized"):
         with pytest.raises(HourglassError, match=r"^sampler: .* made of symbols: set sampler=none$"):

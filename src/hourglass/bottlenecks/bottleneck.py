@@ -103,6 +103,11 @@ class Bottleneck(nn.Module):
         """
         return self.as_trained(a).code
 
+    @property
+    def asks_encoder(self) -> bool:
+        """Whether it passes samples of its own through the encoder, of which nothing else is known."""
+        return False
+
     def attach(self, *, encoder: nn.Module, shape: tuple[int, ...]) -> None:
         """Take notice of the model around it: nothing, as a rule.
 
@@ -120,7 +125,7 @@ class Bottleneck(nn.Module):
     def begin(self, x: Tensor) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
 
-        Called before a training of new weights, as `Autoencoder.begin`.
+        Called before a training of new weights, after `Autoencoder.begin`.
 
         """
 

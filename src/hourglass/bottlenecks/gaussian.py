@@ -62,6 +62,11 @@ class Gaussian(Variational):
         )
         self.density = prior(code_size=code_size)  # not `prior`: that draws from it
 
+    @property
+    @override
+    def asks_encoder(self) -> bool:
+        return self.density.asks_encoder
+
     @override
     def attach(self, *, encoder: nn.Module, shape: tuple[int, ...]) -> None:
         self.density.attach(bottleneck=self, encoder=encoder, shape=shape)

@@ -90,7 +90,7 @@ class Joint(Bottleneck):
     def _read(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encoder outputs (B, 2 code_size) to logits (B, G, K), means and log variances (B, others)."""
         one, other = a.chunk(2, dim=1)
-        logits = one[:, : self._first].reshape(len(a), self.groups, self.categories)
+        logits = one[:, : self._first].reshape(a.shape[0], self.groups, self.categories)
         active = self.active[self._first :]
         return logits, one[:, self._first :] * active, other[:, self._first :] * active
 

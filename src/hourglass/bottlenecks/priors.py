@@ -35,6 +35,9 @@ class Prior(nn.Module):
         code_size: number of code units.
     """
 
+    asks_encoder = False
+    """See `Bottleneck.asks_encoder`."""
+
     def __init__(self, *, code_size: int) -> None:
         super().__init__()
         self.code_size = code_size
@@ -164,6 +167,8 @@ class VampPrior(Prior):
     """
 
     inputs: Tensor
+
+    asks_encoder = True
 
     def __init__(self, *, code_size: int, pseudo_inputs: int = 100) -> None:
         super().__init__(code_size=code_size)

@@ -93,7 +93,8 @@ class Variational(Bottleneck):
         Outside training, where nothing is drawn, it is there if it has a formula.
         """
         if not self.training:
-            exact = self.exact_rates(a)
+            # An exported graph has no use for it; checks of types would keep it there, with what ONNX doesn't know.
+            exact = None if torch.compiler.is_exporting() else self.exact_rates(a)
             return Bottled(self.in_use(a), {} if exact is None else {"kl": self._divergence(exact)})
         if self.warmup_steps:
             self.step += 1

@@ -173,12 +173,11 @@ class Autoencoder(nn.Module):
             self.output_activation = SplitActivation(self.output_activation, categories)
 
     def begin(self, x: Tensor) -> None:
-        """Set what depends on the training samples (N, *shape), as a data set stores them: in the bottleneck alone.
+        """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
 
         Called before a training of new weights.
 
         """
-        self.bottleneck.begin(x)
 
     @property
     def has_closed_jacobian(self) -> bool:

@@ -72,6 +72,8 @@ class OnLabels(Condition):
         """See `Condition.applied`."""
         if classes is None:
             raise ValueError("a class is told of each sample, and these data have no labels: set condition=none")
+        if model.bottleneck.asks_encoder:
+            raise ValueError("the prior's own inputs have no class to tell the encoder: set prior=normal or mixture")
         if not model.classes:
             return Conditional(model=model, classes=classes)
         if classes > model.classes:

@@ -149,7 +149,6 @@ class Dictionary(Autoencoder):
 
     def begin(self, x: Tensor) -> None:
         """See `Autoencoder.begin`: m and s, of up to `MEASURED` samples."""
-        super().begin(x)
         few = x[:: -(-len(x) // MEASURED)].flatten(1).double() / (255 if x.dtype == torch.uint8 else 1)
         mean = few.mean(dim=0)
         scale = (few - mean).square().sum(dim=1).mean().sqrt()

@@ -72,6 +72,7 @@ def compose(
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
         model.begin(data.filled(data.train.x))
+        model.bottleneck.begin(data.filled(data.train.x))
     try:
         model = build(config.condition, Condition).applied(model, classes=class_count(data))
     except ValueError as error:
