@@ -265,6 +265,14 @@ def test_random_features_keep_the_size_of_differences_and_are_of_their_seed() ->
     assert not one.state_dict()
 
 
+@pytest.mark.parametrize("loss", OF_IMAGES)
+def test_bfloat16_autocast_leaves_a_loss_of_images_alone(loss: Callable[..., Loss]) -> None:
+    r, x = torch.rand(2, 5, 1, 12, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(reduction="mean")(r, x)
+    assert found == loss(reduction="mean")(r, x)
+
+
 def test_images_are_needed() -> None:
     for loss in (MSSSIM(reduction="mean"), RandomFeatures(reduction="mean")):
         with pytest.raises(

@@ -57,7 +57,12 @@ def test_out_of_range(key: str) -> None:
 def test_the_rate_goes_to_the_capacity_and_an_evaluation_knows_it(tmp_path: Path) -> None:
     words = ["data=digits", "bottleneck=gaussian", "model.bottleneck.beta=0", "regularizer=capacity", "name=held"]
     words += ["model.code_size=4", "optimizer.lr=0.01", "training.epochs=15", "training.batch_size=64"]
-    words += ["regularizer.capacity.capacity=5", "regularizer.capacity.steps=150", "callback=quick"]
+    words += [
+        "regularizer.capacity.capacity=5",
+        "regularizer.capacity.steps=150",
+        "regularizer.capacity.weight=100",
+        "callback=quick",
+    ]
     config, choices = compose_config([*words, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"])
     result = train(config, choices=choices, folder=tmp_path)
     assert result.metrics["test/kl"] == pytest.approx(5, abs=0.5)

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from hourglass.losses.loss import Loss, Reduction
 from hourglass.system.checks import check_above, check_count, check_images, check_level, check_whole, check_widths
+from hourglass.system.precision import full_precision
 
 __all__ = ["MSSSIM", "RandomFeatures"]
 
@@ -78,7 +79,8 @@ class MSSSIM(Loss):
         for scale, weight in enumerate(weights):
             if scale:
                 r, x = F.avg_pool2d(r, 2), F.avg_pool2d(x, 2)
-            light, structure = self._compared(r, x)
+            with full_precision(x):
+                light, structure = self._compared(r, x)
             each = structure * light if scale == number - 1 else structure
             similarity = similarity * each.flatten(1).mean(1).clamp(min=LEAST) ** weight
         return 1 - similarity.mean()
@@ -86,8 +88,10 @@ class MSSSIM(Loss):
     def _compared(self, r: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Two batches of images (B, C, H, W) to l and c at each place of the window, (B, C, ...)."""
         k1, k2 = (0.01 * self.peak) ** 2, (0.03 * self.peak) ** 2
-        window = _gaussian(min(WINDOW, (min(x.shape[-2:]) - 1) // 2 * 2 + 1), like=x)
-        mean_r, mean_x, square_r, square_x, product = (_under(window, each) for each in (r, x, r * r, x * x, r * x))
+        size = min(WINDOW, (min(x.shape[-2:]) - 1) // 2 * 2 + 1)
+        down, across = (_window(size, side, like=x) for side in x.shape[-2:])
+        # As one banded matrix for each axis ten times as fast on a CPU as a convolution.
+        mean_r, mean_x, square_r, square_x, product = (down @ each @ across.T for each in (r, x, r * r, x * x, r * x))
         light = (2 * mean_r * mean_x + k1) / (mean_r.square() + mean_x.square() + k1)
         spread = (square_r - mean_r.square()) + (square_x - mean_x.square())
         return light, (2 * (product - mean_r * mean_x) + k2) / (spread + k2)
@@ -152,7 +156,8 @@ class RandomFeatures(Loss):
 
     @override
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        ours, theirs = self.features(reconstruction), self.features(target)
+        with full_precision(target):
+            ours, theirs = self.features(reconstruction), self.features(target)
         apart = torch.stack([F.mse_loss(a, b) for a, b in zip(ours, theirs, strict=True)]).mean()
         return apart + self.pixels * F.mse_loss(reconstruction, target)
 
@@ -167,15 +172,11 @@ class RandomFeatures(Loss):
         return found
 
 
-def _gaussian(size: int, *, like: Tensor) -> Tensor:
-    """A window of size x size, of sum 1."""
+def _window(size: int, side: int, *, like: Tensor) -> Tensor:
+    """The matrix that takes the mean under a Gaussian window at each place of an axis, (side - size + 1, side)."""
     offsets = torch.arange(size, dtype=torch.float64, device=like.device) - (size - 1) / 2
-    side = (-(offsets / SIGMA).square() / 2).exp()
-    return (side.outer(side) / side.sum().square()).to(like.dtype)
-
-
-def _under(window: Tensor, x: Tensor) -> Tensor:
-    """The mean of images (B, C, H, W) under a window, at each place where it lies within."""
-    flat = x.reshape(-1, 1, *x.shape[-2:])
-    mean = F.conv2d(flat, window[None, None])
-    return mean.view(*x.shape[:2], *mean.shape[-2:])
+    weights = (-(offsets / SIGMA).square() / 2).exp()
+    matrix = torch.zeros(side - size + 1, side, dtype=torch.float64, device=like.device)
+    for place, row in enumerate(matrix):
+        row[place : place + size] = weights / weights.sum()
+    return matrix.to(like.dtype)
