@@ -133,6 +133,17 @@ TYPES = {
     "iwae": Facts(
         "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid", 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT
     ),
+    # 784-200-64 and 32-200-784 with biases, and between the layers 32+32-64-16-16 upwards and 16-64-32-32 downwards
+    "ladder": Facts(
+        "784-200 relu-64-64-32-32-64-64-16-16-200 relu-784 sigmoid", 345_600, "BCE, Adam 0.001, 20 x 128", SPLIT
+    ),
+    # 1,088 of the patches, 4 blocks of 49,984, 128 of the norm | 2,080, a token of 32, a block of 12,704, 64, 528
+    "masked": Facts(
+        "16-64-192-64-256-64-192-64-256-64-192-64-256-64-192-64-256-64 linear-32-96-32-128-32-16 sigmoid",
+        216_560,
+        "BCE, Adam 0.001, 10 x 256",
+        SPLIT,
+    ),
     # tied: 784 1000 + 1000 + 784
     "k_sparse": Facts("784-1000 relu-784 sigmoid", 785_784, "MSE, Adam 0.001, 15 x 256", SPLIT),
     "rae": Facts("784-512 relu-16 linear-512 relu-784 sigmoid", 821_024, "MSE, Adam 0.001, 20 x 256", SPLIT),
@@ -151,7 +162,7 @@ TYPES = {
     ),
 }
 SUMMED = {"aae", "aae_mixture", "beta_tcvae", "categorical", "beta_vae", "iwae", "rae", "vae", "vae_2d", "wae_mmd"}
-SUMMED |= {"conditional_vae"}
+SUMMED |= {"conditional_vae", "ladder"}
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
 
 RECIPES = {**DOCUMENTS, **TYPES}
