@@ -51,6 +51,7 @@ SUITED = {
     "adversarial": ["model.bottleneck.activation=linear"],
     "importance_weighted": ["bottleneck=gaussian"],
     "closed_form": ["model=pca"],
+    "residual": ["model.widths=[16,16,16]"],  # or else it takes as long as all other models together
     "modules": [
         "model.encoder._target_=torch.nn.Flatten",
         "model.decoder._target_=torch.nn.LazyLinear",
