@@ -225,6 +225,10 @@ MODELS = {
     "dictionary": (("model=dictionary",), CODES),
     "conv": (("model=conv", "model.depth=2"), MAPS),
     "conv_dae": (("model=conv_dae", "model.depth=2"), MAPS),
+    "residual": (
+        ("model=residual", "model.depth=1", "model.widths=[8,8]", "model.groups=2", "model.code_size=9"),
+        tuple({"model.code_size": size} for size in (9, 5, 2)),
+    ),
     "conv dense": (
         ("model=conv", "model.depth=1", "model.code_size=9"),
         tuple({"model.widths": [width], "model.code_size": size} for width, size in ((2, 9), (3, 5), (3, 2))),
