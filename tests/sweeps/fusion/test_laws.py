@@ -242,7 +242,10 @@ def test_every_model_that_is_trained_by_gradients_is_here() -> None:
     assert {name for name in whole if why_not(choice("model", name)) is None} == held
 
 
-@pytest.mark.parametrize("name", MODELS)
+LONG = {"residual": pytest.mark.slow}  # its many small convolutions, each grouped
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in MODELS])
 def test_every_model_becomes_what_it_would_alone(name: str) -> None:
     overrides, sizes = MODELS[name]
     smooth = [] if "model=dictionary" in overrides else ["model.activation=sigmoid"]
