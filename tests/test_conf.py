@@ -57,6 +57,7 @@ SUITED = {
     **{name: ["bottleneck=gaussian"] for name in ("factor", "hamiltonian", "vae_gan")},
     "masked": ["model=transformer", "model.patch_size=2"],
     "closed_form": ["model=pca"],
+    "residual": ["model.widths=[16,16,16]"],  # or else it takes as long as all other models together
     "modules": [
         "model.encoder._target_=torch.nn.Flatten",
         "model.decoder._target_=torch.nn.LazyLinear",

@@ -69,14 +69,14 @@ def is_convolutional(name: str) -> bool:
 
 
 LIGHT = {"residual": ("model.widths=[16,16,16]",)}
-"""Overrides that make a model small enough for laws that take many steps, or many models."""
+"""Overrides that make a model small enough for many laws."""
 
 
 def make_model(name: str, shape: tuple[int, ...], *overrides: str, seed: int = 0) -> Autoencoder:
     """A model; one without weights for gradients is solved, with a code that any shape here has room for."""
     torch.manual_seed(seed)
     room = () if name in TRAINED else code_of(name, 8)
-    model: Autoencoder = build(config(f"model={name}", *room, *overrides).model, shape=shape)
+    model: Autoencoder = build(config(f"model={name}", *LIGHT.get(name, ()), *room, *overrides).model, shape=shape)
     if isinstance(model, Solvable):
         model.solve(torch.rand(100, *shape))
     return model
@@ -472,7 +472,7 @@ def test_fixed_noise_leaves_the_random_state_alone_when_something_fails_within()
 
 @pytest.mark.parametrize(("name", "model_name"), product(REGULARIZERS, TRAINED), ids=str)
 def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name: str) -> None:
-    model = make_model(model_name, (1, 8, 8), *suited(name, model_name), *LIGHT.get(model_name, ()))
+    model = make_model(model_name, (1, 8, 8), *suited(name, model_name))
     penalties = make_penalties(name)
     penalties.attach(model, batch_size=32)
     x = torch.rand(5, 1, 8, 8)

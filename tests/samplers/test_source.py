@@ -165,12 +165,15 @@ def test_a_loaded_run_draws_from_what_its_learner_draws_from(words: list[str], h
         assert codes[:, :2].norm(dim=1).min() > 40
 
 
+SYMBOLS = ("binary", "categorical", "finite_scalar", "lookup_free", "residual_quantized", "vector_quantized")
+
+
 @pytest.mark.parametrize("name", choices()["bottleneck"])
 def test_every_continuous_code_has_draws_in_its_range(name: str) -> None:
     size = 16 if name == "joint" else 8  # of which ten units are a category
     suited = [f"model.code_size={size}", *(["loss.reduction=sum"] if name in ("gaussian", "categorical") else [])]
     config, _ = compose_config(["data=digits", "sampler=mixture", f"bottleneck={name}", *suited])
-    if name in ("binary", "categorical", "vector_quantized"):
+    if name in SYMBOLS:
         with pytest.raises(HourglassError, match=r"^sampler: .* made of symbols: set sampler=none$"):
             compose(config)
         return

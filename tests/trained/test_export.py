@@ -64,7 +64,7 @@ def test_both_formats_answer_as_the_model_for_any_batch_in_the_range_that_is_sai
 
 
 def test_a_map_of_symbols_is_exported(tmp_path: Path) -> None:
-    words = ("model=residual", "model.widths=[8,8,8]", "bottleneck=finite_scalar")
+    words = ("model=conv", "model.depth=2", "model.code_channels=4", "bottleneck=finite_scalar")
     model = made((1, 8, 8), *words)
     model.export(tmp_path)
     x = torch.rand(5, 1, 8, 8)

@@ -108,6 +108,7 @@ class Residual(Autoencoder):
             output_activation=output_activation,
         )
         self.code_shape = (*size, code_channels) if code_size is None else None
+        self.widths = nets.widths
         initialise(self.encoder, self.decoder)
         self.to(memory_format=torch.channels_last)  # as in `Conv`
 

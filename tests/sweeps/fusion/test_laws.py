@@ -230,6 +230,10 @@ MODELS = {
     "dictionary": (("model=dictionary",), CODES),
     "conv": (("model=conv", "model.depth=2"), MAPS),
     "conv_dae": (("model=conv_dae", "model.depth=2"), MAPS),
+    "residual": (
+        ("model=residual", "model.depth=1", "model.widths=[8,8]", "model.groups=2", "model.code_size=9"),
+        tuple({"model.code_size": size} for size in (9, 5, 2)),
+    ),
     "conv dense": (
         ("model=conv", "model.depth=1", "model.code_size=9"),
         tuple({"model.widths": [width], "model.code_size": size} for width, size in ((2, 9), (3, 5), (3, 2))),
@@ -243,7 +247,10 @@ def test_every_model_that_is_trained_by_gradients_is_here() -> None:
     assert {name for name in whole if why_not(choice("model", name)) is None} == held
 
 
-@pytest.mark.parametrize("name", MODELS)
+LONG = {"residual": pytest.mark.slow}  # its many small convolutions, each grouped
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in MODELS])
 def test_every_model_becomes_what_it_would_alone(name: str) -> None:
     overrides, sizes = MODELS[name]
     smooth = [] if "model=dictionary" in overrides else ["model.activation=sigmoid"]
