@@ -47,6 +47,8 @@ SUITED = {
     "kl_sparsity": ["model.bottleneck.activation=sigmoid"],
     "mmd": ["bottleneck=linear"],
     "revival": ["bottleneck=top_k"],
+    "target_l0": ["bottleneck=jump_relu"],
+    "resampling": ["model=dictionary", "bottleneck=relu"],
     "total_correlation": ["bottleneck=gaussian"],
     "adversarial": ["model.bottleneck.activation=linear"],
     "importance_weighted": ["bottleneck=gaussian"],

@@ -117,6 +117,7 @@ CODES = (
     ("model.bottleneck.activation=linear",),
     ("bottleneck=gaussian",),
     ("bottleneck=top_k", "model.bottleneck.k=3"),
+    ("bottleneck=jump_relu",),
 )
 """Codes of which every regularizer suits at least one."""
 
@@ -834,6 +835,7 @@ def test_a_constructor_has_the_defaults_of_the_yaml(target: str) -> None:
     if "bottleneck" in parameters:
         first = as_written(conf_dir() / "bottleneck" / "linear.yaml", "")
         assert defaults.pop("bottleneck") is located(first["_target_"], "")
+    assert defaults.pop("target_shape", None) is None  # which the data set says, as it says the shape
     assert defaults == plain(CONSTRUCTED[target])
 
 

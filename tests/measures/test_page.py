@@ -27,6 +27,8 @@ TYPES = {
     "quantized": ["bottleneck=vector_quantized", "model.code_size=16"],
     "categorical": ["bottleneck=categorical", "model.code_size=16", "loss.reduction=sum"],
     "JumpReLU": ["bottleneck=jump_relu"],
+    "gated, nested": ["bottleneck=gated", "regularizer=[matryoshka,target_l0]"],
+    "resampled": ["model=dictionary", "bottleneck=relu", "training=resampling"],
     "adversarial": ["bottleneck=linear", "training=adversarial"],
     "importance-weighted": ["bottleneck=gaussian", "loss.reduction=sum", "training=importance_weighted"],
     "layerwise": ["training=layerwise", "training.epochs=3", "training.pretrain_epochs=1"],
@@ -41,7 +43,9 @@ def documented(name: str) -> bool:
     bare = re.sub(r"^(train|val|test)/", "", name)
     bare = re.sub(r"_(pixels|pca)$", "", bare)
     patterns = [
-        re.escape(row).replace(r"<name>", r"\w+").replace(r"<l>", r"\d+") for row in NAMES if "<term>" not in row
+        re.escape(row).replace(r"<name>", r"\w+").replace(r"<l>", r"\d+").replace(r"<m>", r"\d+")
+        for row in NAMES
+        if "<term>" not in row
     ]
     if any(re.fullmatch(pattern, bare) for pattern in patterns):
         return True
@@ -62,7 +66,11 @@ def test_whatever_a_run_logs_has_a_row(kind: str, tmp_path: Path) -> None:
 
 
 def test_every_regularizer_has_a_row() -> None:
-    terms = {path.stem for path in (PAGE.parents[1] / "conf/regularizer").glob("*.yaml")} - {"none", "dropout"}
+    terms = {path.stem for path in (PAGE.parents[1] / "conf/regularizer").glob("*.yaml")} - {
+        "none",
+        "dropout",
+        "target_l0",
+    }
     assert terms <= set(NAMES)
 
 

@@ -9,6 +9,7 @@ from hourglass.bottlenecks.bottleneck import (
     Bottled,
     Bottleneck,
     Draws,
+    HasAuxiliary,
     HasDensity,
     HasPosterior,
     HasPrior,
@@ -18,6 +19,7 @@ from hourglass.bottlenecks.bottleneck import (
 )
 from hourglass.bottlenecks.deterministic import Deterministic
 from hourglass.bottlenecks.discrete import Binary, Categorical, VectorQuantized
+from hourglass.bottlenecks.gated import Gated
 from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.jump_relu import JumpReLU
 from hourglass.bottlenecks.sparse import BatchTopK, TopK, WinnerTakeAll
@@ -32,7 +34,9 @@ __all__ = [
     "Categorical",
     "Deterministic",
     "Draws",
+    "Gated",
     "Gaussian",
+    "HasAuxiliary",
     "HasDensity",
     "HasPosterior",
     "HasPrior",

@@ -11,7 +11,18 @@ from hourglass.bottlenecks.activity import Activity, HalfRange, Varying
 from hourglass.losses import Term
 from hourglass.system.checks import check_whole
 
-__all__ = ["Bottled", "Bottleneck", "Draws", "HasDensity", "HasPosterior", "HasPrior", "HasRate", "Symbolic"]
+__all__ = [
+    "Bottled",
+    "Bottleneck",
+    "Draws",
+    "HasAuxiliary",
+    "HasDensity",
+    "HasPosterior",
+    "HasPrior",
+    "HasRate",
+    "Symbolic",
+    "count_idle",
+]
 
 
 class Bottled(NamedTuple):
@@ -164,6 +175,18 @@ class HasRate(Protocol):
 
 
 @runtime_checkable
+class HasAuxiliary(Protocol):
+    """A bottleneck that learns from what other codes than its own reconstruct."""
+
+    def auxiliary(self, a: Tensor) -> dict[str, Tensor]:
+        """Encoder outputs (B, inputs) to further codes (B, code_size) by name.
+
+        The reconstruction loss of each is a term of that name. The decoder learns nothing of it.
+
+        """
+
+
+@runtime_checkable
 class Symbolic(Protocol):
     """A bottleneck whose code is made of symbols."""
 
@@ -172,3 +195,10 @@ class Symbolic(Protocol):
 
         (groups, K), one group for a codebook that all parts of the code share.
         """
+
+
+@torch.no_grad()
+def count_idle(idle: Tensor, code: Tensor, active: Tensor) -> None:
+    """One more step for the active units that are zero in all codes (B, code_size) of a training step, 0 for others."""
+    on = (code != 0).any(dim=0) | (active == 0)
+    idle.copy_(torch.where(on, 0, idle + 1))

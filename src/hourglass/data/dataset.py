@@ -126,6 +126,8 @@ class Dataset:
     fill: (D,) what a model sees in place of missing entries, the means over train; None where none is missing.
     levels: (N, *shape) the grey levels of train, from which every epoch of a training draws its images (see
         `binarized`); `train` holds one fixed draw of them. None: `train` is what is trained on.
+    targets: what is to be made of the samples, row by row in the same splits, in a shape, a range and units of its own.
+        None: the samples themselves.
     """
 
     name: str
@@ -146,6 +148,12 @@ class Dataset:
     categories: tuple[Category, ...] = ()
     fill: Tensor | None = None
     levels: Tensor | None = None
+    targets: "Dataset | None" = None
+
+    @property
+    def wanted(self) -> "Dataset":
+        """What is reconstructed: the targets, or else the samples themselves."""
+        return self if self.targets is None else self.targets
 
     @property
     def masked(self) -> bool:

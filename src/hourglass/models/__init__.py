@@ -1,6 +1,6 @@
 """Models: how encoder and decoder are built. `autoencoder` is the contract, the rest are families."""
 
-from hourglass.models.autoencoder import Autoencoder, Output, Solvable
+from hourglass.models.autoencoder import Autoencoder, Output, Renewable, Solvable
 from hourglass.models.closed_form import PCA, Identity, Mean
 from hourglass.models.conv import Conv
 from hourglass.models.dictionary import Dictionary
@@ -18,6 +18,7 @@ __all__ = [
     "Mean",
     "Modules",
     "Output",
+    "Renewable",
     "Solvable",
     "Stage",
     "Staged",

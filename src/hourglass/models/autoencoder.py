@@ -27,6 +27,8 @@ from hourglass.system.precision import full_precision, wide
 __all__ = [
     "Autoencoder",
     "Output",
+    "Renewable",
+    "Renewed",
     "Solvable",
     "exact_squared_jacobian",
     "initialise",
@@ -38,13 +40,15 @@ class Output(NamedTuple):
     """What a forward pass returns."""
 
     reconstruction: Tensor
-    """(B, *shape): the reconstruction, in the data's own range."""
+    """(B, *target_shape): the reconstruction, in the data's own range."""
     code: Tensor
     """(B, code_size): the code that the decoder saw."""
     losses: dict[str, Term]
     """The bottleneck's own loss terms by name. Empty for a deterministic code."""
     encoded: Tensor
     """(B, bottleneck.inputs): what the encoder put out and the bottleneck made the code of."""
+    given: Tensor | None = None
+    """(B, *shape): what the encoder was given."""
 
 
 class Autoencoder(nn.Module):
@@ -59,6 +63,7 @@ class Autoencoder(nn.Module):
         bottleneck: maps (B, bottleneck.inputs) to the code (B, code_size).
         decoder: maps the code to (B, *shape), without an activation at its end.
         output_activation: name of the activation of the reconstruction.
+        target_shape: shape of what is reconstructed; null: the input's.
     """
 
     fewest_samples = 2
@@ -72,9 +77,11 @@ class Autoencoder(nn.Module):
         bottleneck: Bottleneck,
         decoder: nn.Module,
         output_activation: str,
+        target_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.target_shape = tuple(target_shape or shape)
         self.encoder = encoder
         self.bottleneck = bottleneck
         self.decoder = decoder
@@ -93,6 +100,12 @@ class Autoencoder(nn.Module):
     def decode(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) to reconstructions (B, *shape)."""
         return self.finish(self.decoder(code))
+
+    def decode_held(self, code: Tensor) -> Tensor:
+        """The same by a decoder that learns nothing of it: gradients reach the code alone."""
+        held = {f"model.{name}": weight.detach() for name, weight in self.named_parameters()}
+        reconstruction: Tensor = torch.func.functional_call(_Decoding(self), held, (code,))
+        return reconstruction
 
     # Under autocast layers answer in bfloat16, with three digits: too few for a draw around the mean of a code or for
     # a distance, and its sigmoid knows no value between 0.996 and 1. So the bottleneck, the output's activation and
@@ -120,7 +133,7 @@ class Autoencoder(nn.Module):
         code, losses = self.bottle(encoded)
         if disturb is not None and self.training:
             code = disturb(code)
-        return Output(self.decode(code), code, losses, encoded)
+        return Output(self.decode(code), code, losses, encoded, x)
 
     def as_trained(self, output: Output) -> Output:
         """The same inputs with the code of a training step: drawn, or selected by the batch (`Bottleneck.as_trained`).
@@ -131,7 +144,7 @@ class Autoencoder(nn.Module):
             return output
         with full_precision(output.encoded):
             code, losses = self.bottleneck.as_trained(output.encoded)
-        return Output(self.decode(code), code, losses, output.encoded)
+        return Output(self.decode(code), code, losses, output.encoded, output.given)
 
     def split_output(self, categories: Sequence[Category]) -> None:
         """Make the reconstruction of one-hot columns probabilities, the softmax of what the decoder puts out for them.
@@ -141,10 +154,10 @@ class Autoencoder(nn.Module):
         if categories:
             self.output_activation = SplitActivation(self.output_activation, categories)
 
-    def begin(self, x: Tensor) -> None:
+    def begin(self, x: Tensor, target: Tensor | None = None) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
 
-        Called before a training of new weights.
+        Called before a training of new weights; with the targets (N, *target_shape) where those are no inputs.
 
         """
 
@@ -159,6 +172,29 @@ class Autoencoder(nn.Module):
 
         |J(x)|^2 = sum_jk (d h_j / d x_k)^2: what the contractive penalty weighs (Rifai et al., 2011).
         """
+
+
+class _Decoding(nn.Module):
+    """`Autoencoder.decode` as the forward pass of a module, which `functional_call` wants."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, code: Tensor) -> Tensor:
+        return self.model.decode(code)
+
+
+Renewed = tuple[nn.Parameter, tuple[slice | Tensor, ...]]
+"""A weight, and the index of a part of it."""
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A model whose code units can begin anew, while the others stay as they are."""
+
+    def renew(self, units: Tensor, x: Tensor) -> list[Renewed]:
+        """Give code units (n,), by number, the directions of inputs (n, *shape); the parts of weights it has set."""
 
 
 @runtime_checkable

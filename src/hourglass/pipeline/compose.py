@@ -78,7 +78,6 @@ def compose(
     scalable = config.data.get("scaling") == "none"
     _check_range(model, data.range, f"data={data.name} lies in", scalable=scalable)
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
-    penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))
     if model.bottleneck.per_sample and loss.reduction != "sum":
         raise HourglassError(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
@@ -93,6 +92,8 @@ def compose(
     if data.categories or data.masked:
         loss = OfColumns(numbers=loss, groups=[(each.span.start, each.span.stop) for each in data.categories])
         model.split_output(data.categories)
+    batch_size = config.training.get("batch_size") or len(data.train)
+    penalties.attach(model, batch_size=batch_size, loss=loss)
     count = 1 if learned is not None else device_count(config.trainer)
     learner: Learner = build(
         config.training,

@@ -9,8 +9,11 @@ no term: it disturbs the code instead.
 """
 
 from hourglass.regularizers.activity import L1, L2, Decorrelation, KLSparsity
+from hourglass.regularizers.annealed import Lp
+from hourglass.regularizers.controlled import TargetL0
 from hourglass.regularizers.dropout import Dropout
 from hourglass.regularizers.jacobian import Contractive, DecoderGradient
+from hourglass.regularizers.matryoshka import Matryoshka
 from hourglass.regularizers.prior import MMD, TotalCorrelation
 from hourglass.regularizers.regularizer import Disturbing, Penalties, Penalty, Regularizer
 from hourglass.regularizers.revival import Revival
@@ -26,12 +29,15 @@ __all__ = [
     "Disturbing",
     "Dropout",
     "KLSparsity",
+    "Lp",
+    "Matryoshka",
     "Orthogonality",
     "Penalties",
     "Penalty",
     "Regularizer",
     "Revival",
     "Spectral",
+    "TargetL0",
     "TotalCorrelation",
     "WeightL1",
     "WeightL2",

@@ -10,6 +10,7 @@ from hourglass.training.layerwise import Layerwise
 from hourglass.training.learner import Learner
 from hourglass.training.minibatch import MakeOptimizer, Minibatch, MinibatchArguments, Stepper
 from hourglass.training.recirculation import Recirculation
+from hourglass.training.resampling import Resampling
 
 __all__ = [
     "Adversarial",
@@ -24,5 +25,6 @@ __all__ = [
     "Minibatch",
     "MinibatchArguments",
     "Recirculation",
+    "Resampling",
     "Stepper",
 ]

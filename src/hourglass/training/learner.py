@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity, HasPrior, HasRate, Symbolic
+from hourglass.bottlenecks import Above, Activity, HasAuxiliary, HasPrior, HasRate, Symbolic
 from hourglass.data import Dataset, Split
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import Loss, Term, logged
@@ -141,15 +141,27 @@ class Learner(pl.LightningModule):
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
         """Target and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted, disturb=self.penalties.disturb)
-        return output, self.terms_of(output, x, y)
+        return output, self.penalties.reweigh(self.terms_of(output, x, y), output)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
         """The loss terms of an output by name; x is the target (B, *shape), y the classes (B,) if `labelled`."""
         return {
             "reconstruction": Term(self.loss(output.reconstruction, x)),
             **output.losses,
-            **self.penalties(self.model, self.data.filled(x), output),
+            **self._auxiliary(output, x),
+            **self.penalties(self.model, self.data.filled(x), output, target=x),
         }
+
+    def _auxiliary(self, output: Output, x: Tensor) -> dict[str, Term]:
+        """The losses of the bottleneck's auxiliary codes, by a decoder that learns nothing of them."""
+        neck = self.model.bottleneck
+        codes = neck.auxiliary(output.encoded) if isinstance(neck, HasAuxiliary) else {}
+        return {name: Term(self.loss(self.model.decode_held(code), x)) for name, code in codes.items()}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the weights of all terms have reached what they are to be: losses of before don't compare."""
+        return self.model.bottleneck.settled and self.penalties.settled
 
     def scores(self, output: Output, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
         """What else to measure of a batch, means over its samples by name; no part of the loss."""
@@ -234,8 +246,8 @@ class Learner(pl.LightningModule):
             corrupted = self.noise(x)
             output = self.model(corrupted)
             trained = self.model.as_trained(output)
-            terms = logged(self.terms_of(trained, target, batch.y))
-            scores = self.scores(trained, batch.y)
+            terms = logged(self.penalties.reweigh(self.terms_of(trained, target, batch.y), trained))
+            scores = self.scores(trained, batch.y) | self.penalties.scores(self.model, x, output, target=target)
             if trained is not output:
                 scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
             neck = self.model.bottleneck

@@ -251,7 +251,7 @@ class Minibatch(Learner):
             return
         if not self.trainer.is_last_batch:  # a validation within an epoch, which goes on
             self.clock.start()
-        if self.model.bottleneck.settled:
+        if self.settled:
             self._validated.append(float(self.trainer.callback_metrics[f"val/{self.monitor}"]))
 
     @override

@@ -299,7 +299,7 @@ def test_every_regularizer_does_what_it_would_alone(name: str, model: str, lengt
 
 def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
     """Two members with the first code that the regularizer doesn't refuse."""
-    for code in ("linear", "relu", "gaussian", "top_k"):
+    for code in ("linear", "relu", "gaussian", "top_k", "jump_relu"):
         base = with_choice(model, "bottleneck", code).copy()
         base.regularizer.merge_with(with_choice(model, "regularizer", name).regularizer)
         if code == "relu":
