@@ -24,6 +24,9 @@ class Anomalies(RunCallback):
         """Measure; the model is still in evaluation mode."""
         from hourglass.measures.probes import anomaly_auroc
 
-        normal, anomalous = (squared_errors(pl_module, data.test.x) for data in (self.normal, pl_module.data))
+        normal, anomalous = (
+            squared_errors(pl_module, data.test.x, None if data.targets is None else data.targets.test.x)
+            for data in (self.normal, pl_module.data)
+        )
         found = {"test/anomaly_auroc": anomaly_auroc(normal, anomalous)}
         self.run(trainer).log_end_values(found, steps=pl_module.steps_done)

@@ -41,8 +41,13 @@ class Health(RunCallback):
         """Measure and judge."""
         run, data, activity = self.run(trainer), pl_module.data, pl_module.activity()
         values = {
-            "fit/train_mse": measured(pl_module, _some(data.train.x), activity),
-            "fit/val_mse": measured(pl_module, data.validation.x[:RECONSTRUCTED], None),
+            "fit/train_mse": measured(pl_module, *_some(pl_module), activity=activity),
+            "fit/val_mse": measured(
+                pl_module,
+                data.validation.x[:RECONSTRUCTED],
+                data.targets_of(data.validation).x[:RECONSTRUCTED],
+                activity=None,
+            ),
             "fit/dead_units": float((activity.on() == 0).sum().item()),
             "fit/epochs": float(trainer.current_epoch),
         }
@@ -69,14 +74,22 @@ class Health(RunCallback):
 
 
 @torch.no_grad()
-def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
-    """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted."""
+def measured(learner: Learner, x: Tensor, goal: Tensor, *, activity: Activity | None) -> float:
+    """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted.
+
+    goal: (N, *target shape), what is to be made of them; x itself, as a rule.
+    """
+    data = learner.data
     bottleneck = learner.model.bottleneck
     error, count, values = 0.0, 0, 0
     with torch.autocast(learner.device.type, enabled=False):
-        for index, block in enumerate(torch.split(x, EVAL_BATCH)):
-            target = learner.data.target(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
-            clean = learner.data.filled(target)
+        for index, (block, wanted) in enumerate(
+            zip(*(torch.split(each, EVAL_BATCH) for each in (x, goal)), strict=True)
+        ):
+            target = data.target(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
+            clean = data.filled(target)
+            if data.targets is not None:
+                target = data.wanted.target(wanted.to(learner.device)).to(learner.dtype)
             with learner.noise.seeded(index):
                 corrupted = learner.noise(clean)
             if count < RECONSTRUCTED:
@@ -92,6 +105,9 @@ def measured(learner: Learner, x: Tensor, activity: Activity | None) -> float:
     return error / values
 
 
-def _some(x: Tensor) -> Tensor:
-    """`ENCODED` samples at most, in random order: a training set may be sorted."""
-    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:ENCODED]]
+def _some(learner: Learner) -> tuple[Tensor, Tensor]:
+    """`ENCODED` training samples at most and their targets, in random order: a training set may be sorted."""
+    train = learner.data.train
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:ENCODED]
+    x, goal = train.x[chosen], learner.data.targets_of(train).x
+    return x, x if learner.data.targets is None else goal[chosen]

@@ -76,6 +76,8 @@ class Usefulness(RunCallback):
     def _copying(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.probes import copy_ratio, shuffled
 
+        if learner.data.targets is not None:  # there is nothing to copy
+            return {}
         x = learner.data.test.x[:AUDITED]
         clean = squared_errors(learner, x).double().mean().item()
         noise = squared_errors(learner, shuffled(x, seed=0)).double().mean().item()
@@ -84,7 +86,7 @@ class Usefulness(RunCallback):
     def _likelihood(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.likelihood import log_likelihood
 
-        if self.likelihood_draws is None:
+        if self.likelihood_draws is None or learner.data.targets is not None:  # the density is that of the samples
             return {}
         x = learner.data.scaled(learner.data.test.x[: self.likelihood_samples].to(learner.device))
         found = log_likelihood(learner.model, x, learner.loss, draws=self.likelihood_draws, seed=0)

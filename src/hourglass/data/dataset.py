@@ -155,6 +155,21 @@ class Dataset:
         """What is reconstructed: the targets, or else the samples themselves."""
         return self if self.targets is None else self.targets
 
+    def targets_of(self, split: Split) -> Split:
+        """What is reconstructed of a split of this data set."""
+        if self.targets is None:
+            return split
+        names = ("train", "validation", "test")
+        return next(getattr(self.targets, name) for name in names if getattr(self, name) is split)
+
+    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
+        """What the reconstruction is compared with: samples (B, *shape) as `target` has them, or their own targets.
+
+        Those as their split holds them; None where there are none.
+
+        """
+        return x if target is None else self.wanted.target(target)
+
     @property
     def masked(self) -> bool:
         """Whether entries are missing, which nothing is measured on."""
@@ -203,6 +218,10 @@ class Dataset:
                 known[key] = json.dumps(value)
         if self.fill is not None:
             known["fill"] = json.dumps(self.fill.tolist())
+        if self.targets is not None:
+            known["target_shape"] = ",".join(map(str, self.targets.shape))
+            if self.targets.scaling is not None:
+                known["target_scaling"] = self.targets.scaling.to_json()
         return known
 
     def say_notes(self) -> None:

@@ -65,18 +65,23 @@ def compose(
     """
     check_trainer(config.trainer, epochs=config.training.get("epochs"))
     data = build(config.data) if data is None else data
-    model = (make_model or partial(build, config.model))(shape=data.shape)
+    wanted = data.wanted
+    if data.targets is not None:
+        _check_model(config.model, data)
+    shapes = {"shape": data.shape, **({} if data.targets is None else {"target_shape": wanted.shape})}
+    model = (make_model or partial(build, config.model))(**shapes)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
-        model.begin(data.filled(data.train.x))
+        model.begin(data.filled(data.train.x), *(() if data.targets is None else (wanted.train.x,)))
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
     noise = build(config.noise, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=learned or data.full_range)  # no split may leave what the loss takes
+    loss = build(config.loss, data_range=learned or wanted.full_range)  # no split may leave what the loss takes
     scalable = config.data.get("scaling") == "none"
-    _check_range(model, data.range, f"data={data.name} lies in", scalable=scalable)
+    what = f"data={data.name} lies in" if data.targets is None else f"the target of data={data.name} lies in"
+    _check_range(model, wanted.range, what, scalable=scalable)
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
     if model.bottleneck.per_sample and loss.reduction != "sum":
         raise HourglassError(
@@ -111,6 +116,15 @@ def compose(
     check_suited(data, learner)
     _check_learner(config, learner, count)
     return Parts(data, model, learner)
+
+
+def _check_model(node: Any, data: Dataset) -> None:
+    """The model must be one that can make something else than its input."""
+    if "target_shape" not in inspect.signature(located(node["_target_"], "model")).parameters:
+        raise HourglassError(
+            f"model: {node['_target_'].rpartition('.')[2]} reconstructs its input, and data={data.name} has targets of"
+            " its own: set model=vanilla, multilayer, conv, dictionary or modules"
+        )
 
 
 def _check_learner(config: Any, learner: Learner, count: int) -> None:

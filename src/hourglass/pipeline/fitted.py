@@ -27,6 +27,7 @@ from hourglass.tracking import Run
 from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.load import Trained
 from hourglass.trained.model import TrainedModel
+from hourglass.trained.target import Target
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -74,6 +75,7 @@ class Fitted:
             categories=data.categories,
             fill=data.fill,
             classes=data.classes,
+            target=Target.of(data),
         )
         return cls(trained=trained, data=data, metrics=result.metrics, health=result.run.tags.get("health", ""))
 

@@ -12,6 +12,7 @@ from hourglass.data.dataset import EVAL_BATCH
 from hourglass.figures.canvas import to_numpy
 from hourglass.figures.picture import Array
 from hourglass.noise import Corruption
+from hourglass.system.errors import HourglassError
 from hourglass.trained.load import Trained, recorded_by
 
 POINTS = 2000
@@ -30,6 +31,10 @@ class Inside:
     """
 
     def __init__(self, trained: Trained, data: Dataset, *, count: int = POINTS) -> None:
+        if data.targets is not None:
+            raise HourglassError(
+                f"run {trained.run.name} has targets that are not its samples (data.target), which no report draws yet"
+            )
         self.trained, self.data = trained, data
         model = trained.model
         self.x = data.scaled(data.test.x[:count])

@@ -32,12 +32,12 @@ def encode(trained: Trained, x: Tensor) -> Tensor:
 
 def decode(trained: Trained, code: Tensor) -> Tensor:
     """(N, code_size) to reconstructions (N, *shape), of a scaled table in its own units."""
-    return _in_batches(in_own_units(trained.model, trained.scaling).decode, code, "decoding")
+    return _in_batches(in_own_units(trained.model, trained.scaling, trained.target).decode, code, "decoding")
 
 
 def reconstruct(trained: Trained, x: Tensor) -> Tensor:
     """Samples that `read_samples` gave to reconstructions (N, *shape); rows of a scaled table in its own units."""
-    model = in_own_units(trained.model, trained.scaling)
+    model = in_own_units(trained.model, trained.scaling, trained.target)
     return _in_batches(lambda batch: model(batch).reconstruction, x, "reconstructing")
 
 

@@ -22,6 +22,7 @@ from hourglass.models import Autoencoder, Output
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
 from hourglass.trained.inputs import Inputs
+from hourglass.trained.target import Target
 
 
 class TrainedModel(nn.Module):
@@ -34,15 +35,20 @@ class TrainedModel(nn.Module):
         model: the autoencoder, of values as it sees them.
         inputs: what it takes.
         source: what new codes are drawn from; None: there is nothing.
+        target: what it makes of samples; None: they themselves.
 
     Its methods raise HourglassError for another shape, type or range, with the reason in one line.
     """
 
-    def __init__(self, *, model: Autoencoder, inputs: Inputs, source: Source | None = None) -> None:
+    def __init__(
+        self, *, model: Autoencoder, inputs: Inputs, source: Source | None = None, target: Target | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.inputs = inputs
         self.source = source
+        self.target = target
+        self.back = inputs.scaling if target is None else target.scaling
         self.shape = model.shape
         self.code_size = model.code_size
         self.training = model.training
@@ -92,7 +98,7 @@ class TrainedModel(nn.Module):
         """
         from hourglass.trained.export import export
 
-        return export(Path(folder), model=self.model, inputs=self.inputs, given=range, about=about)
+        return export(Path(folder), model=self.model, inputs=self.inputs, given=range, about=about, target=self.target)
 
     def _seen(self, x: Any, given: str | Sequence[float] | None) -> Tensor:
         x, warning = self.inputs.samples(x, name="x", given=given)
@@ -101,7 +107,7 @@ class TrainedModel(nn.Module):
         return self._like_weights(x if self.inputs.scaling is None else self.inputs.scaling.apply(x))
 
     def _given_back(self, x: Tensor) -> Tensor:
-        return x if self.inputs.scaling is None else self.inputs.scaling.undo(x)
+        return x if self.back is None else self.back.undo(x)
 
     def _like_weights(self, x: Tensor) -> Tensor:
         weights = chain(self.model.parameters(), self.model.buffers())
