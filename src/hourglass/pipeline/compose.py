@@ -177,6 +177,7 @@ def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
         raise HourglassError(f"start: {error}") from error
     theirs, ours = (flatten(OmegaConf.to_container(each.model, resolve=True)) for each in (trained.config, config))  # type: ignore[arg-type]
     theirs["shape"], ours["shape"] = str(trained.model.shape), str(model.shape)
+    theirs["target_shape"], ours["target_shape"] = str(trained.model.target_shape), str(model.target_shape)
     # Keys that only one of them has, from another version, show in the weights if they matter.
     for key, value in ours.items():
         if theirs.get(key, value) != value:
