@@ -86,10 +86,10 @@ def enlarge(database: Path, *, runs: int, dead: int) -> None:
         store.execute("UPDATE runs SET name = 'copy ' || name WHERE run_uuid IN (SELECT run FROM added)")
         change = "UPDATE tags SET value = {} WHERE key = ? AND run_uuid IN (SELECT run FROM added{})"
         store.execute(change.format("(SELECT study FROM added WHERE run = run_uuid)", ""), ["mlflow.parentRunId"])
-        store.execute(change.format("substr(run_uuid, -16)", ""), ["study_id"])
+        store.execute(change.format("substr(run_uuid, -16)", ""), ["machine.study_id"])
         # Dead, by a number that no process has.
         last = " ORDER BY number DESC LIMIT ?"
-        for key, value in (("pid", str(2**22 + 1)), ("host", socket.gethostname())):
+        for key, value in (("machine.pid", str(2**22 + 1)), ("machine.host", socket.gethostname())):
             store.execute(change.format("?", last), [value, key, dead])
         store.execute(
             f"UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE run_uuid IN (SELECT run FROM added{last})",

@@ -188,7 +188,7 @@ def test_it_gives_the_numbers_of_the_command_line_each_time(digits: tuple[np.nda
     assert typed.digest == first.run.digest
     other = hourglass.fit(digits[0][::-1], digits[1], noise="masking", **QUICK)
     assert other.run is not None
-    assert other.run.tags["config_hash"] != first.run.tags["config_hash"]
+    assert other.run.tags["machine.config_hash"] != first.run.tags["machine.config_hash"]
 
 
 @pytest.mark.parametrize("kind", ["tensor", "dataset", "loader", "shuffled", "lists"])

@@ -12,13 +12,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NOISE = '''
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from hourglass.noise.process import Process
 
 
-class Flip(nn.Module):
+class Flip(Process):
     """Mirrors every sample."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         return torch.flip(x, dims=(-1,))
 '''
 PYTHON = """

@@ -31,14 +31,14 @@ class Row(NamedTuple):
     @property
     def key(self) -> str:
         """The hash of its configuration."""
-        return self.tags.get("config_hash", "")
+        return self.tags.get("machine.config_hash", "")
 
     @property
     def alive(self) -> bool:
         """Whether the process that writes it runs."""
         try:
-            process = psutil.Process(int(self.tags.get("pid", -1)))
-            same = abs(process.create_time() - float(self.tags["process_start"])) < 2.0
+            process = psutil.Process(int(self.tags.get("machine.pid", -1)))
+            same = abs(process.create_time() - float(self.tags["machine.process_start"])) < 2.0
             return same and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.Error, KeyError, ValueError):
             return False

@@ -212,11 +212,11 @@ def test_weights_without_words_about_them_are_named(finished: Run) -> None:
 )
 def test_a_training_that_is_through_ends_as_it_did(given: tuple[str, ...]) -> None:
     run = first(*given).run
-    before, weights, key = curves(run), run.load_weights(), run.tags["config_hash"]
+    before, weights, key = curves(run), run.load_weights(), run.tags["machine.config_hash"]
     for _ in range(2):
         assert again(run).run.status == "FINISHED"
         assert curves(run) == before
-        assert run.tags["config_hash"] == key  # by which a study knows that it is done
+        assert run.tags["machine.config_hash"] == key  # by which a study knows that it is done
         for name, value in run.load_weights().items():
             assert torch.equal(value, weights[name])
 

@@ -76,7 +76,7 @@ def test_tags_say_what_was_chosen(result: Result) -> None:
         "study": "a question",
         "kind": "training",
     }
-    assert len(tags["config_hash"]) == 16
+    assert len(tags["machine.config_hash"]) == 16
     assert tags["hourglass_version"]
 
 
@@ -140,7 +140,7 @@ def test_the_same_configuration_gives_the_same_numbers(result: Result, tmp_path:
     assert {k: v for k, v in again.metrics.items() if k not in timed} == {
         k: v for k, v in result.metrics.items() if k not in timed
     }
-    assert again.run.tags["config_hash"] == result.run.tags["config_hash"]
+    assert again.run.tags["machine.config_hash"] == result.run.tags["machine.config_hash"]
 
 
 def test_held_out_rows_outside_the_unit_interval_are_no_obstacle(tmp_path: Path) -> None:

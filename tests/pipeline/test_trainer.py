@@ -150,7 +150,7 @@ def test_own_callbacks_work_and_see_every_batch(tmp_path: Path) -> None:
     chosen = trained("chosen", f"+callback.count={count}", "name=chosen")
     assert {name: chosen[name] for name in same} == {name: plain[name] for name in same}
     runs = {name: Run.find(name, f"sqlite:///{tmp_path}/mlflow.db") for name in ("callbacks", "chosen")}
-    assert runs["chosen"].tags["config_hash"] != runs["callbacks"].tags["config_hash"]
+    assert runs["chosen"].tags["machine.config_hash"] != runs["callbacks"].tags["machine.config_hash"]
     assert list(hourglass.load(runs["chosen"].id, uri=runs["chosen"].uri).shape) == [1, 8, 8]
     # What was called while it trained is no part of the model: it is loaded without that, and without trust in it.
     run = Run.find("callbacks", f"sqlite:///{tmp_path}/mlflow.db")

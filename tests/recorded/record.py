@@ -34,7 +34,15 @@ KINDS = {
 }
 """Words of each kind; a run is resumed with the same."""
 
-NOT_KEPT = ("host", "pid", "process_start", "git_sha", "git_dirty", "mlflow.hourglass.made_by", "mlflow.source.name")
+NOT_KEPT = (
+    "machine.host",
+    "machine.pid",
+    "machine.process_start",
+    "machine.git_sha",
+    "machine.git_dirty",
+    "mlflow.hourglass.made_by",
+    "mlflow.source.name",
+)
 """Tags that say where it was made."""
 
 

@@ -62,7 +62,12 @@ def thousand(folder: Path) -> str:
             point = dict(zip(axes, values, strict=True))
             mse = (1 + float(point["model.depth"])) / (float(point["model.code_size"]) + 5)
             mse *= (1.5 if point["noise"] == "masking" else 1.0) * (1 + 0.01 * float(point["seed"]))
-            told = {"mlflow.parentRunId": study.id, "kind": "training", "config_hash": str(number), "health": "ok"}
+            told = {
+                "mlflow.parentRunId": study.id,
+                "kind": "training",
+                "machine.config_hash": str(number),
+                "health": "ok",
+            }
             run = client.create_run(place, run_name=f"job {number}", tags={**told, "noise": point["noise"]})
             now = int(time.time() * 1000)
             measured = {"test/mse": mse, "test/psnr": 20.0, "test/code_active_fraction": 0.5, "fit/dead_units": 1.0}

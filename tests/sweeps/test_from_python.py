@@ -115,7 +115,7 @@ def test_it_is_a_study_whose_jobs_are_those_of_fit(
         *digits, code_size=3, **{**QUICK, "overrides": {**QUICK["overrides"], "data.train_size": 100}}
     )
     assert fitted.run is not None
-    assert job.tags["config_hash"] == fitted.run.tags["config_hash"]
+    assert job.tags["machine.config_hash"] == fitted.run.tags["machine.config_hash"]
     assert job.read_config()["data"] == fitted.run.read_config()["data"]
     assert row["test/mse"] == pytest.approx(fitted.metrics["test/mse"], rel=1e-4)
     assert hourglass.load(row.run).encode(digits[0]).shape == (300, 3)

@@ -144,11 +144,13 @@ def test_runs_of_a_machine_that_is_gone_are_ended(tmp_path: Path) -> None:
     initialise_store(uri)
     study = Run.start(uri=uri, experiment="e", name="study", tags={}, params={})
     runs = {
-        key: Run.start(uri=uri, experiment="e", name=key, tags={"config_hash": key}, params={}, parent_id=study.id)
+        key: Run.start(
+            uri=uri, experiment="e", name=key, tags={"machine.config_hash": key}, params={}, parent_id=study.id
+        )
         for key in ("gone", "other", "here")
     }
     for key in ("gone", "other"):
-        runs[key].set_tags({"host": "node7"})
+        runs[key].set_tags({"machine.host": "node7"})
     end_lost(study.id, {"gone", "here"}, uri=uri, reason="its Ray worker ended: node7 died")
     assert {key: Run.find(run.id, uri).status for key, run in runs.items()} == {
         "gone": "KILLED",
@@ -206,7 +208,7 @@ def test_a_killed_job_of_a_sweep_fails_alone_and_the_next_start_completes_it(tmp
         wait_for(lambda: parent.poll() is not None or children(tmp_path, "RUNNING"))
         assert parent.poll() is None, (tmp_path / "said").read_text()
         (first, *_) = children(tmp_path, "RUNNING")
-        os.kill(int(first.data.tags["pid"]), signal.SIGKILL)
+        os.kill(int(first.data.tags["machine.pid"]), signal.SIGKILL)
         assert parent.wait(400) == 1
     assert "killed by SIGKILL" in (tmp_path / "said").read_text()
     assert [run.info.run_id for run in children(tmp_path, "KILLED")] == [first.info.run_id]

@@ -69,7 +69,7 @@ class Disturbance(threading.Thread):
 def assert_whole(uri: str, *, jobs: int) -> list[Any]:
     """Each job has exactly one finished run with every point, and nothing is left open."""
     finished = search_runs(uri, None, "tags.kind = 'training' AND attributes.status = 'FINISHED'")
-    assert set(Counter(run.data.tags["config_hash"] for run in finished).values()) == {1}
+    assert set(Counter(run.data.tags["machine.config_hash"] for run in finished).values()) == {1}
     assert len(finished) == jobs
     assert search_runs(uri, None, "attributes.status = 'RUNNING'") == []
     for each in finished:

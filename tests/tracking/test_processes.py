@@ -102,7 +102,7 @@ def test_a_run_that_ended_well_after_the_search_is_not_marked(context: Any, uri:
     process.join()
     client = open_client(uri)
     (seen,) = running(client, client.get_experiment_by_name("hourglass").experiment_id)
-    assert seen == (number, {key: seen.tags[key] for key in ("host", "pid", "process_start")})
+    assert seen == (number, {key: seen.tags[key] for key in ("machine.host", "machine.pid", "machine.process_start")})
     Run.find(number, uri).finish()  # what a search a moment ago did not see
     assert _mark([seen], client) == []
     assert Run.find(number, uri).status == "FINISHED"
@@ -120,7 +120,7 @@ def test_a_run_that_was_taken_up_after_the_search_is_not_marked(context: Any, ur
 
 
 def test_a_thousand_dead_are_marked_together(run: Run, uri: str) -> None:
-    gone = {**identity(), "pid": str(2**22 + 1)}
+    gone = {**identity(), "machine.pid": str(2**22 + 1)}
     run.set_tags(gone | {"failure": "an older one"})
     numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) SELECT i FROM n)"
     with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
@@ -145,18 +145,18 @@ def test_a_run_whose_process_lives_cannot_be_resumed(run: Run, uri: str) -> None
 
 
 def test_runs_of_other_hosts_are_left_alone(run: Run, uri: str) -> None:
-    run.set_tags({"host": "elsewhere", "pid": "1"})
+    run.set_tags({"machine.host": "elsewhere", "machine.pid": "1"})
     assert mark_dead_runs(uri, "hourglass") == []
     assert run.status == "RUNNING"
 
 
 def test_a_process_is_known_by_host_number_and_start() -> None:
     tags = identity()
-    assert tags["pid"] == str(os.getpid())
+    assert tags["machine.pid"] == str(os.getpid())
     assert is_alive(tags)
-    assert not is_alive(tags | {"host": "elsewhere"})
-    assert not is_alive(tags | {"process_start": f"{psutil.Process().create_time() - 60:.2f}"})  # number reused
-    assert not is_alive({"host": tags["host"]})
+    assert not is_alive(tags | {"machine.host": "elsewhere"})
+    assert not is_alive(tags | {"machine.process_start": f"{psutil.Process().create_time() - 60:.2f}"})  # number reused
+    assert not is_alive({"machine.host": tags["machine.host"]})
 
 
 def test_a_database_that_someone_else_locks_loses_nothing(run: Run, uri: str) -> None:
@@ -201,3 +201,20 @@ def test_what_a_process_has_fetched_goes_with_it_or_with_the_next_one(context: A
         pipe.send(None)
         each.join()
     assert not still.exists()
+
+
+def test_the_machines_tags_stand_under_one_prefix(tmp_path: Path) -> None:
+    run = Run.start(uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="e", name="r", tags={}, params={})
+    own = {key for key in run.tags if not key.startswith("mlflow.")}
+    assert own == {"machine.host", "machine.pid", "machine.process_start"}
+
+
+def test_a_dead_run_of_an_earlier_version_is_marked(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    run = Run.start(uri=uri, experiment="e", name="r", tags={}, params={})
+    client = open_client(uri)
+    for key, value in {**identity(), "machine.pid": str(2**22 + 1)}.items():
+        client.set_tag(run.id, key.removeprefix("machine."), value)
+        client.delete_tag(run.id, key)
+    assert mark_dead_runs(uri, "e") == [run.id]
+    assert Run.find(run.id, uri).status == "KILLED"

@@ -400,7 +400,9 @@ def test_an_experiment_that_can_be_no_folder(name: str, canary: Path, store: Sto
     refused(lambda: build(tracking.tracking), canary, "tracking.experiment must be a name")
 
 
-@pytest.mark.parametrize("tags", [{"pid": "x"}, {"pid": "-1"}, {"pid": "9" * 40}, {"process_start": "soon"}])
+@pytest.mark.parametrize(
+    "tags", [{"machine.pid": "x"}, {"machine.pid": "-1"}, {"machine.pid": "9" * 40}, {"machine.process_start": "soon"}]
+)
 def test_tags_that_are_no_process(tags: dict[str, str], store: Store) -> None:
     run = Run.start(uri=store.uri, experiment="left", name="left", tags={}, params={})
     run.set_tags({**identity(), **tags})

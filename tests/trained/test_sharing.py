@@ -94,7 +94,10 @@ def test_what_names_the_machine_stays_there(home: Path, folder: Path) -> None:
     assert (config["data"]["path"], config["tracking"]["uri"]) == ("people.csv", None)
     for file in folder.iterdir():
         assert str(home).encode() not in file.read_bytes()
-    assert not {"pid", "host", "mlflow.user"} & json.loads((folder / "run.json").read_text())["tags"].keys()
+    assert (
+        not {"machine.pid", "machine.host", "mlflow.user"}
+        & json.loads((folder / "run.json").read_text())["tags"].keys()
+    )
 
 
 def test_the_card_says_what_the_run_says(folder: Path) -> None:
@@ -130,7 +133,7 @@ def test_pulled_it_is_a_run_like_any_other(folder: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out.split()[:2] == ["run", "theirs"]
     run, given = Run.find("theirs", None), Trained.of(str(folder), uri=None).run
     assert (run.status, run.tags["pulled_from"], run.tags["data"]) == ("FINISHED", str(folder), "csv")
-    assert "config_hash" not in run.tags  # a sweep would count it as done
+    assert "machine.config_hash" not in run.tags  # a sweep would count it as done
     assert (run.metrics, run.data_set) == (given.metrics, given.data_set)
     assert run.params["model.code_size"] == "2"
     assert run.pictures()["final/reconstructions"].size == (8, 8)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from hourglass.commands import reporting, sharing
+from hourglass.commands import claiming, reporting, sharing
 from hourglass.commands.parsing import Parser
 from hourglass.configuration.groups import help_of_train
 from hourglass.system import process
@@ -34,6 +34,7 @@ Autoencoders: composed with Hydra, trained with Lightning, tracked with MLflow.
   pull FOLDER|hf:USER/REPO                such a model as a run of your own
   report STUDY|RUN... [into=report.html]  what was found, as one page: conclusions, tables, pictures, units
   compare RUN RUN ... [into=FILE.html]    what differs in configuration, numbers and reconstructions
+  claim FILE.yaml... [quick=true]         a claim put to the test: verdict, effect, interval
   runs [WORD ...] [KEY=VALUE ...]         runs and studies: name, when, verdict, test error
   list [GROUP]                            every model, data set, noise, regularizer, ...: one line each
   ui [port=N]                             the dashboard, on 127.0.0.1
@@ -211,6 +212,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "pull": sharing.pull,
     "report": reporting.report,
     "compare": reporting.compare,
+    "claim": claiming.claim,
     "runs": reporting.runs,
     "list": _list,
     "ui": _ui,

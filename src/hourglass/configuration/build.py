@@ -9,15 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from hourglass.configuration.hydra_internals import NODE_AT_FAULT, full_key
+from hourglass.configuration.kinds import check_kind
 from hourglass.configuration.schema import MissingKey, check, is_own, misfit
 from hourglass.system.errors import HourglassError
 from hourglass.system.torch_internals import TRACE
 
 
-def build(config: Any, **arguments: Any) -> Any:
+def build(config: Any, kind: type = object, /, **arguments: Any) -> Any:
     """Instantiate a node of the configuration with Hydra; a mistake in it becomes a `HourglassError`.
 
-    `arguments` are passed to the node's own target as they are, not through the configuration.
+    Args:
+        config: the node.
+        kind: what it must make.
+        arguments: passed to the node's own target as they are, not through the configuration.
     """
     import hydra
     from hydra.errors import InstantiationException
@@ -31,7 +35,9 @@ def build(config: Any, **arguments: Any) -> Any:
         raise HourglassError(f"{key}: nothing is chosen that could be built, it has no _target_")
     check(config, set(arguments))
     try:
-        return hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
+        made = hydra.utils.instantiate(config, _partial_=True, _convert_="all")(**arguments)
+        check_kind(key, config._target_, made, kind)
+        return made
     except InstantiationException as error:
         found = NODE_AT_FAULT.search(str(error))
         if found:  # the node below that could not be made

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from hourglass.configuration.current_folder import import_top
 from hourglass.configuration.hints import fits, is_behaviour, words
 from hourglass.configuration.hydra_internals import full_key
+from hourglass.configuration.kinds import check_made
 from hourglass.system.errors import HourglassError, nearest
 
 
@@ -45,6 +46,8 @@ class Arguments(NamedTuple):
     """Those without a default."""
     takes_any: bool
     """Whether it takes arguments of any other name too."""
+    others: Any = Any
+    """The type hint of those."""
 
 
 @cache
@@ -66,7 +69,7 @@ def arguments_of(function: typing.Callable[..., Any]) -> Arguments:
             found.hints.update(typing.get_type_hints(fields))
             found.required.update(fields.__required_keys__)
         else:
-            found = found._replace(takes_any=True)
+            found = found._replace(takes_any=True, others=hint)
     return found
 
 
@@ -106,9 +109,10 @@ def check(config: Any, given: set[str]) -> None:
     where = full_key(config)
     function = located(config._target_, where)
     if is_own(config):
-        hints, needed, takes_any = arguments_of(function)
+        hints, needed, takes_any, others = arguments_of(function)
         required = tuple(key for key in hints if key in needed)
         _check_values(config, where, hints, given, takes_any=takes_any)
+        _check_parts(config, hints, others)
     else:
         names, required, takes_any = names_of(function)
         contract = keeps_contract(function)
@@ -234,6 +238,16 @@ def _check_values(config: Any, where: str, hints: dict[str, Any], given: set[str
             raise HourglassError(_unsuited(f"{where}.{key!s}", value, hints[key]))
 
 
+def _check_parts(config: Any, hints: dict[str, Any], others: Any) -> None:
+    """Compare what the nodes of an object make with what its arguments take."""
+    from omegaconf import DictConfig
+
+    for key, node in config.items():
+        if isinstance(node, DictConfig) and (target := node.get("_target_")):
+            where = full_key(node)
+            check_made(where, target, located(target, where), hints.get(str(key), others))
+
+
 def not_chosen(where: str, name: str) -> HourglassError:
     """Of a part without `_target_`, as a recipe leaves behind that sets a value of a choice which a word replaced."""
     return HourglassError(
@@ -251,7 +265,7 @@ def _foreign(config: Any, where: str, unknown: list[str], allowed: list[str]) ->
     away = " ".join(f"~{where}.{key}" for key in unknown)
     return (
         f"{', '.join(f'{where}.{key}' for key in unknown)}: {config._target_} takes no such key"
-        f"{nearest(unknown[0], allowed)}; it takes {', '.join(allowed)}"
+        f"{nearest(unknown[0], allowed)}; it takes {', '.join(allowed) or 'none'}"
         # A part of a list can't be taken away by a word of its own.
         f"{'' if '[' in where else f'; to leave out what it does not take: {away}'}"
     )

@@ -11,10 +11,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hourglass.configuration.build import build, named
 from hourglass.configuration.schema import located
 from hourglass.data import Dataset, check_trainable
-from hourglass.losses import OfColumns
+from hourglass.losses import Loss, OfColumns
 from hourglass.models import Autoencoder
 from hourglass.noise import Corruption
 from hourglass.pipeline.trainer import HALF, check_trainer
+from hourglass.regularizers import Penalties
+from hourglass.samplers import Sampler
 from hourglass.system.devices import device_count
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
@@ -64,21 +66,21 @@ def compose(
         HourglassError: a key, a value or a combination that makes no sense, in one line.
     """
     check_trainer(config.trainer, epochs=config.training.get("epochs"))
-    data = build(config.data) if data is None else data
+    data = build(config.data, Dataset) if data is None else data
     wanted = data.wanted
     if data.targets is not None:
         _check_model(config.model, data)
     shapes = {"shape": data.shape, **({} if data.targets is None else {"target_shape": wanted.shape})}
-    model = (make_model or partial(build, config.model))(**shapes)
+    model = (make_model or partial(build, config.model, Autoencoder))(**shapes)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
         model.begin(data.filled(data.train.x), *(() if data.targets is None else (wanted.train.x,)))
     if config.get("start") and not config.resume:  # a resumed training has weights of its own
         _start_from(str(config.start), model, config)
-    noise = build(config.noise, bounds=data.range, shape=data.shape)
+    noise = build(config.noise, Corruption, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
-    penalties = build(config.regularizer)
-    loss = build(config.loss, data_range=learned or wanted.full_range)  # no split may leave what the loss takes
+    penalties = build(config.regularizer, Penalties)
+    loss = build(config.loss, Loss, data_range=learned or wanted.full_range)  # no split may leave what the loss takes
     scalable = config.data.get("scaling") == "none"
     what = f"data={data.name} lies in" if data.targets is None else f"the target of data={data.name} lies in"
     _check_range(model, wanted.range, what, scalable=scalable)
@@ -87,7 +89,7 @@ def compose(
         raise HourglassError(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
         )
-    sampler = build(config.sampler, code_size=model.code_size)
+    sampler = build(config.sampler, Sampler, code_size=model.code_size)
     if learned is None:
         try:
             sampler.check(model.bottleneck, samples=len(data.train))
@@ -102,6 +104,7 @@ def compose(
     count = 1 if learned is not None else device_count(config.trainer)
     learner: Learner = build(
         config.training,
+        Learner,
         model=model,
         noise=noise,
         penalties=penalties,

@@ -20,6 +20,7 @@ from hourglass.pipeline.naming import command_line, run_name
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
+from hourglass.tracking.machine import CONFIG_HASH, GIT_DIRTY, GIT_SHA
 from hourglass.tracking.mlflow_internals import NOTE
 from hourglass.tracking.model import check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
@@ -82,7 +83,7 @@ class Recorder:
         if self.uri:
             resolved["tracking"]["uri"] = redacted(self.uri)
         check_recordable(resolved)
-        tags = {**choices, **code_version(), "config_hash": config_hash(resolved), "kind": "training"}
+        tags = {**choices, **code_version(), CONFIG_HASH: config_hash(resolved), "kind": "training"}
         if config.study:
             tags["study"] = config.study
         if earlier is not None:
@@ -191,5 +192,5 @@ def code_version() -> dict[str, str]:
 
     tags = {"hourglass_version": version("hourglass")}
     if sha := git("rev-parse", "HEAD"):
-        tags |= {"git_sha": sha, "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+        tags |= {GIT_SHA: sha, GIT_DIRTY: str(bool(git("status", "--porcelain"))).lower()}
     return tags

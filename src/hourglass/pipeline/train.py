@@ -19,6 +19,7 @@ from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
 from hourglass.tracking import Run, RunLogger, initialise_store, resolve_uri, search_runs
+from hourglass.tracking.machine import CONFIG_HASH
 from hourglass.training.lightning_internals import checkpoint_with, record
 
 log = logging.getLogger("hourglass")
@@ -109,7 +110,7 @@ def train_once(words: Sequence[str], *, folder: Path) -> Run:
     uri = resolve_uri(config.tracking.uri)
     initialise_store(uri)
     key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-    known = search_runs(uri, None, f"tags.config_hash = '{key}' AND attributes.status = 'FINISHED'")
+    known = search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{key}' AND attributes.status = 'FINISHED'")
     if known:
         return Run.find(known[0].info.run_id, uri)
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ from hourglass.system.messages import heard
 from hourglass.system.passwords import without_passwords
 from hourglass.system.undone import undone
 from hourglass.tracking import search_runs
+from hourglass.tracking.machine import CONFIG_HASH
 from hourglass.tracking.mlflow_internals import PARENT
 from hourglass.tracking.retries import import_mlflow
 
@@ -255,4 +256,4 @@ def _failed_runs(batch: Batch) -> dict[str, str]:
         return {}
     children = search_runs(batch.study.uri, None, f"tags.`{PARENT}` = '{batch.study.id}'")
     inorder = sorted(children, key=lambda each: each.info.start_time)
-    return {run.data.tags.get("config_hash", ""): run.info.run_id for run in inorder}
+    return {run.data.tags.get(CONFIG_HASH, ""): run.info.run_id for run in inorder}

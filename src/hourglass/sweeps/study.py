@@ -7,6 +7,7 @@ from hourglass.sweeps.job import End
 from hourglass.system.locks import claim
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, search_runs
+from hourglass.tracking.machine import CONFIG_HASH, HOST, STUDY_ID
 from hourglass.tracking.mlflow_internals import PARENT
 
 
@@ -23,10 +24,10 @@ def open_study(
         axes: what it varies.
         command: how it was asked for, the last time.
     """
-    tags = {"kind": "study", "study": name, "study_id": identity, "command": command}
+    tags = {"kind": "study", "study": name, STUDY_ID: identity, "command": command}
     tags |= {f"axis.{key}": ", ".join(values) for key, values in axes.items()}
     with claim(identity, place=redacted(uri), wait=True):  # two terminals that begin at the same time make one study
-        known = search_runs(uri, experiment, f"tags.study_id = '{identity}' AND tags.kind = 'study'")
+        known = search_runs(uri, experiment, f"tags.`{STUDY_ID}` = '{identity}' AND tags.kind = 'study'")
         if known:
             run = Run.join(known[0].info.run_id, uri=uri)
             earlier = {key: known[0].data.tags.get(f"axis.{key}", "") for key in axes}
@@ -45,14 +46,14 @@ def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, End]
     """
     condition = f"tags.`{PARENT}` = '{parent}' AND attributes.status = 'FINISHED'"
     if key is not None:
-        condition += f" AND tags.config_hash = '{key}'"
+        condition += f" AND tags.`{CONFIG_HASH}` = '{key}'"
     children = search_runs(uri, None, condition)
     return {
-        run.data.tags["config_hash"]: End(
+        run.data.tags[CONFIG_HASH]: End(
             run_id=run.info.run_id, metrics=dict(run.data.metrics), pruned="pruned" in run.data.tags
         )
         for run in sorted(children, key=lambda each: each.info.start_time)
-        if "config_hash" in run.data.tags
+        if CONFIG_HASH in run.data.tags
     }
 
 
@@ -67,9 +68,9 @@ def end_lost(parent: str, keys: Collection[str], *, uri: str, reason: str) -> No
         uri: the resolved tracking URI.
         reason: what is known, in one line.
     """
-    elsewhere = f"attributes.status = 'RUNNING' AND tags.host != '{socket.gethostname()}'"
+    elsewhere = f"attributes.status = 'RUNNING' AND tags.`{HOST}` != '{socket.gethostname()}'"
     for run in search_runs(uri, None, f"tags.`{PARENT}` = '{parent}' AND {elsewhere}"):
-        if run.data.tags.get("config_hash") in keys:
+        if run.data.tags.get(CONFIG_HASH) in keys:
             Run.find(run.info.run_id, uri).kill(reason)
 
 

@@ -1,7 +1,8 @@
 """Which process writes a run, and whether it still lives.
 
 A killed process can't say that it ended, so its run would stay RUNNING for ever. Every run carries the tags
-`host`, `pid` and `process_start`; `mark_dead_runs` compares them with the processes of this host.
+`machine.host`, `machine.pid` and `machine.process_start`; `mark_dead_runs` compares them with the processes of this
+host.
 """
 
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import psutil
 
 from hourglass.tracking import tables
+from hourglass.tracking.machine import HOST, PID, PROCESS_START, machine_tag
 from hourglass.tracking.retries import RetryingClient
 from hourglass.tracking.search import search_runs
 from hourglass.tracking.store import open_client, sqlite_path
@@ -18,19 +20,19 @@ _START_TOLERANCE = 2.0  # seconds; the system clock may be corrected between two
 
 
 def identity() -> dict[str, str]:
-    """The tags of a run of this process: `host`, `pid` and `process_start` (seconds since 1970)."""
+    """The tags of a run of this process: `machine.host`, `machine.pid` and `machine.process_start`."""
     me = psutil.Process()
-    return {"host": socket.gethostname(), "pid": str(me.pid), "process_start": f"{me.create_time():.2f}"}
+    return {HOST: socket.gethostname(), PID: str(me.pid), PROCESS_START: f"{me.create_time():.2f}"}
 
 
 def is_alive(tags: dict[str, str]) -> bool:
     """Whether the process that wrote `tags` runs on this host."""
-    if tags.get("host") != socket.gethostname():
+    if machine_tag(tags, HOST) != socket.gethostname():
         return False
     try:
         # A process number is given again after a reboot or a long time, so the start time must agree as well.
-        process = psutil.Process(int(tags["pid"]))
-        same = abs(process.create_time() - float(tags["process_start"])) < _START_TOLERANCE
+        process = psutil.Process(int(machine_tag(tags, PID) or ""))
+        same = abs(process.create_time() - float(machine_tag(tags, PROCESS_START) or "")) < _START_TOLERANCE
         return same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, KeyError, ValueError, OverflowError):  # also where the tags are no numbers
         return False
@@ -50,15 +52,15 @@ def mark_dead_runs(uri: str, experiment: str) -> list[str]:
         found = client.get_experiment_by_name(experiment)
         going = [] if found is None else tables.running(client, found.experiment_id)
     else:
-        here = f"attributes.status = 'RUNNING' AND tags.host = '{socket.gethostname()}'"
-        going = [tables.Running(run.info.run_id, run.data.tags) for run in search_runs(uri, experiment, here)]
+        found = search_runs(uri, experiment, "attributes.status = 'RUNNING'")
+        going = [tables.Running(run.info.run_id, run.data.tags) for run in found]
     host = socket.gethostname()
-    return _mark([run for run in going if run.tags.get("host") == host and not is_alive(run.tags)], client)
+    return _mark([run for run in going if machine_tag(run.tags, HOST) == host and not is_alive(run.tags)], client)
 
 
 def _mark(dead: Sequence[tables.Running], client: RetryingClient) -> list[str]:
     """Marks runs, unless they ended well or were taken up since they were asked for; returns which it marked."""
-    reasons = {run.run_id: (run.tags, f"process {run.tags.get('pid')} ended without a word") for run in dead}
+    reasons = {run.run_id: (run.tags, f"process {machine_tag(run.tags, PID)} ended without a word") for run in dead}
     if not dead or tables.is_database(client):
         return tables.mark_killed(client, reasons) if dead else []
     marked = []

@@ -18,6 +18,7 @@ from hourglass.system.cache import cache_dir
 from hourglass.system.errors import HourglassError
 from hourglass.system.passwords import without_passwords
 from hourglass.tracking import pictures, weights
+from hourglass.tracking.machine import PID, machine_tag
 from hourglass.tracking.mlflow_internals import (
     DATA_CONTEXT,
     DIGEST_LENGTH,
@@ -122,7 +123,9 @@ class Run(Recorded):
         """HourglassError if a process of this machine is writing the run."""
         tags = self.tags
         if self.status == "RUNNING" and is_alive(tags):
-            raise HourglassError(f"run {self.id} cannot be resumed: process {tags['pid']} is still writing it")
+            raise HourglassError(
+                f"run {self.id} cannot be resumed: process {machine_tag(tags, PID)} is still writing it"
+            )
 
     def check_held(self) -> None:
         """TrackingUnavailable if the store holds this run no more: another database is in its place."""

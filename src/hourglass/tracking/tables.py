@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hourglass.tracking import mlflow_internals
+from hourglass.tracking.machine import IDENTITY, PROCESS_START, machine_tag
 from hourglass.tracking.retries import RetryingClient
 
-_IDENTITY = ("host", "pid", "process_start")
+_STARTS = [name for name in IDENTITY if name.endswith("process_start")]
 _AT_ONCE = 500  # numbers of runs in a statement: databases limit how many values one may hold
 
 
@@ -20,7 +21,7 @@ class Running(NamedTuple):
 
     run_id: str
     tags: dict[str, str]
-    """Which process writes it: `host`, `pid` and `process_start`."""
+    """Which process writes it: see `machine.IDENTITY`."""
 
 
 def is_database(client: RetryingClient) -> bool:
@@ -39,7 +40,7 @@ def running(client: RetryingClient, experiment_id: str) -> list[Running]:
             select(table.run.run_uuid, table.tag.key, table.tag.value)
             .join(table.tag, table.tag.run_uuid == table.run.run_uuid)
             .where(table.run.experiment_id == int(experiment_id), table.run.status == "RUNNING")
-            .where(table.run.lifecycle_stage == "active", table.tag.key.in_(_IDENTITY))
+            .where(table.run.lifecycle_stage == "active", table.tag.key.in_(IDENTITY))
         )
         found: dict[str, dict[str, str]] = {}
         with mlflow_internals.database_of(once).ManagedSessionMaker() as session:
@@ -60,7 +61,7 @@ def mark_killed(client: RetryingClient, dead: Mapping[str, tuple[dict[str, str],
     Returns:
         the ids of those that were marked.
     """
-    from sqlalchemy import bindparam, delete, exists, insert, select, update
+    from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
 
     table = mlflow_internals.tables()
 
@@ -68,14 +69,14 @@ def mark_killed(client: RetryingClient, dead: Mapping[str, tuple[dict[str, str],
         now = int(time.time() * 1000)
         same = (
             exists()
-            .where(table.tag.run_uuid == bindparam("run"), table.tag.key == "process_start")
+            .where(table.tag.run_uuid == bindparam("run"), or_(*(table.tag.key == name for name in _STARTS)))
             .where(table.tag.value == bindparam("start"))
         )
         mark = update(table.run).where(table.run.run_uuid == bindparam("run"), table.run.status == "RUNNING", same)
         # The connection, not the session: nothing of theirs is loaded, and many rows go in one call.
         with mlflow_internals.database_of(once).ManagedSessionMaker(read_only=False) as session:
             connection = session.connection()
-            started = [{"run": run_id, "start": tags.get("process_start")} for run_id, (tags, _) in dead.items()]
+            started = [{"run": run_id, "start": machine_tag(tags, PROCESS_START)} for run_id, (tags, _) in dead.items()]
             connection.execute(mark.values(status="KILLED", end_time=now), started)
             marked: list[str] = []
             for at in range(0, len(dead), _AT_ONCE):

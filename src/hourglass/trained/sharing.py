@@ -15,13 +15,14 @@ from hourglass.configuration.groups import choices
 from hourglass.system.errors import HourglassError
 from hourglass.system.files import drafts
 from hourglass.tracking import Run, flatten, initialise_store, resolve_uri, search_runs
+from hourglass.tracking.machine import GIT_SHA
 from hourglass.tracking.shared import CARD, CONFIG, DESCRIPTION, FINAL, NETWORKS, PICTURE, SharedRun, description
 from hourglass.trained.classifier import FINETUNE, HEAD
 from hourglass.trained.load import SAMPLER, WEIGHTS, Trained
 
 __all__ = ["pull", "shared_tags", "without_paths", "write"]
 
-OTHER_TAGS = ("health", "hourglass_version", "git_sha")
+OTHER_TAGS = ("health", "hourglass_version", GIT_SHA)
 """Tags that go with a model besides the choices of the groups."""
 
 

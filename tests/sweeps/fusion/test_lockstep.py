@@ -75,7 +75,13 @@ def test_a_fused_run_records_what_an_unfused_one_does(both: tuple[list[Ended], l
             expected = list(zip(*alone.run.history(name), strict=True))
             assert steps == expected[0]
             assert values == pytest.approx(expected[1], rel=1e-4)
-        own = {"fused", "pid", "mlflow.runName", "mlflow.hourglass.made_by", "mlflow.note.content"}  # it says its id
+        own = {
+            "fused",
+            "machine.pid",
+            "mlflow.runName",
+            "mlflow.hourglass.made_by",
+            "mlflow.note.content",
+        }  # it says its id
         assert {k for k, v in run.tags.items() if alone.run.tags.get(k) != v} <= own
         assert run.tags["fused"] == "3"
         assert files(run) == files(alone.run)

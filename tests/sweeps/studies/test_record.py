@@ -126,7 +126,7 @@ def test_a_job_that_is_refused_is_a_line_of_its_study_until_it_runs(study: Study
     assert "4 of 6 jobs finished, 2 refused" in note
     assert "- refused: model.code_size=9 model.depth=-1: depth must be at least 0, got -1" in note
     assert f"runs/{study.run.id}/artifacts/report.html)" in note
-    done = study.children[0].data.tags["config_hash"]
+    done = study.children[0].data.tags["machine.config_hash"]
     study.run.log_text(json.dumps({done: {"point": point, "reason": "mended since"}}), "study/refused.json")
     assert {row.status for row in read(study.run.id, uri=study.uri).rows} == {"FINISHED"}
 

@@ -9,6 +9,7 @@ from hourglass.sweeps.studies.table import ERROR, REFUSED, Row, Table
 from hourglass.system.errors import reason
 from hourglass.system.passwords import without_passwords
 from hourglass.tracking import Run, search_runs
+from hourglass.tracking.machine import CONFIG_HASH, machine_tag
 from hourglass.tracking.mlflow_internals import LONGEST_TAG, NOTE, PARENT
 from hourglass.tracking.recorded import PICTURES
 
@@ -56,7 +57,7 @@ def jobs_of(parent: Run) -> list[Any]:
     children = search_runs(parent.uri, None, f"tags.`{PARENT}` = '{parent.id}' AND tags.kind = 'training'")
     jobs: dict[str, Any] = {}
     for child in sorted(children, key=lambda child: (child.info.status == "FINISHED", child.info.start_time)):
-        jobs[child.data.tags.get("config_hash", child.info.run_id)] = child
+        jobs[machine_tag(child.data.tags, CONFIG_HASH) or child.info.run_id] = child
     return list(jobs.values())
 
 
@@ -64,7 +65,7 @@ def table_of(parent: Run, jobs: Sequence[Any]) -> Table:
     """The jobs of a study as a table: those that have a run, and those that were refused."""
     prefix = "axis."
     axes = {key.removeprefix(prefix): text.split(", ") for key, text in parent.tags.items() if key.startswith(prefix)}
-    known = {job.data.tags.get("config_hash") for job in jobs}
+    known = {machine_tag(job.data.tags, CONFIG_HASH) for job in jobs}
     refused = [
         Row({axis: each["point"].get(axis, "") for axis in axes}, REFUSED, "", {}, None, each["reason"])
         for key, each in read_refused(parent).items()

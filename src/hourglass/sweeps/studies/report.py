@@ -17,6 +17,7 @@ from hourglass.sweeps.studies.searched import conclusion as searched
 from hourglass.sweeps.studies.searched import section as search_section
 from hourglass.sweeps.studies.table import ERROR, Table, in_words
 from hourglass.tracking import Run
+from hourglass.tracking.machine import GIT_DIRTY, GIT_SHA, machine_tag
 
 _SHOWN = (
     ("test/mse", "test MSE", True),
@@ -201,7 +202,7 @@ def _origin(given: Given) -> list[Block]:
     tags = [job.data.tags for job in given.jobs] or [given.tags]
     blocks: list[Block] = [Command(text=given.tags.get("command") or _command(given))]
     versions = sorted({_version(each) for each in tags} - {""})
-    dirty = " (with changes)" if any(each.get("git_dirty") == "true" for each in tags) else ""
+    dirty = " (with changes)" if any(machine_tag(each, GIT_DIRTY) == "true" for each in tags) else ""
     lines = [f"Hourglass {' and '.join(versions)}{dirty}" if versions else "The version was not recorded"]
     for name in ("torch", "pytorch-lightning", "mlflow", "hydra-core", "optuna"):
         lines.append(f"{name} {version(name)} (where this page was written)")
@@ -209,7 +210,7 @@ def _origin(given: Given) -> list[Block]:
 
 
 def _version(tags: Mapping[str, str]) -> str:
-    return " ".join(filter(None, (tags.get("hourglass_version", ""), tags.get("git_sha", "")[:10])))
+    return " ".join(filter(None, (tags.get("hourglass_version", ""), (machine_tag(tags, GIT_SHA) or "")[:10])))
 
 
 def _command(given: Given) -> str:

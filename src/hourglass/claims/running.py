@@ -1,0 +1,172 @@
+"""The arms of claims, trained and measured: what is recorded already is not made again."""
+
+import logging
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from hourglass.claims.claim import Arm, Claim
+from hourglass.claims.measuring import Measurement, measure
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_multirun
+from hourglass.configuration.identity import config_hash
+from hourglass.configuration.overrides import explain
+from hourglass.sweeps.axes import key_of, said_last
+from hourglass.sweeps.composing import Composer, make_job
+from hourglass.sweeps.job import End, Job
+from hourglass.sweeps.settings import Settings
+from hourglass.sweeps.slots import execute
+from hourglass.sweeps.sweep import sweep
+from hourglass.system.errors import HourglassError
+from hourglass.tracking import initialise_store, resolve_uri, search_runs
+from hourglass.tracking.machine import CONFIG_HASH
+
+__all__ = ["Found", "run"]
+
+log = logging.getLogger("hourglass")
+
+PLAIN = "~callback.pictures"
+"""Nobody looks at the pictures of a hundred runs; they take longer than the training of a small net."""
+
+
+class Found(NamedTuple):
+    """What the runs of some claims say."""
+
+    values: dict[str, dict[int, dict[str, Mapping[str, float]]]]
+    """By claim, seed and arm the metrics."""
+    failures: dict[str, str]
+    """By claim why an arm has none, in one line."""
+
+
+class _Place(NamedTuple):
+    """One arm of a claim with one seed."""
+
+    claim: str
+    arm: str
+    seed: int
+
+
+def run(claims: Sequence[Claim], *, name: str, words: Sequence[str] = ()) -> Found:
+    """Train and measure what the claims ask for.
+
+    Args:
+        claims: each with arms.
+        name: of the study that holds their trainings.
+        words: of all trainings, as `tracking.uri=...` and `sweep.workers=2`.
+
+    Raises:
+        HourglassError: words that can't be composed, with the claim and the arm; nothing is trained then.
+    """
+    jobs: dict[_Place, Job] = {}
+    with compose_multirun([f"study={name}", *words]) as (context, config):
+        _ = config.hydra.sweep.dir  # has the time in it, which from now on is that of all jobs
+        composer = Composer(context, config)
+        for claim in claims:
+            for arm, spec in claim.arms.items():
+                if _is_trained(spec):
+                    for seed in claim.seeds:
+                        jobs[_Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
+        ends, settings = _train(list(jobs.values()), config, name, [claim.name for claim in claims])
+    found, failures = Found({}, {}), {}
+    for place, job in jobs.items():
+        end = ends[job.key]
+        if end.failure is not None:
+            failures.setdefault(place.claim, f"arm {place.arm}, seed {place.seed}: {end.failure}")
+        else:
+            found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = end.metrics
+    found.failures.update(failures)
+    _measure(claims, {place: ends[job.key].run_id for place, job in jobs.items()}, config, settings, found)
+    return found
+
+
+def _is_trained(arm: Arm) -> bool:
+    return arm.evaluate is None and arm.measure is None
+
+
+def _job(composer: Composer, claim: Claim, arm: str, seed: int, number: int, words: Sequence[str]) -> Job:
+    own = claim.arms[arm].words
+    all_words = said_last([*words, *claim.words, *own, f"seed={seed}"])
+    chooses = any(key_of(word) in ("callback", "callback.pictures") for word in all_words)
+    try:
+        composed = composer.compose([*all_words, *([] if chooses else [PLAIN])], number)
+        return make_job(composed, {"seed", *map(key_of, own)})
+    except Exception as error:
+        said = str(error) if isinstance(error, HourglassError) else explain(error)
+        raise HourglassError(f"{claim.name}.yaml, arm {arm}: {said}") from error
+
+
+def _train(
+    jobs: Sequence[Job], config: DictConfig, name: str, claims: Sequence[str]
+) -> tuple[dict[str, End], Settings]:
+    """How each job ended, by its key: found in the store, or now trained as a sweep."""
+    settings: Settings = build(config.sweep)
+    uri = resolve_uri(config.tracking.uri)
+    initialise_store(uri)
+    ends = {} if settings.rerun else _finished({job.key for job in jobs}, uri)
+    left = [job for job in jobs if job.key not in ends]
+    if ends:
+        log.info("%d of %d trainings are recorded already", len(ends), len({job.key for job in jobs}))
+    if left:
+        _, trained = sweep(
+            left,
+            settings,
+            varied=_axes(left),
+            identity=config_hash({"claims": sorted(claims)}),
+            name=name,
+            command=shlex.join(["hourglass", "claim", *(f"{claim}.yaml" for claim in claims)]),
+            folder=Path(config.hydra.sweep.dir).absolute(),
+        )
+        ends |= trained
+    return ends, settings
+
+
+def _finished(keys: Collection[str], uri: str) -> dict[str, End]:
+    ends = {}
+    for key in keys:
+        runs = search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{key}' AND attributes.status = 'FINISHED'")
+        if runs:
+            ends[key] = End(run_id=runs[0].info.run_id, metrics=dict(runs[0].data.metrics))
+    return ends
+
+
+def _axes(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """What differs between jobs, of all that some of them says."""
+    keys = dict.fromkeys(key_of(word) for job in jobs for word in job.words if not word.startswith("~"))
+    keys = dict.fromkeys(key for key in keys if key not in ("study", "name"))
+    points = [job.point(list(keys)) for job in jobs]
+    found = {key: list(dict.fromkeys(point[key] for point in points)) for key in keys}
+    return {key: values for key, values in found.items() if len(values) > 1}
+
+
+def _measure(
+    claims: Sequence[Claim], runs: Mapping[_Place, str], config: DictConfig, settings: Settings, found: Found
+) -> None:
+    """Measure models anew, each in a process of its own, and add what was found."""
+    uri, experiment = resolve_uri(config.tracking.uri), config.tracking.experiment
+    asked: dict[_Place, Measurement] = {}
+    for claim in (claim for claim in claims if claim.name not in found.failures):
+        for arm, spec in claim.arms.items():
+            if not _is_trained(spec):
+                for seed in claim.seeds:
+                    run_id = runs[_Place(claim.name, spec.of, seed)] if spec.of is not None else None
+                    asked[_Place(claim.name, arm, seed)] = Measurement(
+                        uri, experiment, run_id, spec.evaluate, _plain(spec.measure), seed, f"{claim.name} {arm}"
+                    )
+    if not asked:
+        return
+    places = list(asked)
+    slots = settings.slots(accelerator="cpu", jobs=len(places))
+    for outcome in execute(measure, list(asked.values()), slots=slots):
+        place = places[outcome.job]
+        if outcome.failure is not None:
+            found.failures.setdefault(place.claim, f"arm {place.arm}, seed {place.seed}: {outcome.failure}")
+            log.error("%s, arm %s: %s", place.claim, place.arm, outcome.failure)
+        else:
+            found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = outcome.value
+
+
+def _plain(measure: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if measure is None else dict(measure)
