@@ -46,7 +46,7 @@ def fit(
     x: Any,
     y: Any,
     *,
-    target: Any,
+    target: Any = None,
     validation: Any,
     test: Any,
     modules: Mapping[str, Any],

@@ -152,12 +152,12 @@ class Batches:
         held = {name: part for name, part in parts.items() if part is not None}
         if self.order is None:
             for start in range(0, len(self.x), self.rows):
-                yield Chunk(**{name: part[start : start + self.rows] for name, part in held.items()})
+                yield Chunk(**{name: part[start : start + self.rows] for name, part in held.items()})  # type: ignore[arg-type]
             return
         generator = torch.Generator().manual_seed(self.order())
         for drawn in self._chosen(generator):
             chosen = drawn.to(self.x.device)
-            chunk = Chunk(**{name: part.index_select(0, chosen) for name, part in held.items()})
+            chunk = Chunk(**{name: part.index_select(0, chosen) for name, part in held.items()})  # type: ignore[arg-type]
             yield chunk._replace(x=fresh_draw(chunk.x, generator)) if self.drawn else chunk
 
     def _chosen(self, generator: torch.Generator) -> Iterator[Tensor]:

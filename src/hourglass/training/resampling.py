@@ -54,6 +54,7 @@ class Resampling(Minibatch):
 
     alone = "it renews units by what one device has seen"
     off: Tensor
+    steps_counted: Tensor
 
     def __init__(self, *, every: int, times: int, after: int, rows: int, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
