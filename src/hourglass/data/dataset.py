@@ -159,8 +159,9 @@ class Dataset:
         """What is reconstructed of a split of this data set."""
         if self.targets is None:
             return split
-        names = ("train", "validation", "test")
-        return next(getattr(self.targets, name) for name in names if getattr(self, name) is split)
+        mine = (self.train, self.validation, self.test)
+        theirs = (self.targets.train, self.targets.validation, self.targets.test)
+        return next(goal for each, goal in zip(mine, theirs, strict=True) if each is split)
 
     def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
         """What the reconstruction is compared with: samples (B, *shape) as `target` has them, or their own targets.

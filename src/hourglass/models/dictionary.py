@@ -221,7 +221,11 @@ class Dictionary(Autoencoder):
         layer.bias[units] = 0.0
         if self.shape == self.target_shape:  # else nobody knows where they are to point
             atoms[:, units] = directions.T * atoms.norm(dim=0).mean()
-        return [(layer.weight, (units,)), (layer.bias, (units,)), (atoms, (slice(None), units))]
+        return [
+            (cast(nn.Parameter, layer.weight), (units,)),
+            (cast(nn.Parameter, layer.bias), (units,)),
+            (atoms, (slice(None), units)),
+        ]
 
     @property
     def has_closed_jacobian(self) -> bool:
