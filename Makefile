@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast claims activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -13,7 +13,7 @@ help: ## list the targets
 # The set-up: done when constraints.txt or pyproject.toml changes, otherwise never again.
 $(READY): constraints.txt pyproject.toml
 	@echo "setting up .venv (a few minutes, several GB: torch brings CUDA)"
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or 3.12 is needed, got %d.%d; set PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 13) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed, got %d.%d; set PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 14) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -69,6 +69,9 @@ types: $(READY) ## whether the types learn what their authors report; writes exp
 
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
 	@$(BIN)/python experiments/exact_vs_fast/measure.py
+
+claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (an hour; QUICK=true: minutes, in build/)
+	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
 
 activations: $(READY) ## sparse codes of a network's activations; writes experiments/activations/README.md (a quarter of an hour)
 	@$(BIN)/python experiments/activations/measure.py

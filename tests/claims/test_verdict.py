@@ -14,7 +14,7 @@ SEEDS = tuple(range(5))
 def claim(name: str, *expected: str) -> Claim:
     arms = {"a": Arm(), "b": Arm()}
     parts = tuple(each for text in expected for each in read_expectation(text, arms=list(arms), metric="m"))
-    return Claim(name, "sentence", "", arms=arms, seeds=SEEDS, metric="m", expect=parts)
+    return Claim(name, "", "sentence", "", arms=arms, seeds=SEEDS, metric="m", expect=parts)
 
 
 def values(differences: list[float]) -> dict[int, dict[str, dict[str, float]]]:
@@ -71,6 +71,8 @@ def test_all_comparisons_of_a_claim_must_hold() -> None:
 
 
 def test_a_claim_without_values_says_why() -> None:
-    failed, untested = judge([claim("x", "a < b"), Claim("y", "s", "", why_not="A definition.")], {}, {"x": "arm a"})
+    failed, untested = judge(
+        [claim("x", "a < b"), Claim("y", "", "s", "", why_not="A definition.")], {}, {"x": "arm a"}
+    )
     assert (failed.verdict, failed.failure) == ("FAILED", "arm a")
     assert untested.verdict == "NOT TESTED"

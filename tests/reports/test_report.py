@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hourglass.commands.main import main
+from hourglass.reports.code_map import code_map
 from hourglass.reports.content import Live
 from hourglass.reports.inside import Inside
 from hourglass.reports.model import model_sections
@@ -141,3 +143,14 @@ def test_a_model_that_is_gone_costs_its_part_of_the_report(in_small: str) -> Non
         assert "Not drawn: " in section.blocks[0].lines[0]  # type: ignore[union-attr]
     finally:
         file.write_bytes(content)
+
+
+def test_classes_are_called_by_their_names(in_small: str) -> None:
+    inside = Inside.of(best_runs(in_small)[0], uri=in_small)
+    names = tuple(f"<name {digit}>" for digit in range(10))
+    inside.data = replace(inside.data, classes=names)
+    data = json.loads(re.search(r'id="map-data">(.*?)</script>', code_map(inside, method="pca").html)[1])  # type: ignore[index]
+    assert data["names"] == list(names)
+    assert data["class"][0] == names[int(inside.y[0])]  # type: ignore[index]
+    (_, live) = unit_cards(inside)
+    assert "&lt;name 3&gt;" in live.html  # type: ignore[union-attr]

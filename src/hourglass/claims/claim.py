@@ -51,6 +51,8 @@ class Claim(NamedTuple):
 
     name: str
     """Of the file."""
+    folder: str
+    """Where it lies, and its own functions beside it."""
     claim: str
     """The sentence."""
     source: str
@@ -91,21 +93,22 @@ def read(path: Path) -> Claim:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HourglassError(f"{path} must be yaml: {' '.join(str(error).split())}") from error
     try:
-        return _claim(path.stem, content)
+        return _claim(path, content)
     except HourglassError as error:
         raise HourglassError(f"{path}: {error}") from error
 
 
-def _claim(name: str, content: Any) -> Claim:
+def _claim(path: Path, content: Any) -> Claim:
     if not isinstance(content, dict):
         raise HourglassError(f"must hold keys and values, {', '.join(KEYS)}")
     for key in content:
         if key not in KEYS:
             raise HourglassError(f"{key}: no such key{nearest(str(key), list(KEYS))}; a claim has {', '.join(KEYS)}")
     sentence = _text(content, "claim", needed=True)
+    name, folder = path.stem, str(path.absolute().parent)
     source, why_not = _text(content, "source"), _text(content, "why_not")
     if why_not:
-        return Claim(name, sentence, source, why_not=why_not)
+        return Claim(name, folder, sentence, source, why_not=why_not)
     given = content.get("arms")
     if not isinstance(given, dict) or not given:
         raise HourglassError("arms must hold at least one arm by its name, or why_not say why there is none")
@@ -117,6 +120,7 @@ def _claim(name: str, content: Any) -> Claim:
     expected = expected if isinstance(expected, list) else [expected]
     return Claim(
         name,
+        folder,
         sentence,
         source,
         words=_words(content.get("words", []), "words"),

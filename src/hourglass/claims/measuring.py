@@ -8,6 +8,7 @@ without, it is called with the seed and its own arguments alone.
 
 import logging
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -41,6 +42,8 @@ class Measurement(NamedTuple):
     measure: dict[str, Any] | None
     seed: int
     name: str
+    folder: str
+    """Where a function of one's own is looked for, beside the current folder."""
 
     @property
     def key(self) -> str:
@@ -73,6 +76,8 @@ def measure(asked: Measurement) -> dict[str, float]:
     else:
         opened = trained.run.start_below(name=asked.name, tags=tags, params=params)
     with opened as run:
+        if asked.folder not in sys.path:
+            sys.path.append(asked.folder)
         function = located(asked.measure["_target_"], "measure")
         given: list[Any] = []
         if trained is not None:

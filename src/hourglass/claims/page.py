@@ -93,7 +93,7 @@ def _page(judged: Sequence[Judged], folder: str, title: str, command: str) -> st
 
 def _link(judged: Judged) -> str:
     text = judged.claim.claim
-    return f"[{text}](#{judged.claim.name})" if judged.effects else text
+    return f"[{text}](#{judged.claim.name.lower()})" if judged.effects else text
 
 
 def _table(judged: Judged) -> list[str]:

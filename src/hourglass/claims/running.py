@@ -55,7 +55,7 @@ def run(claims: Sequence[Claim], *, name: str, words: Sequence[str] = ()) -> Fou
     Args:
         claims: each with arms.
         name: of the study that holds their trainings.
-        words: of all trainings, as `tracking.uri=...` and `sweep.workers=2`.
+        words: of all trainings, as `tracking.uri=...` and `sweep.workers=2`; they replace those of the claims.
 
     Raises:
         HourglassError: words that can't be composed, with the claim and the arm; nothing is trained then.
@@ -88,7 +88,7 @@ def _is_trained(arm: Arm) -> bool:
 
 def _job(composer: Composer, claim: Claim, arm: str, seed: int, number: int, words: Sequence[str]) -> Job:
     own = claim.arms[arm].words
-    all_words = said_last([*words, *claim.words, *own, f"seed={seed}"])
+    all_words = said_last([*claim.words, *own, *words, f"seed={seed}"])
     chooses = any(key_of(word) in ("callback", "callback.pictures") for word in all_words)
     try:
         composed = composer.compose([*all_words, *([] if chooses else [PLAIN])], number)
@@ -153,7 +153,14 @@ def _measure(
                 for seed in claim.seeds:
                     run_id = runs[_Place(claim.name, spec.of, seed)] if spec.of is not None else None
                     asked[_Place(claim.name, arm, seed)] = Measurement(
-                        uri, experiment, run_id, spec.evaluate, _plain(spec.measure), seed, f"{claim.name} {arm}"
+                        uri,
+                        experiment,
+                        run_id,
+                        spec.evaluate,
+                        _plain(spec.measure),
+                        seed,
+                        f"{claim.name} {arm}",
+                        claim.folder,
                     )
     if not asked:
         return

@@ -58,7 +58,8 @@ def _table(name: str, bunch: Any, splitting: Splitting, scaling: str) -> Dataset
         x=torch.from_numpy(bunch.data.astype(np.float32)), y=torch.from_numpy(bunch.target.astype(np.int64))
     )
     columns = tuple(str(column) for column in bunch.feature_names)
-    return splitting.dataset(name=name, samples=samples, test=None, columns=columns, scaling=scaling)
+    classes = tuple(map(str, bunch.target_names))
+    return splitting.dataset(name=name, samples=samples, test=None, columns=columns, scaling=scaling, classes=classes)
 
 
 def patches(*, size: int, count: int, colour: bool, seed: int, **splits: Unpack[SplitsAndTest]) -> Dataset:

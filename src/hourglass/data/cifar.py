@@ -53,6 +53,9 @@ CIFAR10 = Collection(
 )
 
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
 def cifar10(*, root: str | None, **splits: Unpack[Splits]) -> Dataset:
     """Photographs of things, (3, 32, 32) uint8.
 
@@ -74,7 +77,7 @@ def photographs(name: str, collection: Collection, root: str | None, splitting: 
         batches = [_batch(contents[file], file) for file in files]
         return Split(x=torch.cat([x for x, _ in batches]), y=torch.cat([y for _, y in batches]))
 
-    return splitting.dataset(name=name, samples=split(TRAIN_FILES), test=split(TEST_FILES))
+    return splitting.dataset(name=name, samples=split(TRAIN_FILES), test=split(TEST_FILES), classes=CLASSES)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

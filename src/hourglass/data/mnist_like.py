@@ -68,16 +68,24 @@ def mnist(*, root: str | None, **splits: Unpack[ImageSplits]) -> Dataset:
     return _grey_images("mnist", MNIST, root, splitting)
 
 
+ARTICLES = (
+    *("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+"""The classes of Fashion-MNIST."""
+
+
 def fashion_mnist(*, root: str | None, **splits: Unpack[ImageSplits]) -> Dataset:
     """Zalando's articles of clothing, (1, 28, 28) uint8, labels 0 to 9 (Xiao, Rasul and Vollgraf, 2017).
 
     Arguments and errors: `mnist`, with FashionMNIST/raw under `root`.
     """
     splitting = Splitting(test_share=None, **splits)
-    return _grey_images("fashion_mnist", FASHION_MNIST, root, splitting)
+    return _grey_images("fashion_mnist", FASHION_MNIST, root, splitting, classes=ARTICLES)
 
 
-def _grey_images(name: str, collection: Collection, root: str | None, splitting: Splitting) -> Dataset:
+def _grey_images(
+    name: str, collection: Collection, root: str | None, splitting: Splitting, *, classes: tuple[str, ...] | None = None
+) -> Dataset:
     contents = load(collection, root=root)
 
     def split(prefix: str) -> Split:
@@ -86,4 +94,4 @@ def _grey_images(name: str, collection: Collection, root: str | None, splitting:
         # A writable view, since torch warns of read-only memory; nobody writes, and splitting copies.
         return Split(x=torch.from_numpy(images.copy()).unsqueeze(1), y=torch.from_numpy(labels.astype("int64")))
 
-    return splitting.dataset(name=name, samples=split("train"), test=split("t10k"))
+    return splitting.dataset(name=name, samples=split("train"), test=split("t10k"), classes=classes)

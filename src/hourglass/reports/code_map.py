@@ -38,10 +38,10 @@ def code_map(inside: Inside, *, method: str) -> Live:
         "shades": shades,
         "viridis": ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours("viridis")],
         "classes": list(COLOURS) if len(set(_classes(inside))) <= len(COLOURS) else None,
-        "names": sorted(set(_classes(inside))),
+        "names": [_called(inside, which) for which in sorted(set(_classes(inside)))],
         "of": [int(at) for at in kept],
         "error": [float(f"{value:.3g}") for value in inside.errors[kept]],
-        "class": [] if inside.y is None else [int(value) for value in inside.y[kept]],
+        "class": [] if inside.y is None else [_called(inside, int(value)) for value in inside.y[kept]],
         "ends": keys,
     }
     if inside.is_image:
@@ -92,6 +92,12 @@ def _shades(inside: Inside, kept: Array) -> tuple[dict[str, list[int]], dict[str
 
 def _classes(inside: Inside) -> list[int]:
     return [] if inside.y is None else [int(value) for value in inside.y]
+
+
+def _called(inside: Inside, which: int) -> str:
+    """A class by its name, or as `class 3`."""
+    name = inside.class_name(which)
+    return f"class {name}" if name.isdigit() else name
 
 
 def _plot(points: Array, names: tuple[str, str]) -> tuple[str, Any]:

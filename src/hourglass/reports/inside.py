@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hourglass.configuration.build import build
 from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.figures.canvas import to_numpy
+from hourglass.figures.canvas import class_name, to_numpy
 from hourglass.figures.picture import Array
 from hourglass.noise import Corruption
 from hourglass.system.errors import HourglassError
@@ -68,6 +68,10 @@ class Inside:
         activity.update(self.code)
         mask: Array = to_numpy(activity.mask(self.code)).astype(bool)
         return mask
+
+    def class_name(self, which: int) -> str:
+        """What a class is called: its name where the data have one, else its number."""
+        return class_name(which, self.data.classes)
 
     @property
     def is_image(self) -> bool:

@@ -123,7 +123,7 @@ def _one(inside: Inside, card: Card, limit: float) -> str:
     low, high = card.ends
     facts = [f"on for {card.rate:.1%}, adds {card.norm:.2g}"]
     if card.classes:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in card.classes)
+        shares = ", ".join(f"{inside.class_name(which)} {share:.0%}" for which, share in card.classes)
         facts.append(f"classes of its top twentieth: {shares}")
     if place := inside.place(card.unit - 1):
         facts.append(place)

@@ -19,7 +19,7 @@
     return box;
   };
   const words = at => `Sample ${data.of[at] + 1}`
-    + (data.class.length ? `, class ${data.class[at]}` : "") + `, MSE ${data.error[at]}`;
+    + (data.class.length ? `, ${data.class[at]}` : "") + `, MSE ${data.error[at]}`;
   const show = at => {
     const line = element("p", words(at));
     const pictures = document.createElement("p");
@@ -47,7 +47,7 @@
         gallery.append(box);
       }
       lassoed.replaceChildren(element("p", `${indices.length} chosen, mean MSE ${mean.toPrecision(3)}`
-        + (classes ? `; classes ${classes}` : "")), gallery);
+        + (classes ? `; ${classes}` : "")), gallery);
     },
   };
   const paint = source => {
@@ -56,7 +56,7 @@
     source.data.colour = data.shades[name].map(level => palette[level]);
     source.change.emit();
     const entry = (text, ink) => { const one = element("span", text); one.style.setProperty("--c", ink); return one; };
-    key.replaceChildren(...(byClass ? data.names.map((one, at) => entry(`class ${one}`, palette[at])) : [
+    key.replaceChildren(...(byClass ? data.names.map((one, at) => entry(one, palette[at])) : [
       entry(`${name} ${data.ends[name][0]}`, palette[0]), entry("to", palette[127]), entry(`${data.ends[name][1]}`, palette[254])]));
   };
   sample.addEventListener("input", () => {

@@ -1,0 +1,42 @@
+"""The claims that the repository holds can be read, and each arm is one that trains."""
+
+from pathlib import Path
+
+import pytest
+
+from hourglass.claims import read
+from hourglass.claims.claim import check_names
+from hourglass.commands.main import main
+
+RECORDS = Path(__file__).resolve().parents[2] / "experiments"
+FOLDERS = [folder for folder in (RECORDS / "claims", RECORDS / "types") if list(folder.glob("*.yaml"))]
+ROWS = """
+A09 A11 A12 A13 A15 A16 A17 A18 B06 B07 B08 B09 B10 B11 C05 C07 C08 C09 C11 C12 C16 C17 C18 C19
+D11 D12 D13 D14 D15 D18 D19 D20 D21 D22 D23 D25 D26 D29 E07 E08 E13 E15 E16 E19 E20 E21 E24
+"""
+"""The claims that the documents make, by their numbers there."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_file_can_be_read(folder: Path) -> None:
+    claims = [read(path) for path in sorted(folder.glob("*.yaml"))]
+    check_names(claims)
+    for claim in claims:
+        assert claim.source, claim.name
+        assert claim.why_not or claim.conditions, claim.name
+
+
+def test_every_claim_of_the_documents_has_a_file() -> None:
+    names = [path.stem for path in (RECORDS / "claims").glob("*.yaml")]
+    assert len(ROWS.split()) == 47
+    assert [row for row in ROWS.split() if not any(name.startswith(f"{row}_") for name in names)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_arm_trains_and_every_measure_measures(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = ["data.train_size=600", "training.epochs=1"]
+    assert main(["claim", str(folder), "quick=true", *short]) == 0
