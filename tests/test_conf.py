@@ -51,6 +51,8 @@ SUITED = {
     "capacity": ["bottleneck=gaussian", "model.bottleneck.beta=0"],
     "dip": ["bottleneck=gaussian"],
     "revival": ["bottleneck=top_k"],
+    "target_l0": ["bottleneck=jump_relu"],
+    "resampling": ["model=dictionary", "bottleneck=relu"],
     "total_correlation": ["bottleneck=gaussian"],
     "adversarial": ["model.bottleneck.activation=linear"],
     **{name: ["bottleneck=gaussian"] for name in ("importance_weighted", "miwae", "ciwae", "piwae")},

@@ -298,6 +298,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hidden = draw.random((200, 16)).astype(np.float16)
     np.save(place / "shards" / "train_0.npy", hidden[:160])
     np.save(place / "shards" / "test_0.npy", hidden[160:])
+    for name, rows in (("before", hidden), ("after", hidden[:, ::2] ** 2)):
+        (place / name).mkdir()
+        np.save(place / name / "0.npy", rows)
+    np.savez(place / "pairs.npz", x=grey, colour=grey.repeat(3, axis=1))
     np.savez(place / "signals.npz", x=draw.random((80, 2, 16)).astype(np.float32))
     rows = "\n".join(f"{a:.3f},{b:.3f},{int(a < b)}" for a, b in draw.random((80, 2)))
     (place / "table.csv").write_text(f"width,height,kind\n{rows}\n", encoding="utf-8")

@@ -134,6 +134,7 @@ CODES = (
     ("bottleneck=gaussian",),
     ("bottleneck=gaussian", "model.bottleneck.beta=0"),
     ("bottleneck=top_k", "model.bottleneck.k=3"),
+    ("bottleneck=jump_relu",),
 )
 """Codes of which every regularizer suits at least one."""
 
@@ -860,6 +861,7 @@ def test_a_constructor_has_the_defaults_of_the_yaml(target: str) -> None:
     for part, (first, where) in PARTS.items():
         if part in parameters:
             assert defaults.pop(part) is located(as_written(conf_dir() / part / f"{first}.yaml", where)["_target_"], "")
+    assert defaults.pop("target_shape", None) is None  # which the data set says, as it says the shape
     assert defaults == plain(CONSTRUCTED[target])
 
 

@@ -112,6 +112,12 @@ TYPES = {
     "contractive": Facts("784-256 sigmoid-784 sigmoid", 201_744, ZOO, SPLIT),
     # a threshold for each of 256 units besides
     "jump_relu": Facts("784-256-784 linear", 402_704, ATOMS, SPLIT),
+    # a scale and a bias for each of 256 units besides
+    "gated": Facts("784-256-784 linear", 402_960, ATOMS, SPLIT),
+    "matryoshka": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
+    "p_annealing": Facts("784-256 relu-784 linear", 402_448, ATOMS, SPLIT),
+    "equal_l0": Facts("784-256 relu-784 linear", 402_448, ATOMS, SPLIT),
+    "resampling": Facts("784-256 relu-784 linear", 402_448, ATOMS, SPLIT),
     "kl_sparse": Facts("784-256 sigmoid-784 sigmoid", 402_448, ZOO, SPLIT),
     "linear": Facts("784-32 linear-784 linear", 50_992, "MSE, Adam 0.001, 10 x 256", SPLIT),
     # 784 32 + 32 + 784

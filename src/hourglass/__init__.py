@@ -42,6 +42,7 @@ def fit(
     x: Any,
     y: Any = None,
     *,
+    target: Any = None,
     validation: Any = None,
     test: Any = None,
     encoder: Any = None,
@@ -79,6 +80,7 @@ def fit(
             a torch Dataset of items x or (x, y) or a DataLoader, which are read once.
         y: labels (N,), whole numbers; of a DataFrame also the name of their column. The code is measured by them;
             learned from they are with condition="labels" or training="finetune" alone.
+        target: what is to be made of each sample, in any shape; None: the sample itself.
         validation: samples, or a pair (x, y), that stand in for `data.validation_size` of x.
         test: the same for `data.test_share` of x.
         encoder: a module of your own, (B, *shape) to (B, ...), without an activation at its end: a copy is trained. Or
@@ -116,6 +118,7 @@ def fit(
     return trained_on(
         x,
         y,
+        target=target,
         validation=validation,
         test=test,
         modules={"encoder": encoder, "decoder": decoder},

@@ -31,6 +31,8 @@ TYPES = {
     "lookup-free": ["bottleneck=lookup_free", "model.code_size=16"],
     "categorical": ["bottleneck=categorical", "model.code_size=16", "loss.reduction=sum"],
     "JumpReLU": ["bottleneck=jump_relu"],
+    "gated, nested": ["bottleneck=gated", "regularizer=[matryoshka,target_l0]"],
+    "resampled": ["model=dictionary", "bottleneck=relu", "training=resampling"],
     "adversarial": ["bottleneck=linear", "training=adversarial"],
     "importance-weighted": ["bottleneck=gaussian", "loss.reduction=sum", "training=importance_weighted"],
     "FactorVAE": ["bottleneck=gaussian", "training=factor"],
@@ -56,7 +58,7 @@ def documented(name: str) -> bool:
     """Whether a logged name has a row, whole or without its stage, as it stands or by a pattern."""
     bare = re.sub(r"^(train|val|test)/", "", name)
     bare = re.sub(r"_(pixels|pca)$", "", bare)
-    stands_for = {"<name>": r"\w+", "<set>": SETS, "<l>": r"\d+"}
+    stands_for = {"<name>": r"\w+", "<set>": SETS, "<l>": r"\d+", "<m>": r"\d+"}
     patterns = [re.escape(row) for row in NAMES if "<term>" not in row]
     for placeholder, pattern in stands_for.items():
         patterns = [each.replace(placeholder, pattern) for each in patterns]
@@ -79,7 +81,11 @@ def test_whatever_a_run_logs_has_a_row(kind: str, tmp_path: Path) -> None:
 
 
 def test_every_regularizer_has_a_row() -> None:
-    terms = {path.stem for path in (PAGE.parents[1] / "conf/regularizer").glob("*.yaml")} - {"none", "dropout"}
+    terms = {path.stem for path in (PAGE.parents[1] / "conf/regularizer").glob("*.yaml")} - {
+        "none",
+        "dropout",
+        "target_l0",
+    }
     assert terms <= set(NAMES)
 
 

@@ -68,3 +68,41 @@ def test_its_jacobian_is_exact() -> None:
 def test_a_code_of_two_values_for_a_unit_begins_with_its_means() -> None:
     model = Dictionary(shape=(1, 2), code_size=3, bottleneck=partial(Gaussian, beta=1.0, warmup_steps=0))
     assert torch.allclose(model.encoder[2].weight[:3], model.decoder[0].weight.T)
+
+
+def test_the_decoder_s_bias_is_taken_off_the_input() -> None:
+    """h = relu(W (u - b) + c), r = m + s (V h + b)."""
+    model = Dictionary(
+        shape=(1, 2), code_size=3, bottleneck=partial(Deterministic, activation="relu"), subtract_bias=True
+    )
+    model.begin(X)
+    b = model.decoder[0].layer.bias
+    with torch.no_grad():
+        b.copy_(torch.tensor([0.5, -0.25]))
+    u = model.units(X.flatten(1)) - b
+    torch.testing.assert_close(model(X).code, (u @ model.encoder[-1].weight.T).relu())
+    assert len(list(model.parameters())) == 4
+
+
+def test_a_start_that_is_not_tied() -> None:
+    make = partial(Dictionary, shape=(1, 2), code_size=3, bottleneck=partial(Deterministic, activation="relu"))
+    tied, free = make(), make(tied_start=False)
+    assert torch.allclose(tied.encoder[-1].weight, tied.decoder[0].weight.T)
+    assert not torch.allclose(free.encoder[-1].weight, free.decoder[0].weight.T)
+
+
+def test_another_target_has_units_of_its_own() -> None:
+    model = Dictionary(
+        shape=(1, 2), code_size=3, bottleneck=partial(Deterministic, activation="relu"), target_shape=(3,)
+    )
+    target = torch.tensor([[0.0, 0.0, 1.0], [2.0, 4.0, 5.0], [4.0, 8.0, 9.0]])
+    model.begin(X, target)
+    assert torch.allclose(model.units.mean, torch.tensor([3.0, 4.0]))
+    assert torch.allclose(model.decode(torch.zeros(1, 3)), torch.tensor([[2.0, 4.0, 5.0]]))
+    assert model(X).reconstruction.shape == (3, 3)
+
+
+@pytest.mark.parametrize("key", ["tied_start", "subtract_bias"])
+def test_weights_are_not_tied_to_a_target_of_another_size(key: str) -> None:
+    with pytest.raises(ValueError, match=f"^{key} must be false for targets of 3 values and inputs of 2, got true$"):
+        Dictionary(shape=(1, 2), code_size=3, target_shape=(3,), **{key: True})

@@ -9,6 +9,7 @@ from hourglass.bottlenecks.bottleneck import (
     Bottled,
     Bottleneck,
     Draws,
+    HasAuxiliary,
     HasDensity,
     HasPosterior,
     HasPrior,
@@ -24,6 +25,7 @@ from hourglass.bottlenecks.finite_scalar import FiniteScalar
 from hourglass.bottlenecks.flow_gaussian import FlowGaussian
 from hourglass.bottlenecks.flows import Flow, Householder, InverseAutoregressive, Planar, Radial
 from hourglass.bottlenecks.gamma import Gamma
+from hourglass.bottlenecks.gated import Gated
 from hourglass.bottlenecks.gaussian import Gaussian
 from hourglass.bottlenecks.joint import Joint
 from hourglass.bottlenecks.jump_relu import JumpReLU
@@ -51,7 +53,9 @@ __all__ = [
     "Flow",
     "FlowGaussian",
     "Gamma",
+    "Gated",
     "Gaussian",
+    "HasAuxiliary",
     "HasDensity",
     "HasPosterior",
     "HasPrior",

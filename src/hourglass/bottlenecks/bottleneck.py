@@ -15,6 +15,7 @@ __all__ = [
     "Bottled",
     "Bottleneck",
     "Draws",
+    "HasAuxiliary",
     "HasDensity",
     "HasPosterior",
     "HasPrior",
@@ -22,6 +23,7 @@ __all__ = [
     "HasSymbolDraws",
     "Refining",
     "Symbolic",
+    "count_idle",
 ]
 
 
@@ -212,6 +214,18 @@ class HasRate(Protocol):
 
 
 @runtime_checkable
+class HasAuxiliary(Protocol):
+    """A bottleneck that learns from what other codes than its own reconstruct."""
+
+    def auxiliary(self, a: Tensor) -> dict[str, Tensor]:
+        """Encoder outputs (B, inputs) to further codes (B, code_size) by name.
+
+        The reconstruction loss of each is a term of that name. The decoder learns nothing of it.
+
+        """
+
+
+@runtime_checkable
 class Symbolic(Protocol):
     """A bottleneck whose code is made of symbols, one for each of its parts."""
 
@@ -234,3 +248,10 @@ class Refining(Protocol):
 
     def refined(self, a: Tensor) -> dict[str, Tensor]:
         """Encoder outputs (B, inputs) to the codes (B, code_size) after each step by name, the last that in use."""
+
+
+@torch.no_grad()
+def count_idle(idle: Tensor, code: Tensor, active: Tensor) -> None:
+    """One more step for the active units that are zero in all codes (B, code_size) of a training step, 0 for others."""
+    on = (code != 0).any(dim=0) | (active == 0)
+    idle.copy_(torch.where(on, 0, idle + 1))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hourglass.bottlenecks.activity import Activity, Switched
-from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, count_idle
 from hourglass.losses import Term
 from hourglass.system.checks import check_above, check_level
 
@@ -45,6 +45,7 @@ class JumpReLU(Bottleneck):
 
     weight: Tensor
     deviation: Tensor
+    idle: Tensor
 
     def __init__(self, *, code_size: int, weight: float = 1e-3, threshold: float = 1.0, bandwidth: float = 1.0) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, math.inf))
@@ -53,6 +54,7 @@ class JumpReLU(Bottleneck):
         check_above("bandwidth", bandwidth)
         self.register_buffer("weight", torch.tensor(weight))
         self.register_buffer("deviation", torch.tensor(0.0))  # no step has been made
+        self.register_buffer("idle", torch.zeros(code_size, dtype=torch.int64))
         self.bandwidth = bandwidth
         self.log_threshold = torch.nn.Parameter(torch.full((code_size,), math.log(threshold)))
 
@@ -74,6 +76,8 @@ class JumpReLU(Bottleneck):
         t = self.log_threshold.exp()
         on = _Step.apply(a / d, t, self.bandwidth) * self.active
         code = _Jump.apply(a / d, t, self.bandwidth) * d * self.active
+        if self.training:
+            count_idle(self.idle, code, self.active)
         return Bottled(code, {"l0": Term(on.sum(dim=1).mean(), self.weight)})
 
     def _unit(self, a: Tensor) -> Tensor:
@@ -90,6 +94,8 @@ class JumpReLU(Bottleneck):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Earlier versions had thresholds in units of the encoder outputs themselves.
         state_dict.setdefault(f"{prefix}deviation", torch.tensor(1.0))
+        # And didn't count how long units have been off.
+        state_dict.setdefault(f"{prefix}idle", torch.zeros(self.code_size, dtype=torch.int64))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 from hourglass.activations import activation as build_activation
 from hourglass.activations import activation_range
 from hourglass.bottlenecks.activity import Activity, Switched
-from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
+from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, count_idle
 from hourglass.bottlenecks.deterministic import KEY
 from hourglass.system.checks import check_fraction
 
@@ -66,7 +66,7 @@ class TopK(Bottleneck):
         if not self.training:
             return Bottled(self._largest(a, self.k_test), {})
         code = self._largest(a, self.k)
-        _count_idle(self.idle, code, self.active)
+        count_idle(self.idle, code, self.active)
         return Bottled(code, {})
 
     def as_trained(self, a: Tensor) -> Bottled:
@@ -136,7 +136,7 @@ class BatchTopK(Bottleneck):
             smallest = smallest.to(self.threshold)
             mixed = self.momentum * self.threshold + (1 - self.momentum) * smallest
             self.threshold.copy_(torch.where(self.threshold < 0, smallest, mixed))
-        _count_idle(self.idle, code, self.active)
+        count_idle(self.idle, code, self.active)
         return Bottled(code, {})
 
     def as_trained(self, a: Tensor) -> Bottled:
@@ -206,13 +206,6 @@ class WinnerTakeAll(Bottleneck):
     def activity(self) -> Activity:
         """See `Bottleneck.activity`: rectified."""
         return Switched()
-
-
-@torch.no_grad()
-def _count_idle(idle: Tensor, code: Tensor, active: Tensor) -> None:
-    """One more step for the active units that are zero in all codes (B, code_size) of a training step, 0 for others."""
-    on = (code != 0).any(dim=0) | (active == 0)
-    idle.copy_(torch.where(on, 0, idle + 1))
 
 
 def _kept(key: str, k: int, code_size: int) -> int:

@@ -25,7 +25,10 @@ class Anomalies(RunCallback):
         from hourglass.measures.probes import anomaly_auroc
 
         normal, anomalous = (
-            squared_errors(pl_module, data.test.x, data.test.y) for data in (self.normal, pl_module.data)
+            squared_errors(
+                pl_module, data.test.x, data.test.y, goal=None if data.targets is None else data.targets.test.x
+            )
+            for data in (self.normal, pl_module.data)
         )
         found = {"test/anomaly_auroc": anomaly_auroc(normal, anomalous)}
         self.run(trainer).log_end_values(found, steps=pl_module.steps_done)

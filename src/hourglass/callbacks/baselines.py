@@ -42,7 +42,7 @@ class Baselines(RunCallback):
 
         run, data, noise = self.run(trainer), pl_module.data, pl_module.noise
         names = restorations.suited(noise.baselines, data.shape)
-        if not names:
+        if not names or data.targets is not None:  # which no restoration of the input is
             return
         # The whole first batch, because its draws depend on its size; then the samples that are wanted.
         batch = data.scaled(data.test.x[:EVAL_BATCH].to(pl_module.device))

@@ -21,12 +21,13 @@ class Floor(RunCallback):
         from hourglass.measures import linear_floor
 
         run, data, k = self.run(trainer), pl_module.data, pl_module.model.code_size
-        if not k < data.test.x[0].numel() or len(data.train) < 2:
+        if not k < data.wanted.test.x[0].numel() or len(data.train) < 2:
             return
         floor = linear_floor.linear_floor(data, pl_module.noise)
         if floor is None:
             return
-        errors = linear_floor.errors(floor, data.test.x, data, pl_module.noise, k=k)
+        goal = None if data.targets is None else data.targets.test.x
+        errors = linear_floor.errors(floor, data.test.x, data, pl_module.noise, k=k, goal=goal)
         measured = trainer.callback_metrics
         ratio = linear_floor.ratio(
             float(measured["test/mse"]),

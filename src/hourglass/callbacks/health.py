@@ -10,7 +10,8 @@ from typing_extensions import override
 from hourglass.bottlenecks import Activity
 from hourglass.callbacks.encoding import told
 from hourglass.callbacks.recording import RunCallback
-from hourglass.data import Split
+from hourglass.data import Dataset, Split
+from hourglass.data.dataset import EVAL_BATCH
 from hourglass.measures import health
 from hourglass.system.errors import Diverged
 from hourglass.tracking.retries import TrackingUnavailable
@@ -42,10 +43,10 @@ class Health(RunCallback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure and judge."""
         run, data, activity = self.run(trainer), pl_module.data, pl_module.activity()
-        (x, y), (val_x, val_y) = _some(data.train), _first(data.validation)
+        (x, y, goal), (val_x, val_y, val_goal) = _some(data), _first(data)
         values = {
-            "fit/train_mse": measured(pl_module, x, activity, y),
-            "fit/val_mse": measured(pl_module, val_x, None, val_y),
+            "fit/train_mse": measured(pl_module, x, y, goal, activity=activity),
+            "fit/val_mse": measured(pl_module, val_x, val_y, val_goal, activity=None),
             "fit/dead_units": float((activity.on() == 0).sum().item()),
             "fit/epochs": float(trainer.current_epoch),
         }
@@ -72,15 +73,22 @@ class Health(RunCallback):
 
 
 @torch.no_grad()
-def measured(learner: Learner, x: Tensor, activity: Activity | None, y: Tensor | None = None) -> float:
-    """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted."""
+def measured(learner: Learner, x: Tensor, y: Tensor | None, goal: Tensor, *, activity: Activity | None) -> float:
+    """Mean squared error of the first `RECONSTRUCTED` samples (N, *shape), and the codes of all counted.
+
+    y: their classes, where there are any. goal: (N, *target shape), what is to be made of them; x, as a rule.
+    """
+    data = learner.data
     bottleneck = learner.model.bottleneck
     error, count, values = 0.0, 0, 0
     with torch.autocast(learner.device.type, enabled=False):
-        for index, (block, each) in enumerate(blocks_of(x, y)):
+        goals = torch.split(goal, EVAL_BATCH)
+        for index, ((block, each), wanted) in enumerate(zip(blocks_of(x, y), goals, strict=True)):
             classes = told(learner, each)
-            target = learner.data.target(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
-            clean = learner.data.filled(target)
+            target = data.target(block.to(learner.device)).to(learner.dtype)  # 64 bits where it was trained so
+            clean = data.filled(target)
+            if data.targets is not None:
+                target = data.wanted.target(wanted.to(learner.device)).to(learner.dtype)
             with learner.noise.seeded(index):
                 corrupted = learner.noise(clean)
             if count < RECONSTRUCTED:
@@ -96,11 +104,17 @@ def measured(learner: Learner, x: Tensor, activity: Activity | None, y: Tensor |
     return error / values
 
 
-def _some(split: Split) -> tuple[Tensor, Tensor | None]:
-    """`ENCODED` samples at most and their labels, in random order: a training set may be sorted."""
-    rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:ENCODED]
-    return split.x[rows], None if split.y is None else split.y[rows]
+def _some(data: Dataset) -> tuple[Tensor, Tensor | None, Tensor]:
+    """`ENCODED` training samples at most, their labels and targets, in random order: the set may be sorted."""
+    chosen = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:ENCODED]
+    return _rows(data, data.train, chosen)
 
 
-def _first(split: Split) -> tuple[Tensor, Tensor | None]:
-    return split.x[:RECONSTRUCTED], None if split.y is None else split.y[:RECONSTRUCTED]
+def _first(data: Dataset) -> tuple[Tensor, Tensor | None, Tensor]:
+    return _rows(data, data.validation, slice(RECONSTRUCTED))
+
+
+def _rows(data: Dataset, split: Split, rows: Tensor | slice) -> tuple[Tensor, Tensor | None, Tensor]:
+    x = split.x[rows]
+    goal = x if data.targets is None else data.targets_of(split).x[rows]
+    return x, None if split.y is None else split.y[rows], goal

@@ -83,6 +83,8 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         pictures["most_activating"] = figures.most_activating(
             x, codes.test, count=min(4, len(x)), activity=learner.activity(), value_range=limits
         )
+        if data.targets is not None:  # what is decoded isn't what samples are
+            return pictures
         count, of_each = 4 if data.is_image else 3, "" if y is None else " of each class"
         caption = f"The worst reconstructions{of_each} of {len(x):,} test samples: original, output, MSE"
         pictures["worst"] = figures.worst(

@@ -50,9 +50,10 @@ class LossRecovered(RunCallback):
                 f"callback.loss_recovered needs classes, got data={data.name} without: see data.labels"
             )
         inputs = getattr(self.host, "inputs", None)
-        if len(data.shape) != 1 or inputs not in (None, data.shape[0]):
+        shape = data.wanted.shape
+        if len(shape) != 1 or inputs not in (None, shape[0]):
             raise HourglassError(
-                f"callback.loss_recovered.host must take samples of shape {data.shape}, got one for ({inputs},)"
+                f"callback.loss_recovered.host must take samples of shape {shape}, got one for ({inputs},)"
             )
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
@@ -64,21 +65,22 @@ class LossRecovered(RunCallback):
 
     @torch.no_grad()
     def _measured(self, learner: Learner) -> dict[str, float]:
-        data, device, host = learner.data, learner.device, cast(Any, self.host)
+        data, wanted, device, host = learner.data, learner.data.wanted, learner.device, cast(Any, self.host)
         if isinstance(host, nn.Module):
             host = host.to(device).eval()
 
         def raw(x: Tensor) -> Tensor:
-            return data.unscaled(x).float()
+            return wanted.unscaled(x).float()
 
-        known = data.train.x if len(data.train) else data.test.x
-        mean = raw(data.scaled(known[:MEASURED])).mean(0).to(device)
+        known = wanted.train.x if len(wanted.train) else wanted.test.x
+        mean = raw(wanted.scaled(known[:MEASURED])).mean(0).to(device)
         sums = torch.zeros(4, dtype=torch.float64, device=device)
         assert data.test.y is not None
         with torch.autocast(device.type, enabled=False):
-            for x, y in zip(torch.split(data.test.x, EVAL_BATCH), torch.split(data.test.y, EVAL_BATCH), strict=True):
-                clean = data.scaled(x.to(device))
-                reconstruction = learner.model(clean, y.to(device)).reconstruction
+            parts = (torch.split(each, EVAL_BATCH) for each in (data.test.x, wanted.test.x, data.test.y))
+            for x, goal, y in zip(*parts, strict=True):
+                clean = wanted.scaled(goal.to(device))
+                reconstruction = learner.model(data.scaled(x.to(device)), y.to(device)).reconstruction
                 sums += losses(host, raw(clean), raw(reconstruction), y.to(device), mean)
         of = Losses(*(sums / len(data.test)).tolist())
         values = {

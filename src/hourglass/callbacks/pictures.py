@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from hourglass import figures
 from hourglass.callbacks.encoding import told
@@ -44,7 +45,7 @@ class Pictures(RunCallback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """A picture every so many epochs."""
         every = self.every or max(1, (trainer.max_epochs or 1) // 5)
-        if (trainer.current_epoch + 1) % every == 0 and pl_module.data.drawable:
+        if (trainer.current_epoch + 1) % every == 0 and pl_module.data.wanted.drawable:
             with evaluating(pl_module.model):
                 picture = self._reconstructions(pl_module)
             run = self.run(trainer)
@@ -52,13 +53,15 @@ class Pictures(RunCallback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """The final pictures, at step 0, where a grid of runs begins; those under `final/` come before all curves."""
-        if not pl_module.data.drawable:
+        if not pl_module.data.wanted.drawable:
             return
         run, picture = self.run(trainer), self._reconstructions(pl_module)
         heading = _heading(run, pl_module)
         figures.to_png(picture, Path(trainer.default_root_dir) / "reconstructions.png")
         run.log_image(picture.to_image(heading=heading), "final/reconstructions", 0)
         run.log_picture(picture.to_image(heading=heading), "reconstructions")
+        if not pl_module.data.drawable:
+            return
         for key, found in inside(pl_module, code_map=self.code_map).items():
             run.log_image(found.to_image(heading=heading), f"final/{key}", 0)
 
@@ -68,14 +71,26 @@ class Pictures(RunCallback):
             corrupted = learner.noise(x)
             y = learner.data.test.y
             output = learner.model(corrupted, told(learner, None if y is None else y[: self.count]))
-        draw = figures.signals if learner.data.is_signal else figures.reconstructions
+        wanted = learner.data.wanted
+        draw = figures.signals if wanted.is_signal else figures.reconstructions
+        seen = None if corrupted is x else corrupted.cpu()
+        if learner.data.targets is not None:
+            x = wanted.scaled(wanted.test.x[: self.count])
+            seen = _beside(corrupted.cpu(), x)
         return draw(
             x.cpu(),
-            None if corrupted is x else corrupted.cpu(),
+            seen,
             output.reconstruction.cpu(),
-            value_range=learner.data.range,
+            value_range=wanted.range,
             caption=f"{len(x)} of {len(learner.data.test):,} test samples; MSE of each",
         )
+
+
+def _beside(seen: Tensor, target: Tensor) -> Tensor | None:
+    """What the model sees, to be drawn beside targets: grey as colour; None where it has another size."""
+    if seen.ndim == target.ndim == 4 and seen.shape[1] == 1:
+        seen = seen.expand(-1, target.shape[1], -1, -1)
+    return seen if seen.shape == target.shape else None
 
 
 def _heading(run: Run, learner: Learner) -> str:

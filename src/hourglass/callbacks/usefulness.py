@@ -81,6 +81,8 @@ class Usefulness(RunCallback):
     def _copying(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.probes import copy_ratio, shuffled
 
+        if learner.data.targets is not None:  # there is nothing to copy
+            return {}
         x, y = learner.data.test.x[:AUDITED], learner.data.test.y
         y = None if y is None else y[:AUDITED]
         clean = squared_errors(learner, x, y).double().mean().item()
@@ -90,7 +92,7 @@ class Usefulness(RunCallback):
     def _likelihood(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.likelihood import log_likelihood
 
-        if self.likelihood_draws is None:
+        if self.likelihood_draws is None or learner.data.targets is not None:  # the density is that of the samples
             return {}
         target = learner.data.target(learner.data.test.x[: self.likelihood_samples].to(learner.device))
         x, sampler = learner.data.filled(target), learner.sampler

@@ -26,6 +26,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack, cast
 
@@ -34,6 +35,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.dataset import Blocks, Dataset, Scaling, Split
+from hourglass.data.paired import paired
 from hourglass.data.shards import READ_AT_ONCE, SUFFIXES, Shards, read_shard
 from hourglass.data.splitting import SplitsAndTest, Splitting, existing_file
 from hourglass.system.bars import progress_bar
@@ -53,6 +55,7 @@ def activations(
     validation_shards: str | None,
     block: int,
     mixed: int,
+    target: str | None = None,
     **splits: Unpack[SplitsAndTest],
 ) -> Dataset:
     """The shards in a folder, or one file: rows (D,) of float16, bfloat16, float32 or float64, read as float32.
@@ -66,8 +69,39 @@ def activations(
         between commas; None: `test_share`, `validation_size`.
     block: neighbouring rows that stay together when rows are shuffled, 1 or more.
     mixed: blocks that batches are drawn from at a time, 1 or more; together they should fit into memory.
+    target: a second folder, of what a model is to make of the rows: as many in each shard, in the same order; None: the
+        rows themselves.
     The other arguments: `Splitting`. Raises ValueError that names the file.
     """
+    read = partial(
+        _activations, norm=norm, tensor=tensor, block=block, mixed=mixed, test=test_shards, validation=validation_shards
+    )
+    data = read(path, labels=labels, splits=splits)
+    if target is None:
+        return data
+    try:
+        goals = read(target, labels=None, splits=splits)
+    except ValueError as error:
+        raise ValueError(f"target: {error}") from error
+    lengths = [[len(shard) for shard in cast(Shards, each.train.x).parts] for each in (data, goals)]
+    if data.sizes != goals.sizes or lengths[0] != lengths[1]:
+        raise ValueError(f"target must hold shards of as many rows as those of path, in the same order, got {target}")
+    return paired(data, goals, key=f"target={target}")
+
+
+def _activations(
+    path: str,
+    *,
+    norm: str,
+    tensor: str | None,
+    labels: str | None,
+    test: str | None,
+    validation: str | None,
+    block: int,
+    mixed: int,
+    splits: SplitsAndTest,
+) -> Dataset:
+    """The rows of one folder."""
     splitting = Splitting(**splits)
     check_choice("norm", norm, NORMS)
     for key, value in (("block", block), ("mixed", mixed)):
@@ -81,12 +115,12 @@ def activations(
                 f"path must hold shards of equal width, got {shards[0].shape[1]} in {files[0].name}"
                 f" and {shard.shape[1]} in {file.name}"
             )
-    parts = _parts(files, {"test": test_shards, "validation": validation_shards})
+    parts = _parts(files, {"test": test, "validation": validation})
     y = None if marks is None else _labels(marks, [len(shard) for shard in shards])
     given = {name: _shuffled(part, shards, y, block=block, splitting=splitting) for name, part in parts.items()}
-    (train, validation, test), notes = splitting.in_order(given["train"], given.get("validation"), given.get("test"))
+    (train, held_out, tested), notes = splitting.in_order(given["train"], given.get("validation"), given.get("test"))
     found = _measured(
-        files, tensor, y, (train, validation, test), (block, [sorted(part) for part in parts.values()], splits)
+        files, tensor, y, (train, held_out, tested), (block, [sorted(part) for part in parts.values()], splits)
     )
     learned = found.parts[0] if len(train) else found.parts[2]
     scale = _scale(norm, learned, width=shards[0].shape[1])
@@ -94,7 +128,7 @@ def activations(
     bounds = [(part.low, part.high) for part in found.parts]
     scaled = [
         Split(x=cast(Tensor, cast(Shards, split.x).scaled_by(scaling, bound if len(split) else None)), y=split.y)
-        for split, bound in zip((train, validation, test), bounds, strict=True)
+        for split, bound in zip((train, held_out, tested), bounds, strict=True)
     ]
     known = cast(Shards, scaled[0 if len(train) else 2].x)
     told = f"{sum(map(len, shards)):,} rows in {len(files)} shards"
@@ -102,7 +136,7 @@ def activations(
     return Dataset(
         name="activations",
         train=scaled[0],
-        validation=scaled[2] if validation is test else scaled[1],
+        validation=scaled[2] if held_out is tested else scaled[1],
         test=scaled[2],
         shape=(shards[0].shape[1],),
         range=cast(tuple[float, float], tuple(float(bound) for bound in known.aminmax())),

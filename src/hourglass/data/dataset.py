@@ -132,6 +132,8 @@ class Dataset:
     factors: what the samples of generated data differ in; which value each sample has say the splits.
     levels: (N, *shape) the grey levels of train, from which every epoch of a training draws its images (see
         `binarized`); `train` holds one fixed draw of them. None: `train` is what is trained on.
+    targets: what is to be made of the samples, row by row in the same splits, in a shape, a range and units of its own.
+        None: the samples themselves.
     """
 
     name: str
@@ -153,6 +155,28 @@ class Dataset:
     fill: Tensor | None = None
     factors: tuple[Factor, ...] = ()
     levels: Tensor | None = None
+    targets: "Dataset | None" = None
+
+    @property
+    def wanted(self) -> "Dataset":
+        """What is reconstructed: the targets, or else the samples themselves."""
+        return self if self.targets is None else self.targets
+
+    def targets_of(self, split: Split) -> Split:
+        """What is reconstructed of a split of this data set."""
+        if self.targets is None:
+            return split
+        mine = (self.train, self.validation, self.test)
+        theirs = (self.targets.train, self.targets.validation, self.targets.test)
+        return next(goal for each, goal in zip(mine, theirs, strict=True) if each is split)
+
+    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
+        """What the reconstruction is compared with: samples (B, *shape) as `target` has them, or their own targets.
+
+        Those as their split holds them; None where there are none.
+
+        """
+        return x if target is None else self.wanted.target(target)
 
     @property
     def masked(self) -> bool:
@@ -202,6 +226,10 @@ class Dataset:
                 known[key] = json.dumps(value)
         if self.fill is not None:
             known["fill"] = json.dumps(self.fill.tolist())
+        if self.targets is not None:
+            known["target_shape"] = ",".join(map(str, self.targets.shape))
+            if self.targets.scaling is not None:
+                known["target_scaling"] = self.targets.scaling.to_json()
         return known
 
     def say_notes(self) -> None:

@@ -26,6 +26,7 @@ from hourglass.data.frames import Frame
 from hourglass.data.labels import check_labels
 from hourglass.data.missing import MISSING
 from hourglass.data.own_arrays import Part, arrays_as_dataset
+from hourglass.data.paired import paired
 from hourglass.data.scaling import SCALINGS
 from hourglass.data.splitting import ImageSplitsAndTest, Splitting
 from hourglass.data.tables import Rules, table_dataset
@@ -58,6 +59,8 @@ class Given(NamedTuple):
     samples: Arrays
     validation: Arrays | None = None
     test: Arrays | None = None
+    target: Arrays | None = None
+    """Of the samples: what is to be made of them; None: they themselves."""
 
 
 def arrays(
@@ -100,6 +103,18 @@ def arrays(
 
 
 def _dataset(given: Given, name: str, splitting: Splitting, *, scaling: str, missing: str) -> Dataset:
+    data = _samples(given, name, splitting, scaling=scaling, missing=missing)
+    if given.target is None:
+        return data
+    if given.validation is not None or given.test is not None:
+        raise ValueError("target goes with x alone: leave validation and test out, which are set apart of both")
+    if len(given.target.x) != len(given.samples.x):
+        raise ValueError(f"target must hold one for each of {len(given.samples.x)} samples, got {len(given.target.x)}")
+    goals = _samples(Given(given.target), name, splitting, scaling=scaling, missing=missing)
+    return paired(data, goals, key="target")
+
+
+def _samples(given: Given, name: str, splitting: Splitting, *, scaling: str, missing: str) -> Dataset:
     parts = {"x": given.samples, "the validation set": given.validation, "the test set": given.test}
     for key, part in parts.items():
         if part is not None and part.columns != given.samples.columns:

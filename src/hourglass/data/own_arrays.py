@@ -22,6 +22,7 @@ from hourglass.data import idx_format
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.labels import Labels, as_classes, check_labels, known_classes
 from hourglass.data.labels import told as classes_told
+from hourglass.data.paired import ENDS, goals_of, paired
 from hourglass.data.scaling import SCALINGS
 from hourglass.data.splitting import ImageSplitsAndTest, Splitting, existing_file
 from hourglass.system.checks import check_choice
@@ -49,7 +50,9 @@ class Part(NamedTuple):
     """Where it is, the end of a message."""
 
 
-def npz(*, path: str, scaling: str = "none", **splits: Unpack[ImageSplitsAndTest]) -> Dataset:
+def npz(
+    *, path: str, scaling: str = "none", target: str | None = None, **splits: Unpack[ImageSplitsAndTest]
+) -> Dataset:
     """The arrays of a file written by `numpy.savez`.
 
     path: the file, with the samples `x` and, where there are any, the labels `y` (N,), and the same of a validation set
@@ -57,6 +60,8 @@ def npz(*, path: str, scaling: str = "none", **splits: Unpack[ImageSplitsAndTest
         or capital letters. Further arrays are named in a note. x is uint8 (grey levels 0 to 255, seen by a model as 0
         to 1) or float; rows (N, D), images (N, H, W) or (N, C, H, W).
     scaling: of floats, see `hourglass.data.scaling`.
+    target: the array of what a model is to make of the samples, TARGET, with TARGET_val and TARGET_test where there are
+        x_val and x_test; None: the samples themselves.
     test_share: of the samples, where the file has no `x_test`; so `validation_size`, where it has no `x_val`.
     The other arguments: `Splitting`. Raises ValueError that names the array.
     """
@@ -68,20 +73,28 @@ def npz(*, path: str, scaling: str = "none", **splits: Unpack[ImageSplitsAndTest
         raise ValueError(f"path must be an npz file of plain arrays, got {file}{advice}")
     try:
         with np.load(file, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in _used(stored.files)}
+            asked = set() if target is None else {f"{target}{end}" for end in ENDS}
+            arrays = {key: stored[key] for key in stored.files if key in asked or key in _used(stored.files)}
             unused = [key for key in stored.files if key not in arrays]
         if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:  # its bytes
             raise ValueError(f"{', '.join(other)} is no array")
     except (ValueError, OSError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"path must be an npz file of plain arrays, got {file}: {error}") from error
     where = f" in {file}"
+    wanted = {key: arrays.pop(key) for key in asked if key in arrays}
     samples = _npz_part(arrays, "x", "y", where)
     if samples is None:
         found = sorted([*arrays, *unused])
         raise ValueError(f"path must hold an array named {' or '.join(NPZ_KEYS['x'])}, got {found} in {file}")
     others = [_npz_part(arrays, f"x_{part}", f"y_{part}", where) for part in ("val", "test")]
     notes = (f"arrays that are not used: {', '.join(sorted(unused))}",) if unused else ()
-    return arrays_as_dataset("npz", [samples, *others], splitting, scaling=scaling, notes=notes)
+    parts = [samples, *others]
+    data = arrays_as_dataset("npz", parts, splitting, scaling=scaling, notes=notes)
+    if target is None:
+        return data
+    found = goals_of(target, wanted, [None if part is None else len(part.x) for part in parts], where=where)
+    goals = [None if each is None else Part(target, each, "y", None, where) for each in found]
+    return paired(data, arrays_as_dataset("npz", goals, splitting, scaling=scaling), key=f"target={target}")
 
 
 def npy(

@@ -2,6 +2,7 @@
 
     clean input x       PCA                       r = m + V_k V_k^T (x - m)
     corrupted input c   reduced-rank regression   r = m_x + V_k V_k^T W (c - m_c),   W = S_xc S_cc^-1
+    another target x    the same, from the input c that goes with it, of any size
 
 with means m and covariances S of the training set, and V_k the k leading eigenvectors of the covariance, for PCA, and
 of W S_cx, the covariance of what the full linear regression W predicts, for the other. Each minimises E|x - r|^2 over
@@ -48,9 +49,9 @@ class LinearFloor:
     """The best linear code, fitted for every k at once.
 
     name: `PCA` or `reduced-rank regression`.
-    input_mean: (D,) float32, m_c.
+    input_mean: (C,) float32, m_c; C = D but for targets that are not the input.
     mean: (D,) float32, m_x.
-    encoder: (D, D) float32, V^T W: its first k rows give the code.
+    encoder: (D, C) float32, V^T W: its first k rows give the code.
     decoder: (D, D) float32, V^T: its first k rows are what the units stand for.
     """
 
@@ -60,10 +61,13 @@ class LinearFloor:
     encoder: Tensor
     decoder: Tensor
 
-    def reconstruct(self, corrupted: Tensor, k: int) -> Tensor:
-        """Samples (N, *shape) float, as the model gets them, to reconstructions from k units, 0 to D, on the CPU."""
+    def reconstruct(self, corrupted: Tensor, k: int, *, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Samples (N, *shape) float, as the model gets them, to reconstructions from k units, 0 to D, on the CPU.
+
+        shape: of a target; None: of a sample.
+        """
         code = (corrupted.cpu().flatten(1) - self.input_mean) @ self.encoder[:k].T
-        return (code @ self.decoder[:k] + self.mean).view(corrupted.shape)
+        return (code @ self.decoder[:k] + self.mean).view(len(corrupted), *(shape or corrupted.shape[1:]))
 
 
 def linear_floor(data: Dataset, noise: Corruption) -> LinearFloor | None:
@@ -72,7 +76,8 @@ def linear_floor(data: Dataset, noise: Corruption) -> LinearFloor | None:
     Kept in the data folder by what the data are and what the noise makes of the first training samples. For MNIST under
     noise it takes about 4 s once on one core.
     """
-    if math.prod(data.shape) > LARGEST or len(data.train) < 2:
+    elements = math.prod(data.wanted.shape)
+    if max(math.prod(data.shape), elements) > LARGEST or len(data.train) < 2:
         return None
     first, corrupted = next(_pairs(data, noise))
     if torch.equal(first, corrupted):
@@ -82,7 +87,7 @@ def linear_floor(data: Dataset, noise: Corruption) -> LinearFloor | None:
     path = cache_dir() / "floors" / f"{data.digest[:32]}-{seen[:32]}.npz"
     return kept(
         path,
-        read=partial(_read, elements=math.prod(data.shape)),
+        read=partial(_read, elements=elements),
         compute=lambda: reduced_rank_regression(_pairs(data, noise)),
         write=_write,
     )
@@ -92,8 +97,8 @@ def reduced_rank_regression(pairs: Iterator[tuple[Tensor, Tensor]]) -> LinearFlo
     """The best linear maps of every rank from corrupted to clean samples.
 
     Args:
-        pairs: blocks of clean and corrupted samples, each (n, D) float on the CPU; sums and products run in float64,
-            because a blur leaves directions with next to no variance.
+        pairs: blocks of clean and corrupted samples, or of targets and inputs, (n, D) and (n, C), float on the CPU;
+            sums and products run in float64, because a blur leaves directions with next to no variance.
 
     Raises:
         ValueError: a NaN or infinity among the values.
@@ -104,9 +109,9 @@ def reduced_rank_regression(pairs: Iterator[tuple[Tensor, Tensor]]) -> LinearFlo
         if not count:
             # Deviations from the first block's means keep the covariances free of cancellation.
             origin_x, origin_c = x.mean(0), c.mean(0)
-            elements = x.shape[1]
-            sum_x, sum_c = torch.zeros(2, elements, dtype=torch.float64)
-            products_cc, products_xc = torch.zeros(2, elements, elements, dtype=torch.float64)
+            sum_x, sum_c = torch.zeros_like(origin_x), torch.zeros_like(origin_c)
+            products_cc = torch.zeros(c.shape[1], c.shape[1], dtype=torch.float64)
+            products_xc = torch.zeros(x.shape[1], c.shape[1], dtype=torch.float64)
         x, c = x - origin_x, c - origin_c
         sum_x += x.sum(0)
         sum_c += c.sum(0)
@@ -143,16 +148,23 @@ class Errors(NamedTuple):
 
 
 @torch.no_grad()
-def errors(floor: LinearFloor, x: Tensor, data: Dataset, noise: Corruption, *, k: int) -> Errors:
-    """The errors of k units, from 0 to D, on samples (N, *shape) that are corrupted as the test corrupts them."""
+def errors(
+    floor: LinearFloor, x: Tensor, data: Dataset, noise: Corruption, *, k: int, goal: Tensor | None = None
+) -> Errors:
+    """The errors of k units, from 0 to D, on samples (N, *shape) that are corrupted as the test corrupts them.
+
+    goal: their targets (N, *target shape), as the data set holds them; None: they themselves.
+    """
     of_floor, of_mean, count, device = 0.0, 0.0, 0, noise.bounds.device
-    for index, block in enumerate(torch.split(x, EVAL_BATCH)):
-        target = data.target(block.to(device))
+    goals = x if goal is None else goal
+    for index, (block, wanted) in enumerate(zip(*(torch.split(each, EVAL_BATCH) for each in (x, goals)), strict=True)):
+        seen = data.target(block.to(device))
         with noise.seeded(index):
-            corrupted = noise(data.filled(target))
-        target = target.cpu()  # what is missing, NaN, counts nowhere
-        of_floor += (floor.reconstruct(corrupted, k) - target).square().double().nansum().item()
-        of_mean += (floor.reconstruct(corrupted, 0) - target).square().double().nansum().item()
+            corrupted = noise(data.filled(seen))
+        target = data.goal(seen, None if goal is None else wanted).cpu()  # what is missing, NaN, counts nowhere
+        shape = data.wanted.shape
+        of_floor += (floor.reconstruct(corrupted, k, shape=shape) - target).square().double().nansum().item()
+        of_mean += (floor.reconstruct(corrupted, 0, shape=shape) - target).square().double().nansum().item()
         count += int((~target.isnan()).sum())
     return Errors(of_floor / count, of_mean / count)
 
@@ -177,12 +189,14 @@ def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | Non
 
 @torch.no_grad()
 def _pairs(data: Dataset, noise: Corruption) -> Iterator[tuple[Tensor, Tensor]]:
-    """Blocks of the training set, clean and corrupted, each (n, D) float32 on the CPU."""
+    """Blocks of the training set, what is wanted and what the model sees, float32 on the CPU."""
     device = noise.bounds.device
-    for index, block in enumerate(torch.split(leading(data.train.x), EVAL_BATCH)):
+    blocks = (torch.split(leading(each), EVAL_BATCH) for each in (data.train.x, data.wanted.train.x))
+    for index, (block, goal) in enumerate(zip(*blocks, strict=True)):
         x = data.scaled(block.to(device))
         with noise.seeded(_DRAWS + index):
             corrupted = noise(x)
+        x = x if data.targets is None else data.wanted.scaled(goal.to(device))
         yield x.flatten(1).float().cpu(), corrupted.flatten(1).float().cpu()
 
 

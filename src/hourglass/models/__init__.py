@@ -1,6 +1,6 @@
 """Models: how encoder and decoder are built. `autoencoder` is the contract, the rest are families."""
 
-from hourglass.models.autoencoder import Autoencoder, Output, Solvable
+from hourglass.models.autoencoder import Autoencoder, Output, Renewable, Solvable
 from hourglass.models.closed_form import PCA, Identity, Mean
 from hourglass.models.conditional import Condition, Conditional, OnLabels, Unconditional
 from hourglass.models.conv import Conv
@@ -24,6 +24,7 @@ __all__ = [
     "Modules",
     "OnLabels",
     "Output",
+    "Renewable",
     "Residual",
     "Solvable",
     "Stage",

@@ -27,6 +27,8 @@ from hourglass.system.precision import full_precision, wide
 __all__ = [
     "Autoencoder",
     "Output",
+    "Renewable",
+    "Renewed",
     "Solvable",
     "exact_squared_jacobian",
     "initialise",
@@ -38,7 +40,7 @@ class Output(NamedTuple):
     """What a forward pass returns."""
 
     reconstruction: Tensor
-    """(B, *shape): the reconstruction, in the data's own range."""
+    """(B, *target_shape): the reconstruction, in the data's own range."""
     code: Tensor
     """(B, code_size): the code that the decoder saw."""
     losses: dict[str, Term]
@@ -47,6 +49,8 @@ class Output(NamedTuple):
     """(B, bottleneck.inputs): what the encoder put out and the bottleneck made the code of."""
     y: Tensor | None = None
     """(B,): the classes of the samples, which a model that takes them was given."""
+    given: Tensor | None = None
+    """(B, *shape): what the encoder was given."""
 
 
 class Autoencoder(nn.Module):
@@ -61,6 +65,7 @@ class Autoencoder(nn.Module):
         bottleneck: maps (B, bottleneck.inputs) to the code (B, code_size).
         decoder: maps the code to (B, *shape), without an activation at its end.
         output_activation: name of the activation of the reconstruction.
+        target_shape: shape of what is reconstructed; null: the input's.
     """
 
     fewest_samples = 2
@@ -87,9 +92,11 @@ class Autoencoder(nn.Module):
         bottleneck: Bottleneck,
         decoder: nn.Module,
         output_activation: str,
+        target_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.target_shape = tuple(target_shape or shape)
         self.encoder = encoder
         self.bottleneck = bottleneck
         self.decoder = decoder
@@ -122,6 +129,12 @@ class Autoencoder(nn.Module):
         """Codes (B, code_size), and classes (B,) if it takes them, to reconstructions (B, *shape)."""
         return self.finish(self.decoder(code))
 
+    def decode_held(self, code: Tensor, y: Tensor | None = None) -> Tensor:
+        """The same by a decoder that learns nothing of it: gradients reach the code alone."""
+        held = {f"model.{name}": weight.detach() for name, weight in self.named_parameters()}
+        reconstruction: Tensor = torch.func.functional_call(_Decoding(self), held, (code, y))
+        return reconstruction
+
     # Under autocast layers answer in bfloat16, with three digits: too few for a draw around the mean of a code or for
     # a distance, and its sigmoid knows no value between 0.996 and 1. So the bottleneck, the output's activation and
     # the loss are always computed with 32 bits or more.
@@ -151,7 +164,7 @@ class Autoencoder(nn.Module):
         code, losses = self.bottle(encoded)
         if disturb is not None and self.training:
             code = disturb(code)
-        return Output(self.decode(code, y), code, losses, encoded, y)
+        return Output(self.decode(code, y), code, losses, encoded, y, x)
 
     def as_trained(self, output: Output) -> Output:
         """The same inputs with the code of a training step: drawn, or selected by the batch (`Bottleneck.as_trained`).
@@ -162,7 +175,7 @@ class Autoencoder(nn.Module):
             return output
         with full_precision(output.encoded):
             code, losses = self.bottleneck.as_trained(output.encoded)
-        return Output(self.decode(code, output.y), code, losses, output.encoded, output.y)
+        return Output(self.decode(code, output.y), code, losses, output.encoded, output.y, output.given)
 
     def split_output(self, categories: Sequence[Category]) -> None:
         """Make the reconstruction of one-hot columns probabilities, the softmax of what the decoder puts out for them.
@@ -172,10 +185,10 @@ class Autoencoder(nn.Module):
         if categories:
             self.output_activation = SplitActivation(self.output_activation, categories)
 
-    def begin(self, x: Tensor) -> None:
+    def begin(self, x: Tensor, target: Tensor | None = None) -> None:
         """Set what depends on the training samples (N, *shape), as a data set stores them: nothing, as a rule.
 
-        Called before a training of new weights.
+        Called before a training of new weights; with the targets (N, *target_shape) where those are no inputs.
 
         """
 
@@ -190,6 +203,29 @@ class Autoencoder(nn.Module):
 
         |J(x)|^2 = sum_jk (d h_j / d x_k)^2: what the contractive penalty weighs (Rifai et al., 2011).
         """
+
+
+class _Decoding(nn.Module):
+    """`Autoencoder.decode` as the forward pass of a module, which `functional_call` wants."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, code: Tensor, y: Tensor | None) -> Tensor:
+        return self.model.decode(code, y)
+
+
+Renewed = tuple[nn.Parameter, tuple[slice | Tensor, ...]]
+"""A weight, and the index of a part of it."""
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A model whose code units can begin anew, while the others stay as they are."""
+
+    def renew(self, units: Tensor, x: Tensor) -> list[Renewed]:
+        """Give code units (n,), by number, the directions of inputs (n, *shape); the parts of weights it has set."""
 
 
 @runtime_checkable

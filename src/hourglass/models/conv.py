@@ -68,6 +68,7 @@ class Conv(Autoencoder):
         activation: activation of the stages.
         output_activation: activation of the reconstruction.
         bottleneck: builds the bottleneck from the code size.
+        target_shape: shape of one target, of as many pixels as the input; null: the target is the input.
 
     Raises:
         ValueError: data that are no images, a number out of its range, lists that don't fit the depth, a decoder
@@ -143,9 +144,11 @@ class Conv(Autoencoder):
         activation: str = "relu",
         output_activation: str = "sigmoid",
         bottleneck: Callable[..., Bottleneck] = Deterministic,
+        target_shape: Sequence[int] | None = None,
     ) -> None:
         maps = Maps(
             shape=tuple(shape),
+            target_shape=None if target_shape is None else tuple(target_shape),
             depth=depth,
             widths=widths,
             decoder_widths=decoder_widths,
@@ -164,7 +167,13 @@ class Conv(Autoencoder):
         )
         encoder, neck, decoder = code.between(maps, bottleneck)
         rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
-        super().__init__(shape=maps.shape, bottleneck=neck, output_activation=output_activation, **rows)
+        super().__init__(
+            shape=maps.shape,
+            bottleneck=neck,
+            output_activation=output_activation,
+            target_shape=target_shape,
+            **rows,
+        )
         self.code_shape = None if code_channels is None else (*maps.innermost[1:], code_channels)
         initialise(self.encoder, self.decoder)
         # On a CPU convolutions in this layout are 2 to 3 times faster, on a GPU with tensor cores too.

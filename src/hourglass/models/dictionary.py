@@ -4,18 +4,21 @@
     r = m + s (V h + b),       |V_j| = 1 for each atom j
 
 with m the training mean and s^2 the mean of |x - m|^2 over the training set, so that E|u|^2 = 1: penalty weights,
-thresholds and learning rates mean the same for any data. W begins as the transpose of V.
+thresholds and learning rates mean the same for any data. W begins as the transpose of V. Where the target is not the
+input (a transcoder), m and s of the way back are the target's.
 """
 
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hourglass.bottlenecks import Bottleneck, Deterministic
 from hourglass.models.autoencoder import (
     Autoencoder,
+    Renewed,
     exact_squared_jacobian,
     initialise,
     one_layer_squared_jacobian,
@@ -53,6 +56,14 @@ class Standardise(nn.Module):
         """(B, inputs) to the same shape."""
         return (x - self.mean) / self.scale
 
+    def measure(self, x: Tensor) -> None:
+        """Take m and s from training samples (N, *shape), as a data set stores them: from up to `MEASURED`."""
+        few = x[:: -(-len(x) // MEASURED)].flatten(1).double() / (255 if x.dtype == torch.uint8 else 1)
+        mean = few.mean(dim=0)
+        scale = (few - mean).square().sum(dim=1).mean().sqrt()
+        self.mean.copy_(mean)
+        self.scale.copy_(scale if scale > 0 else torch.ones(()))
+
 
 class Restore(nn.Module):
     """The way back: u to x = m + s u.
@@ -70,24 +81,44 @@ class Restore(nn.Module):
         return self._of[0].mean + self._of[0].scale * u
 
 
+class Less(nn.Module):
+    """The decoder's bias b taken off the encoder's input: u - b.
+
+    Args:
+        of: the decoder's layer; its bias stays where it is and trains with both.
+    """
+
+    def __init__(self, of: UnitNormLinear) -> None:
+        super().__init__()
+        self._of = (of,)  # in a tuple, so that its parameters are not this module's too
+
+    def forward(self, u: Tensor) -> Tensor:
+        """(B, inputs) to the same shape."""
+        return u - self._of[0].layer.bias
+
+
 class Dictionary(Autoencoder):
     """A sparse autoencoder as dictionary learning has it: a linear decoder whose columns are atoms of norm 1.
 
     Decoder and encoder that begin as transposes of each other, on centred samples, are what keeps units from being
-    dead from the start. The reference also takes a learned bias off the input; here that is the training mean, and
-    what it would learn beyond is in c.
+    dead from the start. Here the training mean is taken off the input; the references take off the decoder's bias,
+    which begins at the mean (`subtract_bias`) and which c could learn as well.
 
-    References: Emergence of simple-cell receptive field properties (Olshausen & Field, 1996); Scaling and evaluating
-    sparse autoencoders (Gao et al., 2024), for the start and the norms.
+    References: Emergence of simple-cell receptive field properties (Olshausen & Field, 1996); Towards monosemanticity
+    (Bricken et al., 2023), for the bias; Scaling and evaluating sparse autoencoders (Gao et al., 2024), for the start
+    and the norms; Transcoders find interpretable LLM feature circuits (Dunefsky et al., 2024), for other targets.
 
     Args:
         shape: shape of one sample.
         code_size: number of atoms, at least 1; as a rule more than the data have degrees of freedom.
         bottleneck: builds the bottleneck from the code size. Of one that takes several values for each unit the first,
             a mean, begin as the transpose.
+        tied_start: whether W begins as the transpose of V; null: where the target is the input.
+        subtract_bias: whether the encoder is given u - b, with the decoder's bias b.
+        target_shape: shape of one target; null: the target is the input.
 
     Raises:
-        ValueError: a code size below 1.
+        ValueError: a code size below 1; a tied start or a bias for a target of another size.
 
     Example:
         >>> from functools import partial
@@ -115,28 +146,49 @@ class Dictionary(Autoencoder):
     """
 
     def __init__(
-        self, *, shape: Sequence[int], code_size: int = 256, bottleneck: Callable[..., Bottleneck] = Deterministic
+        self,
+        *,
+        shape: Sequence[int],
+        code_size: int = 256,
+        bottleneck: Callable[..., Bottleneck] = Deterministic,
+        tied_start: bool | None = None,
+        subtract_bias: bool = False,
+        target_shape: Sequence[int] | None = None,
     ) -> None:
         check_whole("code_size", code_size, lowest=1)
-        shape = tuple(shape)
-        inputs = torch.Size(shape).numel()
+        shape, wanted = tuple(shape), tuple(target_shape or shape)
+        inputs, outputs = torch.Size(shape).numel(), torch.Size(wanted).numel()
+        tied = target_shape is None if tied_start is None else tied_start
+        if inputs != outputs and (tied or subtract_bias):
+            key = "tied_start" if tied else "subtract_bias"
+            raise ValueError(f"{key} must be false for targets of {outputs} values and inputs of {inputs}, got true")
         neck, units = bottleneck(code_size=code_size), Standardise(inputs=inputs)
+        back = units if target_shape is None else Standardise(inputs=outputs)
         (down,) = dense([inputs, neck.inputs], "linear")
-        (up,) = dense([code_size, inputs], "linear", unit_norm=True)
+        (up,) = dense([code_size, outputs], "linear", unit_norm=True)
+        atoms = cast(UnitNormLinear, up[0])
         super().__init__(
             shape=shape,
-            encoder=nn.Sequential(nn.Flatten(), units, *down),
+            encoder=nn.Sequential(nn.Flatten(), units, *([Less(atoms)] if subtract_bias else []), *down),
             bottleneck=neck,
-            decoder=nn.Sequential(*up, Restore(units), nn.Unflatten(1, shape)),
+            decoder=nn.Sequential(atoms, Restore(back), nn.Unflatten(1, wanted)),
             output_activation="linear",
+            target_shape=target_shape,
         )
+        if target_shape is not None:
+            self.target_units = back
         initialise(self.encoder, self.decoder)
-        with torch.no_grad():
-            self._layer.weight[:code_size].copy_(cast(UnitNormLinear, self.decoder.get_submodule("0")).weight.T)
+        if tied:
+            with torch.no_grad():
+                self._layer.weight[:code_size].copy_(atoms.weight.T)
 
     @property
     def _layer(self) -> nn.Linear:
-        return cast(nn.Linear, self.encoder.get_submodule("2"))
+        return cast(nn.Linear, cast(nn.Sequential, self.encoder)[-1])
+
+    @property
+    def _atoms(self) -> UnitNormLinear:
+        return cast(UnitNormLinear, self.decoder.get_submodule("0"))
 
     def stages(self) -> list[Stage]:
         """See `Staged.stages`: the only one, which is the whole."""
@@ -147,13 +199,33 @@ class Dictionary(Autoencoder):
         """What brings samples to E|u|^2 = 1."""
         return cast(Standardise, self.encoder.get_submodule("1"))
 
-    def begin(self, x: Tensor) -> None:
+    def begin(self, x: Tensor, target: Tensor | None = None) -> None:
         """See `Autoencoder.begin`: m and s, of up to `MEASURED` samples."""
-        few = x[:: -(-len(x) // MEASURED)].flatten(1).double() / (255 if x.dtype == torch.uint8 else 1)
-        mean = few.mean(dim=0)
-        scale = (few - mean).square().sum(dim=1).mean().sqrt()
-        self.units.mean.copy_(mean)
-        self.units.scale.copy_(scale if scale > 0 else torch.ones(()))
+        self.units.measure(x)
+        if target is not None:
+            self.target_units.measure(target)
+
+    @torch.no_grad()
+    def renew(self, units: Tensor, x: Tensor) -> list[Renewed]:
+        """See `Renewable.renew`: atoms as u is, weights of the encoder a fifth as long as those in use are in the mean.
+
+        For units that have begun anew the bias c is 0.
+
+        """
+        directions = F.normalize(self.units(x.flatten(1)), dim=1)  # (units, inputs)
+        layer, atoms = self._layer, cast(nn.Parameter, self._atoms.layer.weight)
+        others = torch.ones(len(layer.weight), dtype=torch.bool, device=x.device)
+        others[units] = False
+        length = layer.weight[others].norm(dim=1).mean() if bool(others.any()) else 1.0
+        layer.weight[units] = 0.2 * length * directions
+        layer.bias[units] = 0.0
+        if self.shape == self.target_shape:  # else nobody knows where they are to point
+            atoms[:, units] = directions.T * atoms.norm(dim=0).mean()
+        return [
+            (cast(nn.Parameter, layer.weight), (units,)),
+            (cast(nn.Parameter, layer.bias), (units,)),
+            (atoms, (slice(None), units)),
+        ]
 
     @property
     def has_closed_jacobian(self) -> bool:

@@ -70,12 +70,19 @@ class Maps:
     """`same` or `valid` for each of the decoder's depth + 1 convolutions; None: all `same`."""
     activation: str
     """Activation of the stages."""
+    target_shape: tuple[int, ...] | None = None
+    """The same of what is made; None: as the input."""
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (2, 3):
             raise ValueError(
                 f"a convolution needs images (channels, height, width), got rows of shape {self.shape};"
                 " model=vanilla and model=multilayer take rows; signals (channels, length) come by data=signals"
+            )
+        if self.target_shape is not None and self.target_shape[1:] != self.shape[1:]:
+            raise ValueError(
+                f"a convolution makes targets of the input's {self._sized(self.shape[1:])}, got targets of shape"
+                f" {self.target_shape}; model=vanilla and model=multilayer make any"
             )
         deepest = (min(self.shape[1:]) - 1).bit_length()
         if not 0 <= self.depth <= deepest:
@@ -120,6 +127,11 @@ class Maps:
     def directions(self) -> int:
         """2 for images, 1 for signals."""
         return len(self.shape) - 1
+
+    @property
+    def channels_made(self) -> int:
+        """Of what is made."""
+        return (self.target_shape or self.shape)[0]
 
     @property
     def encoder_channels(self) -> list[int]:
@@ -215,10 +227,10 @@ class Maps:
             stages[at].append(up)
         if merged:
             doubling = DoublingConv1d if self.directions == 1 else DoublingConv2d
-            stages[-1].append(doubling(channels[-1], self.shape[0], self.kernel_size))
+            stages[-1].append(doubling(channels[-1], self.channels_made, self.kernel_size))
         else:
             plain = CONVOLUTIONS[self.directions]
-            stages[-1].append(plain(channels[-1], self.shape[0], self.kernel_size, padding=self.paddings[-1]))
+            stages[-1].append(plain(channels[-1], self.channels_made, self.kernel_size, padding=self.paddings[-1]))
         return stages
 
     @property

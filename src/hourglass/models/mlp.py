@@ -50,6 +50,7 @@ class MLP(Autoencoder):
         activation: activation of the hidden layers.
         output_activation: activation of the reconstruction.
         bottleneck: builds the bottleneck from the code size.
+        target_shape: shape of one target; null: the target is the input.
 
     Raises:
         ValueError: a number out of its range, widths that don't fit the depth, or tied weights without a mirror image.
@@ -103,24 +104,29 @@ class MLP(Autoencoder):
         activation: str = "relu",
         output_activation: str = "sigmoid",
         bottleneck: Callable[..., Bottleneck] = Deterministic,
+        target_shape: Sequence[int] | None = None,
     ) -> None:
-        shape = tuple(shape)
-        inputs = int(torch.Size(shape).numel())
+        shape, wanted = tuple(shape), tuple(target_shape or shape)
+        inputs, outputs = (int(torch.Size(each).numel()) for each in (shape, wanted))
         hidden, mirrored = _hidden(inputs, code_size, depth, widths, decoder_widths)
         neck = bottleneck(code_size=code_size)
         build_activation(activation)  # a wrong name is a mistake also where no hidden layer needs it
         if tied:
             _check_tied(neck, hidden, mirrored)
+            if inputs != outputs:
+                raise ValueError(f"tied must be false for targets of {outputs} values and inputs of {inputs}, got true")
         encoder = dense([inputs, *hidden, neck.inputs], activation)
         if tied:
             up = [TiedLinear(stage[0]) for stage in reversed(encoder)]  # type: ignore[arg-type]
             decoder = with_activations(up, activation, unit_norm=unit_norm)
         else:
-            decoder = dense([code_size, *mirrored, inputs], activation, unit_norm=unit_norm)
+            decoder = dense([code_size, *mirrored, outputs], activation, unit_norm=unit_norm)
         encoder[0].insert(0, nn.Flatten())
-        decoder[-1].append(nn.Unflatten(1, shape))
+        decoder[-1].append(nn.Unflatten(1, wanted))
         rows = {"encoder": in_a_row(encoder), "decoder": in_a_row(decoder)}
-        super().__init__(shape=shape, bottleneck=neck, output_activation=output_activation, **rows)
+        super().__init__(
+            shape=shape, bottleneck=neck, output_activation=output_activation, target_shape=target_shape, **rows
+        )
         initialise(self.encoder, self.decoder)
         self.depth, self.widths, self.decoder_widths = depth, hidden, mirrored
         self._encoders, self._decoders = tuple(encoder), tuple(decoder)

@@ -30,6 +30,7 @@ class Modules(Autoencoder):
         code_size: number of code units; null: what the encoder puts out.
         output_activation: activation of the reconstruction; `linear`: what the decoder gives, as it is.
         bottleneck: builds the bottleneck from the code size.
+        target_shape: shape of one target; null: the target is the input.
 
     Raises:
         ValueError: modules that don't fit the samples, the bottleneck or each other; which, and what they gave.
@@ -58,8 +59,9 @@ class Modules(Autoencoder):
         code_size: int | None = None,
         output_activation: str = "linear",
         bottleneck: Callable[..., Bottleneck] = Deterministic,
+        target_shape: Sequence[int] | None = None,
     ) -> None:
-        shape = tuple(shape)
+        shape, wanted = tuple(shape), tuple(target_shape or shape)
         encoder, decoder = _module("encoder", encoder), _module("decoder", decoder)
         one = torch.zeros(2, *shape)  # two samples: of one, some layers make no statistics
         found = _tried("encoder", encoder, one)
@@ -69,19 +71,20 @@ class Modules(Autoencoder):
         if maps is not None:
             decoder = nn.Sequential(nn.Unflatten(1, maps), decoder)
         made = _tried("decoder", decoder, torch.zeros(2, neck.code_size))
-        if made[0].numel() != torch.Size(shape).numel():
+        if made[0].numel() != torch.Size(wanted).numel():
             raise ValueError(
-                f"decoder must give {_by(shape)} values for a sample, got {_by(made.shape[1:])} from a code of"
+                f"decoder must give {_by(wanted)} values for a sample, got {_by(made.shape[1:])} from a code of"
                 f" {neck.code_size}"
             )
-        if made.shape[1:] != shape:
-            decoder = nn.Sequential(decoder, nn.Flatten(), nn.Unflatten(1, shape))
+        if made.shape[1:] != wanted:
+            decoder = nn.Sequential(decoder, nn.Flatten(), nn.Unflatten(1, wanted))
         super().__init__(
             shape=shape,
             encoder=nn.Sequential(encoder, nn.Flatten()),
             bottleneck=neck,
             decoder=decoder,
             output_activation=output_activation,
+            target_shape=target_shape,
         )
 
     def squared_jacobian(self, x: Tensor) -> Tensor:

@@ -68,10 +68,14 @@ def compose(
     """
     check_trainer(config.trainer, epochs=config.training.get("epochs"))
     data = build(config.data, Dataset) if data is None else data
-    model = (make_model or partial(build, config.model, Autoencoder))(shape=data.shape)
+    wanted = data.wanted
+    if data.targets is not None:
+        _check_model(config.model, data)
+    shapes = {"shape": data.shape, **({} if data.targets is None else {"target_shape": wanted.shape})}
+    model = (make_model or partial(build, config.model, Autoencoder))(**shapes)
     if learned is None:
         check_trainable(data, fewest=model.fewest_samples)
-        model.begin(data.filled(data.train.x))
+        model.begin(data.filled(data.train.x), *(() if data.targets is None else (wanted.train.x,)))
         model.bottleneck.begin(data.filled(data.train.x))
     try:
         model = build(config.condition, Condition).applied(model, classes=class_count(data))
@@ -82,15 +86,15 @@ def compose(
     noise = build(config.noise, Corruption, bounds=data.range, shape=data.shape)
     _check_precision(config, noise)
     penalties = build(config.regularizer, Penalties)
-    loss = build(config.loss, Loss, data_range=learned or data.full_range)  # no split may leave what the loss takes
+    loss = build(config.loss, Loss, data_range=learned or wanted.full_range)  # no split may leave what the loss takes
     try:
-        loss.check(data.shape)
+        loss.check(wanted.shape)
     except ValueError as error:
         raise HourglassError(named("loss", config.loss, error)) from error
     scalable = config.data.get("scaling") == "none"
-    _check_range(model, data.range, f"data={data.name} lies in", scalable=scalable)
+    what = f"data={data.name} lies in" if data.targets is None else f"the target of data={data.name} lies in"
+    _check_range(model, wanted.range, what, scalable=scalable)
     _check_range(model, loss.allowed, "the loss takes reconstructions in", outside=True)
-    penalties.attach(model, batch_size=config.training.get("batch_size") or len(data.train))
     if model.bottleneck.per_sample and loss.reduction != "sum":
         raise HourglassError(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
@@ -109,6 +113,8 @@ def compose(
             )
         loss = OfColumns(numbers=loss, groups=[(each.span.start, each.span.stop) for each in data.categories])
         model.split_output(data.categories)
+    batch_size = config.training.get("batch_size") or len(data.train)
+    penalties.attach(model, batch_size=batch_size, loss=loss)
     count = 1 if learned is not None else device_count(config.trainer)
     learner: Learner = build(
         config.training,
@@ -127,6 +133,15 @@ def compose(
     check_suited(data, learner)
     _check_learner(config, learner, count)
     return Parts(data, model, learner)
+
+
+def _check_model(node: Any, data: Dataset) -> None:
+    """The model must be one that can make something else than its input."""
+    if "target_shape" not in inspect.signature(located(node["_target_"], "model")).parameters:
+        raise HourglassError(
+            f"model: {node['_target_'].rpartition('.')[2]} reconstructs its input, and data={data.name} has targets of"
+            " its own: set model=vanilla, multilayer, conv, dictionary or modules"
+        )
 
 
 def _check_learner(config: Any, learner: Learner, count: int) -> None:
@@ -179,6 +194,7 @@ def _start_from(reference: str, model: Autoencoder, config: Any) -> None:
         raise HourglassError(f"start: {error}") from error
     theirs, ours = (flatten(OmegaConf.to_container(each.model, resolve=True)) for each in (trained.config, config))  # type: ignore[arg-type]
     theirs["shape"], ours["shape"] = str(trained.model.shape), str(model.shape)
+    theirs["target_shape"], ours["target_shape"] = str(trained.model.target_shape), str(model.target_shape)
     # Keys that only one of them has, from another version, show in the weights if they matter.
     for key, value in ours.items():
         if theirs.get(key, value) != value:

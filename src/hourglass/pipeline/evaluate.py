@@ -106,10 +106,10 @@ def measure(
         parts = compose(
             config,
             data=data,
-            make_model=lambda shape: deepcopy(trained.model),  # noqa: ARG005 - whose data were checked
-            learned=_full_range(trained) if own is None else own.full_range,
+            make_model=lambda **_: deepcopy(trained.model),  # whose data were checked
+            learned=_full_range(trained) if own is None else own.wanted.full_range,
         )
-    _check_loss(parts.learner.loss.allowed, data)
+    _check_loss(parts.learner.loss.allowed, data.wanted)
     for name, network in parts.learner.auxiliary_networks().items():
         restore(network, trained.run, f"{name}.safetensors")
     others = [Anomalies(normal=own)] if own is not None and own.digest != data.digest else []
@@ -187,6 +187,9 @@ def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
     """
     said = read_range(given)
     _check_shape(trained, data)
+    if data.targets is not None:  # in the units of those that were trained on
+        assert trained.target is not None
+        data = replace(data, targets=data.targets.rescaled(trained.target.scaling))
     grey, target = data.train.x.dtype == torch.uint8, usual(trained.range)
     if trained.scaling is not None:
         if isinstance(said, tuple):
@@ -222,6 +225,10 @@ def _check_shape(trained: Trained, data: Dataset) -> None:
             for found in (trained.categories, data.categories)
         )
         raise HourglassError(f"data={data.name} has other categories than the model was trained on ({theirs}): {ours}")
+    given, known = (None if each is None else each.shape for each in (data.targets, trained.target))
+    if given != known:
+        said = ("targets of shape " + str(each) if each else "no targets of its own" for each in (given, known))
+        raise HourglassError(f"data={data.name} has {next(said)}, run {trained.run.name} was trained on {next(said)}")
     if data.shape != trained.model.shape:
         raise HourglassError(
             f"data={data.name} has samples of shape {data.shape}, the model of run {trained.run.name} takes"

@@ -46,6 +46,7 @@ def fit(
     x: Any,
     y: Any,
     *,
+    target: Any = None,
     validation: Any,
     test: Any,
     modules: Mapping[str, Any],
@@ -60,6 +61,7 @@ def fit(
     Args:
         x: samples.
         y: their labels.
+        target: what is to be made of them; None: they themselves.
         validation: an own validation set.
         test: an own test set.
         modules: encoder and decoder of a person's own, by their names; see `own_modules`.
@@ -80,7 +82,7 @@ def fit(
     with undone(), process.sigterm_raises(), ExitStack() as stack:
         if in_notebook():  # where a person looks on, and no terminal shows how far it is
             stack.enter_context(heard())
-        given = given_as(x, y, validation=validation, test=test)
+        given = given_as(x, y, validation=validation, test=test, target=target)
         modules, config, made = configured(given, modules, choices=choices, values=values, overrides=overrides)
         if made["data"] != "arrays" or config.resume:
             said = "resume" if config.resume else f"data={made['data']}"
@@ -112,9 +114,9 @@ def fit(
         return Fitted.of(result, config)
 
 
-def given_as(x: Any, y: Any, *, validation: Any, test: Any) -> Given:
+def given_as(x: Any, y: Any, *, validation: Any, test: Any, target: Any = None) -> Given:
     """What a person gave, read."""
-    parts = {"validation": validation, "test": test}
+    parts = {"validation": validation, "test": test, "target": target}
     return Given(read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()})
 
 

@@ -27,6 +27,7 @@ from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.classes import classes_told
 from hourglass.trained.load import Trained
 from hourglass.trained.model import TrainedModel
+from hourglass.trained.target import Target
 from hourglass.training.batches import blocks_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Fitted:
             categories=data.categories,
             fill=data.fill,
             classes=data.classes,
+            target=Target.of(data),
         )
         return cls(trained=trained, data=data, metrics=result.metrics, health=result.run.tags.get("health", ""))
 

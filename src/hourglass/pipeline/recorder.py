@@ -26,6 +26,7 @@ from hourglass.tracking.model import check_loggable, check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
 from hourglass.trained.served import about
 from hourglass.trained.table_model import in_own_units
+from hourglass.trained.target import Target
 
 
 class Recorder:
@@ -136,7 +137,7 @@ class Recorder:
             example = samples if data.scaling is None else data.scaling.undo(samples)
             log_model(
                 run,
-                in_own_units(model.cpu(), data.scaling),
+                in_own_units(model.cpu(), data.scaling, Target.of(data)),
                 example,
                 register=self.register,
                 about=about(data.range, data.columns, in_units=data.scaling is not None),

@@ -9,9 +9,12 @@ no term: it disturbs the code instead.
 """
 
 from hourglass.regularizers.activity import L1, L2, Decorrelation, KLSparsity
+from hourglass.regularizers.annealed import Lp
 from hourglass.regularizers.capacity import Capacity
+from hourglass.regularizers.controlled import TargetL0
 from hourglass.regularizers.dropout import Dropout
 from hourglass.regularizers.jacobian import Contractive, DecoderGradient
+from hourglass.regularizers.matryoshka import Matryoshka
 from hourglass.regularizers.moments import DIP
 from hourglass.regularizers.prior import MMD, SlicedWasserstein, TotalCorrelation
 from hourglass.regularizers.regularizer import Disturbing, Penalties, Penalty, Regularizer
@@ -30,6 +33,8 @@ __all__ = [
     "Disturbing",
     "Dropout",
     "KLSparsity",
+    "Lp",
+    "Matryoshka",
     "Orthogonality",
     "Penalties",
     "Penalty",
@@ -37,6 +42,7 @@ __all__ = [
     "Revival",
     "SlicedWasserstein",
     "Spectral",
+    "TargetL0",
     "TotalCorrelation",
     "WeightL1",
     "WeightL2",

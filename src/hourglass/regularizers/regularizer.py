@@ -2,18 +2,29 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from hourglass.losses import Term
+from hourglass.losses import Loss, Term
 from hourglass.models import Autoencoder, Output
 from hourglass.system.checks import check_level
 from hourglass.system.errors import HourglassError
+from hourglass.system.modes import evaluating
 
-__all__ = ["Disturbing", "Noted", "Penalties", "Penalty", "PullsToPrior", "Regularizer"]
+__all__ = [
+    "Comparing",
+    "Disturbing",
+    "Noted",
+    "Penalties",
+    "Penalty",
+    "PullsToPrior",
+    "Regularizer",
+    "Reweighing",
+    "Scored",
+]
 
 
 class Regularizer(nn.Module):
@@ -104,6 +115,39 @@ class PullsToPrior(Protocol):
         """Codes (count, code_size) drawn from the prior; inactive units are 0."""
 
 
+@runtime_checkable
+class Comparing(Protocol):
+    """A regularizer that compares reconstructions of its own with the target.
+
+    Its `x` is the target (B, *target shape), NaN where an entry is missing; every other's is the clean input.
+    """
+
+    def compare_by(self, loss: Loss) -> None:
+        """Called once, before training, with the reconstruction loss."""
+
+
+@runtime_checkable
+class Reweighing(Protocol):
+    """A regularizer that changes the weights of other terms of the loss."""
+
+    def choose(self, names: Iterable[str]) -> None:
+        """Called once, before training, with the names of the terms that have a weight.
+
+        Raise ValueError if there is none that it could change.
+        """
+
+    def reweigh(self, terms: Mapping[str, Term], output: Output) -> dict[str, Term]:
+        """All terms by name as the bottleneck and the regularizers have them to those that are added up."""
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """A regularizer that measures something besides its term."""
+
+    def scores(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Tensor]:
+        """Means over the samples by name, of the code in use; x as in `Regularizer.forward`."""
+
+
 class Penalties(nn.Module):
     """Any number of regularizers, by name.
 
@@ -126,11 +170,15 @@ class Penalties(nn.Module):
         self.regularizers = nn.ModuleDict(regularizers)
         self._disturbing = [name for name, each in regularizers.items() if isinstance(each, Disturbing)]
 
-    def attach(self, model: Autoencoder, *, batch_size: int) -> None:
+    def attach(self, model: Autoencoder, *, batch_size: int, loss: Loss | None = None) -> None:
         """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
         for name, regularizer in self._named():
             try:
                 regularizer.attach(model, batch_size=batch_size)
+                if isinstance(regularizer, Reweighing):
+                    regularizer.choose(self._weighted(model))
+                if isinstance(regularizer, Comparing) and loss is not None:
+                    regularizer.compare_by(loss)
             except ValueError as error:
                 raise HourglassError(f"regularizer {name} {error}") from error
 
@@ -150,10 +198,33 @@ class Penalties(nn.Module):
         notes = ((name, each.note(model)) for name, each in self._named() if isinstance(each, Noted))
         return [f"regularizer {name}: {note}" for name, note in notes if note is not None]
 
-    def forward(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Term]:
-        """The terms by name; x is the clean input (B, *shape)."""
-        terms = {name: regularizer(model, x, output) for name, regularizer in self._named()}
+    def forward(
+        self, model: Autoencoder, x: Tensor, output: Output, *, target: Tensor | None = None
+    ) -> dict[str, Term]:
+        """The terms by name; x is the clean input (B, *shape), target what is reconstructed, if that is another."""
+        terms = {name: each(model, self._seen(each, x, target), output) for name, each in self._named()}
         return {name: term for name, term in terms.items() if term is not None}
+
+    def reweigh(self, terms: Mapping[str, Term], output: Output) -> dict[str, Term]:
+        """All terms of a loss by name to those that are added up, by the regularizers that change weights."""
+        found = dict(terms)
+        for _, each in self._named():
+            if isinstance(each, Reweighing):
+                found = each.reweigh(found, output)
+        return found
+
+    def scores(self, model: Autoencoder, x: Tensor, output: Output, *, target: Tensor) -> dict[str, Tensor]:
+        """What they measure besides, means over the samples by name; of the code in use, arguments as above."""
+        found: dict[str, Tensor] = {}
+        for _, each in self._named():
+            if isinstance(each, Scored):
+                found |= each.scores(model, self._seen(each, x, target), output)
+        return found
+
+    @property
+    def settled(self) -> bool:
+        """Whether the weights of all terms have reached what they are to be."""
+        return all(each.settled for _, each in self._named())
 
     def disturb(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) of a training step to those that the decoder sees; the same if nothing disturbs them."""
@@ -165,6 +236,19 @@ class Penalties(nn.Module):
         """Codes (count, code_size) from the first prior that a regularizer pulls the code to; None without one."""
         pulling = (each for _, each in self._named() if isinstance(each, PullsToPrior))
         return next((each.prior(model, count) for each in pulling), None)
+
+    @staticmethod
+    def _seen(regularizer: Regularizer, x: Tensor, target: Tensor | None) -> Tensor:
+        """What a regularizer is given as its x."""
+        return x if target is None or not isinstance(regularizer, Comparing) else target
+
+    def _weighted(self, model: Autoencoder) -> list[str]:
+        """Names of the terms that have a weight: those of the bottleneck and of the penalties."""
+        neck = model.bottleneck
+        with evaluating(neck), torch.no_grad():
+            own: dict[str, Term] = neck(neck.active.new_zeros(1, neck.inputs)).losses
+        penalties = [name for name, each in self._named() if isinstance(each, Penalty)]
+        return [*(name for name, term in own.items() if term.weight is not None), *penalties]
 
     def _named(self) -> Iterable[tuple[str, Regularizer]]:
         return self.regularizers.items()  # type: ignore[return-value]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from hourglass.losses import Loss
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Penalty
 from hourglass.system.checks import check_whole
@@ -53,8 +54,11 @@ class Revival(Penalty):
         if model.bottleneck.idle is None:
             raise ValueError(
                 "needs a bottleneck that counts the steps since a unit was on, but the model's doesn't;"
-                " set bottleneck=top_k or bottleneck=batch_top_k"
+                " set bottleneck=top_k or bottleneck=batch_top_k, or jump_relu or gated"
             )
+
+    def compare_by(self, loss: Loss) -> None:
+        """See `Comparing`: by the squared error, whatever the loss is."""
 
     @override
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
@@ -64,4 +68,5 @@ class Revival(Penalty):
         values, units = (output.encoded.relu() * dead).topk(min(self.k, len(dead)), dim=1)
         code = output.code.detach()
         left = x - model.decode(code.scatter_add(1, units, values.to(code.dtype)), output.y)
-        return left.square().mean() * dead.any()
+        there = ~x.isnan()  # what is missing counts nowhere
+        return torch.where(there, left, 0.0).square().sum() / there.sum().clamp(min=1) * dead.any()

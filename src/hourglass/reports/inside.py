@@ -11,6 +11,7 @@ from hourglass.data import Dataset
 from hourglass.figures.canvas import class_name, to_numpy
 from hourglass.figures.picture import Array
 from hourglass.noise import Corruption
+from hourglass.system.errors import HourglassError
 from hourglass.trained.load import Trained, recorded_by
 from hourglass.training.batches import blocks_of
 
@@ -30,6 +31,10 @@ class Inside:
     """
 
     def __init__(self, trained: Trained, data: Dataset, *, count: int = POINTS) -> None:
+        if data.targets is not None:
+            raise HourglassError(
+                f"run {trained.run.name} has targets that are not its samples (data.target), which no report draws yet"
+            )
         self.trained, self.data = trained, data
         model = trained.model
         self.x = data.scaled(data.test.x[:count])

@@ -34,12 +34,12 @@ def encode(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
 
 def decode(trained: Trained, code: Tensor, y: Tensor | None = None) -> Tensor:
     """(N, code_size), and classes of `read_classes`, to reconstructions (N, *shape), of a table in its own units."""
-    return _in_batches(in_own_units(trained.model, trained.scaling).decode, code, y, "decoding")
+    return _in_batches(in_own_units(trained.model, trained.scaling, trained.target).decode, code, y, "decoding")
 
 
 def reconstruct(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
     """Samples that `read_samples` gave to reconstructions (N, *shape); rows of a scaled table in its own units."""
-    model = in_own_units(trained.model, trained.scaling)
+    model = in_own_units(trained.model, trained.scaling, trained.target)
     return _in_batches(lambda *batch: model(*batch).reconstruction, x, y, "reconstructing")
 
 

@@ -38,6 +38,7 @@ from hourglass.system.extras import needed
 from hourglass.system.files import drafts
 from hourglass.trained.inputs import Inputs
 from hourglass.trained.table_model import in_own_units
+from hourglass.trained.target import Target
 
 __all__ = ["Decoder", "Encoder", "export", "random_samples"]
 
@@ -84,12 +85,19 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes (B, code_size) to samples (B, *shape) in their own units. Arguments: see `Encoder`."""
+    """Codes (B, code_size) to samples (B, *shape), or targets, in their own units. Arguments: see `TrainedModel`."""
 
-    def __init__(self, *, model: Autoencoder, inputs: Inputs, given: str | Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        inputs: Inputs,
+        given: str | Sequence[float] | None = None,
+        target: Target | None = None,
+    ) -> None:
         super().__init__()
-        self.model = in_own_units(model, inputs.scaling)
-        self.range = _range(inputs, given)
+        self.model = in_own_units(model, inputs.scaling, target)
+        self.range = _range(inputs, given) if target is None else _Range((0.0, 1.0), (0.0, 1.0))
 
     @override
     def forward(self, code: Tensor) -> Tensor:
@@ -103,6 +111,7 @@ def export(
     inputs: Inputs,
     given: str | Sequence[float] | None = None,
     about: Mapping[str, Any] | None = None,
+    target: Target | None = None,
 ) -> list[Path]:
     """Write `encoder.pt2`, `encoder.onnx`, `decoder.pt2` and `decoder.onnx`, and `export.json`, which describes them.
 
@@ -112,6 +121,7 @@ def export(
         inputs: what it takes.
         given: the range that values are given in and given back in, as (0, 255); None: that of the training data.
         about: what `export.json` says besides.
+        target: what it makes of samples; None: they themselves.
 
     Raises:
         HourglassError: a model that has no graph, or whose files answer otherwise than it does; a folder that can't be
@@ -138,7 +148,7 @@ def export(
         code, described["encoder"] = _written(
             encoder, x, near=near, path=place / "encoder", names=("x", "code"), seen=lambda code: code
         )
-        decoder = Decoder(model=model, inputs=inputs, given=given).eval()
+        decoder = Decoder(model=model, inputs=inputs, given=given, target=target).eval()
         near = [code * (1 - 1e-5), code * (1 + 1e-5)]
         _, described["decoder"] = _written(
             decoder, code, near=near, path=place / "decoder", names=("code", "x"), seen=seen

@@ -28,6 +28,7 @@ from hourglass.tracking import Run
 from hourglass.trained.inputs import Inputs
 from hourglass.trained.model import TrainedModel
 from hourglass.trained.references import found
+from hourglass.trained.target import Target
 
 WEIGHTS = "weights.safetensors"
 SAMPLER = "sampler.safetensors"
@@ -58,6 +59,8 @@ class Trained(NamedTuple):
     """(D,) what stands for missing entries, as the model sees them; None where it was trained without any."""
     classes: tuple[str, ...] | None = None
     """Names of the labels of its data, where they had any."""
+    target: Target | None = None
+    """What it makes of samples, where that is not they themselves."""
 
     @classmethod
     def of(cls, reference: str, *, uri: str | None, trust: Sequence[str] = ()) -> Self:
@@ -102,6 +105,7 @@ class Trained(NamedTuple):
             categories=held.categories,
             fill=held.fill,
             classes=held.classes,
+            target=held.target,
         )
 
     @property
@@ -120,7 +124,8 @@ class Trained(NamedTuple):
     @property
     def in_own_units(self) -> TrainedModel:
         """The model as it is used: of arrays of any kind, in the units of its training data."""
-        return TrainedModel(model=self.model, inputs=self.inputs, source=Source(self.sampler, self.config))
+        source = Source(self.sampler, self.config)
+        return TrainedModel(model=self.model, inputs=self.inputs, source=source, target=self.target)
 
 
 class _Held(NamedTuple):
@@ -136,6 +141,12 @@ class _Held(NamedTuple):
     categories: tuple[Category, ...] = ()
     fill: torch.Tensor | None = None
     classes: tuple[str, ...] | None = None
+    target: Target | None = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What a model is built for."""
+        return {"shape": self.shape, **({} if self.target is None else {"target_shape": self.target.shape})}
 
     @classmethod
     def read(cls, run: Run) -> Self:
@@ -149,16 +160,16 @@ class _Held(NamedTuple):
             with safe_open(path, framework="pt") as file:
                 words: Mapping[str, str] = file.metadata() or {}
                 sizes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
-            shape = tuple(int(size) for size in words["shape"].split(","))
-            if not 1 <= len(shape) <= 4 or min(shape) < 1 or math.prod(shape) > LARGEST:
-                raise ValueError(f"shape must be up to 4 numbers, at most {LARGEST} values, got {words['shape'][:100]}")
+            shape, target = _shape(words, "shape"), None
+            if "target_shape" in words:
+                target = Target(_shape(words, "target_shape"), _scaling(words, "target_scaling"))
             low, high = float(words["low"]), float(words["high"])
             if not -math.inf < low <= high < math.inf:
                 raise ValueError(f"low and high must be a range of numbers, got {low} and {high}")
-            scaling = Scaling.from_json(words["scaling"]) if "scaling" in words else None
-            each = (shape[0], *[1] * (len(shape) - 1))
-            if scaling is not None and not (scaling.offset.shape == scaling.scale.shape == each):
-                raise ValueError(f"scaling must be of {shape[0]} columns, or channels")
+            scaling = _scaling(words, "scaling")
+            for each in (Target(shape, scaling), target):
+                if each is not None and each.scaling is not None:
+                    _check_scaling(each)
             columns: Any = json.loads(words["columns"]) if "columns" in words else None
             if columns is not None and not (_are_texts(columns) and len(columns) == shape[0]):
                 raise ValueError(f"columns must be {shape[0]} names")
@@ -172,7 +183,24 @@ class _Held(NamedTuple):
             raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {WEIGHTS}: {said}") from error
         names = None if columns is None else tuple(columns)
         kept = classes or None
-        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), categories, fill, kept)
+        return cls(sizes, shape, (low, high), scaling, names, words.get("digest"), categories, fill, kept, target)
+
+
+def _shape(words: Mapping[str, str], key: str) -> tuple[int, ...]:
+    shape = tuple(int(size) for size in words[key].split(","))
+    if not 1 <= len(shape) <= 4 or min(shape) < 1 or math.prod(shape) > LARGEST:
+        raise ValueError(f"{key} must be up to 4 numbers, at most {LARGEST} values, got {words[key][:100]}")
+    return shape
+
+
+def _scaling(words: Mapping[str, str], key: str) -> Scaling | None:
+    return Scaling.from_json(words[key]) if key in words else None
+
+
+def _check_scaling(of: Target) -> None:
+    each = (of.shape[0], *[1] * (len(of.shape) - 1))
+    if of.scaling is not None and not (of.scaling.offset.shape == of.scaling.scale.shape == each):
+        raise ValueError(f"scaling must be of {of.shape[0]} columns, or channels")
 
 
 def _categories(words: Mapping[str, str], shape: tuple[int, ...]) -> tuple[Category, ...]:
@@ -201,7 +229,7 @@ def _are_texts(values: Any) -> bool:
 
 def _built(config: DictConfig, held: _Held) -> Autoencoder:
     """The model that a configuration and the sizes of its weights make."""
-    model: Autoencoder = build(config.model, Autoencoder, shape=held.shape)
+    model: Autoencoder = build(config.model, Autoencoder, **held.shapes)
     try:
         return build(config.condition, Condition).applied(model, classes=classes_in(held.sizes))
     except ValueError as error:

@@ -22,6 +22,7 @@ from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
 from hourglass.trained.classes import classes_told, in_turn
 from hourglass.trained.inputs import Inputs
+from hourglass.trained.target import Target
 from hourglass.training.batches import blocks_of
 
 
@@ -35,15 +36,20 @@ class TrainedModel(nn.Module):
         model: the autoencoder, of values as it sees them.
         inputs: what it takes.
         source: what new codes are drawn from; None: there is nothing.
+        target: what it makes of samples; None: they themselves.
 
     Its methods raise HourglassError for another shape, type or range, with the reason in one line.
     """
 
-    def __init__(self, *, model: Autoencoder, inputs: Inputs, source: Source | None = None) -> None:
+    def __init__(
+        self, *, model: Autoencoder, inputs: Inputs, source: Source | None = None, target: Target | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.inputs = inputs
         self.source = source
+        self.target = target
+        self.back = inputs.scaling if target is None else target.scaling
         self.shape = model.shape
         self.code_size = model.code_size
         self.training = model.training
@@ -102,7 +108,7 @@ class TrainedModel(nn.Module):
         """
         from hourglass.trained.export import export
 
-        return export(Path(folder), model=self.model, inputs=self.inputs, given=range, about=about)
+        return export(Path(folder), model=self.model, inputs=self.inputs, given=range, about=about, target=self.target)
 
     def _told(self, y: Any, beside: Tensor) -> Tensor | None:
         return classes_told(self.model, y, count=len(beside), device=beside.device)
@@ -114,7 +120,7 @@ class TrainedModel(nn.Module):
         return self._like_weights(x if self.inputs.scaling is None else self.inputs.scaling.apply(x))
 
     def _given_back(self, x: Tensor) -> Tensor:
-        return x if self.inputs.scaling is None else self.inputs.scaling.undo(x)
+        return x if self.back is None else self.back.undo(x)
 
     def _like_weights(self, x: Tensor) -> Tensor:
         weights = chain(self.model.parameters(), self.model.buffers())

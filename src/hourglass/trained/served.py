@@ -40,7 +40,7 @@ def log_and_register(trained: Trained, *, name: str, gives: str = "reconstructio
         raise HourglassError(f"{trained.run.uri} is no run of the store: hourglass pull makes it one")
     return log_model(
         trained.run,
-        in_own_units(trained.model, trained.scaling),
+        in_own_units(trained.model, trained.scaling, trained.target),
         random_samples(trained.inputs, 2),
         name="model" if gives == "reconstruction" else gives,
         gives=gives,

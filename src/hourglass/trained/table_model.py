@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hourglass.data.dataset import Scaling
 from hourglass.models import Autoencoder, Output
+from hourglass.trained.target import Target
 
 
 class TableModel(nn.Module):
@@ -19,30 +20,39 @@ class TableModel(nn.Module):
 
     Args:
         model: the autoencoder of the scaled rows.
-        scaling: offset and scale of every column, fitted on the training rows.
+        scaling: offset and scale of every column, fitted on the training rows; None: rows as they are.
+        back: those of what it makes of rows.
     """
 
-    def __init__(self, *, model: Autoencoder, scaling: Scaling) -> None:
+    def __init__(self, *, model: Autoencoder, scaling: Scaling | None, back: Scaling | None) -> None:
         super().__init__()
         self.model = model
         self.scaling = scaling
+        self.back = back
         self.shape = model.shape
         self.code_size = model.code_size
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Rows (B, D) in the table's units, and classes (B,) if it takes them, to codes (B, code_size)."""
-        return self.model.encode(self.scaling.apply(x), y)
+        return self.model.encode(self._taken(x), y)
 
     def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
         """Codes (B, code_size), and classes (B,) if it takes them, to rows (B, D) in the table's units, float64."""
-        return self.scaling.undo(self.model.decode(code, y))
+        return self._given_back(self.model.decode(code, y))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Output:
         """Rows (B, D) in the table's units to an `Output` whose reconstruction is in them, float64."""
-        output: Output = self.model(self.scaling.apply(x), y)
-        return output._replace(reconstruction=self.scaling.undo(output.reconstruction))
+        output: Output = self.model(self._taken(x), y)
+        return output._replace(reconstruction=self._given_back(output.reconstruction))
+
+    def _taken(self, x: Tensor) -> Tensor:
+        return x if self.scaling is None else self.scaling.apply(x)
+
+    def _given_back(self, x: Tensor) -> Tensor:
+        return x if self.back is None else self.back.undo(x)
 
 
-def in_own_units(model: Autoencoder, scaling: Scaling | None) -> Autoencoder | TableModel:
+def in_own_units(model: Autoencoder, scaling: Scaling | None, target: Target | None = None) -> Autoencoder | TableModel:
     """The model as it is used: in the units of its table, where that was scaled; as it is elsewhere."""
-    return model if scaling is None else TableModel(model=model, scaling=scaling)
+    back = scaling if target is None else target.scaling
+    return model if scaling is None and back is None else TableModel(model=model, scaling=scaling, back=back)

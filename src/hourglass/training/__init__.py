@@ -15,6 +15,7 @@ from hourglass.training.learner import Learner
 from hourglass.training.masked import Masked
 from hourglass.training.minibatch import MakeOptimizer, Minibatch, MinibatchArguments, Stepper
 from hourglass.training.recirculation import Recirculation
+from hourglass.training.resampling import Resampling
 
 __all__ = [
     "VAEGAN",
@@ -36,5 +37,6 @@ __all__ = [
     "Minibatch",
     "MinibatchArguments",
     "Recirculation",
+    "Resampling",
     "Stepper",
 ]

@@ -39,12 +39,14 @@ class Chunk(NamedTuple):
 
     x: Tensor
     """(n, *shape): clean samples as the data set holds them, uint8 or float32."""
-    corrupted: Tensor | None
+    corrupted: Tensor | None = None
     """(n, *shape) float32: their frozen corruption; None where noise is drawn at every step or there is none."""
     y: Tensor | None = None
     """(n,): their classes; None where the training procedure doesn't ask for them."""
     whole: bool = False
     """Whether it is a single batch, whatever the learner's own batch size: a person's loader made it."""
+    target: Tensor | None = None
+    """(n, *target shape): what is to be made of them, as the data set holds it; None where that is they themselves."""
 
 
 def chunk_rows(x: Tensor, batch_size: int) -> int:
@@ -121,6 +123,7 @@ class Batches:
         x: (N, *shape) samples.
         corrupted: (N, *shape) frozen corruption of them, or None.
         y: (N,) classes, or None.
+        target: (N, *target shape) targets that are not the samples, or None.
         rows: samples of a chunk; the last one of an epoch may be smaller.
         order: None for the order of the data; otherwise gives the seed of the permutation whenever an epoch starts.
         blocks: see `permuted`.
@@ -139,6 +142,7 @@ class Batches:
         x: Tensor,
         corrupted: Tensor | None,
         y: Tensor | None = None,
+        target: Tensor | None = None,
         rows: int,
         order: Callable[[], int] | None,
         blocks: Blocks | None = None,
@@ -148,6 +152,7 @@ class Batches:
         self.x = x
         self.corrupted = corrupted
         self.y = y
+        self.target = target
         self.rows = rows
         self.order = order
         self.blocks = blocks
@@ -166,15 +171,16 @@ class Batches:
         yield from islice(self._epoch(), skipped, None)
 
     def _epoch(self) -> Iterator[Chunk]:
-        parts = (self.x, self.corrupted, self.y)
+        parts = {"x": self.x, "corrupted": self.corrupted, "y": self.y, "target": self.target}
+        held = {name: part for name, part in parts.items() if part is not None}
         if self.order is None:
             for start in range(0, len(self.x), self.rows):
-                yield Chunk(*(None if part is None else part[start : start + self.rows] for part in parts))  # type: ignore[arg-type]
+                yield Chunk(**{name: part[start : start + self.rows] for name, part in held.items()})  # type: ignore[arg-type]
             return
         generator = torch.Generator().manual_seed(self.order())
         for drawn in self._chosen(generator):
             chosen = drawn.to(self.x.device)
-            chunk = Chunk(*(None if part is None else part.index_select(0, chosen) for part in parts))  # type: ignore[arg-type]
+            chunk = Chunk(**{name: part.index_select(0, chosen) for name, part in held.items()})  # type: ignore[arg-type]
             yield chunk._replace(x=fresh_draw(chunk.x, generator)) if self.drawn else chunk
 
     def _chosen(self, generator: torch.Generator) -> Iterator[Tensor]:

@@ -112,7 +112,7 @@ class ImportanceWeighted(Minibatch):
             "reconstruction": Term(self.loss(reconstruction, target)),
             "kl": Term(divergence.mean()),
             "importance": Term((log_weight.mean(dim=0) - bound).mean()),
-            **self.penalties(self.model, self.data.filled(x), output),
+            **self.penalties(self.model, self.clean(output, x), output, target=x),
         }
 
     def bound(self, log_weight: Tensor, groups: int) -> Tensor:

@@ -18,7 +18,7 @@ class KeepBest(pl.Callback):
     """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
 
     Which loss is the learner's `monitor`, as a rule the one that is trained. Epochs don't count while a term's weight
-    still rises: their loss is of another problem, with less of a penalty. The test set has no part in the choice.
+    still rises, or follows a target: their loss is of another problem. The test set has no part in the choice.
 
     Args:
         keep: `best`, or `last` to leave the weights as training left them.

@@ -56,6 +56,8 @@ class Layerwise(Minibatch):
         (2, 5)
     """
 
+    any_target = False
+
     def __init__(self, *, pretrain_epochs: int, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
         check_whole("pretrain_epochs", pretrain_epochs, lowest=0)

@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity, HasPrior, HasRate, Refining, Symbolic
+from hourglass.bottlenecks import Above, Activity, HasAuxiliary, HasPrior, HasRate, Refining, Symbolic
 from hourglass.data import Dataset, Split
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import Loss, Term, logged
@@ -95,6 +95,8 @@ class Learner(pl.LightningModule):
     """Whether all of its steps go down the gradient of a loss, which a precision of 16 bits scales."""
     labelled = False
     """Whether batches bring their classes."""
+    any_target = False
+    """Whether it learns from targets that are not the samples themselves."""
     classes = 0
     """How many it knows, if `labelled`."""
 
@@ -143,15 +145,33 @@ class Learner(pl.LightningModule):
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
         """Target and corrupted (B, *shape), classes (B,) if `labelled`, to the output and every loss term by name."""
         output = self.model(corrupted, y, disturb=self.penalties.disturb)
-        return output, self.terms_of(output, x, y)
+        return output, self.penalties.reweigh(self.terms_of(output, x, y), output)
 
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:  # noqa: ARG002
         """The loss terms of an output by name; x is the target (B, *shape), y the classes (B,) if `labelled`."""
         return {
             "reconstruction": Term(self.loss(output.reconstruction, x)),
             **output.losses,
-            **self.penalties(self.model, self.data.filled(x), output),
+            **self._auxiliary(output, x),
+            **self.penalties(self.model, self.clean(output, x), output, target=x),
         }
+
+    def clean(self, output: Output, x: Tensor) -> Tensor:
+        """The input (B, *shape) that penalties look at: the target x itself, what is missing filled in.
+
+        Where the target is another the input as the model sees it.
+
+        """
+        if self.data.targets is None:
+            return self.data.filled(x)
+        assert output.given is not None
+        return output.given
+
+    def _auxiliary(self, output: Output, x: Tensor) -> dict[str, Term]:
+        """The losses of the bottleneck's auxiliary codes, by a decoder that learns nothing of them."""
+        neck = self.model.bottleneck
+        codes = neck.auxiliary(output.encoded) if isinstance(neck, HasAuxiliary) else {}
+        return {name: Term(self.loss(self.model.decode_held(code, output.y), x)) for name, code in codes.items()}
 
     def as_trained(self, output: Output, x: Tensor) -> Output:  # noqa: ARG002
         """The output of corrupted samples x as a training step makes it (see `Autoencoder.as_trained`)."""
@@ -228,37 +248,38 @@ class Learner(pl.LightningModule):
         # Where Lightning is told to stop before, or a person gives other samples, it isn't the split that is measured.
         self._whole = is_own(loader) and loader.split is split and is_all(limit) and not self.trainer.sanity_checking
         self._measure = Metrics(
-            shape=self.data.shape,
-            data_range=self.data.range,
+            shape=self.data.wanted.shape,
+            data_range=self.data.wanted.range,
             activity=self.activity(),
             active=self.model.bottleneck.active,
-            clean=_CLEAN.get(split, {}).get(self.data.range) if self._whole else None,
+            clean=_CLEAN.get(self.data.targets_of(split), {}).get(self.data.wanted.range) if self._whole else None,
             categories=[(each.span.start, each.span.stop) for each in self.data.categories],
             masked=self.data.fill is not None,
         )
 
     def _measure_batch(self, given: Any, index: int) -> None:
         batch = as_chunk(given, self)
-        target = self.data.target(batch.x)
-        x = self.data.filled(target)
+        seen = self.data.target(batch.x)
+        x, target = self.data.filled(seen), self.data.goal(seen, batch.target)
         # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
         with torch.autocast(x.device.type, enabled=False), self.noise.seeded(index):
             corrupted = self.noise(x)
             output = self.model(corrupted, batch.y)
             trained = self.as_trained(output, corrupted)
-            terms = logged(self.terms_of(trained, target, batch.y))
-            scores = self.scores(trained, target, batch.y)
+            terms = logged(self.penalties.reweigh(self.terms_of(trained, target, batch.y), trained))
+            measured = self.penalties.scores(self.model, x, output, target=target)
+            scores = self.scores(trained, target, batch.y) | measured
             if trained is not output:
                 scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
             neck = self.model.bottleneck
             if isinstance(neck, Refining):
                 for name, code in neck.refined(output.encoded).items():
-                    scores = {**scores, f"mse_{name}": (self.model.decode(code) - target).square().nanmean()}
+                    scores = {**scores, f"mse_{name}": (self.model.decode(code, output.y) - target).square().nanmean()}
             symbols = neck.symbols(output.encoded) if isinstance(neck, Symbolic) else None
             rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
         self._measure.update(
             target,
-            None if corrupted is x else corrupted,
+            None if corrupted is x or batch.target is not None else corrupted,
             output.reconstruction,
             output.code,
             symbols=symbols,
@@ -276,7 +297,7 @@ class Learner(pl.LightningModule):
         measured = self.replicas.agreed(self._measure.compute() if self.replicas.first else {})
         values = {f"{stage}/{name}": value for name, value in {**means, **measured}.items()}
         if self._whole and self._measure.clean.samples == len(split):
-            _CLEAN.setdefault(split, {})[self.data.range] = self._measure.clean
+            _CLEAN.setdefault(self.data.targets_of(split), {})[self.data.wanted.range] = self._measure.clean
         exact = is_exact(self.trainer)
         self.log_dict(values, logger=False if exact else None)  # Lightning rounds them to 32 bits
         if exact:
@@ -355,7 +376,8 @@ class Learner(pl.LightningModule):
     def _in_order(self, split: Split) -> Batches:
         y = split.y if self.labelled else None
         x, y = self._resident(split.x), None if y is None else y.to(self.device)
-        return Batches(x=x, corrupted=None, y=y, rows=EVAL_BATCH, order=None, split=split)
+        target = None if self.data.targets is None else self._resident(self.data.targets_of(split).x)
+        return Batches(x=x, corrupted=None, y=y, target=target, rows=EVAL_BATCH, order=None, split=split)
 
     def _resident(self, x: Tensor) -> Tensor:
         """Move x to the device once, unless that is forbidden or would take more than half of what is free."""

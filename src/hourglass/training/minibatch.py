@@ -70,6 +70,7 @@ class Minibatch(Learner):
     _random: Tensor | None = None  # where a resumed training was in its draws
     alone: str | None = None
     scales_loss = True
+    any_target = True
     stackable = False
     """Whether every step is `backpropagate`, so that many models can make theirs as one (see `sweeps.fusion`)."""
 
@@ -142,8 +143,9 @@ class Minibatch(Learner):
         history: list[dict[str, Tensor]] = []
         shares: list[float] = []
         for rows in self.batches(chunk):
-            x = self.data.target(chunk.x[rows])
-            corrupted = self.noise(self.data.filled(x)) if chunk.corrupted is None else chunk.corrupted[rows]
+            seen = self.data.target(chunk.x[rows])
+            x = self.data.goal(seen, None if chunk.target is None else chunk.target[rows])
+            corrupted = self.noise(self.data.filled(seen)) if chunk.corrupted is None else chunk.corrupted[rows]
             y = None if chunk.y is None else chunk.y[rows]
             step = self.steps_done + len(history)
             self.set_rate(step)
@@ -278,6 +280,7 @@ class Minibatch(Learner):
             x=x,
             corrupted=self._freeze(x) if self.noise.frozen else None,
             y=None if y is None else y.to(x.device),
+            target=None if self.data.targets is None else self._resident(self.data.targets.train.x),
             rows=self.settings.batch_size if self._watched else chunk_rows(x, self.settings.batch_size),
             order=lambda: self.data.order_seed * 1_000_003 + self.current_epoch,
             blocks=self.data.blocks,

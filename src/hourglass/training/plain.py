@@ -43,6 +43,8 @@ def as_chunk(batch: Any, learner: "Learner") -> Chunk:
     """
     if isinstance(batch, Chunk):
         return batch
+    if learner.data.targets is not None:
+        raise HourglassError("a batch of a loader of one's own brings no targets: leave the loader out, fit(learner)")
     x, y = (*batch, None)[:2] if isinstance(batch, list | tuple) and batch else (batch, None)
     if not isinstance(x, Tensor):
         raise HourglassError(f"a batch must be samples x or a pair (x, y), tensors, got {type(x).__name__}")

@@ -51,6 +51,8 @@ class Recirculation(Minibatch):
 
     scales_loss = False
 
+    any_target = False
+
     def __init__(self, *, regression: float, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)
         check_fraction("regression", regression)

@@ -12,6 +12,10 @@ def check_suited(data: Dataset, learner: Learner) -> None:
     Categories and missing entries are known to the loss: a step must go down that alone, as those of a stack do.
     """
     procedure = type(learner).__name__
+    if data.targets is not None and not learner.any_target:
+        raise HourglassError(
+            f"data={data.name} has targets of its own, and {procedure} learns from samples alone: set training=backprop"
+        )
     if (data.categories or data.masked) and not getattr(learner, "stackable", False):
         why = "data.categorical: columns of names" if data.categories else "data.missing=mask: entries that are missing"
         instead = "data.exclude" if data.categories else "data.missing=mean"

@@ -22,6 +22,7 @@ from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import conf_dir
 from hourglass.configuration.moved import SCHEDULES
 from hourglass.data import Dataset, Split
+from hourglass.data.paired import paired
 from hourglass.losses import logged
 from hourglass.pipeline.compose import compose
 from hourglass.sweeps.fusion.grouping import structure, why_not
@@ -115,11 +116,11 @@ def chunks(members: Sequence[Minibatch]) -> list[Chunk]:
     for member in members:
         some = next(member.parameters())
         chunk = next(iter(member.train_dataloader()))  # the same batches again and again
-        x, corrupted = (
+        x, corrupted, target = (
             None if part is None else part.to(some.device, some.dtype)
-            for part in (member.data.scaled(chunk.x), chunk.corrupted)
+            for part in (member.data.scaled(chunk.x), chunk.corrupted, chunk.target)
         )
-        found.append(Chunk(x, corrupted, None if chunk.y is None else chunk.y.to(some.device)))
+        found.append(Chunk(x, corrupted, None if chunk.y is None else chunk.y.to(some.device), target=target))
     return found
 
 
@@ -313,9 +314,22 @@ def test_every_regularizer_does_what_it_would_alone(name: str, model: str, lengt
         assert_law(configs, training=training, double=length[0], single=length[1])
 
 
+def test_members_with_targets_do_what_they_would_alone() -> None:
+    data = digits()
+    goals = data.changed(lambda x: x[:, :, :4].float() / 255)
+    base = with_choice("dictionary", "bottleneck", "gated").copy()
+    base.regularizer.merge_with(with_choice("dictionary", "regularizer", "contractive").regularizer)
+    assert_law(
+        members_of(base, PAIR),
+        data=paired(data, replace(goals, shape=(1, 4, 8)), key="target"),
+        double=10,
+        single=5,
+    )
+
+
 def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
     """Two members with the first code that the regularizer doesn't refuse."""
-    for code in ("linear", "relu", "gaussian", "gaussian without beta", "top_k"):
+    for code in ("linear", "relu", "gaussian", "gaussian without beta", "top_k", "jump_relu"):
         base = with_choice(model, "bottleneck", code.split()[0]).copy()
         base.regularizer.merge_with(with_choice(model, "regularizer", name).regularizer)
         if code == "relu":

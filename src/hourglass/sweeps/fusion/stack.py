@@ -70,17 +70,21 @@ class Stack:
         history: list[dict[str, Tensor]] = []
         for rows, rate in zip(batches, rates, strict=True):
             x = first.data.target(chunk.x[rows])
+            goal = first.data.goal(x, None if chunk.target is None else chunk.target[rows])
             corrupted = torch.stack([each.corrupted[rows] for each in chunks]) if frozen else None  # type: ignore[index]
-            history.append(self._step(x, corrupted, None if chunk.y is None else chunk.y[rows], rate))
+            history.append(self._step((x, goal), corrupted, None if chunk.y is None else chunk.y[rows], rate))
         columns = {name: torch.stack([terms[name] for terms in history]).cpu() for name in history[0]}
         self._give_back()
         return [{name: column[:, row] for name, column in columns.items()} for row in range(len(self.members))]
 
-    def _step(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None, rate: Tensor) -> dict[str, Tensor]:
+    def _step(
+        self, pair: tuple[Tensor, Tensor], corrupted: Tensor | None, y: Tensor | None, rate: Tensor
+    ) -> dict[str, Tensor]:
+        """A step of all from samples and their targets."""
         for weight in self.weights.values():
             weight.grad = None
         together = torch.func.vmap(
-            lambda each, mine: torch.func.functional_call(self.terms, each, (x, mine, y)),
+            lambda each, mine: torch.func.functional_call(self.terms, each, (*pair, mine, y)),
             in_dims=(0, None if corrupted is None else 0),
             randomness="different",
         )
@@ -105,8 +109,8 @@ class _Terms(nn.Module):
         super().__init__()
         self.learner = learner
 
-    def forward(self, x: Tensor, corrupted: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, goal: Tensor, corrupted: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         learner = self.learner
         given = learner.noise(learner.data.filled(x)) if corrupted is None else corrupted
-        _, terms = learner.terms(x, given, y)
+        _, terms = learner.terms(goal, given, y)
         return logged(terms)

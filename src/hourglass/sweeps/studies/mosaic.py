@@ -117,6 +117,8 @@ def _drawn(
     if any(trained.config.data != first.config.data for trained in models.values()):
         return "the jobs have different data"
     data = build(first.config.data)
+    if data.targets is not None:
+        return "the models make something else than their samples"
     if not data.is_image or data.shape[0] not in (1, 3):
         return f"samples of shape {data.shape} are no images"
     pitch = (data.shape[2] + gap(data.shape[2])) * zoom_of(data.shape[2])
