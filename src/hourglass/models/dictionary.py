@@ -223,7 +223,7 @@ class Dictionary(Autoencoder):
             atoms[:, units] = directions.T * atoms.norm(dim=0).mean()
         return [
             (cast(nn.Parameter, layer.weight), (units,)),
-            (cast(nn.Parameter, layer.bias), (units,)),
+            (layer.bias, (units,)),
             (atoms, (slice(None), units)),
         ]
 
