@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from hourglass.callbacks.encoding import told
 from hourglass.callbacks.recording import RunCallback
 from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.system.errors import HourglassError
 from hourglass.training import Learner
-from hourglass.training.batches import some
+from hourglass.training.batches import blocks_of, some, some_of
 
 KNOWN = 60_000
 """Training samples, at most, that new ones may be copies of."""
@@ -79,10 +80,11 @@ class Generation(RunCallback):
         from hourglass.measures.generation import compare, novelty
 
         data, known = learner.data, classifier(learner.data)
-        test = data.scaled(some(data.test.x, self.samples))
+        x, y = some_of(data.test, self.samples)
+        test = data.scaled(x)
         blocks = torch.split(data.train.x[:KNOWN], EVAL_BATCH)
         train, real = torch.cat([known.of(data.scaled(block)) for block in blocks]), known.of(test)
-        made = {"reconstructions": self._reconstructed(learner, test), "samples": self._drawn(learner, len(test))}
+        made = {"reconstructions": self._reconstructed(learner, test, y), "samples": self._drawn(learner, len(test))}
         values = {"feature_accuracy": known.accuracy}
         values |= {f"train_{name}": value for name, value in compare(real, some(train, len(test))).items()}
         for key, x in made.items():
@@ -95,9 +97,9 @@ class Generation(RunCallback):
         return values
 
     @staticmethod
-    def _reconstructed(learner: Learner, x: Tensor) -> Tensor:
-        blocks = [block.to(learner.device).to(learner.dtype) for block in torch.split(x, EVAL_BATCH)]
-        return torch.cat([learner.model(block).reconstruction.cpu() for block in blocks])
+    def _reconstructed(learner: Learner, x: Tensor, y: Tensor | None) -> Tensor:
+        placed = ((block.to(learner.device).to(learner.dtype), told(learner, each)) for block, each in blocks_of(x, y))
+        return torch.cat([learner.model(*block).reconstruction.cpu() for block in placed])
 
     @staticmethod
     def _drawn(learner: Learner, count: int) -> Tensor | None:
@@ -108,7 +110,9 @@ class Generation(RunCallback):
         if codes is None:
             return None
         codes = codes.to(learner.device).to(learner.dtype)
-        return torch.cat([learner.model.decode(block).cpu() for block in torch.split(codes, EVAL_BATCH)])
+        # A model that is told classes makes equally many samples of each.
+        y = torch.arange(count, device=codes.device) % learner.model.classes if learner.model.classes else None
+        return torch.cat([learner.model.decode(*block).cpu() for block in blocks_of(codes, y)])
 
 
 def _enough(data: Dataset) -> bool:

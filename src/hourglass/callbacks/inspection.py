@@ -16,7 +16,6 @@ from hourglass import figures
 from hourglass.bottlenecks import HasQuantiles, Symbolic
 from hourglass.callbacks.encoding import encode, told
 from hourglass.figures.picture import Picture
-from hourglass.system.precision import wide
 from hourglass.training import Learner
 from hourglass.training.batches import blocks_of
 
@@ -75,7 +74,7 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             pictures["filters"] = figures.filters(weights, data.shape)
         if maps := _feature_maps(learner, x[:3], None if y is None else y[:3]):
             pictures["feature_maps"] = figures.feature_maps(x[:3], maps, value_range=limits)
-        if symbols := _symbols(learner, x[:3]):
+        if symbols := _symbols(learner, x[:3], None if y is None else y[:3]):
             title = "Which symbol stands at each place of the code of 3 test samples, by its number"
             pictures["symbols"] = figures.feature_maps(x[:3], symbols, value_range=limits, title=title)
         pictures["code_map"] = figures.code_map(codes.test, y, method=code_map, names=data.classes)
@@ -173,12 +172,12 @@ def _feature_maps(learner: Learner, x: Tensor, y: Tensor | None = None) -> dict[
     return {f"stage {number}": maps.float().cpu() for number, maps in enumerate(stages, start=1)}
 
 
-def _symbols(learner: Learner, x: Tensor) -> dict[str, Tensor]:
+def _symbols(learner: Learner, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
     """The numbers of the symbols at each place of a code that is a map of them, (n, symbols, h, w); else nothing."""
     model = learner.model
     if model.code_shape is None or not isinstance(model.bottleneck, Symbolic):
         return {}
-    choices = model.bottleneck.choices(wide(model.encoder(x.to(learner.device))))
+    choices = model.bottleneck.choices(model.encoded(x.to(learner.device), told(learner, y)))
     return {"the code": model.mapped(choices).float().cpu()}
 
 

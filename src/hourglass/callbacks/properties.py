@@ -54,6 +54,8 @@ class Properties(RunCallback):
     def _jacobian(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.code_jacobian import SAMPLES, code_jacobian
 
+        if learner.model.classes:  # it follows the class as well
+            return {}
         x = learner.data.scaled(some(learner.data.test.x, SAMPLES).to(learner.device))
         found = code_jacobian(learner.model, x)
         return {} if found is None else {"code_jacobian": found}

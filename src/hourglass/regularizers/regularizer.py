@@ -221,11 +221,6 @@ class Penalties(nn.Module):
                 found |= each.scores(model, self._seen(each, x, target), output)
         return found
 
-    @property
-    def settled(self) -> bool:
-        """Whether the weights of all terms have reached what they are to be."""
-        return all(each.settled for _, each in self._named())
-
     def disturb(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) of a training step to those that the decoder sees; the same if nothing disturbs them."""
         for name in self._disturbing:

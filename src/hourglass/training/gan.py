@@ -52,6 +52,8 @@ class AdversarialReconstruction(Discriminated):
         Linear(in_features=64, out_features=1, bias=True)
     """
 
+    any_target = False
+
     def make_discriminator(self, widths: Sequence[int]) -> nn.Module:
         """See `Discriminated.make_discriminator`: on samples."""
         return Critic(shape=self.model.shape, widths=widths)
@@ -92,6 +94,8 @@ class VAEGAN(Discriminated):
         Linear(in_features=64, out_features=1, bias=True)
     """
 
+    any_target = False
+
     features: Tensor
     pixels: Tensor
 
@@ -101,6 +105,8 @@ class VAEGAN(Discriminated):
         check_level("pixels", pixels)
         self.register_buffer("features", torch.tensor(features), persistent=False)
         self.register_buffer("pixels", torch.tensor(pixels), persistent=False)
+        if self.model.classes:
+            raise ValueError("samples are drawn from a prior, which has no classes to tell; set condition=none")
         if self.trained_prior(1) is None:
             raise ValueError("samples are drawn from a prior, and the model's code has none; set bottleneck=gaussian")
 

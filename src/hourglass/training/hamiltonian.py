@@ -109,22 +109,22 @@ class Hamiltonian(Minibatch):
         active = self.model.bottleneck.active
         draws = cast(HasDensity, self.model.bottleneck).draws(output.encoded, 1)
         start, g = draws.code[0], torch.randn_like(draws.code[0]) * active
-        code, momentum = self.moved(start, g, x)
-        reconstruction = self.model.decode(code)
+        code, momentum = self.moved(start, g, x, output.y)
+        reconstruction = self.model.decode(code, output.y)
         # The constants of N(rho_K) and N(g) cancel.
         cost = draws.log_posterior[0] + 0.5 * (momentum.square() - g.square() + code.square()).sum(dim=1)
         constant = 0.5 * math.log(2 * math.pi) * active.sum()  # of the prior
         return {
             "reconstruction": Term(self.loss(reconstruction, x)),
             "kl": Term((cost + constant).mean()),
-            **self.penalties(self.model, self.data.filled(x), output),
+            **self.penalties(self.model, self.clean(output, x), output, target=x),
         }
 
-    def moved(self, z: Tensor, g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def moved(self, z: Tensor, g: Tensor, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Codes and draws of N(0, 1), (B, code_size) both, to the code and the momentum after the last step."""
         sizes, cold = self.leapfrog.sizes * self.model.bottleneck.active, self.leapfrog.cold
         # Not of `torch.autograd`, which a stack's vmap doesn't go through.
-        force = torch.func.grad(lambda code: self._log_joint(code, x).sum())
+        force = torch.func.grad(lambda code: self._log_joint(code, x, y).sum())
         rho = g / cold[0]
         for k in range(1, self.leapfrog.steps + 1):
             rho = rho + sizes / 2 * force(z)
@@ -132,9 +132,9 @@ class Hamiltonian(Minibatch):
             rho = cold[k - 1] / cold[k] * (rho + sizes / 2 * force(z))
         return z, rho
 
-    def _log_joint(self, code: Tensor, x: Tensor) -> Tensor:
+    def _log_joint(self, code: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
         """-U less a constant, (B,)."""
-        likelihood = cast(Likelihood, self.loss).log_density(self.model.decode(code), x)
+        likelihood = cast(Likelihood, self.loss).log_density(self.model.decode(code, y), x)
         return likelihood - 0.5 * code.square().sum(dim=1)
 
     @override

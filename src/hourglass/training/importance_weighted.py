@@ -107,7 +107,7 @@ class ImportanceWeighted(Minibatch):
         log_weight = log_likelihood - divergence
         bound = self.bound(log_weight, self.groups)  # (B,)
         if self.decoder_groups != self.groups:
-            bound = bound + self._decoders(bound, log_weight.detach(), draws.code.detach().flatten(0, 1), target)
+            bound = bound + self._decoders(bound, log_weight.detach(), draws.code.detach().flatten(0, 1), target, told)
         return {
             "reconstruction": Term(self.loss(reconstruction, target)),
             "kl": Term(divergence.mean()),
@@ -126,14 +126,14 @@ class ImportanceWeighted(Minibatch):
         each = log_weight.view(groups, self.draws // groups, -1).softmax(dim=1) / groups
         return (1 - self.elbo) * each.view(self.draws, -1) + self.elbo / self.draws
 
-    def _decoders(self, bound: Tensor, log_weight: Tensor, code: Tensor, target: Tensor) -> Tensor:
+    def _decoders(self, bound: Tensor, log_weight: Tensor, code: Tensor, target: Tensor, y: Tensor | None) -> Tensor:
         """What to add to the encoder's bound (B,), for the value of the decoder's and its gradient in the decoder.
 
         Codes that are held fixed give the decoder the difference of both bounds' shares, and the encoder nothing.
 
         """
         difference = self.shares(log_weight, self.decoder_groups) - self.shares(log_weight, self.groups)
-        again = cast(Likelihood, self.loss).log_density(self.model.decode(code), target).view(log_weight.shape)
+        again = cast(Likelihood, self.loss).log_density(self.model.decode(code, y), target).view(log_weight.shape)
         added = (difference * again).sum(dim=0)
         return added - added.detach() + self.bound(log_weight, self.decoder_groups) - bound.detach()
 

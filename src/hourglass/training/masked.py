@@ -65,6 +65,7 @@ class Masked(Minibatch):
     """
 
     stackable = True
+    any_target = False
     readout: Tensor
 
     def __init__(self, *, share: float, readout: float, **shared: Unpack[MinibatchArguments]) -> None:
