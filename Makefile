@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps figures zoo zoo-tuned types exact-vs-fast claims activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures zoo zoo-tuned types exact-vs-fast claims activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -54,6 +54,9 @@ bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmar
 	@$(BIN)/python benchmarks/sweep.py
 	@$(BIN)/python benchmarks/many_jobs.py
 	@$(BIN)/python benchmarks/large_store.py
+
+gpu-check: $(READY) ## what this machine's GPU does: tests, single runs, stacks, sweeps, memory (8 minutes); writes benchmarks/gpu/
+	@$(BIN)/python benchmarks/gpu_check.py
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
 	@$(BIN)/python experiments/published_figures/measure.py

@@ -9,14 +9,14 @@ from torch.nn import functional as F
 args = arguments()
 # Convolutions on a CPU want channels_last; without it this loop would be an easy one to beat.
 layout = torch.channels_last if args.net == "conv" else torch.contiguous_format
-data = torch.from_numpy(train_images(args.data)).reshape(-1, *shape(args.net))
+data = torch.from_numpy(train_images(args.data)).reshape(-1, *shape(args.net)).to(args.device)
 torch.manual_seed(0)
-model = nn.Sequential(*halves(args.net)).to(memory_format=layout)
+model = nn.Sequential(*halves(args.net)).to(args.device, memory_format=layout)
 optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
-clock, enough = Clock(args.seconds), False
+clock, enough = Clock(args.seconds, wait=torch.cuda.synchronize if args.device == "cuda" else lambda: None), False
 
 while not enough:
-    for rows in torch.randperm(len(data)).split(BATCH):
+    for rows in torch.randperm(len(data), device=args.device).split(BATCH):
         x = data[rows].float().div_(255)
         loss = F.mse_loss(model(x), x)
         loss.backward()

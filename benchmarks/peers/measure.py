@@ -7,6 +7,7 @@ over and is read after a whole optimizer step.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--net", choices=["small", "deep", "conv"], required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--trainer", choices=["exact", "fast"])
+    parser.add_argument("--words", nargs="*", default=[], help="overrides, instead of MNIST's")
     parser.add_argument("--steps", type=int, help="optimizer steps of a fit, which Hourglass is told beforehand")
     return parser.parse_args()
 
@@ -39,10 +42,12 @@ class Clock:
 
     Args:
         seconds: how long to measure once the warm-up is over.
+        wait: returns when the device has made the steps that it was given; a CPU has.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, wait: Callable[[], object] = lambda: None) -> None:
         self.seconds = seconds
+        self.wait = wait
         self.all_steps = 0
         self.steps = 0
         self.elapsed = 0.0
@@ -59,8 +64,13 @@ class Clock:
             self.steps += 1
             self.elapsed = now - self._start
         elif now - self._first >= WARM_UP:
-            self._start = now
-        return self.elapsed >= self.seconds
+            self.wait()
+            self._start = time.perf_counter()
+        if self._start is not None and self.elapsed >= self.seconds:
+            self.wait()
+            self.elapsed = time.perf_counter() - self._start
+            return True
+        return False
 
 
 def report(*, steps: int, seconds: float, all_steps: int, parameters: int, loss: float, versions: str) -> None:

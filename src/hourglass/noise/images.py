@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from hourglass.noise.process import Process
 from hourglass.system.checks import check_images, check_level, check_whole
-from hourglass.system.precision import full_precision, wide_type
+from hourglass.system.precision import full_precision, wide, wide_type
 
 __all__ = ["Block", "Blur", "Downsample", "Grayscale", "MotionBlur", "Patches"]
 
@@ -275,9 +275,10 @@ class Grayscale(Process):
 
     @override
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
-        weights = torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=wide_type(x))
-        luma = (x * weights[:, None, None]).sum(1, keepdim=True)
-        return _between(torch.lerp(x.to(luma.dtype), luma, self.amount.to(luma.dtype)), x)
+        exact = wide(x)
+        red, green, blue = exact.split(1, dim=1)
+        luma = 0.299 * red + 0.587 * green + 0.114 * blue
+        return _between(torch.lerp(exact, luma, self.amount.to(luma.dtype)), x)
 
 
 def _filtered(x: Tensor, down: Tensor, across: Tensor) -> Tensor:

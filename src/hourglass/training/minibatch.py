@@ -68,6 +68,7 @@ class Minibatch(Learner):
     _watched = False  # by a callback that counts batches
     _rates: Rates | None = None  # made at the first step, when a resumed training knows how many there are
     _random: Tensor | None = None  # where a resumed training was in its draws
+    _random_there: Tensor | None = None  # and in those of its GPU
     alone: str | None = None
     scales_loss = True
     any_target = True
@@ -310,6 +311,7 @@ class Minibatch(Learner):
             "since_point": self._points.values,
             "validated": self._validated,
             "random": torch.get_rng_state(),
+            "random_there": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -323,6 +325,7 @@ class Minibatch(Learner):
         self._points.values = state["since_point"]
         self._validated = state.get("validated", [])  # which earlier versions had no use for
         self._random = state["random"]
+        self._random_there = state.get("random_there")  # earlier versions kept the CPU's only
         # An epoch that was cut off, or had other batches, made another number of steps than it would now.
         left = self.settings.epochs - checkpoint["epoch"] - 1
         steps = self.steps_done + left * self.settings.steps_per_epoch(len(self.data.train.x))
@@ -358,4 +361,7 @@ class Minibatch(Learner):
             self._rates = None
             torch.set_rng_state(self._random)
             self._random = None
+        if self._random_there is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(self._random_there, self.device)
+        self._random_there = None
         self.replicas.align(self.state_dict())
