@@ -422,3 +422,18 @@ def check_dashboard(words: list[str], folder: Path) -> None:
         assert str(port) in served.stdout.readline()
         served.send_signal(signal.SIGINT)
         assert served.wait(60) in (0, 130)
+
+
+def test_every_type_of_other_libraries_is_a_choice_or_said_to_be_missing() -> None:
+    rows = [
+        row.strip("|").split(" | ") for row in prose(ROOT / "docs/libraries.md").splitlines() if row.startswith("| ")
+    ]
+    rows = [[cell.strip(" |") for cell in row] for row in rows if row[1].strip() != "here"]
+    assert len(rows) >= 45
+    for row in rows:
+        words = [code for code in spans(row[1]) if "=" in code]
+        assert words or "missing" in row[-1], row
+        for code in words:
+            check_words(code, where=row[0])
+    missing = [row[0] for row in rows if "missing" in row[-1]]
+    assert missing == ["RHVAE", "RHVAESampler"]

@@ -70,7 +70,8 @@ class Usefulness(RunCallback):
             return {}  # nothing to tell apart, or nothing to learn it from
         chooses = probes.choosing(learner.data)
         validation = None if chooses is None else (encode(learner, *chooses), chooses[1])
-        code, test_code = (encode(learner, each.x[:SAMPLES], each.y[:SAMPLES]) for each in (train, test))
+        pairs = ((train.x, train.y), (test.x, test.y))
+        code, test_code = (encode(learner, x[:SAMPLES], y[:SAMPLES]) for x, y in pairs)
         return {
             **probes.probe(
                 code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], train_samples=samples, validation=validation

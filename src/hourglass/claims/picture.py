@@ -83,5 +83,5 @@ def _effects(axes: Axes, effects: list[Effect]) -> None:
 def _tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
-    axes.xaxis.label.set_size(8.5)
+    axes.xaxis.label.set_fontsize(8.5)
     axes.locator_params(axis="x", nbins=5)

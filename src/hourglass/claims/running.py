@@ -70,14 +70,13 @@ def run(claims: Sequence[Claim], *, name: str, words: Sequence[str] = ()) -> Fou
                     for seed in claim.seeds:
                         jobs[_Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
         ends, settings = _train(list(jobs.values()), config, name, [claim.name for claim in claims])
-    found, failures = Found({}, {}), {}
+    found = Found({}, {})
     for place, job in jobs.items():
         end = ends[job.key]
         if end.failure is not None:
-            failures.setdefault(place.claim, f"arm {place.arm}, seed {place.seed}: {end.failure}")
+            found.failures.setdefault(place.claim, f"arm {place.arm}, seed {place.seed}: {end.failure}")
         else:
             found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = end.metrics
-    found.failures.update(failures)
     _measure(claims, {place: ends[job.key].run_id for place, job in jobs.items()}, config, settings, found)
     return found
 

@@ -13,6 +13,7 @@ log p(x | y), and the class that is decoded can be chosen.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -122,7 +123,7 @@ class ToldClass(nn.Module):
             h = layer(h)
             if hasattr(layer, PARAMETER):
                 each = (y[:, None] == torch.arange(self.classes, device=y.device)).to(h.dtype)  # (B, K)
-                told = each @ layer.by_class.T.to(h.dtype)  # (B, outputs)
+                told = each @ cast(Tensor, layer.by_class).T.to(h.dtype)  # (B, outputs)
                 dense = isinstance(layer, nn.Linear | TiedLinear | UnitNormLinear)  # channels stand last, not second
                 places = [1] * (h.ndim - 2)
                 h = h + (told.view(len(h), *places, -1) if dense else told.view(len(h), -1, *places))

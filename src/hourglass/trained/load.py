@@ -231,7 +231,8 @@ def _built(config: DictConfig, held: _Held) -> Autoencoder:
     """The model that a configuration and the sizes of its weights make."""
     model: Autoencoder = build(config.model, Autoencoder, **held.shapes)
     try:
-        return build(config.condition, Condition).applied(model, classes=classes_in(held.sizes))
+        condition: Condition = build(config.condition, Condition)
+        return condition.applied(model, classes=classes_in(held.sizes))
     except ValueError as error:
         raise HourglassError(f"condition: {error}") from error
 
