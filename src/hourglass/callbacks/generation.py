@@ -87,10 +87,10 @@ class Generation(RunCallback):
         made = {"reconstructions": self._reconstructed(learner, test, y), "samples": self._drawn(learner, len(test))}
         values = {"feature_accuracy": known.accuracy}
         values |= {f"train_{name}": value for name, value in compare(real, some(train, len(test))).items()}
-        for key, x in made.items():
-            if x is None:
+        for key, found in made.items():
+            if found is None:
                 continue
-            features = known.of(x)
+            features = known.of(found)
             values |= {f"{key}_{name}": value for name, value in compare(real, features).items()}
             if key == "samples":
                 values["samples_novelty"] = novelty(features, real, train)
