@@ -58,6 +58,8 @@ class Generation(RunCallback):
             raise HourglassError(
                 f"callback.generation needs classes, whose classifier gives it features, got data={data.name} without"
             )
+        if data.targets is not None:
+            raise HourglassError(f"callback.generation compares samples with samples, got data={data.name} with targets")
         if not _enough(data):
             raise HourglassError(
                 f"callback.generation needs {FEWEST} training and test samples, got {len(data.train)} and"
