@@ -59,7 +59,7 @@ class Generation(RunCallback):
                 f"callback.generation needs classes, whose classifier gives it features, got data={data.name} without"
             )
         if data.targets is not None:
-            raise HourglassError(f"callback.generation compares samples with samples, got data={data.name} with targets")
+            raise HourglassError(f"callback.generation compares samples alone, got data={data.name} with targets")
         if not _enough(data):
             raise HourglassError(
                 f"callback.generation needs {FEWEST} training and test samples, got {len(data.train)} and"
