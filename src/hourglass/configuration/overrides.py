@@ -122,7 +122,8 @@ def unknown_key(wrong: str) -> str:
     known = _known_keys(tuple((group, *file) for group, files in choice_files().items() for file in files.items()))
     if has := known.get(wrong):
         shown = " and ".join(has if len(has) < 4 else [*has[:2], f"{len(has) - 2} more"])
-        return f"{wrong}: no such key with what is chosen here; {shown} {'have' if len(has) > 1 else 'has'} it"
+        swept = f"; in a sweep over them: ++{wrong}=..." if len(has) > 1 else ""
+        return f"{wrong}: no such key with what is chosen here; {shown} {'have' if len(has) > 1 else 'has'} it{swept}"
     return f"{wrong}: no such key{nearest(wrong, list(known))}; hourglass train --cfg job shows all"
 
 
