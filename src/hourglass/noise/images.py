@@ -276,7 +276,7 @@ class Grayscale(Process):
     @override
     def forward(self, x: Tensor, bounds: Tensor) -> Tensor:
         exact = wide(x)
-        red, green, blue = exact.split(1, dim=1)
+        red, green, blue = torch.split(exact, 1, dim=1)
         luma = 0.299 * red + 0.587 * green + 0.114 * blue
         return _between(torch.lerp(exact, luma, self.amount.to(luma.dtype)), x)
 
