@@ -40,11 +40,12 @@ class Compiled(Stack):
         inputs = [list(self.weights.values()), list(self.others.values()), tree_leaves(samples), corrupted, y]
         if self.program is None:
             with StackedFunctions():
-                traced = make_fx(lambda *each: self._gradients(*each))(*inputs)
+                traced = make_fx(lambda *each: self._gradients(*each))(*tree_map(_copied, inputs))
             self.program = torch.compile(traced, dynamic=False, fullgraph=True)
-        terms, gradients = self.program(*inputs)
+        with torch.no_grad():  # the program has its own way back
+            terms, gradients = self.program(*tree_map(_bare, inputs))
         for weight, gradient in zip(self.weights.values(), gradients, strict=True):
-            weight.grad = gradient
+            weight.grad = gradient.contiguous()  # as backward leaves it, which a fused optimizer takes for granted
         self.update(rate)
         return terms
 
@@ -60,6 +61,15 @@ class Compiled(Stack):
         terms = together({f"learner.{name}": tensor for name, tensor in held.items()}, corrupted)
         gradients = torch.autograd.grad(terms["loss"].sum(), weights)
         return {name: term.detach() for name, term in terms.items()}, list(gradients)
+
+
+def _bare(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _copied(value: Any) -> Any:
+    """To be traced on: tracing makes the operations too, those on buffers among them."""
+    return value.detach().clone().requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
 
 
 class Captured(Stack):

@@ -153,6 +153,7 @@ def test_every_sample_of_a_batch_is_some_devices() -> None:
         assert all(rows.stop > rows.start for rows, _ in shares)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_two_gpus_give_the_numbers_of_one() -> None:
     words = ("trainer.accelerator=gpu", "noise=masking", "callback=quick")

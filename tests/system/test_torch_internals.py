@@ -50,3 +50,23 @@ def test_gamma_draws_pass_their_gradient_to_the_shape() -> None:
     drawn.sum().backward()
     assert abs(drawn.mean().item() - 2.5) < 0.05
     assert abs(shape.grad.mean().item() - 1) < 0.02
+
+
+def test_what_a_training_does_to_convolutions_is_undone() -> None:
+    script = """
+import torch
+from hourglass.system import process
+from hourglass.system.torch_internals import narrowing
+cudnn = torch.backends.cudnn
+put_back = narrowing()
+process.before_training()
+assert not cudnn.allow_tf32
+put_back()
+assert cudnn.allow_tf32
+cudnn.conv.fp32_precision = "ieee"
+put_back = narrowing()
+process.before_training()
+put_back()
+assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "tf32")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

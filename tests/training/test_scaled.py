@@ -73,6 +73,7 @@ def test_it_needs_a_gpu() -> None:
         compose(compose_config([*SMALL, "trainer.precision=16-mixed"])[0])
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu() -> None:
     plain, _ = fit("trainer.accelerator=gpu", scale=None)
@@ -81,6 +82,7 @@ def test_on_a_gpu() -> None:
     torch.testing.assert_close(weights(plain), weights(half), rtol=0, atol=1e-2)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_what_follows_no_gradient_is_refused() -> None:
     with pytest.raises(HourglassError, match="Recirculation goes by none"):

@@ -4,7 +4,8 @@
 module doesn't import torch.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,3 +38,26 @@ def standard_gamma(shape: "Tensor") -> "Tensor":
     import torch
 
     return torch._standard_gamma(shape)
+
+
+def narrowing() -> Callable[[], None]:
+    """What puts back whether a GPU's convolutions round 32 bits, as it is now.
+
+    PyTorch has an old interface for it and a new one, and refuses to read the old after the new was used.
+    """
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    by_operation = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
+    try:
+        for_all: bool | None = cudnn.allow_tf32
+    except RuntimeError:
+        for_all = None
+
+    def put_back() -> None:
+        if for_all is None:
+            cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = by_operation
+        else:
+            cudnn.allow_tf32 = for_all
+
+    return put_back

@@ -51,7 +51,7 @@ WAITING = {
 UNREPEATABLE = {
     # What `trainer.deterministic`, which trainer=exact sets, refuses on a GPU.
     *(aten.kthvalue, aten.histc, aten.cumsum, aten.median, aten.put_, aten.scatter_reduce, aten.nll_loss2d_backward),
-    *(aten.adaptive_avg_pool2d_backward, aten._adaptive_avg_pool2d_backward, aten.grid_sampler_2d_backward),
+    *(aten._adaptive_avg_pool2d_backward, aten.grid_sampler_2d_backward),
     *(aten.replication_pad1d_backward, aten.replication_pad2d_backward, aten.embedding_bag),
     *(aten.upsample_linear1d_backward, aten.upsample_bilinear2d_backward, aten.upsample_bicubic2d_backward),
 }

@@ -1,6 +1,5 @@
 """Stacks on a GPU: they are what their members are, a graph holds their steps, and memory is as predicted."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ from .test_laws import (
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
-WAYS = Path(__file__).parents[3] / "benchmarks/gpu"
+SCRIPTS = Path(__file__).parents[3] / "benchmarks/gpu"
 COMPONENTS = [
     *(f"bottleneck={name}" for name in names("bottleneck")),
     *(f"noise={name}" for name in names("noise")),
@@ -45,13 +44,20 @@ def test_a_stack_is_each_of_its_members(name: str) -> None:
     assert_law(members_of(composed(*overrides, "model.activation=sigmoid"), sizes))
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_a_graph_makes_the_steps(component: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("component", "way"),
+    [
+        *((component, "captured") for component in COMPONENTS),
+        *((f"model={name}", way) for name in ("vanilla", "conv") for way in ("compiled", "both")),
+    ],
+)
+def test_a_graph_and_a_compiled_program_make_the_steps(
+    component: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that draw are only seen to go on; `test_capturable` compares them."""
-    monkeypatch.syspath_prepend(str(WAYS))
-    from ways import Captured
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from ways import WAYS
 
-    assert "ways" in sys.modules
     group, _, name = component.partition("=")
     data = coloured() if group == "noise" else digits()
     if group == "model":
@@ -60,7 +66,7 @@ def test_a_graph_makes_the_steps(component: str, monkeypatch: pytest.MonkeyPatch
         configs = suited(name) if group == "regularizer" else members_of(with_choice("vanilla", group, name), PAIR)
     plain, members = (make(configs, torch.float64, data, device="cuda") for _ in range(2))
     eager = stacked(plain, configs, data)
-    played = Captured(members=members, template=template_of(members, configs, data))
+    played = WAYS[way](members=members, template=template_of(members, configs, data))
     before = [weight.detach().clone() for weight in played.weights.values()]
     given = chunks(members)
     for _ in range(2):
@@ -68,7 +74,7 @@ def test_a_graph_makes_the_steps(component: str, monkeypatch: pytest.MonkeyPatch
         terms = played.advance(given)
         for each in (*plain, *members):
             each.steps_done += 5
-    assert played.graph is not None
+    assert way == "compiled" or played.graph is not None
     if draws(configs[0]) if group != "noise" else name != "none":
         assert all(bool(value.isfinite().all()) for each in terms for value in each.values())
         assert any(not torch.equal(weight, old) for weight, old in zip(played.weights.values(), before, strict=True))
