@@ -2,7 +2,7 @@
 
 `make test` composes every command in this process, and runs examples in Python and what needs no training.
 `make test-slow` runs every command as it stands, on few samples. Commands and examples are given a folder as the pages
-assume it: runs called RUN, quickstart, generator and classifier, a table, arrays, pictures, parts of one's own.
+assume it: runs called RUN, CONDITIONAL, quickstart, generator and classifier, a table, arrays, pictures, parts of one's own.
 """
 
 import contextlib
@@ -332,6 +332,7 @@ def trained(folder: Path) -> Path:
             ("name=RUN",),
             ("experiment=quickstart", "trainer=exact"),
             ("bottleneck=gaussian", "name=generator"),
+            ("bottleneck=gaussian", "condition=labels", "name=CONDITIONAL"),
             ("training=finetune", "start=RUN", "training.frozen=false", "name=classifier"),
         ):
             config, made = compose_config([*words, *common])

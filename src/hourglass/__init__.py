@@ -49,6 +49,8 @@ def fit(
     decoder: Any = None,
     model: str | None = None,
     bottleneck: str | None = None,
+    prior: str | None = None,
+    flow: str | None = None,
     condition: str | None = None,
     noise: str | Sequence[str] | None = None,
     regularizer: str | Sequence[str] | None = None,
@@ -88,6 +90,8 @@ def fit(
         decoder: the same, codes to (B, *shape). See `hourglass.models.Modules`.
         model: a choice, as `hourglass list model` shows them; None, here and below: as on the command line, vanilla.
         bottleneck: a choice.
+        prior: a choice, of a variational code.
+        flow: a choice, of a variational code.
         condition: a choice; `labels` tells encoder and decoder y.
         noise: a choice, or several in a list.
         regularizer: the same.
@@ -126,6 +130,8 @@ def fit(
             "experiment": experiment,
             "model": model,
             "bottleneck": bottleneck,
+            "prior": prior,
+            "flow": flow,
             "condition": condition,
             "noise": noise,
             "regularizer": regularizer,
@@ -159,6 +165,8 @@ def sweep(
     test: Any = None,
     model: Choice = None,
     bottleneck: Choice = None,
+    prior: Choice = None,
+    flow: Choice = None,
     condition: Choice = None,
     noise: Choice = None,
     regularizer: Choice = None,
@@ -198,6 +206,8 @@ def sweep(
         test: see `fit`.
         model: a choice, or a list of them as an axis; so are those that follow.
         bottleneck: as `model`.
+        prior: as `model`.
+        flow: as `model`.
         condition: as `model`.
         noise: as `model`.
         regularizer: as `model`.
@@ -238,6 +248,8 @@ def sweep(
             "experiment": experiment,
             "model": model,
             "bottleneck": bottleneck,
+            "prior": prior,
+            "flow": flow,
             "condition": condition,
             "noise": noise,
             "regularizer": regularizer,

@@ -43,7 +43,7 @@ def test_a_map_of_symbols_is_drawn_place_by_place() -> None:
     assert set(inside(quantized, code_map="pca")) == ALWAYS | {"feature_maps", "symbols", "traversal"}
     x, neck = quantized.data.scaled(quantized.data.test.x[:3]), quantized.model.bottleneck
     with torch.no_grad():
-        (symbols,) = _symbols(quantized, x).values()
+        (symbols,) = _symbols(quantized, x, None).values()
         code = quantized.model.encode(x).view(3, 4, 4, 2)
         assert torch.equal(neck.codebook[symbols[:, 0].long()], code)
         *_, last = _feature_maps(quantized, x).values()

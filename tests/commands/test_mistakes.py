@@ -154,7 +154,7 @@ TRAIN = {
     "model=convv": ["model=convv: no such choice", "nearest: conv", "allowed: conv, conv_dae, dictionary"],
     "data=minst": ["data=minst", "nearest: mnist"],
     "noise=[masking,gausian]": ["noise=gausian", "nearest: gaussian"],
-    "regularizer=l3": ["regularizer=l3", "nearest: l2, l1"],
+    "regularizer=l3": ["regularizer=l3", "nearest: lp, l2, l1"],
     "experiment=quikstart": ["experiment=quikstart", "nearest: quickstart"],
     "modle=conv": ["modle", "nearest: model"],
     "model.codesize=3": ["model.codesize: no such key", "nearest: model.code_size"],

@@ -36,7 +36,7 @@ PLACES = {
     "data": ({"_target_": "kindless.rows"}, "hourglass.data.dataset.Dataset, got a dict"),
     "model": ({"_target_": "kindless.Layer"}, "hourglass.models.autoencoder.Autoencoder, got a Layer"),
     "sampler": ({"_target_": "kindless.Layer"}, "hourglass.samplers.sampler.Sampler, got a Layer"),
-    "loss": ({"_target_": "kindless.Layer"}, "hourglass.losses.Loss, got a Layer"),
+    "loss": ({"_target_": "kindless.Layer"}, "hourglass.losses.loss.Loss, got a Layer"),
 }
 
 

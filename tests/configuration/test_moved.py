@@ -75,6 +75,7 @@ def test_a_record_of_today_stays_as_it_is() -> None:
         "callback": {"mine": {"_target_": "mypkg.Watch"}},
         "sampler": {"_target_": "x"},
         "schedule": {"_target_": "y"},
+        "condition": {"_target_": "z"},
     }
     assert modern(config) == config
 

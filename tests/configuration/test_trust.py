@@ -54,7 +54,7 @@ def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_table_is_what_conf_holds() -> None:
     table = trust.allowed()
-    models = ("Conv", "Dictionary", "Identity", "MLP", "Mean", "Modules", "PCA")
+    models = ("Conv", "Dictionary", "Identity", "MLP", "Mean", "Modules", "PCA", "Residual", "Transformer")
     assert table["model"] == {f"hourglass.models.{name}" for name in models}
     assert table["noise"] == {"hourglass.noise.Corruption"}
     assert table["trainer"] == {"pytorch_lightning.Trainer"}
@@ -113,7 +113,8 @@ def test_a_package_of_ones_own_is_taken_where_it_is_named(
     assert str(refused.value) == (
         "the config.yaml of run good is refused: model._target_ is 'ownpkg.models.Mine', allowed are"
         " hourglass.models.Conv, hourglass.models.Dictionary, hourglass.models.Identity, hourglass.models.MLP,"
-        " hourglass.models.Mean, hourglass.models.Modules, hourglass.models.PCA; if ownpkg is something that you know"
+        " hourglass.models.Mean, hourglass.models.Modules, hourglass.models.PCA, hourglass.models.Residual,"
+        " hourglass.models.Transformer; if ownpkg is something that you know"
         " and trust, say so: HOURGLASS_TRUST=ownpkg, or trust=('ownpkg',)"
     )
     assert own_package not in sys.modules

@@ -78,7 +78,9 @@ def test_losses_and_errors_are_of_what_is_there(run: Result) -> None:
     assert of_none == pytest.approx((mean - target).square()[there].mean().item(), rel=1e-4)
     spread = (target - target.nanmean(0)).square()[there].sum()
     assert metrics["test/explained_variance"] == pytest.approx(1 - (error.sum() / spread).item(), rel=1e-4)
-    assert measured(run.parts.learner, data.test.x, None) == pytest.approx(metrics["test/mse"], rel=1e-5)
+    assert measured(run.parts.learner, data.test.x, None, data.test.x, activity=None) == pytest.approx(
+        metrics["test/mse"], rel=1e-5
+    )
 
 
 def test_rows_with_holes_go_in_and_come_out_in_the_tables_units(run: Result, capsys: Any) -> None:

@@ -192,7 +192,7 @@ MISTAKES = {
     "sample table x new.npy": "sample: N must be a whole number, got x",
     "sample table 0 new.npy": "count must be a whole number of at least 1, got 0",
     "sample table 3 new.npy seed=-1": "sample: seed must be a whole number, got -1",
-    "sample table 3 new.npy sead=1": "sample takes seed=..., got sead=1; nearest: seed",
+    "sample table 3 new.npy sead=1": "sample takes seed=..., class=..., got sead=1; nearest: seed",
     "sample table 3": "sample: the following arguments are required: OUT.npy",
     "export table --to=there": "a key has no dashes: to=...; see hourglass export --help",
     "export table range=0,1": "range is for images: of a table",

@@ -40,7 +40,7 @@ class Properties(RunCallback):
         from hourglass.measures.class_agreement import DRAWN, LEARNED_FROM, class_agreement
 
         x, y = some_of(learner.data.train, LEARNED_FROM)
-        if not learner.model.classes or y is None or bool((y == y[0]).all()):
+        if not learner.model.classes or y is None or bool((y == y[:1]).all()):
             return {}
         with torch.random.fork_rng():
             torch.manual_seed(0)

@@ -20,7 +20,19 @@ from hourglass.data.dataset import EVAL_BATCH
 from hourglass.pipeline.fit import fit
 
 GROUPS = (
-    *("experiment", "model", "bottleneck", "condition", "noise", "regularizer", "loss", "sampler", "optimizer"),
+    *(
+        "experiment",
+        "model",
+        "bottleneck",
+        "prior",
+        "flow",
+        "condition",
+        "noise",
+        "regularizer",
+        "loss",
+        "sampler",
+        "optimizer",
+    ),
     *("schedule", "training", "trainer", "callback"),
 )
 """Arguments that are choices of groups."""
@@ -52,6 +64,8 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     Args:
         model: as all others a choice of its group, see `hourglass.fit`.
         bottleneck: a choice.
+        prior: a choice, of a variational code.
+        flow: a choice, of a variational code.
         condition: a choice; there is none but `none`, since `transform` is given no classes.
         noise: a choice, or several.
         regularizer: a choice, or several.
@@ -88,6 +102,8 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         *,
         model: str | None = None,
         bottleneck: str | None = None,
+        prior: str | None = None,
+        flow: str | None = None,
         condition: str | None = None,
         noise: Choice = None,
         regularizer: Choice = None,
@@ -112,6 +128,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ) -> None:
         # Each by itself and untouched: that is how scikit-learn clones and asks.
         self.model, self.bottleneck, self.condition = model, bottleneck, condition
+        self.prior, self.flow = prior, flow
         self.noise, self.regularizer = noise, regularizer
         self.loss, self.sampler, self.optimizer, self.schedule = loss, sampler, optimizer, schedule
         self.training, self.trainer, self.callback, self.experiment = training, trainer, callback, experiment

@@ -39,6 +39,8 @@ def module(
     decoder: Any = None,
     model: str | None = None,
     bottleneck: str | None = None,
+    prior: str | None = None,
+    flow: str | None = None,
     condition: str | None = None,
     noise: Choice = None,
     regularizer: Choice = None,
@@ -68,6 +70,8 @@ def module(
         decoder: of codes.
         model: a choice.
         bottleneck: a choice.
+        prior: a choice, of a variational code.
+        flow: a choice, of a variational code.
         condition: a choice.
         noise: a choice, or several in a list.
         regularizer: the same.
@@ -97,6 +101,8 @@ def module(
         "experiment": experiment,
         "model": model,
         "bottleneck": bottleneck,
+        "prior": prior,
+        "flow": flow,
         "condition": condition,
         "noise": noise,
         "regularizer": regularizer,

@@ -132,7 +132,7 @@ class Hamiltonian(Minibatch):
             rho = cold[k - 1] / cold[k] * (rho + sizes / 2 * force(z))
         return z, rho
 
-    def _log_joint(self, code: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
+    def _log_joint(self, code: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """-U less a constant, (B,)."""
         likelihood = cast(Likelihood, self.loss).log_density(self.model.decode(code, y), x)
         return likelihood - 0.5 * code.square().sum(dim=1)
