@@ -2,7 +2,7 @@
 
 `make test` composes every command in this process, and runs examples in Python and what needs no training.
 `make test-slow` runs every command as it stands, on few samples. Commands and examples are given a folder as the pages
-assume it: runs called RUN, CONDITIONAL, quickstart, generator and classifier, a table, arrays, pictures, parts of one's own.
+assume it: runs called RUN, CONDITIONAL, quickstart, generator and classifier, a table, arrays, pictures, own parts.
 """
 
 import contextlib

@@ -57,9 +57,11 @@ def test_the_bound_of_two_draws_by_hand(monkeypatch: pytest.MonkeyPatch) -> None
     log_prior = torch.tensor([[-3.0], [-1.0]])
     log_posterior = torch.tensor([[-1.0], [-64 * math.log(2) - 2.0]])
     parts.model.bottleneck = Fixed(Draws(code, log_prior, log_posterior))
-    monkeypatch.setattr(
-        parts.model, "decode", lambda code, y=None: code[:, :1, None, None].expand(-1, 1, 8, 8).clamp(0, 1)
-    )
+
+    def decode(code: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG001
+        return code[:, :1, None, None].expand(-1, 1, 8, 8).clamp(0, 1)
+
+    monkeypatch.setattr(parts.model, "decode", decode)
     _, terms = learner.terms(x, x)
     # log w = -64 log 2 - 3 + 1  and  -64 log 4 - 1 + 64 log 2 + 2, that is -64 log 2 less 2 and -64 log 2 plus 1
     nats = 64 * math.log(2)
@@ -162,7 +164,7 @@ def test_the_bound_reaches_the_likelihood_where_that_is_known() -> None:
         def forward(self, x: Tensor, y: Tensor | None = None, *, disturb: Any) -> Any:  # noqa: ARG002
             return type("Output", (), {"encoded": x})
 
-        def decode(self, code: Tensor) -> Tensor:
+        def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG002
             return code
 
     learner.model = Identity()

@@ -91,7 +91,7 @@ class LookupFree(Bottleneck):
         """See `Bottleneck.forward`; the loss terms are `sample_entropy`, `codebook_entropy` and `commitment`."""
         signs = torch.where(a > 0, 1.0, -1.0).to(a.dtype)
         of_each, of_all = self._entropies(a)
-        distance = ((a - signs) * self.active).square().sum() / (len(a) * self.active.sum())
+        distance = ((a - signs) * self.active).square().sum() / (a.shape[0] * self.active.sum())
         losses = {
             "sample_entropy": Term(of_each, self.entropy),
             "codebook_entropy": Term(of_all, -self.entropy * self.diversity),
@@ -101,13 +101,13 @@ class LookupFree(Bottleneck):
 
     def _entropies(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """mean_bg H(q(. | a_bg)) and H(mean_bg q(. | a_bg)) over groups of active units, in nats."""
-        logits = (4 * a / self.temperature).reshape(len(a), -1, self.bits)  # (B, groups, n)
+        logits = (4 * a / self.temperature).reshape(a.shape[0], -1, self.bits)  # (B, groups, n)
         log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
         p = log_p.exp()
         used = self.active.view(-1, self.bits)[:, 0]  # (groups,)
-        share = used / (len(a) * used.sum())
+        share = used / (a.shape[0] * used.sum())
         of_each = -((p * log_p + (1 - p) * log_not_p).sum(dim=2) * share).sum()
-        joint = share.expand(len(a), -1).unsqueeze(2)  # (B, groups, 1), and twice as many with every bit
+        joint = share.expand(a.shape[0], -1).unsqueeze(2)  # (B, groups, 1), and twice as many with every bit
         for bit in p.unbind(dim=2):
             joint = torch.cat([joint * (1 - bit).unsqueeze(2), joint * bit.unsqueeze(2)], dim=2)
         mean = joint.sum(dim=(0, 1)).clamp(min=torch.finfo(a.dtype).tiny)  # (K,)
@@ -116,7 +116,7 @@ class LookupFree(Bottleneck):
     def choices(self, a: Tensor) -> Tensor:
         """See `Symbolic.choices`: the number of each group's combination of signs, (B, code_size / n)."""
         places = 2 ** torch.arange(self.bits, device=a.device)
-        return ((a > 0).reshape(len(a), -1, self.bits) * places).sum(dim=2)
+        return ((a > 0).reshape(a.shape[0], -1, self.bits) * places).sum(dim=2)
 
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (1, K), of the groups of active units."""

@@ -10,6 +10,7 @@ L levels of K entries have K^L sums, which no codebook of that size could be lea
 """
 
 import math
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
@@ -161,29 +162,30 @@ class ResidualQuantized(Bottleneck):
         found = self._levels(a)
         if not self.training:
             return self._bottled(a, found, None)
-        kept = self._kept(len(a)) if self.differs else None
+        kept = self._kept(a.shape[0]) if self.differs else None
         bottled = self._bottled(a, found, kept)
         self._follow(found, kept)
         return bottled
 
     def as_trained(self, a: Tensor) -> Bottled:
         """See `Bottleneck.as_trained`: with the levels that chance leaves."""
-        return self._bottled(a, self._levels(a), self._kept(len(a)) if self.differs else None)
+        return self._bottled(a, self._levels(a), self._kept(a.shape[0]) if self.differs else None)
 
     def _bottled(self, a: Tensor, found: _Levels, kept: Tensor | None) -> Bottled:
         partial = self._partial(found, kept)  # (L, B, code_size)
         distance = ((a - partial) * self.active).square()
         if kept is not None:
             distance = distance * kept.unsqueeze(2)
-        term = Term(distance.sum() / (len(a) * self.active.sum()), self.commitment)
-        groups = (len(a), -1, self.dimension)
+        term = Term(distance.sum() / (a.shape[0] * self.active.sum()), self.commitment)
+        groups = (a.shape[0], -1, self.dimension)
         code = passed(a.reshape(groups), partial[-1].reshape(groups), self.gradient)
         return Bottled(code.reshape_as(a) * self.active, {"commitment": term})
 
     def _partial(self, found: _Levels, kept: Tensor | None) -> Tensor:
         """The sums up to each level, (L, B, code_size)."""
         chosen = found.chosen.reshape(self.levels, -1, self.code_size)
-        return (chosen if kept is None else chosen * kept.unsqueeze(2)).cumsum(dim=0)
+        added = chosen if kept is None else chosen * kept.unsqueeze(2)
+        return torch.stack(list(accumulate(added.unbind(0))))  # `cumsum` has no order of its own on a GPU
 
     def _follow(self, found: _Levels, kept: Tensor | None) -> None:
         """One step of all codebooks; an entry is put back onto what a group left for a level that it belongs to."""
@@ -210,8 +212,11 @@ class ResidualQuantized(Bottleneck):
         entries, device = self.counts.numel(), self.active.device
         if self.codebooks == "shared":
             return torch.randint(self.levels, (entries,), device=device)
-        ends = torch.tensor([self._first(level) * self.entries for level in range(1, self.levels)], device=device)
-        return torch.bucketize(torch.arange(entries, device=device), ends, right=True)
+        number = torch.arange(entries, device=device)
+        found = torch.zeros_like(number)
+        for level in range(1, self.levels):
+            found = found + (number >= self._first(level) * self.entries)
+        return found
 
     def _used(self) -> Tensor:
         """(groups,): 1 for a group of active units."""
@@ -224,7 +229,7 @@ class ResidualQuantized(Bottleneck):
 
     def choices(self, a: Tensor) -> Tensor:
         """See `Symbolic.choices`: for each group the number of its entry at each level, (B, code_size / d L)."""
-        chosen = (self._levels(a).entry % self.entries).reshape(self.levels, len(a), -1)
+        chosen = (self._levels(a).entry % self.entries).reshape(self.levels, a.shape[0], -1)
         return chosen.permute(1, 2, 0).flatten(1)
 
     def symbols(self, a: Tensor) -> Tensor:
@@ -233,7 +238,7 @@ class ResidualQuantized(Bottleneck):
         A codebook for each level, one for all, or of a tree one below each entry: their entropies are then those of an
         entry given the ones above it.
         """
-        entry = self._levels(a).entry.reshape(self.levels, len(a), -1)[:, :, self._used() > 0]
+        entry = self._levels(a).entry.reshape(self.levels, a.shape[0], -1)[:, :, self._used() > 0]
         return entry.flatten().bincount(minlength=self.counts.numel()).view_as(self.counts)
 
     @override

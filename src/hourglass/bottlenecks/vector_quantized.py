@@ -93,7 +93,7 @@ class VectorQuantized(Bottleneck):
 
     def choices(self, a: Tensor) -> Tensor:
         """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
-        return nearest(a.reshape(-1, self.dimension), self.codebook).view(len(a), -1)
+        return nearest(a.reshape(-1, self.dimension), self.codebook).view(a.shape[0], -1)
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; the loss term is `commitment`."""

@@ -125,7 +125,7 @@ class VonMisesFisher(Variational):
         b, a = n1 / (2 * k + root), (n1 + 2 * k + root) / 4
         # A coordinate of a uniform direction: e = (1 + u_1) / 2 is Beta((n - 1) / 2, (n - 1) / 2).
         g = torch.randn(*k.shape[:-1], _PROPOSALS, self.code_size, dtype=k.dtype, device=k.device) * self.active
-        first = (self.active.cumsum(dim=0) == 1) * self.active  # a unit that counts
+        first = torch.arange(self.code_size, device=k.device) == self.active.argmax()  # a unit that counts
         e = (1 + (_unit(g) * first).sum(dim=-1)) / 2
         below = 1 - (1 - b) * e
         t = 2 * a * b / below

@@ -258,7 +258,7 @@ LONG = {"residual": pytest.mark.slow}  # its many small convolutions, each group
 @pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in MODELS])
 def test_every_model_becomes_what_it_would_alone(name: str) -> None:
     overrides, sizes = MODELS[name]
-    smooth = [] if "model=dictionary" in overrides else ["model.activation=sigmoid"]
+    smooth = [] if {"model=dictionary", "model=transformer"} & set(overrides) else ["model.activation=sigmoid"]
     assert_law(members_of(composed(*overrides, *smooth), sizes))
 
 
@@ -477,7 +477,7 @@ def test_padding_stays_empty() -> None:
 @pytest.mark.parametrize("name", names("training"))
 def test_every_training_procedure_fuses_or_says_why_not(name: str) -> None:
     suited = ["model=transformer", "model.patch_size=4"] if name == "masked" else []
-    reason = why_not(composed(*suited, f"training={name}"))
+    reason = why_not(composed(*suited, f"training={name}") if suited else choice("training", name))
     assert reason is None or "makes steps of its own" in reason
-    if reason is None and name not in WEIGHTED:  # which draw, always: see above
+    if reason is None and name not in (*WEIGHTED, "masked"):  # which draw, always: see above
         assert_law(members_of(composed(*suited, f"training={name}"), PAIR), double=20, single=10)
