@@ -55,7 +55,8 @@ def check_codebook(
 def nearest(groups: Tensor, entries: Tensor) -> Tensor:
     """Groups (N, d) to the numbers (N,) of the nearest entries: of (K, d), or of (N, K, d), each group's own."""
     if entries.ndim == 2:
-        return torch.cdist(groups, entries).argmin(dim=1)
+        # By products, as PyTorch chooses for more than 25 rows: a graph must not depend on their number.
+        return torch.cdist(groups, entries, compute_mode="use_mm_for_euclid_dist").argmin(dim=1)
     return (entries - groups.unsqueeze(1)).square().sum(dim=2).argmin(dim=1)
 
 

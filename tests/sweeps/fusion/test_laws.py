@@ -259,7 +259,9 @@ LONG = {"residual": pytest.mark.slow}  # its many small convolutions, each group
 def test_every_model_becomes_what_it_would_alone(name: str) -> None:
     overrides, sizes = MODELS[name]
     smooth = [] if {"model=dictionary", "model=transformer"} & set(overrides) else ["model.activation=sigmoid"]
-    assert_law(members_of(composed(*overrides, *smooth), sizes))
+    # The bias of attention's keys changes nothing: its gradient is rounding, which Adam would make a step of.
+    calm = ["optimizer.eps=1e-4"] if name == "transformer" else []
+    assert_law(members_of(composed(*overrides, *smooth, *calm), sizes))
 
 
 # -- bottlenecks, noises, regularizers -------------------------------------------------------------------------------
