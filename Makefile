@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures zoo zoo-tuned types exact-vs-fast claims activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures zoo zoo-tuned types exact-vs-fast claims type-claims activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -75,6 +75,9 @@ exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fa
 
 claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (an hour; QUICK=true: minutes, in build/)
 	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
+
+type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPES.md (QUICK=true: sooner, in build/)
+	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPES.md,into=experiments/TYPES.md)
 
 activations: $(READY) ## sparse codes of a network's activations; writes experiments/activations/README.md (a quarter of an hour)
 	@$(BIN)/python experiments/activations/measure.py
