@@ -26,7 +26,7 @@ run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes on 2 cores); writes experiments/code_size_by_depth/
 	@$(BIN)/python experiments/code_size_by_depth/measure.py
 
-test: $(READY) ## the whole test suite (under 10 minutes on 2 cores)
+test: $(READY) ## the whole test suite
 	@$(BIN)/pytest
 
 test-browser: $(READY) ## the dashboard in Debian's Chromium (2 minutes); what was seen is in build/screenshots
@@ -73,7 +73,7 @@ types: $(READY) ## whether the types learn what their authors report; writes exp
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
 	@$(BIN)/python experiments/exact_vs_fast/measure.py
 
-claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (an hour; QUICK=true: minutes, in build/)
+claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (360 trainings; QUICK=true: sooner, in build/)
 	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
 
 type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPES.md (QUICK=true: sooner, in build/)

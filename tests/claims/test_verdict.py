@@ -76,3 +76,11 @@ def test_a_claim_without_values_says_why() -> None:
     )
     assert (failed.verdict, failed.failure) == ("FAILED", "arm a")
     assert untested.verdict == "NOT TESTED"
+
+
+def test_a_metric_that_an_arm_lacks_costs_its_own_claim_only() -> None:
+    found = {"x": values([0.1, 0.12, 0.09, 0.11, 0.1]), "y": values([0.2] * 5)}
+    lacking, fine = judge([claim("x", 'a["none"] < b'), claim("y", "a < b")], found, {})
+    assert lacking.verdict == "FAILED"
+    assert "needs none of the arm a" in lacking.failure
+    assert fine.verdict == "CONFIRMED"

@@ -191,3 +191,9 @@ def test_a_conditional_model_is_trained_kept_and_asked_for_a_class(
         assert main(words) == 2
         assert said in capsys.readouterr().err
         assert not Path("c.npy").exists()
+
+
+def test_a_conditional_model_keeps_the_shape_of_its_targets() -> None:
+    model = Conditional(model=MLP(shape=(4,), target_shape=(3,), code_size=2), classes=2)
+    assert model.target_shape == (3,)
+    assert model(torch.zeros(5, 4), torch.zeros(5, dtype=torch.long)).reconstruction.shape == (5, 3)

@@ -6,7 +6,7 @@ from torch import Tensor
 from hourglass.callbacks.recording import RunCallback
 from hourglass.data import Split
 from hourglass.training import Learner
-from hourglass.training.batches import some
+from hourglass.training.batches import some, some_of
 
 
 class Disentanglement(RunCallback):
@@ -47,5 +47,5 @@ class Disentanglement(RunCallback):
         """The codes of some samples, those units that are in use, and their factors."""
         if split.factors is None or len(split) < 2:
             return None
-        code = learner.drawn_codes(some(split.x, self.samples))
+        code = learner.drawn_codes(*some_of(split, self.samples))
         return code[:, learner.model.bottleneck.active.cpu() != 0], some(split.factors, self.samples)

@@ -11,6 +11,7 @@ from hourglass.callbacks.encoding import told
 from hourglass.callbacks.recording import RunCallback
 from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
+from hourglass.models.conditional import in_turn
 from hourglass.system.errors import HourglassError
 from hourglass.training import Learner
 from hourglass.training.batches import blocks_of, some, some_of
@@ -112,9 +113,8 @@ class Generation(RunCallback):
         if codes is None:
             return None
         codes = codes.to(learner.device).to(learner.dtype)
-        # A model that is told classes makes equally many samples of each.
-        y = torch.arange(count, device=codes.device) % learner.model.classes if learner.model.classes else None
-        return torch.cat([learner.model.decode(*block).cpu() for block in blocks_of(codes, y)])
+        asked = in_turn(learner.model, count)
+        return torch.cat([learner.model.decode(*block).cpu() for block in blocks_of(codes, asked)])
 
 
 def _enough(data: Dataset) -> bool:

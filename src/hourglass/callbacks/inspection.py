@@ -16,6 +16,7 @@ from hourglass import figures
 from hourglass.bottlenecks import HasQuantiles, Symbolic
 from hourglass.callbacks.encoding import encode, told
 from hourglass.figures.picture import Picture
+from hourglass.models.conditional import in_turn
 from hourglass.training import Learner
 from hourglass.training.batches import blocks_of
 
@@ -93,7 +94,7 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
             pictures["interpolation"] = _interpolation(learner, x, codes.test, y)
         if codes.draws is not None:
             caption = f"Decoded draws from {source}"
-            images = _in_turn(learner, codes.draws[: _DRAWN if data.is_image else _DRAWN // 2])
+            images = _drawn(learner, codes.draws[: _DRAWN if data.is_image else _DRAWN // 2])
             pictures["samples"] = figures.samples(images, value_range=limits, caption=caption)
         if model.code_size <= _LARGEST_CODE:
             pictures["traversal"] = _traversal(learner, codes, y)
@@ -112,7 +113,7 @@ def _of_signals(
         "code_histogram": figures.code_histogram(codes.test, activity=learner.activity()),
     }
     if codes.draws is not None:
-        drawn = _in_turn(learner, codes.draws[:_CURVES])
+        drawn = _drawn(learner, codes.draws[:_CURVES])
         pictures["samples"] = figures.signals(
             drawn, None, None, value_range=learner.data.range, caption=f"Decoded draws from {codes.source}"
         )
@@ -137,10 +138,9 @@ def _decode(learner: Learner, codes: Tensor, y: Tensor | None = None) -> Tensor:
     return decoded.view(*codes.shape[:-1], *decoded.shape[1:])
 
 
-def _in_turn(learner: Learner, codes: Tensor) -> Tensor:
+def _drawn(learner: Learner, codes: Tensor) -> Tensor:
     """The same of codes (n, code_size) that no input gave: each class in turn, where the model is told one."""
-    classes = learner.model.classes
-    return _decode(learner, codes, torch.arange(len(codes)) % classes if classes else None)
+    return _decode(learner, codes, in_turn(learner.model, len(codes)))
 
 
 def _feature_maps(learner: Learner, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass.callbacks.recording import RunCallback
+from hourglass.models.conditional import in_turn
 from hourglass.training import Learner
 from hourglass.training.batches import some, some_of
 
@@ -47,7 +48,8 @@ class Properties(RunCallback):
             codes = learner.prior(DRAWN)
         if codes is None:
             return {}
-        asked = torch.arange(DRAWN, device=codes.device) % learner.model.classes
+        asked = in_turn(learner.model, DRAWN)
+        assert asked is not None
         drawn = learner.model.decode(codes, asked).float().cpu()
         return {"class_agreement": class_agreement(learner.data.scaled(x), y, drawn, asked.cpu())}
 

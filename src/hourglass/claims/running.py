@@ -1,12 +1,13 @@
 """The arms of claims, trained and measured: what is recorded already is not made again."""
 
 import logging
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from hourglass.claims.claim import Arm, Claim
 from hourglass.claims.measuring import Measurement, measure
@@ -49,12 +50,13 @@ class _Place(NamedTuple):
     seed: int
 
 
-def run(claims: Sequence[Claim], *, name: str, words: Sequence[str] = ()) -> Found:
+def run(claims: Sequence[Claim], *, name: str, command: str, words: Sequence[str] = ()) -> Found:
     """Train and measure what the claims ask for.
 
     Args:
         claims: each with arms.
         name: of the study that holds their trainings.
+        command: how they were asked for.
         words: of all trainings, as `tracking.uri=...` and `sweep.workers=2`; they replace those of the claims.
 
     Raises:
@@ -69,7 +71,9 @@ def run(claims: Sequence[Claim], *, name: str, words: Sequence[str] = ()) -> Fou
                 if _is_trained(spec):
                     for seed in claim.seeds:
                         jobs[_Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
-        ends, settings = _train(list(jobs.values()), config, name, [claim.name for claim in claims])
+        ends, settings = _train(
+            list(jobs.values()), config, name=name, command=command, claims=[claim.name for claim in claims]
+        )
     found = Found({}, {})
     for place, job in jobs.items():
         end = ends[job.key]
@@ -92,13 +96,13 @@ def _job(composer: Composer, claim: Claim, arm: str, seed: int, number: int, wor
     try:
         composed = composer.compose([*all_words, *([] if chooses else [PLAIN])], number)
         return make_job(composed, {"seed", *map(key_of, own)})
-    except Exception as error:
+    except (HourglassError, HydraException, OmegaConfBaseException) as error:
         said = str(error) if isinstance(error, HourglassError) else explain(error)
         raise HourglassError(f"{claim.name}.yaml, arm {arm}: {said}") from error
 
 
 def _train(
-    jobs: Sequence[Job], config: DictConfig, name: str, claims: Sequence[str]
+    jobs: Sequence[Job], config: DictConfig, *, name: str, command: str, claims: Sequence[str]
 ) -> tuple[dict[str, End], Settings]:
     """How each job ended, by its key: found in the store, or now trained as a sweep."""
     settings: Settings = build(config.sweep)
@@ -115,7 +119,7 @@ def _train(
             varied=_axes(left),
             identity=config_hash({"claims": sorted(claims)}),
             name=name,
-            command=shlex.join(["hourglass", "claim", *(f"{claim}.yaml" for claim in claims)]),
+            command=command,
             folder=Path(config.hydra.sweep.dir).absolute(),
         )
         ends |= trained
@@ -156,7 +160,7 @@ def _measure(
                         experiment,
                         run_id,
                         spec.evaluate,
-                        _plain(spec.measure),
+                        spec.measure,
                         seed,
                         f"{claim.name} {arm}",
                         claim.folder,
@@ -172,7 +176,3 @@ def _measure(
             log.error("%s, arm %s: %s", place.claim, place.arm, outcome.failure)
         else:
             found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = outcome.value
-
-
-def _plain(measure: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if measure is None else dict(measure)

@@ -22,6 +22,7 @@ import numpy as np
 
 from hourglass.claims.claim import Claim
 from hourglass.claims.expectation import Comparison, Values
+from hourglass.system.errors import HourglassError
 
 __all__ = ["ALPHA", "Effect", "Judged", "Verdict", "bootstrap", "holm", "judge"]
 
@@ -84,33 +85,30 @@ def judge(
     Args:
         claims: all of it.
         found: by claim, seed and arm the metrics.
-        failures: by claim why it has none.
-
-    Raises:
-        HourglassError: a comparison needs what an arm doesn't have.
+        failures: by claim why it has none. A claim whose comparison needs what its arms don't have fails likewise.
     """
-    margins = {
-        (claim.name, place): tuple(comparison.margin(found[claim.name][seed]) for seed in claim.seeds)
-        for claim in claims
-        if claim.name in found and claim.name not in failures
-        for place, comparison in enumerate(claim.expect)
-    }
-    adjusted = dict(zip(margins, holm([_p(each) for each in margins.values()]), strict=True))
-    judged = []
-    for claim in claims:
-        effects = tuple(
-            Effect(
-                comparison,
-                pairs := margins[claim.name, place],
-                float(np.mean(pairs)),
-                *bootstrap(pairs),
-                adjusted[claim.name, place],
-            )
-            for place, comparison in enumerate(claim.expect)
-            if (claim.name, place) in margins
+    margins: dict[str, list[tuple[float, ...]]] = {}
+    failed = dict(failures)
+    for claim in (claim for claim in claims if claim.name in found and claim.name not in failed):
+        try:
+            margins[claim.name] = [
+                tuple(comparison.margin(found[claim.name][seed]) for seed in claim.seeds) for comparison in claim.expect
+            ]
+        except HourglassError as error:  # which must not cost the others of the page their verdicts
+            failed[claim.name] = str(error)
+    adjusted = iter(holm([_p(pairs) for each in margins.values() for pairs in each]))
+    effects = {
+        claim.name: tuple(
+            Effect(comparison, pairs, float(np.mean(pairs)), *bootstrap(pairs), next(adjusted))
+            for comparison, pairs in zip(claim.expect, margins[claim.name], strict=True)
         )
-        judged.append(Judged(claim, found.get(claim.name, {}), effects, failures.get(claim.name, "")))
-    return judged
+        for claim in claims
+        if claim.name in margins
+    }
+    return [
+        Judged(claim, found.get(claim.name, {}), effects.get(claim.name, ()), failed.get(claim.name, ""))
+        for claim in claims
+    ]
 
 
 def bootstrap(margins: Sequence[float]) -> tuple[float, float]:

@@ -18,13 +18,12 @@ OPTIONS = {
 
 def claim(words: Sequence[str]) -> int:
     """Train and measure what claims ask for, and say the verdicts; 1 where an arm failed."""
-    lines = "\n".join(f"  {key}=...  {said}" for key, said in OPTIONS.items())
     parser = Parser(
         "claim",
-        "Put claims to the test: verdicts with effects and intervals, from runs that differ in"
-        " nothing but what each claim is about. What is recorded already is not trained again.",
+        "Put claims to the test: verdicts with effects and intervals, from runs that differ in nothing but what each"
+        " claim is about.\nWhat is recorded already is not trained again.",
     )
-    parser.epilog = f"options: {lines}; other KEY=VALUE words are of all trainings, as tracking.uri=... sweep.workers=2"
+    parser.explain({**OPTIONS, "KEY": "any other word is of all trainings, as tracking.uri=... or sweep.workers=2"})
     parser.add_argument("files", nargs="+", metavar="FILE.yaml", help="claims, or folders of them")
     known = parser.parse_args(list(words)).files
     files, options, rest = _sorted_out(known)
@@ -38,11 +37,14 @@ def claim(words: Sequence[str]) -> int:
     from hourglass.claims.page import sentence, write
     from hourglass.claims.running import run
     from hourglass.claims.verdict import judge
+    from hourglass.pipeline.naming import command_line
 
     process.show_messages()
     claims = [claim.hurried() if quick else claim for claim in claims]
     tested = [claim for claim in claims if claim.arms]
-    found = run(tested, name=claims[0].name if len(claims) == 1 else "claims", words=rest) if tested else None
+    name = claims[0].name if len(claims) == 1 else files[0].absolute().parent.name
+    command = command_line(known, command="claim")
+    found = run(tested, name=name, command=command, words=rest) if tested else None
     judged = judge(claims, found.values if found else {}, found.failures if found else {})
     for each in judged:
         print(f"{each.verdict:10}  {each.claim.name}: {each.claim.claim}")
@@ -51,7 +53,6 @@ def claim(words: Sequence[str]) -> int:
         if each.failure or each.claim.why_not:
             print(f"            {each.failure or each.claim.why_not}")
     if "into" in options:
-        command = f"hourglass claim {' '.join(known)}"
         for path in write(judged, Path(options["into"]), title=options.get("title", "Claims"), command=command)[:2]:
             print(path)
     return int(any(each.failure for each in judged))

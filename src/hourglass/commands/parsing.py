@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 from typing_extensions import override
@@ -15,6 +15,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"hourglass {command}", description=description)
+
+    def explain(self, options: Mapping[str, str], *, title: str = "settings") -> None:
+        """Say below the help what `key=...` words there are."""
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        self.epilog = "\n".join([f"{title}:", *(f"  {f'{key}=':<12}{what}" for key, what in options.items())])
 
     @override
     def error(self, message: str) -> NoReturn:

@@ -1,6 +1,5 @@
 """`hourglass report`, `compare` and `runs`: what is recorded, read again."""
 
-import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,8 +120,7 @@ def runs(words: Sequence[str]) -> int:
 
 def _read(parser: Parser, words: Sequence[str], command: str) -> tuple[list[str], dict[str, str]]:
     """References and, in any order, `key=value`; a name may have a = further on."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n".join(["settings:", *(f"  {f'{key}=':<12}{what}" for key, what in OPTIONS[command].items())])
+    parser.explain(OPTIONS[command])
     options = [word for word in words if re.match(r"[a-z_.]+=", word)]
     return parser.parse_args([word for word in words if word not in options]).runs, _options(command, options)
 

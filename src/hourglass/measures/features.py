@@ -61,7 +61,7 @@ class Features(NamedTuple):
 def classifier(data: Dataset) -> Features:
     """The classifier of a data set with classes, from the data folder where it has been trained before.
 
-    Of MNIST it takes some 20 s on one core, once.
+    Of MNIST it takes some 5 s on one core, once.
 
     Raises:
         ValueError: samples without classes, or of one class.

@@ -23,7 +23,7 @@ from hourglass.models.autoencoder import Autoencoder
 from hourglass.models.layers import TiedLinear, UnitNormLinear
 from hourglass.system.precision import wide
 
-__all__ = ["Condition", "Conditional", "OnLabels", "ToldClass", "Unconditional", "classes_in"]
+__all__ = ["Condition", "Conditional", "OnLabels", "ToldClass", "Unconditional", "classes_in", "in_turn"]
 
 PARAMETER = "by_class"
 """Name of U, (outputs, K), beside the weight of the layer that it belongs to."""
@@ -166,7 +166,9 @@ class Conditional(Autoencoder):
             bottleneck=model.bottleneck,
             decoder=ToldClass(model.decoder, classes=classes, key="decoder"),
             output_activation="linear",
+            target_shape=model.target_shape,
         )
+        self.code_shape = model.code_shape
         self.output_range, self.output_activation = model.output_range, model.output_activation
         self.fewest_samples = model.fewest_samples
         self.classes = classes
@@ -192,3 +194,10 @@ class Conditional(Autoencoder):
 def classes_in(sizes: Mapping[str, Sequence[int]]) -> int | None:
     """How many classes a model with tensors of these sizes, by their names, is told; None: it is told none."""
     return next((size[1] for name, size in sizes.items() if name.rpartition(".")[2] == PARAMETER), None)
+
+
+def in_turn(model: Autoencoder, count: int) -> Tensor | None:
+    """The classes 0, 1, 2, ... of a model again and again, (count,); None for one that takes none."""
+    if not model.classes:
+        return None
+    return torch.arange(count, device=model.bottleneck.active.device) % model.classes

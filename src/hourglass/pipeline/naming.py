@@ -31,9 +31,9 @@ def wrapped(command: str) -> str:
     return "\\\n".join(lines).rstrip()
 
 
-def command_line(words: Sequence[str]) -> str:
-    """The command of a training with such words, to be typed again."""
-    return without_passwords(shlex.join(["hourglass", "train", *words]))
+def command_line(words: Sequence[str], *, command: str = "train") -> str:
+    """The command of a training, or another one, with such words, to be typed again."""
+    return without_passwords(shlex.join(["hourglass", command, *words]))
 
 
 def run_name(

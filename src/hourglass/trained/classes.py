@@ -9,7 +9,7 @@ from torch import Tensor
 from hourglass.models import Autoencoder
 from hourglass.system.errors import HourglassError
 
-__all__ = ["classes_told", "in_turn"]
+__all__ = ["classes_told"]
 
 
 def classes_told(model: Autoencoder, y: Any, *, count: int, device: torch.device | None = None) -> Tensor | None:
@@ -47,10 +47,3 @@ def classes_told(model: Autoencoder, y: Any, *, count: int, device: torch.device
     if low < 0 or high >= model.classes:
         raise HourglassError(f"y must be {known}, got {low if low < 0 else high}")
     return found.long().to(device)
-
-
-def in_turn(model: Autoencoder, count: int) -> Tensor | None:
-    """The classes 0, 1, 2, ... of a model again and again, (count,); None for one that takes none."""
-    if not model.classes:
-        return None
-    return torch.arange(count, device=model.bottleneck.active.device) % model.classes

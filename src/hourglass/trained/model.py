@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.models import Autoencoder, Output
+from hourglass.models.conditional import in_turn
 from hourglass.samplers.source import Source
 from hourglass.system.errors import HourglassError
-from hourglass.trained.classes import classes_told, in_turn
+from hourglass.trained.classes import classes_told
 from hourglass.trained.inputs import Inputs
 from hourglass.trained.target import Target
 from hourglass.training.batches import blocks_of

@@ -18,7 +18,6 @@ from hourglass.losses import logged, total
 from hourglass.models import Renewable
 from hourglass.system.checks import check_whole
 from hourglass.system.modes import evaluating
-from hourglass.training.batches import blocks_of
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 __all__ = ["Resampling"]
@@ -97,11 +96,9 @@ class Resampling(Minibatch):
         x = self.data.scaled(self.data.train.x[chosen].to(self.device)).to(self.dtype)
         goal = x if self.data.targets is None else self.data.wanted.scaled(self.data.targets.train.x[chosen].to(x))
         with evaluating(self.model):
-            classes = self.data.train.y
-            told = None if classes is None else classes[chosen].to(x.device)
             errors = [
-                (self.model(block, y).reconstruction - wanted).square().flatten(1).sum(1)
-                for (block, y), wanted in zip(blocks_of(x, told), torch.split(goal, EVAL_BATCH), strict=True)
+                (self.model(block).reconstruction - wanted).square().flatten(1).sum(1)
+                for block, wanted in zip(torch.split(x, EVAL_BATCH), torch.split(goal, EVAL_BATCH), strict=True)
             ]
         odds = torch.cat(errors).double().square()
         drawn = torch.multinomial(odds if bool(odds.any()) else odds + 1, len(units), replacement=True)
