@@ -61,12 +61,12 @@ def test_initialising_makes_a_whole_database_in_wal_mode_and_leaves_it_alone_aft
 
 
 def _described(path: Path) -> tuple[list[str], list[str]]:
-    """The tables of a database, and its experiments."""
-    with sqlite3.connect(path) as database:
-        tables = [
-            text for (text,) in database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
+    """The tables of a database, and where its experiments' files go."""
+    with closing(sqlite3.connect(path)) as database:
+        tables = database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
+        return [text for (text,) in tables], [
+            place for (place,) in database.execute("SELECT artifact_location FROM experiments")
         ]
-        return tables, [place for (place,) in database.execute("SELECT artifact_location FROM experiments")]
 
 
 def test_the_tables_of_a_new_database_are_kept_for_the_next(
