@@ -64,7 +64,8 @@ def _described(path: Path) -> tuple[list[str], list[str]]:
     """The tables of a database, and where its experiments' files go."""
     with closing(sqlite3.connect(path)) as database:
         tables = database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
-        return [text for (text,) in tables], [
+        # MLflow writes a table's constraints in any order.
+        return [" ".join(sorted(text.replace(",", " ").split())) for (text,) in tables], [
             place for (place,) in database.execute("SELECT artifact_location FROM experiments")
         ]
 
