@@ -40,8 +40,8 @@ TEXT = """\
 
 Each folder holds one question: what was asked, the command that answers it, what it measured, and a verdict. Every
 number that was measured is in the `results.csv` beside the page, a row for each arm, seed and metric (of claims:
-[claims/results.csv](claims/results.csv)); the page is made of it, and a test compares the two. `make pages` makes all of
-them anew without training.
+[claims/results.csv](claims/results.csv)); the page is made of it, and a test compares the two. `make pages` makes all
+of them anew without training.
 
 {rows}
 

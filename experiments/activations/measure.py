@@ -8,7 +8,6 @@ from pathlib import Path
 
 from experiments import records
 from experiments.activations import host
-
 from hourglass.pipeline.train import train_once
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +35,8 @@ work on the reconstruction?
 
 **Command.** `make activations` (a quarter of an hour on 2 cores, the network included; what has finished is not trained
 again). The network, 784-256-10 on MNIST, is trained by `experiments/activations/host.py`, which stores its hidden layer
-in seven shards of float16; then `experiment=activations`, one training for each code and seed.
+in seven shards of float16; then `experiment=activations`, one training for each code and seed. Numbers:
+[results.csv](results.csv).
 
 {rows}
 

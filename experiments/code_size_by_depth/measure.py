@@ -16,7 +16,6 @@ from statistics import mean
 from typing import NamedTuple
 
 from experiments import records
-
 from hourglass import figures
 from hourglass.configuration.composition import compose_config
 from hourglass.sweeps.studies.charts import curves, heat_map
@@ -38,7 +37,7 @@ TEXT = """\
 **Question.** How small may a code be, and down to which code do hidden layers help?
 
 **Command.** `make sweep`, which is `hourglass train experiment=code_size_by_depth{words}`: {setting}; hidden
-layers taper from the image to the code. {took}.
+layers taper from the image to the code. {took}. Numbers: [results.csv](results.csv).
 
 **Test error**, MSE per value: mean over the seeds (lowest to highest). *PCA*: with as many components.
 

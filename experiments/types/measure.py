@@ -9,7 +9,6 @@ from pathlib import Path
 
 from experiments import records
 from experiments.types.training import METRICS, PUBLISHED_VAE, Job, measure
-
 from hourglass.sweeps import Slot, execute
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +28,7 @@ TEXT = """\
 **Question.** Do the types learn what their authors report?
 
 **Command.** `make types` (an hour or more on 2 cores, one run on each; MNIST; what has finished is not trained
-again).
+again). Numbers: [results.csv](results.csv){summed}.
 
 ## A variational autoencoder with a code of two units
 
@@ -116,7 +115,9 @@ def page(results: records.Results) -> str:
         ["no pretraining", records.spread(none, "test/error", ".2%")],
         ["layerwise denoising", records.spread(layerwise, "test/error", ".2%")],
     ]
+    summed = [name for name, runs in results.items() if "mean" in runs]
     return TEXT.format(
+        summed=f" (of {', '.join(summed)} mean and range alone are known any more)" if summed else "",
         vae=records.table([["", "published", f"Hourglass, {seeds}"], *terms_of_vae]),
         k_sparse=records.table(
             [["", f"test accuracy, {seeds}", "dead units"], *probed, ["pixels", f"{pixels:.2%}", ""]]

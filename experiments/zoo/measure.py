@@ -18,7 +18,6 @@ from experiments.zoo import page
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import Type
 from experiments.zoo.training import SEEDS, Job, Trained, train, words_of
-
 from hourglass.sweeps import Slot, execute
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import resolve_uri, search_runs

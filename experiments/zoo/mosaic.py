@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from experiments.zoo.collection import GROUPS
 from torch import Tensor
 
+from experiments.zoo.collection import GROUPS
 from hourglass import figures
 from hourglass.configuration.build import build
 from hourglass.figures.canvas import to_numpy

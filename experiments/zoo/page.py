@@ -7,7 +7,6 @@ from statistics import mean
 from experiments import records
 from experiments.zoo.collection import GROUPS, TYPES
 from experiments.zoo.kinds import EPOCHS, Type
-
 from hourglass.measures.paired import paired_difference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "types.md"
@@ -46,6 +45,7 @@ TEXT = """\
 does it do what it is for?
 
 **Command.** `make {target}` (on {cores:.0f} cores, one run on each; {budget}; seeds {seeds}). {how}
+Numbers: [{numbers}]({numbers}).
 {mosaics}
 {table}
 
@@ -128,6 +128,7 @@ def text(results: records.Results, *, tuned: bool, remarks: str) -> str:
             cores=results[ALL][records.NONE]["cores"],
             budget=", ".join(f"`{word}`" for word in budget),
             seeds=", ".join(seeds),
+            numbers="tuned.csv" if tuned else "results.csv",
             how=TUNED if tuned else CONFIGURED,
             mosaics="" if tuned else MOSAICS,
             table=_measurements(found, tuned=tuned),
