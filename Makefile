@@ -82,8 +82,8 @@ exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fa
 claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (360 trainings; QUICK=true: sooner, in build/)
 	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
 
-type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPES.md (QUICK=true: sooner, in build/)
-	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPES.md,into=experiments/TYPES.md)
+type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPE_CLAIMS.md (QUICK=true: sooner, in build/)
+	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPE_CLAIMS.md,into=experiments/TYPE_CLAIMS.md)
 
 activations: $(READY) ## sparse codes of a network's activations; writes experiments/activations/README.md (a quarter of an hour)
 	@$(BIN)/python -m experiments.activations.measure

@@ -133,7 +133,8 @@ def page(results: records.Results, words: Sequence[str] = ()) -> str:
     """The page of what was measured, with settings of one's own or none."""
     (jobs,) = (metrics for metrics in results[ALL].values())
     found = {_place(arm): runs for arm, runs in results.items() if arm != ALL}
-    config, _ = compose_config([f"experiment={NAME}", *words])
+    one_value = [word for word in words if "," not in word]  # several make an axis, which no training has
+    config, _ = compose_config([f"experiment={NAME}", *one_value])
     setting = {
         "data": config.data._target_.rpartition(".")[2],
         "epochs": config.training.epochs,
