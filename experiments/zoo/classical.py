@@ -71,6 +71,7 @@ LOSSES = Group(
             f"{CODE} loss=random_features loss.widths=[8,16]",
             More("test/sharpness", "sharpness", ".2f"),
             "squared error (control)",
+            epochs=5,
         ),
         Type(
             "adversarial reconstruction",
@@ -78,6 +79,7 @@ LOSSES = Group(
             f"{CODE} training=adversarial_reconstruction training.discriminator_widths=[8,16]",
             More("test/sharpness", "sharpness", ".2f"),
             "multilayer",
+            epochs=5,
         ),
     ),
 )

@@ -67,9 +67,9 @@ compare among themselves.
 {properties}
 
 *Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
-makes this one, seed by seed with the same batches: its mean and 95 % interval (Student's t, {count} pairs). What counts
-as having the property: `experiments/zoo/properties.py`. Of distances from the prior that is at most .04, about that of
-draws that are a fifth too wide.
+makes this one (and in epochs, where this one has fewer), seed by seed with the same batches: its mean and 95 % interval
+(Student's t, {count} pairs). What counts as having the property: `experiments/zoo/properties.py`. Of distances from the
+prior that is at most .04, about that of draws that are a fifth too wide.
 
 **Verdict.** {verdict}
 """

@@ -4,10 +4,9 @@ from experiments.zoo.kinds import ATOMS, WIDE, Group, Type
 from experiments.zoo.properties import Less, Near, Sparse
 
 BOUNDED = f"{WIDE} model.bottleneck.activation=sigmoid"
-PREFIXES = "regularizer=matryoshka"  # of weight 0 it measures them alone
+PREFIXES = "regularizer=matryoshka regularizer.matryoshka.shares=[0.125,0.5]"  # of weight 0 it measures them alone
 NESTED = "batch top-k (control: prefixes untrained)"
 AT_16 = "L1 at 16 units on"
-
 
 SPARSE = Group(
     "Sparse codes",
