@@ -112,7 +112,7 @@ DENOISING = Group(
 
 
 def _penalised(name: str, reference: str, penalty: str) -> Type:
-    less: Property = Less(f"test/{penalty}", "its measure", ".3g", 0.5)
+    less: Property = Less(f"test/{penalty}", "its measure", ".4g", 0.75)
     return Type(name, reference, f"{CODE} regularizer={penalty}", less, WITHOUT)
 
 

@@ -84,7 +84,8 @@ CONFIGURED = """\
 Every weight, k, beta and share is the one in conf/,
 unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to eight values
 and one seed, were JumpReLU's weight and thresholds, the weights of L1 and contraction, weight and rate of the
-discriminator, and the spread of the logits of bits and categories."""
+discriminator, and the spread of the logits of bits and categories; with one seed, how near the rate has to come to its
+capacity, and how much smaller penalties have to make what they penalise."""
 
 TUNED = "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
 
