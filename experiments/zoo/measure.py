@@ -54,7 +54,8 @@ def main() -> int:
 def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ...], into: Path, tuned: bool) -> int:
     """Train what is missing, and write numbers and mosaics; 1 if a run failed, which costs its type a row."""
     cores = len(os.sched_getaffinity(0))
-    settings = {kind.name: tune(kind) if tuned and kind.epochs else words for kind in kinds}
+    fixed = tuple(word for word in words if not word.startswith("training."))  # a formula takes no epochs
+    settings = {kind.name: fixed if not kind.epochs else tune(kind) if tuned else words for kind in kinds}
     study = "zoo_tuned" if tuned else "zoo"
     jobs = [Job(kind, seed, settings[kind.name], study) for kind in kinds for seed in seeds]
     found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in kinds}
