@@ -1,142 +1,101 @@
-"""Measure the published figures: train each recipe with three seeds, and write README.md beside this file.
+"""Measure the published figures, with three seeds each; writes results.csv beside this file, and README.md from it.
 
 Run: make figures
+What is finished is not trained again. Figures that need a GPU keep what results.csv holds where there is none.
 """
 
+import csv
 import os
 import statistics
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from hourglass.configuration.build import build
-from hourglass.configuration.composition import compose_config
-from hourglass.models.principal_components import pca_for
-from hourglass.pipeline.train import Result, train
+import closed
+from page import COLUMNS, RESULTS, Results, page, read
+from published import FIGURES, Figure
+
+from hourglass.sweeps import Slot, execute
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
 
 
-class Figure(NamedTuple):
-    """A published number, and where Hourglass records its own."""
+class Job(NamedTuple):
+    """One figure with one seed; those in closed form have none."""
 
-    recipe: str
-    what: str
-    source: str
-    metric: str
-    published: float
-    tolerance: float
-
-
-FIGURES = (
-    Figure("published_784_32", "784-32-784, BCE, MNIST test, 20 epochs", "Dertat (2017)", "test/bce", 0.0920, 0.0008),
-    Figure(
-        "published_784_128_32",
-        "784-128-32-128-784, BCE, MNIST, mean over the training steps of epoch 3",
-        "Dertat (2017)",
-        "train/loss",
-        0.0935,
-        0.0015,
-    ),
-    Figure(
-        "published_fashion_64",
-        "784-64-784, MSE, Fashion-MNIST validation (its test set), 10 epochs",
-        "TensorFlow tutorial",
-        "test/mse",
-        0.0088,
-        0.0004,
-    ),
-)
-
-TEXT = """\
-# Published figures
-
-**Question.** Does Hourglass, given the architecture, loss, optimizer, batch size and epochs that an author states, find
-the number that the author found?
-
-**Command.** `make figures` (about {minutes:.0f} minutes on {cores} cores; seeds {seeds}; 32-bit, deterministic).
-
-| setup | source | published | Hourglass: mean (lowest to highest over seeds) | allowed difference | met |
-|---|---|---|---|---|---|
-{rows}
-
-The PCA row is closed-form and has no seed: principal components of all 60,000 training images, squared error per test
-image. In the other rows the test set is the validation set, as in the documents; nothing is chosen by it (the weights
-of the last epoch are kept). Hourglass starts from Glorot-uniform weights and zero biases, as Keras does.
-
-**Verdict.** {verdict}
-"""
+    figure: Figure
+    seed: int | None
 
 
 def main() -> int:
-    """Train, compare and write; the exit code is 1 if a figure is missed."""
-    rows, missed, seconds = [], [], 0.0
-    config, _ = compose_config(["experiment=published_784_32"])
-    data = build(config.data)
-    squared_error = pca_for(data).mse(data.test.x, 30) * data.test.x[0].numel()
-    rows.append(
-        _row(
-            "PCA, 30 components, MNIST test, squared error per image",
-            "Hinton & Salakhutdinov (2006)",
-            13.87,
-            [squared_error],
-            0.005,
-            missed,
-        )
-    )
-    for figure in FIGURES:
-        values = []
-        for seed in SEEDS:
-            config, choices = compose_config(
-                [
-                    f"experiment={figure.recipe}",
-                    f"seed={seed}",
-                    "study=published_figures",
-                    "callback=[quick,pictures,baselines]",
-                    "tracking.log_every_n_steps=25",  # divides the 1,875 steps of an epoch
-                ]
-            )
-            folder = Path("runs") / "published_figures" / f"{figure.recipe}-{seed}"
-            folder.mkdir(parents=True, exist_ok=True)
-            result = train(config, choices=choices, folder=folder)
-            values.append(_measured(result, figure.metric))
-            seconds += result.metrics["time/fit_seconds"]
-            print(f"{figure.recipe} seed {seed}: {figure.metric} {values[-1]:.5f}", file=sys.stderr)
-        rows.append(_row(figure.what, figure.source, figure.published, values, figure.tolerance, missed))
-    verdict = "Every figure is met." if not missed else f"Missed: {'; '.join(missed)}."
-    (HERE / "README.md").write_text(
-        TEXT.format(
-            minutes=seconds / 60,
-            cores=os.cpu_count(),
-            seeds=", ".join(map(str, SEEDS)),
-            rows="\n".join(rows),
-            verdict=verdict,
-        ),
-        encoding="utf-8",
-    )
-    return 1 if missed else 0
+    """Measure what is missing, and write; the exit code is 1 if a run failed or a figure is missed."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    figures = [figure for figure in FIGURES if gpu or not figure.gpu]
+    jobs = [Job(figure, seed) for figure in figures for seed in ((None,) if figure.closed else SEEDS)]
+    cores = len(os.sched_getaffinity(0))
+    slots = [Slot(gpu="0", threads=1)] if gpu else [Slot(gpu=None, threads=1)] * cores
+    held = {figure.key for figure in FIGURES if figure not in figures}
+    results: Results = {key: values for key, values in read().items() if key[0] in held}
+    failed = False
+    for outcome in execute(measure, jobs, slots=slots):
+        job = jobs[outcome.job]
+        if outcome.failure:
+            failed = True
+            print(f"{job.figure.key}, seed {job.seed}: {outcome.failure}\n{outcome.trace}", file=sys.stderr)
+            continue
+        results[job.figure.key, job.seed] = outcome.value
+        print(f"{job.figure.key}, seed {job.seed}: {outcome.value:.5f}", file=sys.stderr)
+        write(results)
+    return 1 if failed or "**no**" in page(read()) else 0
 
 
-def _measured(result: Result, metric: str) -> float:
-    """The recorded value; of a training metric the mean over the last epoch, as Keras prints it."""
+def measure(job: Job) -> float:
+    """The number of a figure with one seed, of the finished run that measured it or of a new one."""
+    figure = job.figure
+    if job.seed is None:
+        value: float = getattr(closed, figure.name)()
+        return value
+    start = [] if figure.before is None else [f"start={trained(figure.before, job.seed)}"]
+    return measured(trained(figure.name, job.seed, *figure.words, *start), figure.metric)
+
+
+def trained(recipe: str, seed: int, *words: str) -> str:
+    """Train a recipe in the study `published_figures`, or find the finished run that did; the run's id."""
+    from hourglass.pipeline.train import train_once
+
+    few = ("study=published_figures", "callback=quick", "tracking.log_every_n_steps=25")
+    folder = Path("runs") / "published_figures" / f"{recipe}-{seed}"
+    return train_once([f"experiment={recipe}", f"seed={seed}", *few, *words], folder=folder).id
+
+
+def measured(run_id: str, metric: str) -> float:
+    """The last recorded value; of a training metric the mean over the last epoch, as Keras prints it."""
+    from hourglass.tracking import Run
+
+    run = Run.find(run_id, None)
+    points = run.history(metric)
     if not metric.startswith("train/"):
-        return result.metrics[metric]
-    points = result.run.history(metric)
-    epochs = result.parts.learner.trainer.max_epochs or 1
+        return points[-1][1]
+    epochs = int(run.params["training.epochs"])
     start = points[-1][0] * (epochs - 1) / epochs
     return statistics.mean(value for step, value in points if step > start)
 
 
-def _row(what: str, source: str, published: float, values: list[float], tolerance: float, missed: list[str]) -> str:
-    mean = statistics.mean(values)
-    met = abs(mean - published) <= tolerance
-    if not met:
-        missed.append(what)
-    digits = 2 if published > 1 else 5
-    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
-    verdict = "yes" if met else "**no**"
-    return f"| {what} | {source} | {published} | {mean:.{digits}f}{spread} | {tolerance:g} | {verdict} |"
+def write(results: Results) -> None:
+    """The numbers as results.csv, and the page that is made of it."""
+    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for figure in FIGURES:
+            for seed in (None, *SEEDS):
+                if (figure.key, seed) in results:
+                    value = repr(round(results[figure.key, seed], 7))
+                    name = "" if seed is None else seed
+                    writer.writerow((figure.key, name, figure.metric, value, figure.published, figure.tolerance))
+    (HERE / "README.md").write_text(page(read()), encoding="utf-8")
 
 
 if __name__ == "__main__":
