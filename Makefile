@@ -58,7 +58,7 @@ bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmar
 gpu-check: $(READY) ## what this machine's GPU does: tests, single runs, stacks, sweeps, memory (8 minutes); writes benchmarks/gpu/
 	@$(BIN)/python benchmarks/gpu_check.py
 
-figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
+figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/ (half an hour; more where a GPU is)
 	@$(BIN)/python experiments/published_figures/measure.py
 
 zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md (40 minutes)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 BLOG = "A. Dertat, Applied Deep Learning, part 3: Autoencoders (2017)"
 TUTORIAL = "TensorFlow tutorials, Intro to Autoencoders (2020)"
 NOTEBOOK = (
-    "A. Geron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 3rd edition (2022), "
+    "A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 3rd edition (2022), "
     "notebook of chapter {} (ageron/handson-ml3)"
 )
 DISTRIBUTIONS = "Bayesian deep learning with torch distributions (2020), README (kampta/pytorch-distributions)"
@@ -82,7 +82,7 @@ FIGURES = (
         "test error",
         "3.09",
         0.005,
-        "rounding",
+        "rounding; the source doesn't say its k, here 1",
         2,
         closed=True,
     ),
