@@ -18,7 +18,6 @@ from published import FIGURES, Figure
 from hourglass.sweeps import Slot, execute
 
 HERE = Path(__file__).resolve().parent
-SEEDS = (0, 1, 2)
 
 
 class Job(NamedTuple):
@@ -34,7 +33,7 @@ def main() -> int:
 
     gpu = torch.cuda.is_available()
     figures = [figure for figure in FIGURES if gpu or not figure.gpu]
-    jobs = [Job(figure, seed) for figure in figures for seed in ((None,) if figure.closed else SEEDS)]
+    jobs = [Job(figure, seed) for figure in figures for seed in figure.seeds]
     cores = len(os.sched_getaffinity(0))
     slots = [Slot(gpu="0", threads=1)] if gpu else [Slot(gpu=None, threads=1)] * cores
     results, failed = read(), False
@@ -88,7 +87,7 @@ def write(results: Results) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for figure in FIGURES:
-            for seed in (None, *SEEDS):
+            for seed in figure.seeds:
                 if (figure.key, seed) in results:
                     value = repr(round(results[figure.key, seed], 7))
                     name = "" if seed is None else seed

@@ -16,6 +16,9 @@ DISTRIBUTIONS = "Bayesian deep learning with torch distributions (2020), README 
 EXAMPLE = "S. Valdarrama, Convolutional autoencoder for image denoising (2021), Keras examples"
 
 
+SEEDS = (0, 1, 2)
+
+
 class Figure(NamedTuple):
     """A published number, and what stands beside it here."""
 
@@ -41,6 +44,11 @@ class Figure(NamedTuple):
     """Runs only where there is one."""
     closed: bool = False
     """Computed without a training, so without a seed."""
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        """That it is measured with; None is the seed of what has none."""
+        return (None,) if self.closed else SEEDS
 
     @property
     def key(self) -> str:
@@ -200,7 +208,7 @@ FIGURES = (
     Figure(
         "published_conv_32",
         "convolutional",
-        "the same after all 50 epochs",
+        "conv 32-32, transposed convolutions, BCE, MNIST test, 50 epochs",
         EXAMPLE,
         "test/bce",
         "0.0622",
@@ -212,7 +220,7 @@ FIGURES = (
     Figure(
         "published_conv_denoising",
         "denoising, convolutional",
-        "the same net then learns to remove Gaussian noise of .4, BCE, MNIST test, 100 epochs more",
+        "the same net, then 100 epochs against Gaussian noise of .4, BCE, noisy MNIST test",
         EXAMPLE,
         "test/bce",
         "0.0839",
