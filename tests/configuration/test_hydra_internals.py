@@ -102,6 +102,28 @@ def test_the_basic_sweeper_makes_combinations_and_checks_a_batch_by_this_method(
     assert checked == launched == [["seed=1", "db=small"], ["seed=2", "db=small"]]
 
 
+def test_a_file_is_read_again_where_it_has_changed(conf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = OmegaConf.load
+    monkeypatch.setattr(
+        OmegaConf, "load", lambda file: (file.name.startswith(conf) and read.append(file.name), load(file))[1]
+    )
+    with hydra_internals.files_read_once():
+        first = composed(conf, "db.size=5")
+        assert len(read) == 2
+        assert composed(conf).db == {"size": 1}  # what was composed before has changed nothing
+        assert len(read) == 2
+        large = Path(conf, "db/large.yaml")
+        assert composed(conf, "db=large").db.size == 2
+        large.write_text("size: 300\n")
+        assert composed(conf, "db=large").db.size == 300
+        large.write_text("size: 2\n")
+        assert refused(conf, "db=none").startswith("In 'config': Could not find 'db/none'")
+    assert first.db.size == 5
+    composed(conf)
+    assert len(read) == 6
+
+
 # Its configuration
 
 

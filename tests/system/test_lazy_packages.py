@@ -23,9 +23,12 @@ def test_a_training_imports_nothing_of_the_compiler_nor_of_unused_metrics() -> N
         "    optimizer = kind([weight], lr=.5)\n"
         "    (weight**2).backward(); optimizer.step(); optimizer.zero_grad()\n"
         "pl.Trainer(accelerator='cpu', deterministic=True, logger=False, enable_checkpointing=False)\n"
-        f"print([name for name in {HEAVY} if name in sys.modules], torch._inductor.config.deterministic)"
+        f"print([name for name in {HEAVY} if name in sys.modules], torch._inductor.config.deterministic)\n"
+        # As stacks and Jacobians have them; sympy is of theirs.
+        "slope = torch.func.vmap(torch.func.grad(lambda x: (x**3).sum()))(torch.ones(2, 3))\n"
+        f"print([name for name in {HEAVY[:-1]} if name in sys.modules], slope.unique())"
     )
-    assert said == "[] True\n"
+    assert said == "[] True\n[] tensor([3.])\n"
 
 
 @pytest.mark.parametrize(
@@ -72,4 +75,6 @@ def test_the_compiler_is_there_for_whoever_compiles() -> None:
         "import torch._dynamo\n"
         "assert torch._dynamo.OptimizedModule is torch._dynamo.eval_frame.OptimizedModule\n"
         "assert torch._dynamo.disable is torch._dynamo.decorators.disable\n"
+        "assert torch._dynamo.compiled_autograd.compiled_autograd_enabled is False\n"
+        "assert torch.func.grad(lambda x: x**2)(torch.tensor(3.)) == 6\n"
     )

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -57,6 +58,40 @@ def test_initialising_makes_a_whole_database_in_wal_mode_and_leaves_it_alone_aft
     with sqlite3.connect(blank) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert not list(blank.parent.glob("*.new-*"))
+
+
+def _described(path: Path) -> tuple[list[str], list[str]]:
+    """The tables of a database, and where its experiments' files go."""
+    with closing(sqlite3.connect(path)) as database:
+        tables = database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
+        # MLflow writes a table's constraints in any order.
+        return [" ".join(sorted(text.replace(",", " ").split())) for (text,) in tables], [
+            place for (place,) in database.execute("SELECT artifact_location FROM experiments")
+        ]
+
+
+def test_the_tables_of_a_new_database_are_kept_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("HOURGLASS_CACHE", str(cache))
+    made = [tmp_path / name / "mlflow.db" for name in ("first", "second", "third", "fourth")]
+    initialise_store(f"sqlite:///{made[0]}")
+    (kept,) = cache.rglob("tables-*.db")
+    before = kept.read_bytes()
+    initialise_store(f"sqlite:///{made[1]}")
+    assert kept.read_bytes() == before
+    kept.write_bytes(before[:5000])  # as a full disk leaves it
+    initialise_store(f"sqlite:///{made[2]}")
+    assert "is damaged and is computed again" in caplog.text
+    assert kept.stat().st_size == len(before)
+    monkeypatch.setenv("HOURGLASS_CACHE", "/proc/nowhere")  # where nothing can be kept
+    initialise_store(f"sqlite:///{made[3]}")
+    for path in made:
+        tables, places = _described(path)
+        assert tables == _described(made[0])[0]
+        assert places == [f"{path.parent}/mlartifacts/0"]
+        assert sorted(each.name for each in path.parent.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
 
 def test_initialising_migrates_an_older_store(uri: str) -> None:

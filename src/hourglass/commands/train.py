@@ -20,6 +20,7 @@ from hourglass.commands.flags import arranged
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_hydra, check_top, update
 from hourglass.configuration.groups import chosen, conf_dir
+from hourglass.configuration.hydra_internals import files_read_once
 from hourglass.configuration.overrides import explain
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system import process
@@ -53,7 +54,7 @@ def run(words: list[str]) -> int:
     sys.argv = ["hourglass train", *words]
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
     try:
-        with restored("HYDRA_FULL_ERROR"):
+        with restored("HYDRA_FULL_ERROR"), files_read_once():  # Hydra composes twice, to learn its own mode first
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions over instead of printing them itself
             application()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hourglass.configuration.groups import chosen, conf_dir, top_keys
-from hourglass.configuration.hydra_internals import UNNAMED_GROUPS, context_of, set_aside, written_below
+from hourglass.configuration.hydra_internals import (
+    UNNAMED_GROUPS,
+    context_of,
+    files_read_once,
+    set_aside,
+    written_below,
+)
 from hourglass.configuration.overrides import check_choice, dotted_keys, explain, given
 from hourglass.configuration.resolvers import register_resolvers
 from hourglass.system.errors import HourglassError, nearest
@@ -24,7 +30,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Any, dict[str, str]]:
     for override in overrides:
         check_choice(override)
     try:
-        with set_aside(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with set_aside(), files_read_once(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             whole = hydra.compose("config", list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise HourglassError(explain(error)) from error
@@ -54,7 +60,7 @@ def compose_multirun(overrides: Sequence[str]) -> Iterator[tuple[Any, Any]]:
     for override in overrides:
         check_choice(override)
     try:
-        with set_aside(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with set_aside(), files_read_once(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             setup_globals()
             loader = GlobalHydra.instance().config_loader()
             words = [*overrides, "hydra.mode=MULTIRUN"]

@@ -1,5 +1,6 @@
 """Data sets that scikit-learn brings along: no network, always there."""
 
+from functools import cache
 from typing import Any, Unpack
 
 import numpy as np
@@ -18,14 +19,18 @@ def digits(**splits: Unpack[ImageSplitsAndTest]) -> Dataset:
     Arguments: `Splitting`.
     """
     splitting = Splitting(**splits)
+    images, classes = _digits()
+    samples = Split(x=torch.from_numpy(images.copy()).unsqueeze(1), y=torch.from_numpy(classes.copy()))
+    return splitting.dataset(name="digits", samples=samples, test=None)
+
+
+@cache
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels (1797, 8, 8) and classes (1797,): read once, since their text takes as long as a model's building."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    grey = np.round(bunch.images * 255 / 16).astype(np.uint8)
-    samples = Split(
-        x=torch.from_numpy(grey).unsqueeze(1), y=torch.from_numpy(bunch.target.astype(np.int64, copy=False))
-    )
-    return splitting.dataset(name="digits", samples=samples, test=None)
+    return np.round(bunch.images * 255 / 16).astype(np.uint8), bunch.target.astype(np.int64, copy=False)
 
 
 def breast_cancer(*, scaling: str, **splits: Unpack[SplitsAndTest]) -> Dataset:

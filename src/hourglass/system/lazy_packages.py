@@ -3,8 +3,8 @@
     torchmetrics    `Metric` and `MetricCollection`, with which Lightning compares what a module logs; all its metrics
                     come with torchvision and scipy's signals
     torch._dynamo   `OptimizedModule`, with which Lightning compares a module, and `disable` and `graph_break`, which
-                    keep the compiler off a function; torch's optimizers call them too. It is the compiler, with sympy
-                    and triton.
+                    keep the compiler off a function; torch's optimizers call them too, and `torch.func.grad`
+                    `compiled_autograd._disable`. It is the compiler, with sympy and triton.
     torch._inductor `config`, where `use_deterministic_algorithms` leaves word; it is the compiler's other half
 
 Together they are more than half of what `import pytorch_lightning` takes, for nothing that is used here. After `defer`,
@@ -15,6 +15,7 @@ always: its `__init__` runs then.
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache, partial, wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -75,6 +76,18 @@ def _nothing(*_: Any, **__: Any) -> None:
     """What a mark for the compiler does without one."""
 
 
+class _CompiledAutograd:
+    """`_disable()`, within which gradients are not compiled: nothing does so before there is a compiler."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("torch._dynamo.compiled_autograd"), name)
+
+    @staticmethod
+    def _disable() -> Any:
+        real = sys.modules.get("torch._dynamo.compiled_autograd")
+        return nullcontext() if real is None else real._disable()
+
+
 LAZY: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
     "torchmetrics": {
         "Metric": _of_torchmetrics("metric"),
@@ -82,7 +95,12 @@ LAZY: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
         "__version__": _of_torchmetrics("__about__"),
         "_logger": lambda _name: logging.getLogger("torchmetrics"),  # of its own modules
     },
-    "torch._dynamo": {"OptimizedModule": _optimized_module, "disable": _disable, "graph_break": lambda _name: _nothing},
+    "torch._dynamo": {
+        "OptimizedModule": _optimized_module,
+        "compiled_autograd": lambda _name: _CompiledAutograd(),
+        "disable": _disable,
+        "graph_break": lambda _name: _nothing,
+    },
     "torch._inductor": {},
 }
 """What of each package is there without its `__init__`, and how it is found."""

@@ -200,7 +200,14 @@ def first_engine(uri: str) -> Any:
     return SqlAlchemyStore._get_or_create_engine(uri)
 
 
-def create_tables(uri: str, artifacts: str) -> None:
+def create_tables(uri: str) -> None:
+    """Make MLflow's tables in an empty database."""
+    from mlflow.store.db.utils import _initialize_tables
+
+    _initialize_tables(first_engine(uri))
+
+
+def create_store(uri: str, artifacts: str) -> None:
     """Make what a database lacks of MLflow's: tables, and the experiment that there always is."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hourglass.system.cache import cache_dir, kept
 from hourglass.tracking import mlflow_internals
 from hourglass.tracking.retries import Gone, TrackingUnavailable, import_mlflow, longest_try, one_line, retried
 
@@ -165,19 +166,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _create(path: Path) -> None:
-    from sqlalchemy import event
-
-    def without_syncing(connection: sqlite3.Connection, _record: Any) -> None:
-        # A draft need not survive a power cut, and the disk is the slow part of creating some hundred tables.
-        connection.execute("PRAGMA synchronous = OFF")
-
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
-    uri = f"sqlite:///{draft}"
     try:
-        engine = mlflow_internals.first_engine(uri)
-        event.listen(engine, "connect", without_syncing)
-        engine.dispose()  # with the connections that it has already
-        mlflow_internals.create_tables(uri, str(path.parent / "mlartifacts"))
+        draft.write_bytes(_tables(draft))
+        with _unsynced(draft) as uri:
+            mlflow_internals.create_store(uri, str(path.parent / "mlartifacts"))
         with closing(sqlite3.connect(draft)) as database:
             database.execute("PRAGMA journal_mode = WAL")
         with draft.open("rb") as file:
@@ -186,6 +179,62 @@ def _create(path: Path) -> None:
     finally:
         for leftover in path.parent.glob(f"{draft.name}*"):
             leftover.unlink()
+
+
+def _tables(draft: Path) -> bytes:
+    """A database with MLflow's tables and nothing in them.
+
+    MLflow makes them by all migrations that there ever were, which takes half a second or more: so they are kept, for
+    this version of it, beside the data sets.
+
+    Args:
+        draft: a file that is free, to make them in.
+    """
+
+    def made() -> bytes:
+        with _unsynced(draft) as uri:
+            mlflow_internals.create_tables(uri)
+        return draft.read_bytes()
+
+    def read(path: Path) -> bytes:
+        with closing(sqlite3.connect(path)) as database:
+            try:
+                (found,) = database.execute("PRAGMA integrity_check").fetchone()
+            except sqlite3.Error as error:
+                raise ValueError(error) from error
+        if found != "ok":
+            raise ValueError(found)
+        return path.read_bytes()
+
+    version = import_mlflow().__version__
+    path = cache_dir() / "mlflow" / f"tables-{version}.db"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return kept(path, read=read, compute=made, write=Path.write_bytes)
+    except OSError:  # a data folder that nobody may write to, or a full one
+        draft.unlink(missing_ok=True)
+        return made()
+
+
+@contextmanager
+def _unsynced(draft: Path) -> Iterator[str]:
+    """Within, MLflow's engine for the address of a draft doesn't wait for the disk.
+
+    A draft need not survive a power cut, and the disk is the slow part of creating some hundred tables.
+    """
+    from sqlalchemy import event
+
+    def without_syncing(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    uri = f"sqlite:///{draft}"
+    engine = mlflow_internals.first_engine(uri)
+    event.listen(engine, "connect", without_syncing)
+    engine.dispose()  # with the connections that it has already
+    try:
+        yield uri
+    finally:
+        engine.dispose()
 
 
 def _migrate(path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hourglass.system import passwords
 from hourglass.system.passwords import redacted
-from hourglass.tracking.mlflow_internals import create_tables, engine_of
+from hourglass.tracking.mlflow_internals import create_store, engine_of
 from hourglass.tracking.relocated import follow
 from hourglass.tracking.retries import RetryingClient, TrackingUnavailable, import_mlflow, one_line, retried
 from hourglass.tracking.sqlite_file import (
@@ -156,7 +156,7 @@ def _make_tables(uri: str) -> None:
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()  # MLflow would try again for minutes
         engine.dispose()
-        create_tables(uri, (Path.cwd() / "mlartifacts").as_uri())
+        create_store(uri, (Path.cwd() / "mlartifacts").as_uri())
     except ImportError as error:
         raise TrackingUnavailable(
             f"tracking.uri={redacted(uri)} cannot be used: {error}; install its driver and name it, as in "

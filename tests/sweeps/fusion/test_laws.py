@@ -255,13 +255,14 @@ def test_every_model_that_is_trained_by_gradients_is_here() -> None:
 LONG = {"residual": pytest.mark.slow}  # its many small convolutions, each grouped
 
 
+@pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in MODELS])
-def test_every_model_becomes_what_it_would_alone(name: str) -> None:
+def test_every_model_becomes_what_it_would_alone(name: str, length: tuple[int, int]) -> None:
     overrides, sizes = MODELS[name]
     smooth = [] if {"model=dictionary", "model=transformer"} & set(overrides) else ["model.activation=sigmoid"]
     # The bias of attention's keys changes nothing: its gradient is rounding, which Adam would make a step of.
     calm = ["optimizer.eps=1e-4"] if name == "transformer" else []
-    assert_law(members_of(composed(*overrides, *smooth, *calm), sizes))
+    assert_law(members_of(composed(*overrides, *smooth, *calm), sizes), double=length[0], single=length[1])
 
 
 # -- bottlenecks, noises, regularizers -------------------------------------------------------------------------------
@@ -310,7 +311,7 @@ def test_every_noise_that_is_frozen_makes_what_it_would_alone(name: str, length:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("model", ["vanilla", "multilayer"])
+@pytest.mark.parametrize("model", [pytest.param("vanilla", marks=pytest.mark.slow), "multilayer"])
 @pytest.mark.parametrize("name", names("regularizer"))
 def test_every_regularizer_does_what_it_would_alone(name: str, model: str, length: tuple[int, int]) -> None:
     """Those that draw are compared outside training, and if they draw there too, by what they draw (see below)."""
