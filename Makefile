@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures zoo zoo-tuned types exact-vs-fast claims type-claims activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast claims type-claims activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -24,7 +24,7 @@ run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 	@$(BIN)/hourglass train experiment=quickstart
 
 sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes on 2 cores); writes experiments/code_size_by_depth/
-	@$(BIN)/python experiments/code_size_by_depth/measure.py
+	@$(BIN)/python -m experiments.code_size_by_depth.measure
 
 test: $(READY) ## the whole test suite
 	@$(BIN)/pytest
@@ -59,28 +59,34 @@ gpu-check: $(READY) ## what this machine's GPU does: tests, single runs, stacks,
 	@$(BIN)/python benchmarks/gpu_check.py
 
 figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/ (half an hour; more where a GPU is)
-	@$(BIN)/python experiments/published_figures/measure.py
+	@$(BIN)/python -m experiments.published_figures.measure
 
-zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md (40 minutes)
-	@$(BIN)/python experiments/zoo/measure.py
+pages: $(READY) ## every record's page anew from its results.csv, and their index; trains nothing
+	@$(BIN)/python -m experiments.pages
 
-zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md (2 hours)
-	@$(BIN)/python experiments/zoo/measure.py --tuned
+quickstart: $(READY) ## the recipe of `make run`, measured; writes experiments/quickstart/README.md
+	@$(BIN)/python -m experiments.quickstart.measure
+
+zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md and its mosaics (an hour and a half)
+	@$(BIN)/python -m experiments.zoo.measure
+
+zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md (half a day)
+	@$(BIN)/python -m experiments.zoo.measure --tuned
 
 types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (an hour)
-	@$(BIN)/python experiments/types/measure.py
+	@$(BIN)/python -m experiments.types.measure
 
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
-	@$(BIN)/python experiments/exact_vs_fast/measure.py
+	@$(BIN)/python -m experiments.exact_vs_fast.measure
 
 claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (360 trainings; QUICK=true: sooner, in build/)
 	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
 
-type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPES.md (QUICK=true: sooner, in build/)
-	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPES.md,into=experiments/TYPES.md)
+type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPE_CLAIMS.md (QUICK=true: sooner, in build/)
+	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPE_CLAIMS.md,into=experiments/TYPE_CLAIMS.md)
 
 activations: $(READY) ## sparse codes of a network's activations; writes experiments/activations/README.md (a quarter of an hour)
-	@$(BIN)/python experiments/activations/measure.py
+	@$(BIN)/python -m experiments.activations.measure
 
 lint: $(READY) ## ruff, mypy, and who imports whom
 	@$(BIN)/ruff check .

@@ -18,6 +18,7 @@ OUTSIDE = (
     "CHANGELOG.md",
     "experiments/**/*.md",
     "experiments/**/*.png",
+    "experiments/**/*.csv",
     "benchmarks/*.md",
     "notebooks/*.ipynb",
 )

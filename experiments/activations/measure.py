@@ -1,14 +1,13 @@
-"""Three sparse codes on the activations of a network: trains each with three seeds, and writes README.md beside this.
+"""Three sparse codes on the activations of a network, three seeds each; writes results.csv and README.md.
 
 Run: make activations
 """
 
-import statistics
 import sys
 from pathlib import Path
 
-import host
-
+from experiments import records
+from experiments.activations import host
 from hourglass.pipeline.train import train_once
 
 HERE = Path(__file__).resolve().parent
@@ -19,13 +18,14 @@ CODES = {
     "JumpReLU, l0 weighted with 0.01": ["bottleneck=jump_relu", "model.bottleneck.weight=0.01"],
 }
 METRICS = {
-    "test/explained_variance": (".1%", lambda value: 1 - value),
-    "test/code_l0": (".1f", float),
-    "fit/dead_units": (".0f", float),
-    "test/loss_recovered": (".1%", float),
-    "test/loss_recovered_mean": (".1%", float),
-    "test/host_loss_reconstructed": (".4f", float),
+    "test/explained_variance": ".1%",
+    "test/code_l0": ".1f",
+    "fit/dead_units": ".0f",
+    "test/loss_recovered": ".1%",
+    "test/loss_recovered_mean": ".1%",
+    "test/host_loss_reconstructed": ".4f",
 }
+HOST = ("test/host_loss", "test/host_loss_zero", "test/host_loss_mean")
 
 TEXT = """\
 # Sparse codes of a network's activations
@@ -35,10 +35,9 @@ work on the reconstruction?
 
 **Command.** `make activations` (a quarter of an hour on 2 cores, the network included; what has finished is not trained
 again). The network, 784-256-10 on MNIST, is trained by `experiments/activations/host.py`, which stores its hidden layer
-in seven shards of float16; then `experiment=activations`, one training for each code and seed.
+in seven shards of float16; then `experiment=activations`, one training for each code and seed. Numbers:
+[results.csv](results.csv).
 
-| code | variance unexplained | atoms on (L0) | dead of 512 | loss recovered, of zeros | of the mean | loss, nats |
-|---|---|---|---|---|---|---|
 {rows}
 
 The mean of seeds {seeds} (lowest to highest), on the 10,000 test digits. The network's own loss is {clean:.4f} nats,
@@ -51,25 +50,35 @@ activations, 0 as with those (see [metrics](../../docs/metrics.md)).
 
 def main() -> int:
     """Train, and write."""
-    host.main()
-    rows, verdicts, runs = [], [], []
-    for code, words in CODES.items():
-        found = [_metrics(words, seed) for seed in SEEDS]
-        runs += found
-        cells = [_cell([of(metrics[name]) for metrics in found], form) for name, (form, of) in METRICS.items()]
-        rows.append(f"| {' | '.join([code, *cells])} |")
-        least = min(metrics["test/loss_recovered"] for metrics in found)
+    if not records.only_the_page(__doc__):
+        host.main()
+        found = {code: {str(seed): _metrics(words, seed) for seed in SEEDS} for code, words in CODES.items()}
+        records.write(HERE / "results.csv", found)
+    (HERE / "README.md").write_text(page(records.read(HERE / "results.csv")), encoding="utf-8")
+    return 0
+
+
+def page(results: records.Results) -> str:
+    """The page of what was measured."""
+    heads = ["code", "variance unexplained", "atoms on (L0)", "dead of 512", "loss recovered, of zeros", "of the mean"]
+    rows = [[*heads, "loss, nats"]]
+    verdicts = []
+    for code, runs in results.items():
+        unexplained = {
+            seed: {**run, "test/explained_variance": 1 - run["test/explained_variance"]} for seed, run in runs.items()
+        }
+        rows.append([code, *(records.spread(unexplained, metric, form) for metric, form in METRICS.items())])
+        least, _ = records.ends(runs, "test/loss_recovered")
         verdicts.append(f"{code.partition(',')[0]} recovers {least:.1%} of the loss or more with every seed")
-    text = TEXT.format(
-        rows="\n".join(rows),
-        seeds=", ".join(map(str, SEEDS)),
-        clean=runs[0]["test/host_loss"],
-        zero=runs[0]["test/host_loss_zero"],
-        mean=runs[0]["test/host_loss_mean"],
+    clean, zero, mean = (records.middle(next(iter(results.values())), name) for name in HOST)
+    return TEXT.format(
+        rows=records.table(rows),
+        seeds=", ".join(records.seeds(results)),
+        clean=clean,
+        zero=zero,
+        mean=mean,
         verdict="; ".join(verdicts) + ".",
     )
-    (HERE / "README.md").write_text(text, encoding="utf-8")
-    return 0
 
 
 def _metrics(words: list[str], seed: int) -> dict[str, float]:
@@ -77,11 +86,7 @@ def _metrics(words: list[str], seed: int) -> dict[str, float]:
     run = train_once(["experiment=activations", *words, *settings], folder=Path("runs/activations/runs"))
     metrics = run.metrics
     print(f"{words[0]} seed {seed}: {metrics['test/loss_recovered']:.3f} of the loss recovered", file=sys.stderr)
-    return metrics
-
-
-def _cell(values: list[float], form: str) -> str:
-    return f"{statistics.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+    return records.kept(metrics, [*METRICS, *HOST])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""May sweeps train in bfloat16? Trains the same nets exact and fast with three seeds, and writes README.md beside this.
+"""May sweeps train in bfloat16? Trains the same nets exact and fast with five seeds; writes results.csv and README.md.
 
 Run: make exact-vs-fast
 """
 
-import statistics
 import sys
 from pathlib import Path
 
-from hourglass.configuration.composition import compose_config
+from experiments import records
 from hourglass.measures.paired import Difference, paired_difference
-from hourglass.pipeline.train import train
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2, 3, 4)
@@ -25,6 +23,7 @@ NETS = {
     ],
     "convolutional 16-8-8, masking noise": ["model=conv", "noise=masking", "training.epochs=2"],
 }
+TRAINERS = ("exact", "fast")
 METRICS = {"test/mse": 5, "test/bce": 4, "test/explained_variance": 4, "test/ssim": 4}
 
 TEXT = """\
@@ -33,9 +32,8 @@ TEXT = """\
 **Question.** `trainer=fast` trains in bfloat16. Are its results those of `trainer=exact`?
 
 **Command.** `make exact-vs-fast` (MNIST, batch 256, Adam 1e-3, seeds {seeds}; both are measured with 32 bits).
+Numbers: [results.csv](results.csv).
 
-| net | metric | exact: mean (lowest to highest) | fast: mean (lowest to highest) | fast - exact | in percent |
-|---|---|---|---|---|---|
 {rows}
 
 *Fast - exact*: the mean of the differences of runs with the same seed and batches, with its 95 % interval (Student's
@@ -47,18 +45,27 @@ a margin that was stated before the runs.
 
 
 def main() -> int:
-    """Train, compare and write; the exit code is 1 if an interval leaves the margin."""
-    rows, open_questions = [], []
-    for net, words in NETS.items():
-        found = {trainer: [_metrics(trainer, seed, words) for seed in SEEDS] for trainer in ("exact", "fast")}
-        for metric, digits in METRICS.items():
-            exact, fast = ([metrics[metric] for metrics in found[trainer]] for trainer in ("exact", "fast"))
-            difference = paired_difference(fast, exact)
-            share = Difference(*(100 * value / abs(statistics.mean(exact)) for value in difference))
-            if not share.within(100 * MARGIN):
-                open_questions.append(f"{metric} of {net} ({share.said('+.1f')} %)")
-            cells = [net, f"`{metric}`", _cell(exact, digits), _cell(fast, digits)]
-            rows.append(f"| {' | '.join([*cells, difference.said(f'+.{digits}f'), share.said('+.1f')])} |")
+    """Train, and write; the exit code is 1 if an interval leaves the margin."""
+    if not records.only_the_page(__doc__):
+        found = {
+            arm(net, trainer): {str(seed): _metrics(trainer, seed, words) for seed in SEEDS}
+            for net, words in NETS.items()
+            for trainer in TRAINERS
+        }
+        records.write(HERE / "results.csv", found)
+    results = records.read(HERE / "results.csv")
+    (HERE / "README.md").write_text(page(results), encoding="utf-8")
+    return 1 if _compared(results)[1] else 0
+
+
+def arm(net: str, trainer: str) -> str:
+    """What a net trained so is called."""
+    return f"{net}, trainer={trainer}"
+
+
+def page(results: records.Results) -> str:
+    """The page of what was measured."""
+    rows, open_questions = _compared(results)
     count = len(METRICS) * len(NETS)
     equal = f"{count - len(open_questions)} of {count} comparisons are equal within {MARGIN:.0%}"
     verdict = (
@@ -66,26 +73,35 @@ def main() -> int:
         if not open_questions
         else (f"{equal}; not shown to be: {'; '.join(open_questions)}.")
     )
-    text = TEXT.format(
-        seeds=", ".join(map(str, SEEDS)), rows="\n".join(rows), count=len(SEEDS), margin=MARGIN, verdict=verdict
+    seeds = records.seeds(results)
+    return TEXT.format(
+        seeds=", ".join(seeds), rows=records.table(rows), count=len(seeds), margin=MARGIN, verdict=verdict
     )
-    (HERE / "README.md").write_text(text, encoding="utf-8")
-    return 1 if open_questions else 0
+
+
+def _compared(results: records.Results) -> tuple[list[list[str]], list[str]]:
+    """The table, and the comparisons that are not shown to be equal."""
+    trained = [f"{trainer}: mean (lowest to highest)" for trainer in TRAINERS]
+    rows, open_questions = [["net", "metric", *trained, "fast - exact", "in percent"]], []
+    for net in NETS:
+        exact, fast = (results[arm(net, trainer)] for trainer in TRAINERS)
+        for metric, digits in METRICS.items():
+            difference = paired_difference(records.each(fast, metric), records.each(exact, metric))
+            share = Difference(*(100 * value / abs(records.middle(exact, metric)) for value in difference))
+            if not share.within(100 * MARGIN):
+                open_questions.append(f"{metric} of {net} ({share.said('+.1f')} %)")
+            cells = [records.spread(runs, metric, f".{digits}f") for runs in (exact, fast)]
+            rows.append([net, f"`{metric}`", *cells, difference.said(f"+.{digits}f"), share.said("+.1f")])
+    return rows, open_questions
 
 
 def _metrics(trainer: str, seed: int, words: list[str]) -> dict[str, float]:
-    config, choices = compose_config(
-        [*words, f"trainer={trainer}", f"seed={seed}", "study=exact_vs_fast", "callback=[quick,pictures,baselines]"]
-    )
-    folder = Path("runs") / "exact_vs_fast"
-    folder.mkdir(parents=True, exist_ok=True)
-    metrics = train(config, choices=choices, folder=folder).metrics
-    print(f"{choices['model']} {trainer} seed {seed}: test/mse {metrics['test/mse']:.5f}", file=sys.stderr)
-    return metrics
+    from hourglass.pipeline.train import train_once
 
-
-def _cell(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    settings = [f"trainer={trainer}", f"seed={seed}", "study=exact_vs_fast", "callback=[quick,pictures,baselines]"]
+    metrics = train_once([*words, *settings], folder=Path("runs") / "exact_vs_fast").metrics
+    print(f"{words[0]} {trainer} seed {seed}: test/mse {metrics['test/mse']:.5f}", file=sys.stderr)
+    return records.kept(metrics, METRICS)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,7 @@
 """The page of the published figures, made of results.csv."""
 
-import csv
-from pathlib import Path
-from statistics import mean
-
-from published import FIGURES, Figure
-
-RESULTS = Path(__file__).resolve().parent / "results.csv"
-COLUMNS = ("figure", "seed", "metric", "value", "published", "tolerance")
-Results = dict[tuple[str, int | None], float]
-"""What was measured of each figure with each seed; None is the seed of what has none."""
+from experiments import records
+from experiments.published_figures.published import FIGURES, Figure
 
 TEXT = """\
 # Published figures
@@ -18,10 +10,8 @@ TEXT = """\
 the number that the author found?
 
 **Command.** `make figures` (half an hour on 2 cores, one run on each; 32-bit, deterministic; what has finished is not
-trained again). It writes every number to [results.csv](results.csv) and makes this page of it.
+trained again). Numbers: [results.csv](results.csv){summed}.
 
-| family | setup | source | published | Hourglass, mean of 3 seeds (lowest to highest) | allowed difference | met |
-|---|---|---|---|---|---|---|
 {rows}
 
 {sources}
@@ -36,57 +26,63 @@ A variational autoencoder of the Keras examples, an hour of training, is [with t
 
 **Verdict.** {verdict}
 """
+HEAD = [
+    *("family", "setup", "source", "published", "Hourglass, mean of 3 seeds (lowest to highest)"),
+    *("allowed difference", "met"),
+]
 
 
-def read() -> Results:
-    """What results.csv holds; nothing where there is none."""
-    if not RESULTS.exists():
-        return {}
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {(row["figure"], int(row["seed"]) if row["seed"] else None): float(row["value"]) for row in rows}
-
-
-def page(results: Results) -> str:
+def page(results: records.Results) -> str:
     """The text of README.md."""
     sources = list(dict.fromkeys(figure.source for figure in FIGURES))
-    rows, met = [], 0
-    missed: list[str] = []
-    left: list[str] = []
-    for figure in FIGURES:
-        values = [results[figure.key, seed] for seed in figure.seeds if (figure.key, seed) in results]
-        found, verdict = f"not run{': needs a GPU' if figure.gpu else ' yet'}", ""
-        if len(values) < len(figure.seeds):
-            left.append(figure.what)
-        elif abs(mean(values) - float(figure.published)) <= figure.tolerance:
-            met, found, verdict = met + 1, spread(values, figure.digits), "yes"
-        else:
-            missed.append(figure.what)
-            found, verdict = spread(values, figure.digits), "**no**"
-        rows.append(row(figure, f"[{sources.index(figure.source) + 1}]", found, verdict))
-    verdict = f"{met} of {met + len(missed)} figures are met."
-    if missed:
-        verdict += f" Missed: {'; '.join(missed)}."
+    rows = [HEAD, *(row(figure, sources.index(figure.source) + 1, results) for figure in FIGURES)]
+    measured = [figure for figure in FIGURES if figure.key in results]
+    far, left = missed(results), [figure.what for figure in FIGURES if figure not in measured]
+    verdict = f"{len(measured) - len(far)} of the {len(measured)} figures that were run are met."
+    if far:
+        verdict += f" Missed: {'; '.join(figure.what for figure in far)}."
     if left:
         verdict += f" Not run: {'; '.join(left)}."
-    numbered = "\n".join(f"{number}. {source}." for number, source in enumerate(sources, start=1))
-    return TEXT.format(rows="\n".join(rows), sources=numbered, verdict=verdict)
+    summed = [figure.name for figure in measured if "mean" in results[figure.key]]
+    return TEXT.format(
+        rows=records.table(rows),
+        sources="\n".join(f"{number}. {source}." for number, source in enumerate(sources, start=1)),
+        summed=f" (only mean and range of\n{', '.join(f'`{name}`' for name in summed)})" if summed else "",
+        verdict=verdict,
+    )
 
 
-def row(figure: Figure, source: str, found: str, verdict: str) -> str:
+def missed(results: records.Results) -> list[Figure]:
+    """The figures whose mean is farther from the published number than was allowed."""
+    return [figure for figure in FIGURES if figure.key in results and not met(figure, results)]
+
+
+def met(figure: Figure, results: records.Results) -> bool:
+    """Whether the mean over the seeds is as near as was allowed."""
+    found = records.middle(seeded(figure, results), figure.metric)
+    return abs(found - float(figure.published)) <= figure.tolerance
+
+
+def seeded(figure: Figure, results: records.Results) -> dict[str, records.Run]:
+    """The runs of a figure: of its seeds, or what is known of them."""
+    runs = results[figure.key]
+    return {seed: run for seed, run in runs.items() if figure.metric in run}
+
+
+def row(figure: Figure, source: int, results: records.Results) -> list[str]:
     """One line of the table."""
     what = figure.what if figure.closed else f"{figure.what} (`{recipe(figure)}`)"
+    found, verdict = f"not run{': needs a GPU' if figure.gpu else ' yet'}", ""
+    if figure.key in results:
+        runs, form = seeded(figure, results), f".{figure.digits}f"
+        one = figure.closed
+        found = f"{records.middle(runs, figure.metric):{form}}" if one else records.spread(runs, figure.metric, form)
+        verdict = "yes" if met(figure, results) else "**no**"
     allowed = f"{f'{figure.tolerance:.5f}'.rstrip('0')}: {figure.why}"
-    return f"| {figure.family} | {what} | {source} | {figure.published} | {found} | {allowed} | {verdict} |"
+    return [figure.family, what, f"[{source}]", figure.published, found, allowed, verdict]
 
 
 def recipe(figure: Figure) -> str:
     """How it is trained by hand."""
     start = () if figure.before is None else (f"start={figure.before}",)
     return " ".join((f"experiment={figure.name}", *figure.words, *start))
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean and range."""
-    found = f"{mean(values):.{digits}f}"
-    return found if len(values) == 1 else f"{found} ({min(values):.{digits}f} to {max(values):.{digits}f})"

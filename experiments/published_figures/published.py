@@ -16,7 +16,7 @@ DISTRIBUTIONS = "Bayesian deep learning with torch distributions (2020), README 
 EXAMPLE = "S. Valdarrama, Convolutional autoencoder for image denoising (2021), Keras examples"
 
 
-SEEDS = (0, 1, 2)
+SEEDS = ("0", "1", "2")
 
 
 class Figure(NamedTuple):
@@ -46,9 +46,9 @@ class Figure(NamedTuple):
     """Computed without a training, so without a seed."""
 
     @property
-    def seeds(self) -> tuple[int | None, ...]:
-        """That it is measured with; None is the seed of what has none."""
-        return (None,) if self.closed else SEEDS
+    def seeds(self) -> tuple[str, ...]:
+        """That it is measured with, as results.csv names them."""
+        return ("",) if self.closed else SEEDS
 
     @property
     def key(self) -> str:

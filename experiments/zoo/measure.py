@@ -1,80 +1,82 @@
-"""The zoo: every type of autoencoder on MNIST with an equal budget, three seeds; writes README.md beside this file.
+"""The zoo: every type of autoencoder on MNIST with an equal budget, three seeds; writes results.csv, page and mosaics.
 
 Run: make zoo           as configured
-     make zoo-tuned     each with learning rate and schedule of its own, chosen on validation in 12 trials
-What is finished is not trained again.
+     make zoo-tuned     each with learning rate and schedule of its own, chosen on validation in 12 trials: tuned.csv
+What is finished is not trained again. Some types alone, elsewhere, with settings of one's own:
+python -m experiments.zoo.measure data=digits training.epochs=1 --into FOLDER --seeds 0 1 --only VAE vanilla
 """
 
-import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from kinds import TYPES, Type
-from page import write
-
+from experiments import records
+from experiments.zoo import page
+from experiments.zoo.collection import TYPES
+from experiments.zoo.kinds import Type
+from experiments.zoo.training import SEEDS, Job, Trained, train, words_of
 from hourglass.sweeps import Slot, execute
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import resolve_uri, search_runs
 
-SEEDS = (0, 1, 2)
-DATA = ("data=mnist", "trainer=fast")
-BUDGET = ("training.epochs=10", "training.batch_size=256")  # of all that are trained by gradients
-PLAIN = ("~callback.pictures", "~callback.baselines")
+HERE = Path(__file__).resolve().parent
 TRIALS = 12
 SPACE = ("optimizer.lr=tag(log,interval(3e-4,1e-2))", "schedule=constant,cosine")
 
 
-class Job(NamedTuple):
-    """One type with one seed."""
-
-    kind: Type
-    seed: int
-    settings: tuple[str, ...]
-    """What a search has chosen for the type."""
-
-
 def main() -> int:
-    """Train what is missing, and write the page; the exit code is 1 if a run failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Train what is missing, and write; the exit code is 1 if a run failed."""
+    parser = records.parser(__doc__)
     parser.add_argument("--tuned", action="store_true", help="search learning rate and schedule of each type first")
-    tuned = parser.parse_args().tuned
+    parser.add_argument("--into", type=Path, default=HERE, help="where numbers, page and mosaics go")
+    parser.add_argument("--only", nargs="+", metavar="TYPE", help="the types with these names")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("words", nargs="*", help="settings of one's own, as hourglass train takes them")
+    given = parser.parse_args()
+    numbers = given.into / ("tuned.csv" if given.tuned else "results.csv")
+    failed = 0
+    if not given.page:
+        given.into.mkdir(parents=True, exist_ok=True)
+        failed = measure(
+            [kind for kind in TYPES if given.only is None or kind.name in given.only],
+            seeds=given.seeds,
+            words=tuple(given.words),
+            into=numbers,
+            tuned=given.tuned,
+        )
+    page.write(records.read(numbers), into=given.into, tuned=given.tuned)
+    return failed
+
+
+def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ...], into: Path, tuned: bool) -> int:
+    """Train what is missing, and write numbers and mosaics; 1 if a run failed, which costs its type a row."""
     cores = len(os.sched_getaffinity(0))
-    settings = {kind.name: tune(kind) if tuned and kind.trained else () for kind in TYPES}
-    jobs = [Job(kind, seed, settings[kind.name]) for kind in TYPES for seed in SEEDS]
-    found: dict[str, dict[int, dict[str, float]]] = {kind.name: {} for kind in TYPES}
-    for done, outcome in enumerate(execute(measure, jobs, slots=[Slot(gpu=None, threads=1)] * cores), start=1):
+    fixed = tuple(word for word in words if not word.startswith("training."))  # a formula takes no epochs
+    settings = {kind.name: fixed if not kind.epochs else tune(kind) if tuned else words for kind in kinds}
+    study = "zoo_tuned" if tuned else "zoo"
+    jobs = [Job(kind, seed, settings[kind.name], study) for kind in kinds for seed in seeds]
+    found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in kinds}
+    failures = []
+    for done, outcome in enumerate(execute(train, jobs, slots=[Slot(gpu=None, threads=1)] * cores), start=1):
         job = jobs[outcome.job]
         head = f"{done} of {len(jobs)}: {job.kind.name}, seed {job.seed}"
         if outcome.failure:
             print(f"{head}: {outcome.failure}\n{outcome.trace}", file=sys.stderr)
-            return 1
+            failures.append(job.kind.name)
+            continue
         found[job.kind.name][job.seed] = outcome.value
-        print(f"{head}: test/mse {outcome.value['test/mse']:.5f}", file=sys.stderr)
-    budget = ", ".join(f"`{word}`" for word in (*DATA, *BUDGET))
-    ordered = {name: [runs[seed] for seed in SEEDS] for name, runs in found.items()}
-    write(ordered, settings if tuned else None, cores=cores, budget=budget, seeds=SEEDS)
-    return 0
+        print(f"{head}: test/mse {outcome.value.metrics['test/mse']:.5f}", file=sys.stderr)
+    whole = {name: runs for name, runs in found.items() if name not in failures}
+    numbers = {name: {str(seed): runs[seed].metrics for seed in seeds} for name, runs in whole.items()}
+    records.write(into, {page.ALL: {records.NONE: {"cores": cores}}, **numbers})
+    if not tuned:
+        from experiments.zoo.mosaic import draw
 
-
-def words_of(kind: Type) -> tuple[str, ...]:
-    """What a type is trained with."""
-    return (*DATA, *(BUDGET if kind.trained else ()), *kind.words)
-
-
-def measure(job: Job) -> dict[str, float]:
-    """Train one type with one seed in the study `zoo`, or find the finished run that did; its metrics."""
-    from hourglass.pipeline.train import train_once
-
-    kind, seed = job.kind, job.seed
-    study = "zoo_tuned" if job.settings else "zoo"
-    # Pictures of the first seed: they take longer than the training of a small net.
-    quick = () if seed == SEEDS[0] and not job.settings else PLAIN
-    words = [*words_of(kind), *job.settings, f"seed={seed}", f"study={study}", f"name={kind.name!r}", *quick]
-    folder = Path("runs") / study / f"{kind.name} {seed}".replace(" ", "_").replace(",", "").replace(":", "")
-    metrics = train_once(words, folder=folder).metrics
-    return {**metrics, "code_size": metrics["model/code_size"]}
+        draw({name: runs[seeds[0]].run_id for name, runs in whole.items()}, into=into.parent)
+    return 1 if failures else 0
 
 
 def tune(kind: Type) -> tuple[str, ...]:
@@ -91,6 +93,8 @@ def tune(kind: Type) -> tuple[str, ...]:
         resolve_uri(None), None, f"tags.study = '{study}' AND attributes.status = 'FINISHED'"
     )
     trials = [trial for trial in trials if "val/loss" in trial.data.metrics and "optimizer.lr" in trial.data.params]
+    if not trials:
+        raise HourglassError(f"no trial of {kind.name} is finished")
     best = min(trials, key=lambda trial: trial.data.metrics["val/loss"])
     return f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
 

@@ -4,16 +4,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from kinds import TYPES, Type
-
+from experiments import records
+from experiments.zoo.collection import GROUPS, TYPES
+from experiments.zoo.kinds import EPOCHS, Type
 from hourglass.measures.paired import paired_difference
 
-HERE = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "types.md"
 BEGINS, ENDS = "<!-- the zoo, written by make zoo -->", "<!-- end of the zoo -->"
-Found = Mapping[str, Sequence[dict[str, float]]]
+REMARKS = "\n**Remarks.**"
+"""Begins what a person wrote of the numbers, which stays as it is."""
+DATA = ("data=mnist", "trainer=fast")
+BATCH = 256
+ALL = "all runs"
+COSINE = "schedule=cosine"
+Found = Mapping[str, Sequence[records.Run]]
 """The metrics of each type's runs, one for each seed in order."""
 
 COLUMNS = {
+    "fit/epochs": ("epochs", "{:.0f}"),
     "test/mse_over_linear": ("over linear", "{:.2f}"),
     "test/code_active_fraction": ("active", "{:.0%}"),
     "fit/dead_units": ("dead units", "{:.0f}"),
@@ -21,6 +29,14 @@ COLUMNS = {
     "test/linear_accuracy": ("linear probe", "{:.1%}"),
     "time/fit_seconds": ("seconds", "{:.0f}"),
 }
+KEPT = (
+    *("test/mse", *COLUMNS, "test/linear_accuracy_pixels", "test/linear_samples", "test/knn_accuracy"),
+    *("test/bce", "test/psnr", "test/psnr_gain", "test/ssim", "test/sharpness", "test/explained_variance"),
+    *("test/code_l0", "test/code_bits_capacity", "test/code_usage", "test/code_jacobian", "test/class_agreement"),
+    *("test/prior_mmd", "test/prior_mmd_null", "test/log_likelihood", "test/loss", "test/kl"),
+    *("model/code_size", "model/parameters"),
+)
+"""The metrics of a run that results.csv holds, beside what its type's property asks for."""
 
 TEXT = """\
 # The zoo{tuned}
@@ -28,123 +44,200 @@ TEXT = """\
 **Question.** What does each type of autoencoder make of MNIST, given the same data, batches, optimizer and passes, and
 does it do what it is for?
 
-**Command.** `make {target}` (on {cores} cores, one run on each; {budget}; seeds {seeds}). {how}
-
+**Command.** `make {target}` (on {cores:.0f} cores, one run on each; {budget}; seeds {seeds}). {how}
+Numbers: [{numbers}]({numbers}).
+{mosaics}
 {table}
 
-Means over the seeds, with the range of the test MSE. *Over linear*: over the error of the best linear code of as many
-units on the same input, PCA or, under noise, reduced-rank regression; below 1 is better than any linear code; none for
-sparse codes. *Active*: share of the units that are on for a digit, which depends on the kind of code
-(docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of a digit.
-*Linear probe*: accuracy of a linear classifier that sees only the code and learns from {samples:,} digits; on the
+Means over the seeds, with the range of the test MSE. *Epochs*: passes over the training set, {epochs} unless a step
+costs many times that of the others: then **fewer**, which makes no equal terms. *Over linear*: over the error of the
+best linear code of as many units on the same input, PCA or, under noise, reduced-rank regression; below 1 is better
+than any linear code; none for sparse codes. *Active*: share of the units that are on for a digit, which depends on the
+kind of code (docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of
+a digit.
+*Linear probe*: accuracy of a linear classifier that sees only the code and learns from {samples:,.0f} digits; on the
 pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed.
+What has `data.binarize=static` sees and restores digits of 0 and 1, of which a Bernoulli likelihood is one: its errors
+compare among themselves.
+
+{elsewhere}
 
 ## What each is for, and whether it has it
 
 {properties}
 
 *Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
-makes this one, seed by seed with the same batches: its mean and 95 % interval (Student's t, {count} pairs). What counts
-as having the property: `experiments/zoo/properties.py`. Of distances from the prior that is at most .04, about that of
-draws that are a fifth too wide.
+makes this one (and in epochs, where this one has fewer), seed by seed with the same batches: its mean and 95 % interval
+(Student's t, {count} pairs). What counts as having the property: `experiments/zoo/properties.py`. Of distances from the
+prior that is at most .04, about that of draws that are a fifth too wide.
 
-{verdict}
+**Verdict.** {verdict}
+"""
+
+MOSAICS = """
+![Ten test digits as each type restores them](mosaic.png)
+
+![Digits that each type makes of codes that were drawn](samples.png)
 """
 
 CONFIGURED = """\
 Every weight, k, beta and share is the one in conf/,
 unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to eight values
 and one seed, were JumpReLU's weight and thresholds, the weights of L1 and contraction, weight and rate of the
-discriminator, and the spread of the logits of bits and categories."""
+discriminator, and the spread of the logits of bits and categories; with one seed, how near the rate has to come to its
+capacity, and how much smaller penalties have to make what they penalise."""
 
 TUNED = "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
 
+ELSEWHERE = """\
+Not here, because they need other data: colourisation (`experiment=colourisation`), transcoders and codes of a network's
+activations ([activations](../activations/README.md)), whether codes hold one factor each (`data=shapes`,
+`experiments/types/`). A classifier on a code is in [types](../types/README.md)."""
 
-def write(
-    found: Found, settings: Mapping[str, Sequence[str]] | None, *, cores: int, budget: str, seeds: Sequence[int]
-) -> None:
-    """The page, as README.md or, of settings that were searched, TUNED.md; its verdict stays as a person wrote it."""
-    page = HERE / ("TUNED.md" if settings else "README.md")
-    _, _, verdict = page.read_text(encoding="utf-8").partition("**Verdict.**") if page.exists() else ("", "", "")
-    pca = found["PCA"][0]
-    how = TUNED if settings else CONFIGURED
-    text = TEXT.format(
-        tuned=", tuned" if settings else "",
-        target="zoo-tuned" if settings else "zoo",
-        cores=cores,
-        budget=budget,
-        seeds=", ".join(map(str, seeds)),
-        how=how,
-        table=_measurements(found, settings),
-        samples=int(pca["test/linear_samples"]),
-        pixels=pca["test/linear_accuracy_pixels"],
-        properties=_properties(found),
-        count=len(seeds),
-        verdict=f"**Verdict.** {verdict.strip()}",
+
+def kept_of(kind: Type) -> tuple[str, ...]:
+    """The metrics of a type's runs that results.csv holds: those of the tables, and what properties look at."""
+    asked = [getattr(other.property, "metric", None) for other in TYPES if kind.name in (other.name, other.control)]
+    return tuple(dict.fromkeys([*KEPT, *filter(None, asked)]))
+
+
+def write(results: records.Results, *, into: Path, tuned: bool) -> None:
+    """The page as README.md or TUNED.md, and, where it is the project's own, the table of docs/types.md."""
+    page = into / ("TUNED.md" if tuned else "README.md")
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    page.write_text(text(results, tuned=tuned, remarks=remarks(before)), encoding="utf-8")
+    if not tuned and into == Path(__file__).resolve().parent:
+        DOCS.write_text(in_docs(DOCS.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+def remarks(page: str) -> str:
+    """What a person wrote on a page."""
+    _, mark, written = page.partition(REMARKS)
+    return mark + written
+
+
+def text(results: records.Results, *, tuned: bool, remarks: str) -> str:
+    """The page of what was measured."""
+    found = {name: list(runs.values()) for name, runs in results.items() if name != ALL}
+    one = next(iter(found.values()))[0]
+    seeds = records.seeds(results)
+    budget = (*DATA, f"training.batch_size={BATCH}")
+    return (
+        TEXT.format(
+            tuned=", tuned" if tuned else "",
+            target="zoo-tuned" if tuned else "zoo",
+            cores=results[ALL][records.NONE]["cores"],
+            budget=", ".join(f"`{word}`" for word in budget),
+            seeds=", ".join(seeds),
+            numbers="tuned.csv" if tuned else "results.csv",
+            how=TUNED if tuned else CONFIGURED,
+            mosaics="" if tuned else MOSAICS,
+            table=_measurements(found, tuned=tuned),
+            epochs=EPOCHS,
+            samples=one["test/linear_samples"],
+            pixels=one["test/linear_accuracy_pixels"],
+            elsewhere=ELSEWHERE + _missing(found),
+            properties=_properties(found),
+            count=len(seeds),
+            verdict=_verdict(found),
+        )
+        + remarks
     )
-    page.write_text(text, encoding="utf-8")
-    if not settings:
-        _into_docs(found)
 
 
-def _into_docs(found: Found) -> None:
-    """The short table of the page of all types, between its two marks."""
-    types = HERE.parents[1] / "docs" / "types.md"
-    before, mark, rest = types.read_text(encoding="utf-8").partition(BEGINS)
+def in_docs(page: str, results: records.Results) -> str:
+    """The page of all types, with the short table between its two marks."""
+    found = {name: list(runs.values()) for name, runs in results.items() if name != ALL}
+    before, mark, rest = page.partition(BEGINS)
     _, end, after = rest.partition(ENDS)
     if not mark or not end:
         raise SystemExit(f"docs/types.md must hold the marks {BEGINS} and {ENDS}")
     rows = [["type", "code", "test MSE", "linear probe", "what it is for", "has it"]]
-    for kind in TYPES:
-        runs = found[kind.name]
-        error, probe = (mean(run[name] for run in runs) for name in ("test/mse", "test/linear_accuracy"))
-        cells = [kind.name, f"{runs[0]['code_size']:.0f}", f"{error:.4f}", f"{probe:.1%}"]
-        rows.append([*cells, *_property(kind, found)])
-    types.write_text(f"{before}{mark}\n{_table(rows)}\n{end}{after}", encoding="utf-8")
+    for group, kinds in _grouped(found):
+        rows.append([f"**{group}**", *[""] * 5])
+        for kind in kinds:
+            runs = found[kind.name]
+            error, probe = (mean(run[name] for run in runs) for name in ("test/mse", "test/linear_accuracy"))
+            cells = [kind.name, f"{runs[0]['model/code_size']:.0f}", f"{error:.4f}", f"{probe:.1%}"]
+            rows.append([*cells, *_property(kind, found)])
+    return f"{before}{mark}\n{records.table(rows)}\n{end}{after}"
 
 
-def _measurements(found: Found, settings: Mapping[str, Sequence[str]] | None) -> str:
-    heads = ["type", "reference", "code", "test MSE", *(head for head, _ in COLUMNS.values()), "command"]
-    rows = [heads]
-    for kind in TYPES:
-        runs = found[kind.name]
-        errors = [run["test/mse"] for run in runs]
-        cells = [kind.name, kind.reference, f"{runs[0]['code_size']:.0f}"]
-        cells.append(f"{mean(errors):.4f} ({min(errors):.4f} to {max(errors):.4f})")
-        for metric, (_, form) in COLUMNS.items():
-            values = [run[metric] for run in runs if metric in run]
-            # What else ran on the machine can only have made it slower.
-            middle = min if metric.startswith("time/") else mean
-            cells.append(form.format(middle(values)) if values else "")
-        words = [*kind.words, *(settings or {}).get(kind.name, ())]
-        rows.append([*cells, f"`{' '.join(words)}`"])
-    return _table(rows)
+def _grouped(found: Found) -> list[tuple[str, list[Type]]]:
+    """The types that were measured, group by group."""
+    groups = [(group.name, [kind for kind in group.types if kind.name in found]) for group in GROUPS]
+    return [(name, kinds) for name, kinds in groups if kinds]
+
+
+def _missing(found: Found) -> str:
+    names = [kind.name for kind in TYPES if kind.name not in found]
+    return f"\n\nNot measured yet: {'; '.join(names)}." if names else ""
+
+
+def _measurements(found: Found, *, tuned: bool) -> str:
+    rows = [["type", "reference", "code", "test MSE", *(head for head, _ in COLUMNS.values()), "command"]]
+    for group, kinds in _grouped(found):
+        rows.append([f"**{group}**", *[""] * (len(rows[0]) - 1)])
+        for kind in kinds:
+            runs = found[kind.name]
+            errors = [run["test/mse"] for run in runs]
+            cells = [kind.name, kind.reference, f"{runs[0]['model/code_size']:.0f}"]
+            cells.append(f"{mean(errors):.4f} ({min(errors):.4f} to {max(errors):.4f})")
+            for metric, (_, form) in COLUMNS.items():
+                values = [run[metric] for run in runs if metric in run]
+                # What else ran on the machine can only have made it slower.
+                middle = min if metric.startswith("time/") else mean
+                cell = form.format(middle(values)) if values else ""
+                cells.append(f"**{cell}**" if metric == "fit/epochs" and 0 < kind.epochs < EPOCHS else cell)
+            words = [kind.words]
+            if tuned and "optimizer.lr" in runs[0]:
+                schedule = "cosine" if runs[0][COSINE] else "constant"
+                words += [f"optimizer.lr={runs[0]['optimizer.lr']:.3g}", f"schedule={schedule}"]
+            rows.append([*cells, f"`{' '.join(words)}`"])
+    return records.table(rows)
 
 
 def _properties(found: Found) -> str:
     rows = [["type", "property", "has it", "against its control"]]
-    rows += [[kind.name, *_property(kind, found), _against(kind, found)] for kind in TYPES if kind.property is not None]
-    return _table(rows)
+    for group, kinds in _grouped(found):
+        asked = [[kind.name, *_property(kind, found), _against(kind, found)] for kind in kinds if kind.property]
+        rows += [[f"**{group}**", "", "", ""], *asked] if asked else []
+    return records.table(rows)
+
+
+def _held(kind: Type, found: Found) -> list[bool]:
+    """Of each seed, whether a type has what it is for; nothing where its control was not measured."""
+    if kind.property is None or (kind.control is not None and kind.control not in found):
+        return []
+    runs = found[kind.name]
+    controls = found[kind.control] if kind.control else [None] * len(runs)
+    return [kind.property.holds(run, control) for run, control in zip(runs, controls, strict=True)]
 
 
 def _property(kind: Type, found: Found) -> tuple[str, str]:
     """What a type's numbers say of what it is for, and the verdict."""
-    if kind.property is None:
+    held = _held(kind, found)
+    if kind.property is None or not held:
         return "", ""
-    runs = found[kind.name]
-    controls = found[kind.control] if kind.control else [None] * len(runs)
-    held = [kind.property.holds(run, control) for run, control in zip(runs, controls, strict=True)]
     verdict = "yes" if all(held) else f"with {sum(held)} of {len(held)} seeds" if any(held) else "**no**"
-    return kind.property.says(runs, found[kind.control] if kind.control else ()), verdict
+    return kind.property.says(found[kind.name], found[kind.control] if kind.control else ()), verdict
 
 
 def _against(kind: Type, found: Found) -> str:
-    if kind.control is None:
+    if kind.control not in found or len(found[kind.name]) < 2:
         return ""
     ours, theirs = ([run["test/mse"] for run in found[name]] for name in (kind.name, kind.control))
     return f"{paired_difference(ours, theirs).said('+.4f')}: {kind.control}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]])
+def _verdict(found: Found) -> str:
+    """How many types do what they are for, and which don't."""
+    held = {kind.name: of for kind in TYPES if kind.name in found and (of := _held(kind, found))}
+    whole = [name for name, of in held.items() if all(of)]
+    rest = [
+        f"{name} ({f'with {sum(of)} of {len(of)} seeds' if any(of) else 'with no seed'})"
+        for name, of in held.items()
+        if not all(of)
+    ]
+    says = f"{len(whole)} of {len(held)} types do what they are for with every seed."
+    return f"{says} Not: {'; '.join(rest)}." if rest else says

@@ -68,13 +68,13 @@ class Sparse(Property):
     @override
     def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
-        on = f"{mean(run['test/code_l0'] for run in runs):.1f} of {runs[0]['code_size']:.0f} units on"
+        on = f"{mean(run['test/code_l0'] for run in runs):.1f} of {runs[0]['model/code_size']:.0f} units on"
         return f"{on}, {mean(run['fit/dead_units'] for run in runs):.0f} dead"
 
     @override
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
-        size = run["code_size"]
+        size = run["model/code_size"]
         return run["test/code_l0"] <= size / 5 and run["fit/dead_units"] <= size / 20
 
 
@@ -131,3 +131,85 @@ class Symbols(Property):
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return run["test/code_bits"] >= 0.9 * run["test/code_bits_capacity"] and run["test/code_usage"] >= 0.9
+
+
+class Less(Property):
+    """A number that is smaller than without what makes the type, seed by seed.
+
+    Args:
+        metric: which.
+        words: what it is called.
+        form: how it is written.
+        share: of the other's that counts as smaller.
+    """
+
+    def __init__(self, metric: str, words: str, form: str, share: float = 1.0) -> None:
+        self.metric, self.words, self.form, self.share = metric, words, form, share
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`."""
+        found, without = (mean(run[self.metric] for run in each) for each in (runs, controls))
+        wished = "" if self.share == 1 else f", wished below {self.share:.0%} of it"
+        return f"{self.words} {found:{self.form}}, without {without:{self.form}}{wished}"
+
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
+        """See `Property.holds`."""
+        return control is not None and run[self.metric] < self.share * control[self.metric]
+
+
+class More(Property):
+    """A number that is larger than without what makes the type, seed by seed; arguments as of `Less`."""
+
+    def __init__(self, metric: str, words: str, form: str) -> None:
+        self.metric, self.words, self.form = metric, words, form
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`."""
+        found, without = (mean(run[self.metric] for run in each) for each in (runs, controls))
+        return f"{self.words} {found:{self.form}}, without {without:{self.form}}"
+
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
+        """See `Property.holds`."""
+        return control is not None and run[self.metric] > control[self.metric]
+
+
+class Near(Property):
+    """A number that was wished for.
+
+    Args:
+        metric: which.
+        wished: what it should be.
+        by: how far off it may be.
+        words: what it is called.
+    """
+
+    def __init__(self, metric: str, wished: float, by: float, words: str) -> None:
+        self.metric, self.wished, self.by, self.words = metric, wished, by, words
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`."""
+        return f"{mean(run[self.metric] for run in runs):.1f} {self.words}, wished {self.wished:g} ± {self.by:g}"
+
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
+        """See `Property.holds`."""
+        return abs(run[self.metric] - self.wished) <= self.by
+
+
+class Conditional(Property):
+    """Nine of ten drawn samples that a judge takes for the class that was asked for."""
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`."""
+        return f"{mean(run['test/class_agreement'] for run in runs):.1%} of the samples are of the class asked for"
+
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
+        """See `Property.holds`."""
+        return run["test/class_agreement"] >= 0.9

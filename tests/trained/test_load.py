@@ -22,15 +22,22 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def recorded(
-    uri: str, name: str, *words: str, without: tuple[str, str] | None = None, renamed: dict[str, str] | None = None
+    uri: str,
+    name: str,
+    *words: str,
+    without: tuple[str, str] | None = None,
+    renamed: dict[str, str] | None = None,
+    lacking: tuple[str, ...] = (),
 ) -> Run:
-    """A run as an earlier version would have left it: its configuration without a key, its weights by other names."""
+    """A run as an earlier version would have left it: without a key, its weights by other names or without some."""
     config, _ = compose_config(["data=digits", "model.code_size=3", *words])
     parts = compose(config)
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if without is not None:
         del whole[without[0]][without[1]]
-    weights = {(renamed or {}).get(key, key): value for key, value in parts.model.state_dict().items()}
+    weights = {
+        (renamed or {}).get(key, key): value for key, value in parts.model.state_dict().items() if key not in lacking
+    }
     with Run.start(
         uri=uri, experiment="hourglass", name=name, tags={"noise": "none", "data": "digits"}, params={}
     ) as run:
@@ -74,3 +81,15 @@ def test_weights_that_have_another_name_now(uri: str) -> None:
         HourglassError, match=rf"^run renamed \({run.id}\) holds other weights in weights\.safetensors than .*offset"
     ):
         hourglass.load("renamed", uri=uri)
+
+
+def test_weights_that_an_earlier_version_had_not_and_that_the_model_adds(uri: str) -> None:
+    added = ("bottleneck.idle", "bottleneck.deviation")
+    recorded(uri, "jumped", "bottleneck=jump_relu", lacking=added)
+    loaded = hourglass.load("jumped", uri=uri)
+    state = loaded.model.state_dict()
+    assert state["bottleneck.idle"].tolist() == [0, 0, 0]
+    assert state["bottleneck.deviation"].item() == 1
+    recorded(uri, "cut", "bottleneck=jump_relu", lacking=("bottleneck.log_threshold",))
+    with pytest.raises(HourglassError, match=r"nothing in place of bottleneck\.log_threshold \[3\]$"):
+        hourglass.load("cut", uri=uri)

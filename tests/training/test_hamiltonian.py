@@ -61,9 +61,9 @@ def test_the_mean_of_the_bound_s_weights_is_the_likelihood() -> None:
     x = torch.rand(1, 1, 8, 8)
     output = learner.model(x)
     with torch.no_grad():
-        logs = torch.stack([total(learner.terms_of(output, x, None)) for _ in range(4000)]).neg()
+        logs = torch.stack([total(learner.terms_of(output, x, None)) for _ in range(1500)]).neg()
     exact = 64 * math.log(0.5)  # every pixel is 1/2: -x log 1/2 - (1 - x) log 1/2
-    assert (logs - exact).exp().mean().item() == pytest.approx(1, abs=0.1)
+    assert (logs - exact).exp().mean().item() == pytest.approx(1, abs=0.15)
     assert logs.mean() < exact
 
 

@@ -247,15 +247,25 @@ def _check_sizes(config: DictConfig, held: _Held, run: Run) -> None:
     try:
         with torch.device("meta"):  # sizes without memory
             model = _built(config, held)
-        sizes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+            sizes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+            if sizes == held.sizes or _takes(model, held.sizes):
+                return
     except (RuntimeError, MemoryError, OverflowError) as error:
         raise HourglassError(f"run {run.name} ({run.id}) records a model that can't be built: {error}") from error
-    if sizes != held.sizes:
-        theirs, ours = (_differing(one, other) for one, other in ((held.sizes, sizes), (sizes, held.sizes)))
-        raise HourglassError(
-            f"run {run.name} ({run.id}) holds other weights in {WEIGHTS} than this version's network has: {theirs} in"
-            f" place of {ours}"
-        )
+    theirs, ours = (_differing(one, other) for one, other in ((held.sizes, sizes), (sizes, held.sizes)))
+    raise HourglassError(
+        f"run {run.name} ({run.id}) holds other weights in {WEIGHTS} than this version's network has: {theirs} in"
+        f" place of {ours}"
+    )
+
+
+def _takes(model: Autoencoder, sizes: Mapping[str, list[int]]) -> bool:
+    """Whether a model without memory takes tensors of these sizes: what earlier versions lacked it adds itself."""
+    try:
+        model.load_state_dict({name: torch.empty(size) for name, size in sizes.items()})
+    except RuntimeError:
+        return False
+    return True
 
 
 def _differing(one: dict[str, list[int]], other: dict[str, list[int]]) -> str:

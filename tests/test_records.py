@@ -1,0 +1,148 @@
+"""The records say what was measured: a page is made of its results.csv, and what quotes it quotes it rightly."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments import pages, records
+from experiments.zoo import page as zoo
+from experiments.zoo.collection import TYPES
+from experiments.zoo.kinds import EPOCHS
+from experiments.zoo.training import words_of
+from hourglass.configuration.composition import compose_config
+from hourglass.configuration.groups import choices
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "experiments"
+
+#: Choices of groups that make types, which make none of their own on MNIST.
+NO_TYPES = {
+    "model": {
+        "modules",  # nets of one's own
+        "conv_dae",  # a convolutional net of another size
+    },
+    "bottleneck": {"linear"},  # what is there without a choice
+    "training": {
+        "backprop",
+        "closed_form",  # of PCA, mean and identity, which choose it themselves
+        "finetune",  # a classifier, in experiments/types
+    },
+    "regularizer": {"none"},
+    "prior": {"normal"},
+    "flow": {"none"},
+    "condition": {"none"},
+    "sampler": {  # from which any code is drawn
+        "none",
+        *("gaussian", "hypersphere", "masked_autoregressive", "inverse_autoregressive", "neighbours", "slerp"),
+    },
+    "loss": {"auto", "bce"},  # what is there without a choice
+    "noise": {
+        "none",
+        "grayscale",  # needs colours
+        *("patches", "motion_blur", "salt_and_pepper_count", "speckle", "swap"),  # as inpainting, deblurring, denoising
+    },
+}
+
+
+#: The records whose numbers the first page of the project quotes.
+QUOTED = ("published_figures", "types")
+
+
+def numbers(text: str) -> set[float]:
+    return {float(number) for number in re.findall(r"\d*\.?\d+", text)}
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_a_page_is_what_its_results_make_of_it(name: str) -> None:
+    results = records.read(RECORDS / name / "results.csv")
+    assert (RECORDS / name / "README.md").read_text(encoding="utf-8") == pages.PAGES[name](results)
+
+
+@pytest.mark.parametrize(("page", "results"), [("README.md", "results.csv"), ("TUNED.md", "tuned.csv")])
+def test_the_zoo_is_what_its_results_make_of_it(page: str, results: str) -> None:
+    if not (RECORDS / "zoo" / page).exists():
+        pytest.skip("has not been measured")
+    written, found = (RECORDS / "zoo" / page).read_text(encoding="utf-8"), records.read(RECORDS / "zoo" / results)
+    assert written == zoo.text(found, tuned=page == "TUNED.md", remarks=zoo.remarks(written))
+    if page == "README.md":
+        docs = zoo.DOCS.read_text(encoding="utf-8")
+        assert docs == zoo.in_docs(docs, found)
+
+
+def test_the_index_says_what_the_records_say() -> None:
+    assert (RECORDS / "README.md").read_text(encoding="utf-8") == pages.index(RECORDS)
+
+
+def test_what_the_first_page_quotes_is_in_the_records() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, table = readme.partition("## Does it find what others found?")
+    rows = [line.split("|")[1:-1] for line in table.partition("\n\n[")[0].splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 5
+    pages_quoted = "".join((RECORDS / name / "README.md").read_text(encoding="utf-8") for name in QUOTED)
+    for _, published, found in rows:
+        for number in numbers(published) | numbers(found):
+            assert number in numbers(pages_quoted), (number, published, found)
+
+
+@pytest.mark.parametrize("page", ["docs/first_run.md", "docs/speed.md"])
+def test_what_is_said_of_fast_training_is_in_its_record(page: str) -> None:
+    record = (RECORDS / "exact_vs_fast" / "README.md").read_text(encoding="utf-8")
+    (equal,) = re.findall(r"(\d+ of \d+) comparisons are equal within 2%", record)
+    (low, high) = re.findall(r"\((-?[\d.]+) to \+([\d.]+)\) %", record)[0]
+    said = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    assert f"within 2 % in {equal} comparisons and within {max(-float(low), float(high)):g} % in the other" in said
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    results = {"a, b": {"0": {"test/mse": 0.1 + 0.2}, "1": {"test/mse": 1e-9}}, "c": {"": {"cores": 2.0}}}
+    path = tmp_path / "results.csv"
+    records.write(path, results)
+    assert path.read_text().splitlines()[:2] == ["arm,seed,metric,value", '"a, b",0,test/mse,0.30000000000000004']
+    assert records.read(path) == results
+    assert records.seeds(results) == ["0", "1"]
+    path.write_text(path.read_text() + "c,,cores,3\n")
+    with pytest.raises(ValueError, match="gives cores of c, seed , twice"):
+        records.read(path)
+
+
+def test_a_spread_is_of_the_seeds_or_of_what_is_known_of_them() -> None:
+    seeds = {"0": {"m": 1.0}, "1": {"m": 3.0}, "2": {"m": 3.5}}
+    assert records.spread(seeds, "m", ".1f") == "2.5 (1.0 to 3.5)"
+    known = {"mean": {"m": 2.5}, "lowest": {"m": 1.0}, "highest": {"m": 3.5}}
+    assert records.spread(known, "m", ".1f") == "2.5 (1.0 to 3.5)"
+
+
+# -- the zoo's types ----------------------------------------------------------------------------------------------
+
+
+def test_every_type_has_its_control_and_keeps_what_its_property_looks_at() -> None:
+    by_name = {kind.name: kind for kind in TYPES}
+    assert len(by_name) == len(TYPES)
+    for kind in TYPES:
+        assert kind.control is None or kind.control in by_name, kind.name
+        assert 0 <= kind.epochs <= EPOCHS
+        asked = getattr(kind.property, "metric", None)
+        for of in (kind, *([by_name[kind.control]] if kind.control else [])):
+            assert asked is None or asked in zoo.kept_of(of), (kind.name, asked)
+
+
+@pytest.mark.parametrize("group", NO_TYPES)
+def test_the_zoo_has_every_choice_that_makes_a_type(group: str) -> None:
+    said = " ".join(kind.words for kind in TYPES).split()
+    used = {
+        name for word in said if word.startswith(f"{group}=") for name in re.findall(r"\w+", word.partition("=")[2])
+    }
+    assert set(choices()[group]) - used == NO_TYPES[group]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+def test_every_type_of_the_zoo_trains(kind: zoo.Type, tmp_path: Path) -> None:
+    from hourglass.pipeline.train import train
+
+    small = {"train_size": 512, "validation_size": 64, "test_size": 64}
+    words = [*words_of(kind), *(f"data.{key}={size}" for key, size in small.items()), "callback=quick"]
+    steps = ["training.max_steps=2"] if kind.epochs else []
+    config, chosen = compose_config([*words, *steps, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"])
+    assert train(config, choices=chosen, folder=tmp_path).metrics["test/mse"] >= 0
