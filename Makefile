@@ -58,8 +58,8 @@ bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmar
 gpu-check: $(READY) ## what this machine's GPU does: tests, single runs, stacks, sweeps, memory (8 minutes); writes benchmarks/gpu/
 	@$(BIN)/python benchmarks/gpu_check.py
 
-figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/README.md
-	@$(BIN)/python experiments/published_figures/measure.py
+figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/ (half an hour; more where a GPU is)
+	@$(BIN)/python -m experiments.published_figures.measure
 
 pages: $(READY) ## every record's page anew from its results.csv, and their index; trains nothing
 	@$(BIN)/python -m experiments.pages

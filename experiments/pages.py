@@ -12,6 +12,7 @@ from experiments import records
 from experiments.activations import measure as activations
 from experiments.code_size_by_depth import measure as code_size_by_depth
 from experiments.exact_vs_fast import measure as exact_vs_fast
+from experiments.published_figures import page as published_figures
 from experiments.quickstart import measure as quickstart
 from experiments.types import measure as types
 from experiments.zoo import page as zoo
@@ -19,6 +20,7 @@ from experiments.zoo import page as zoo
 PAGES: dict[str, Callable[[records.Results], str]] = {
     "quickstart": quickstart.page,
     "code_size_by_depth": code_size_by_depth.page,
+    "published_figures": published_figures.page,
     "types": types.page,
     "exact_vs_fast": exact_vs_fast.page,
     "activations": activations.page,

@@ -35,7 +35,8 @@ class Facts(NamedTuple):
 VANILLA = "784-64 relu-784 sigmoid"
 LINEAR = "784-64 linear-784 sigmoid"
 DEEP = "18-15 sigmoid-11 sigmoid-11 sigmoid-8 sigmoid-11 sigmoid-11 sigmoid-15 sigmoid-18 {}"
-KERAS = "MSE, Adam 0.001, 20 x 256"
+FASHION = "784-100 relu-{}-100 relu-784 linear"
+KERAS, NADAM = "MSE, Adam 0.001, 20 x 256", "MSE, NAdam 0.001, 10 x 32"
 SPLIT, TEST = "mnist", "mnist, val = test"
 PURCHASES = "purchases, val = test"
 ZOO = "BCE, Adam 0.001, 10 x 256"
@@ -95,6 +96,17 @@ DOCUMENTS = {
     "published_fashion_64": Facts(VANILLA, 101_200, "MSE, Adam 0.001, 10 x 32", "fashion_mnist, val = test"),
     "published_conv_32": Facts(
         "1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, "BCE, Adam 0.001, 50 x 128", TEST
+    ),
+    "published_conv_denoising": Facts(
+        "1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, "BCE, Adam 0.001, 100 x 128", TEST
+    ),
+    "published_fashion_tied": Facts(FASHION.format("30 relu"), 82_414, NADAM, "fashion_mnist"),
+    "published_fashion_masked": Facts(FASHION.format("30 relu"), 163_814, NADAM, "fashion_mnist"),
+    "published_fashion_l1": Facts(FASHION.format("300 sigmoid"), 218_084, NADAM, "fashion_mnist"),
+    "published_fashion_kl": Facts(FASHION.format("300 sigmoid"), 218_084, NADAM, "fashion_mnist"),
+    "published_vae_20": Facts("784-400 relu-40-400 relu-784 sigmoid", 652_824, "BCE, Adam 0.001, 10 x 128", TEST),
+    "published_concrete": Facts(
+        "784-400 relu-200 linear-400 relu-784 sigmoid", 788_984, "BCE, Adam 0.001, 10 x 128", TEST
     ),
     "quickstart": Facts("1-32 relu-32 relu-32 relu-32 relu-1 sigmoid", 28_353, "BCE, Adam 0.001, 5 x 128", SPLIT),
 }
@@ -226,7 +238,8 @@ SUMMED = set(
     """
     aae aae_mixture adversarial_reconstruction beta_tcvae beta_vae capacity categorical ciwae conditional_vae dip_vae
     factor_vae gamma hamiltonian householder hyperspherical iaf iwae joint ladder log_cosh mixture_prior miwae piwae
-    planar poincare radial rae residual student_t swae two_stage vae vae_2d vae_gan vampprior wae_mmd
+    planar poincare published_concrete published_vae_20 radial rae residual student_t swae two_stage vae vae_2d vae_gan
+    vampprior wae_mmd
     """.split()  # noqa: SIM905
 )
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
