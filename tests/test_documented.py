@@ -60,6 +60,8 @@ COMPOSED_ONLY = {
     "hf:": "needs the Hub",
     "./people": "needs what another command of the page writes",
     "data.dataset={_target_:torchvision.datasets.KMNIST": "fetches it",
+    "FILE": "stands for a file of one's own",
+    "mine/": "a folder of such files",
 }
 """Words of commands that are composed and not run."""
 
@@ -145,6 +147,7 @@ def all_commands(*, slow: bool = False) -> list[Command]:
 def is_run(command: Command) -> bool:
     """Whether the slow test runs it: what uses a trained model, the quick one does."""
     own = command.words[0] == "hourglass" and command.words[1] not in ("encode", "decode", "reconstruct")
+    own &= len(command.words) > 2 or command.words[1] in ("train", "list", "runs", "ui")  # others are only named
     return own and not any(word.startswith(tuple(COMPOSED_ONLY)) for word in command.words)
 
 
@@ -405,6 +408,8 @@ def reduced(command: Command) -> list[str]:
         words = [thinned(word, 2 if word in axes[:1] else 1) if word in axes else word for word in words]
         words += ["hydra.sweeper.n_trials=2"] if "hydra/sweeper=hourglass_optuna" in words else []
     few = (*FEW, "data.validation_size=64") if "data.path" not in " ".join(words) else ()
+    few = (*few, "data.test_size=100") if "generation" in " ".join(words) else few
+    few = (*few, "sampler.codes=100") if {"sampler=slerp", "sampler=neighbours"} & set(words) else few
     epochs = ("training.epochs=3", "training.pretrain_epochs=1") if "training=layerwise" in words else SMALL[:1]
     small = SMALL[1:] if not any(re.match(r"~?callback\b", word) for word in words) else ()
     closed = any(word in words for word in ("model=pca", "model=mean", "model=identity"))
