@@ -353,7 +353,11 @@ def suited(name: str, model: str = "vanilla") -> list[DictConfig]:
 
 
 RANDOM = [
-    *(f"noise={name}" for name in names("noise")),
+    # All draw in one place: the quick suite looks at three.
+    *(
+        pytest.param(f"noise={name}", marks=() if name in ("masking", "gaussian", "block") else pytest.mark.slow)
+        for name in names("noise")
+    ),
     *(f"bottleneck={name}" for name in ("binary", "categorical", "gaussian", "gamma", "hyperspherical", "poincare")),
     *(f"regularizer={name}" for name in ("dropout", "mmd", "sliced_wasserstein", "total_correlation")),
     *(f"training={name}" for name in WEIGHTED),
