@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast claims type-claims activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast claims type-claims equal-l0 activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -84,6 +84,9 @@ claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes 
 
 type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPE_CLAIMS.md (QUICK=true: sooner, in build/)
 	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPE_CLAIMS.md,into=experiments/TYPE_CLAIMS.md)
+
+equal-l0: $(READY) ## sparse types with as many units on, 4 to 32 of 256; writes experiments/equal_l0/README.md
+	@$(BIN)/python -m experiments.equal_l0.measure
 
 activations: $(READY) ## sparse codes of a network's activations; writes experiments/activations/README.md (a quarter of an hour)
 	@$(BIN)/python -m experiments.activations.measure
