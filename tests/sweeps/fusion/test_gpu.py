@@ -12,6 +12,7 @@ from hourglass.training.batches import Chunk
 from .test_laws import (
     MODELS,
     PAIR,
+    STACKED,
     assert_law,
     chunks,
     coloured,
@@ -33,7 +34,7 @@ COMPONENTS = [
     *(f"bottleneck={name}" for name in names("bottleneck")),
     *(f"noise={name}" for name in names("noise")),
     *(f"regularizer={name}" for name in names("regularizer")),
-    *(f"optimizer={name}" for name in names("optimizer")),
+    *(f"optimizer={name}" for name in STACKED),
     *(f"model={name}" for name in MODELS),
 ]
 
