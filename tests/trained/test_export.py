@@ -136,7 +136,8 @@ TYPES = [
         for model, size in (("vanilla", 16), ("conv", 16), ("dictionary", 48))
         for path in sorted((conf_dir() / "bottleneck").glob("*.yaml"))
     ),
-    *(f"model={path.stem}" for path in sorted((conf_dir() / "model").glob("*.yaml"))),
+    # But for nets of one's own, which have none of their own here.
+    *(f"model={path.stem}" for path in sorted((conf_dir() / "model").glob("*.yaml")) if path.stem != "modules"),
 ]
 
 

@@ -137,7 +137,7 @@ class ResidualQuantized(Bottleneck):
     def _levels(self, a: Tensor) -> _Levels:
         """Encoder outputs (B, code_size) to what each level is given and chooses; without gradients."""
         left = a.detach().reshape(-1, self.dimension)
-        path = torch.zeros(len(left), dtype=torch.int64, device=a.device)  # the entry above, in a tree
+        path = torch.zeros(left.shape[0], dtype=torch.int64, device=a.device)  # the entry above, in a tree
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         flat = self.codebook.flatten(0, 1)
         for level in range(self.levels):

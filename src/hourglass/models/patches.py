@@ -45,23 +45,23 @@ class Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *shape) to (B, N, values)."""
-        x = x.reshape(len(x), self.channels, *self.sides)
+        x = x.reshape(x.shape[0], self.channels, *self.sides)
         missing = [side * self.size - have for side, have in zip(self.grid, self.sides, strict=True)]
         x = F.pad(x, [each for gap in reversed(missing) for each in (0, gap)])
-        x = x.reshape(len(x), self.channels, *self._split)
+        x = x.reshape(x.shape[0], self.channels, *self._split)
         among = range(2, 2 + len(self._split), 2)  # the axes of the grid, each before its side of a patch
         x = x.permute(0, *among, 1, *(axis + 1 for axis in among))
-        return x.reshape(len(x), math.prod(self.grid), self.values)
+        return x.reshape(x.shape[0], math.prod(self.grid), self.values)
 
     def joined(self, patches: Tensor) -> Tensor:
         """(B, N, values) to (B, *shape)."""
         ways = len(self.grid)
-        x = patches.reshape(len(patches), *self.grid, self.channels, *[self.size] * ways)
+        x = patches.reshape(patches.shape[0], *self.grid, self.channels, *[self.size] * ways)
         x = x.permute(0, 1 + ways, *(axis for way in range(ways) for axis in (1 + way, 2 + ways + way)))
-        x = x.reshape(len(x), self.channels, *(side * self.size for side in self.grid))
+        x = x.reshape(x.shape[0], self.channels, *(side * self.size for side in self.grid))
         for way, side in enumerate(self.sides):
             x = x.narrow(2 + way, 0, side)
-        return x.reshape(len(x), *self.shape)
+        return x.reshape(x.shape[0], *self.shape)
 
 
 class Joined(nn.Module):

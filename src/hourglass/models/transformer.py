@@ -127,7 +127,7 @@ class Transformer(Autoencoder):
         code, losses = self.bottle(encoded)
         given = decoder[enter](tokens)
         places = visible[..., None].expand_as(given)
-        filled = spread.token.to(given.dtype).expand(len(x), self.patches, -1).scatter(1, places, given)
+        filled = spread.token.to(given.dtype).expand(x.shape[0], self.patches, -1).scatter(1, places, given)
         made = decoder[enter + 2 : -2](spread.placed(filled))
         made = self.finish(cut.joined(decoder[-2](made)))
         hidden = torch.ones_like(patches[..., :1]).scatter(1, visible[..., None], 0.0)
