@@ -58,7 +58,7 @@ bench-sweeps: $(READY) ## sweeps against other ways to run them; writes benchmar
 gpu-check: $(READY) ## what this machine's GPU does: tests, single runs, stacks, sweeps, memory (8 minutes); writes benchmarks/gpu/
 	@$(BIN)/python benchmarks/gpu_check.py
 
-figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/ (half an hour; more where a GPU is)
+figures: $(READY) ## the published figures, 3 seeds each; writes experiments/published_figures/
 	@$(BIN)/python -m experiments.published_figures.measure
 
 pages: $(READY) ## every record's page anew from its results.csv, and their index; trains nothing
@@ -67,10 +67,10 @@ pages: $(READY) ## every record's page anew from its results.csv, and their inde
 quickstart: $(READY) ## the recipe of `make run`, measured; writes experiments/quickstart/README.md
 	@$(BIN)/python -m experiments.quickstart.measure
 
-zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md and its mosaics (an hour and a half)
+zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds; writes experiments/zoo/README.md and its mosaics
 	@$(BIN)/python -m experiments.zoo.measure
 
-zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md (half a day)
+zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md
 	@$(BIN)/python -m experiments.zoo.measure --tuned
 
 types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (an hour)

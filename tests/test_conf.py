@@ -189,12 +189,13 @@ def node(group: str, choice: str) -> Any:
     return config if group == "model" else config[group]
 
 
-@pytest.mark.parametrize("noise", CHOICES["noise"])
-def test_every_pair_of_choices_works_or_says_why_not(noise: str) -> None:
-    """Each noise with each regularizer, the model another every time: so each model meets every choice of both."""
+@pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(1, len(MODELS)))])
+@pytest.mark.parametrize("noise", NOISES)
+def test_every_combination_of_groups_works_or_says_why_not(noise: str, turn: int) -> None:
+    """Each noise with each regularizer, the model another every time: one turn has every pair, all have all three."""
     worked = 0
     for number, regularizer in enumerate(CHOICES["regularizer"]):
-        model = MODELS[(NOISES.index(noise) + number) % len(MODELS)]
+        model = MODELS[(NOISES.index(noise) + number + turn) % len(MODELS)]
         config = OmegaConf.merge(node("model", model), {})
         config.noise = node("noise", noise)
         config.regularizer = node("regularizer", regularizer)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import pages, records
+from experiments.equal_l0 import training as equal_l0
 from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
@@ -59,10 +60,12 @@ def test_a_page_is_what_its_results_make_of_it(name: str) -> None:
     assert (RECORDS / name / "README.md").read_text(encoding="utf-8") == pages.PAGES[name](results)
 
 
-@pytest.mark.parametrize(("page", "results"), [("README.md", "results.csv"), ("TUNED.md", "tuned.csv")])
-def test_the_zoo_is_what_its_results_make_of_it(page: str, results: str) -> None:
-    if not (RECORDS / "zoo" / page).exists():
-        pytest.skip("has not been measured")
+ZOOS = {"results.csv": "README.md", "tuned.csv": "TUNED.md"}
+
+
+@pytest.mark.parametrize("results", [name for name in ZOOS if (RECORDS / "zoo" / name).exists()])
+def test_the_zoo_is_what_its_results_make_of_it(results: str) -> None:
+    page = ZOOS[results]
     written, found = (RECORDS / "zoo" / page).read_text(encoding="utf-8"), records.read(RECORDS / "zoo" / results)
     assert written == zoo.text(found, tuned=page == "TUNED.md", remarks=zoo.remarks(written))
     if page == "README.md":
@@ -83,6 +86,19 @@ def test_what_the_first_page_quotes_is_in_the_records() -> None:
     for _, published, found in rows:
         for number in numbers(published) | numbers(found):
             assert number in numbers(pages_quoted), (number, published, found)
+
+
+def test_the_first_page_counts_the_verdicts_as_their_page_does() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    page = (RECORDS / "CLAIMS.md").read_text(encoding="utf-8")
+    counts = {word: count for count, word in re.findall(r"(\d+) ([A-Z]{3,}[A-Z ]*)", page.split("| claim |")[0])}
+    said = "{CONFIRMED} are confirmed, {REFUTED} refuted, {UNDECIDED} undecided, {NOT TESTED} can't be tested"
+    assert said.format(**counts) in readme
+
+
+def test_what_is_compared_at_an_equal_l0_composes() -> None:
+    for kind in equal_l0.TYPES:
+        compose_config(equal_l0.words_of(kind, 16))
 
 
 @pytest.mark.parametrize("page", ["docs/first_run.md", "docs/speed.md"])

@@ -9,7 +9,7 @@ TEXT = """\
 **Question.** Does Hourglass, given the architecture, loss, optimizer, batch size and epochs that an author states, find
 the number that the author found?
 
-**Command.** `make figures` (half an hour on 2 cores, one run on each; 32-bit, deterministic; what has finished is not
+**Command.** `make figures` (one run on each core; 32-bit, deterministic; what has finished is not
 trained again). Numbers: [results.csv](results.csv){summed}.
 
 {rows}

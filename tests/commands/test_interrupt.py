@@ -74,8 +74,12 @@ def _ended_in_the_test(command: list[str], number: int, folder: Path, environmen
     return process.returncode
 
 
-def test_a_signal_in_the_test_ends_the_training_as_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    number, code = signal.SIGTERM, 143
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
+def test_a_signal_in_the_test_ends_the_training_as_killed(
+    number: signal.Signals, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["train", "data=digits", "training.epochs=1", "name=measured"]
     command = [sys.executable, "-m", "hourglass", *words, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]

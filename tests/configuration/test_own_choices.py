@@ -204,7 +204,9 @@ def test_the_installed_command_in_a_folder_of_ones_own(tmp_path: Path, capsys: p
         "noise=exposure noise.exposure.sigma=much": "noise.exposure.sigma must be a number, got 'much'",
     }.items():
         assert main(["train", *small, *word.split()]) == 2
-        assert capsys.readouterr().err.startswith(f"hourglass: {problem}")
+        error = capsys.readouterr().err
+        assert error.startswith(f"hourglass: {problem}")
+        assert error.count("\n") == 1
     assert not (tmp_path / "mlflow.db").exists()
 
     for words in (
