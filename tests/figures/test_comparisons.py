@@ -103,8 +103,8 @@ def test_a_diverged_output_is_still_drawn(images, bad):
     to_array(reconstructions(x, None, output, value_range=(0, 1), caption="lost"))
     to_array(reconstructions(x[:, 0, 0], None, output[:, 0, 2], value_range=(0, 1), caption="lost"))
     y = torch.arange(len(x))
-    to_array(worst(x, output, y, count=2, value_range=(0, 1), caption="lost"))
-    to_array(worst(x[:, 0, 0], output[:, 0, 2], None, count=2, value_range=(0, 1), caption="lost"))
+    to_array(worst(x, output, y, value_range=(0, 1), caption="lost"))
+    to_array(worst(x[:, 0, 0], output[:, 0, 2], None, value_range=(0, 1), caption="lost"))
 
 
 def test_strip(tmp_path):
@@ -113,37 +113,37 @@ def test_strip(tmp_path):
     assert Image.open(tmp_path / "strip.png").size == (1000, 200)
 
 
-def test_the_worst_of_each_class_first():
+def test_the_worst_of_each_class():
     """Outputs that are off by e everywhere: the MSE is e^2."""
     x = torch.full((5, 1, 2, 2), 0.5)
     error = torch.tensor([0.1, 0.4, 0.2, 0.3, math.nan])
-    figure = worst(
-        x, x + error[:, None, None, None], torch.tensor([0, 0, 0, 1, 1]), count=2, value_range=(0, 1), caption="Worst"
-    )
-    first, second = (image.values for image in drawn(figure))
-    # Two samples beside each other, original over output, with a pixel between.
-    assert first.shape == (2 + 1 + 2, 2 + 1 + 2)
-    np.testing.assert_allclose(first[[0, 3, 3], [0, 0, 3]], [0.5, 0.9, 0.7], rtol=1e-6)
-    np.testing.assert_allclose(second[[3, 3], [0, 3]], [math.nan, 0.8], rtol=1e-6)
-    words = texts(figure)
-    assert {"Worst", "class 0", "class 1"} <= set(words)
-    assert [word for word in words if word in ("0.160", "0.040", "nan", "0.0900")] == [
-        "0.160",
-        "0.040",
-        "nan",
-        "0.0900",
-    ]
+    y = torch.tensor([0, 0, 0, 1, 1])
+    figure = worst(x, x + error[:, None, None, None], y, value_range=(0, 1), caption="Worst")
+    values = [image.values[0, 0] for image in drawn(figure)]
+    np.testing.assert_allclose(values, [0.5, 0.5, 0.9, math.nan], rtol=1e-6)  # originals above outputs
+    assert texts(figure) == ["Worst", "class 0", "0.160", "class 1", "nan"]
 
 
-def test_the_worst_of_a_table_and_of_too_few_samples():
+def test_the_worst_of_all_samples_worst_first():
+    x = torch.zeros(12, 1, 2, 2)
+    figure = worst(x, x + torch.arange(12.0)[:, None, None, None], None, value_range=(0, 12), caption="T")
+    assert texts(figure) == ["T", "121", "100", "81", "64", "49", "36", "25", "16", "9", "4"]
+
+
+def test_the_worst_of_a_table_are_profiles():
     x = torch.zeros(3, 4)
-    figure = worst(x, x + torch.tensor([[1.0], [3.0], [2.0]]), None, count=2, value_range=(0, 9), caption="T")
-    words = texts(figure)
-    assert [word for word in words if word.startswith("MSE")] == ["MSE 9.00", "MSE 4.00", "MSE 1.00", "MSE "]
-    rows = np.ma.getdata(drawn(figure)[0].values)
-    np.testing.assert_allclose(rows[:, 0], [0, 3, 0, 2])  # original, output, original, output
-    colour = torch.rand(7, 3, 4, 4)
-    to_array(worst(colour, colour, torch.arange(7) // 3, count=5, value_range=(0, 1), caption="colour"))
+    figure = worst(x, x + torch.tensor([[1.0], [3.0], [2.0]]), None, value_range=(0, 9), caption="T")
+    assert [word for word in texts(figure) if word.startswith("MSE")] == ["MSE 9", "MSE 4", "MSE 1"]
+    named = worst(x, x, torch.arange(3), value_range=(0, 9), caption="T", names=["a", "b", "c"])
+    assert {"a, MSE 0", "b, MSE 0", "c, MSE 0"} <= set(texts(named))
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 12])
+def test_the_worst_are_read_when_shown_small(count):
+    """Dashboards shrink a picture to 256 pixels: the letters of 12 points must stay at least 7 pixels high."""
+    x = torch.rand(count, 3, 32, 32)
+    height, width = to_array(worst(x, x, torch.arange(count), value_range=(0, 1), caption="T")).shape[:2]
+    assert 12 * 100 / 72 * 256 / max(height, width) > 7
 
 
 def test_wrong_arguments():
@@ -156,7 +156,5 @@ def test_wrong_arguments():
         reconstructions(x, None, x, labels=list("abc"), value_range=(0, 1), caption="")
     with pytest.raises(ValueError, match=r"x must be images"):
         strip(torch.rand(3, 4), torch.rand(3, 4), value_range=(0, 1))
-    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        worst(x, x, None, count=0, value_range=(0, 1), caption="")
     with pytest.raises(ValueError, match="y must hold one class per sample, 2, got 3"):
-        worst(x, x, torch.arange(3), count=1, value_range=(0, 1), caption="")
+        worst(x, x, torch.arange(3), value_range=(0, 1), caption="")

@@ -26,7 +26,7 @@ def test_the_inputs_that_activate_most_stand_first():
     assert words[0].replace("\n", " ").endswith("2 of 3 units, 1 never on")
 
 
-def test_at_most_sixteen_units_are_drawn():
+def test_at_most_five_units_are_drawn():
     figure = most_activating(
         torch.rand(30, 1, 8, 8),
         torch.arange(40.0).repeat(30, 1),
@@ -34,8 +34,8 @@ def test_at_most_sixteen_units_are_drawn():
         activity=Above(threshold=0.1),
         value_range=(0, 1),
     )
-    assert len(drawn(figure)) == 16
-    assert "the 16 most active of 40 units, 1 never on" in texts(figure)[0].replace("\n", " ")
+    assert len(drawn(figure)) == 5
+    assert "the 5 most active of 40 units, 1 never on" in texts(figure)[0].replace("\n", " ")
     assert texts(figure)[1] == "unit 40"
 
 

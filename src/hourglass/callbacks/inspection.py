@@ -85,11 +85,9 @@ def inside(learner: Learner, *, code_map: Literal["pca", "tsne"]) -> dict[str, P
         )
         if data.targets is not None:  # what is decoded isn't what samples are
             return pictures
-        count, of_each = 4 if data.is_image else 3, "" if y is None else " of each class"
-        caption = f"The worst reconstructions{of_each} of {len(x):,} test samples: original, output, MSE"
-        pictures["worst"] = figures.worst(
-            x, output, y, count=count, value_range=limits, caption=caption, names=data.classes
-        )
+        what = "The worst reconstructions" if y is None else "The worst reconstruction of each class"
+        caption = f"{what} of {len(x):,} test samples: original, output, MSE"
+        pictures["worst"] = figures.worst(x, output, y, value_range=limits, caption=caption, names=data.classes)
         if len(x) > 1:
             pictures["interpolation"] = _interpolation(learner, x, codes.test, y)
         if codes.draws is not None:

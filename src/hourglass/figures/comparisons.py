@@ -8,12 +8,12 @@ from torch import Tensor
 
 from hourglass.figures.canvas import check_channels, class_name, to_numpy
 from hourglass.figures.chart import Chart, limits, ticks
-from hourglass.figures.grid import labels_of, nearest_square, sample_grid, zoom_of
+from hourglass.figures.grid import labels_of, nearest_square, zoom_of
 from hourglass.figures.picture import Array, Picture, gap
 
 _CELL = 84  # pixels across an image: 3 for each of 28
 _PANELS = 12
-_LINES = 4  # of the worst samples without labels
+_WORST = 10
 _ORIGINAL, _CORRUPTED, _OUTPUT = "#000000", "#88CCEE", "#D55E00"
 
 
@@ -76,57 +76,77 @@ def worst(
     reconstruction: Tensor,
     y: Tensor | None,
     *,
-    count: int,
     value_range: tuple[float, float],
     caption: str,
     names: Sequence[str] | None = None,
 ) -> Picture:
-    """The worst reconstructions of each class, worst first: the original over the output, the MSE below.
+    """The worst reconstruction of each class: the original over the output, the MSE below; of rows the profiles.
 
     Args:
         x: (n, 1, H, W), (n, 3, H, W) or (n, D).
         reconstruction: like `x`. An MSE that is NaN is the worst of all.
-        y: (n,) classes, of which the first twelve are drawn; None: the worst of all samples.
-        count: samples of each class, at least 1; without labels, four rows of them.
-        value_range: the values drawn black and white, or the ends of the colour scale.
+        y: (n,) classes, of which the first ten are drawn; None: the worst ten of all samples, worst first.
+        value_range: the values drawn black and white.
         caption: the title: which samples of which set.
         names: of the classes, by number; None: their numbers.
 
     Raises:
-        ValueError: shapes that don't fit together or can't be drawn, or a count below 1.
+        ValueError: shapes that don't fit together or can't be drawn.
     """
     _check_samples(x, None, reconstruction)
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
     if y is not None and len(y) != len(x):
         raise ValueError(f"y must hold one class per sample, {len(x)}, got {len(y)}")
     mse = to_numpy((x - reconstruction).square().flatten(1).mean(1))
-    order = np.argsort(-np.nan_to_num(mse, nan=np.inf), kind="stable")
+    chosen = np.argsort(-np.nan_to_num(mse, nan=np.inf), kind="stable")
     if y is None:
-        groups = [("", order[start : start + count]) for start in range(0, min(_LINES * count, len(x)), count)]
+        chosen, labels = chosen[:_WORST], None
     else:
-        classes = to_numpy(y).astype(int)[order]
-        called = {c: f"class {c}" if names is None else class_name(int(c), names) for c in np.unique(classes)}
-        groups = [(called[c], order[classes == c][:count]) for c in np.unique(classes)[:_PANELS]]
+        classes, first = np.unique(to_numpy(y).astype(int)[chosen], return_index=True)
+        chosen = chosen[first[:_WORST]]
+        labels = [f"class {c}" if names is None else class_name(int(c), names) for c in classes[:_WORST]]
+    if x.ndim == 2:
+        return reconstructions(
+            x[chosen], None, reconstruction[chosen], labels=labels, value_range=value_range, caption=caption
+        )
+    return _pairs(
+        to_numpy(x[chosen]),
+        to_numpy(reconstruction[chosen]),
+        labels=labels,
+        mse=labels_of(mse[chosen]),
+        value_range=value_range,
+        caption=caption,
+    )
 
-    images = x.ndim == 4
-    # Original and output are one cell; nothing is drawn between them, nor where a class has too few samples.
-    height = 2 * x.shape[2] + gap(x.shape[3]) if images else 2
-    shape = (x.shape[1], height, x.shape[3]) if images else (2, x.shape[1])
-    cells = np.full((len(groups), count, *shape), np.nan)
-    below = [[""] * count for _ in groups]
-    for row, (_, chosen) in enumerate(groups):
-        below[row][: len(chosen)] = labels_of(mse[chosen])
-        for place, sample in enumerate(chosen):
-            pair = cells[row, place]
-            if images:
-                pair[:, : x.shape[2]], pair[:, -x.shape[2] :] = to_numpy(x[sample]), to_numpy(reconstruction[sample])
-            else:
-                pair[0], pair[1] = to_numpy(x[sample]), to_numpy(reconstruction[sample])
-    if not images:
-        cells = cells.reshape(len(groups), 2 * count, -1)
-        below = [[text for mse_text in line for text in ("original", f"MSE {mse_text}")] for line in below]
-    return sample_grid(cells, title=caption, value_range=value_range, rows=[name for name, _ in groups], below=below)
+
+def _pairs(
+    x: Array,
+    output: Array,
+    *,
+    labels: Sequence[str] | None,
+    mse: Sequence[str],
+    value_range: tuple[float, float],
+    caption: str,
+) -> Picture:
+    """Every original over its output, folded to the most nearly square, in letters that can be read when small."""
+    count, _, height, width = x.shape
+    zoom = zoom_of(width, cell=_CELL)
+    wide, high, size, line = width * zoom, height * zoom, 12.0, 20
+    longest = max((len(label) for label in labels or ()), default=0)
+    pitch, head = max((width + gap(width)) * zoom, 10 * longest), line * (labels is not None)
+    block = head + 2 * (high + 4) + line + 8
+    columns = nearest_square(count, lambda each: (each * pitch, math.ceil(count / each) * block))
+    picture = Picture(width=columns * pitch + 16, height=math.ceil(count / columns) * block, title=caption)
+    left = (picture.image.width - columns * pitch) / 2  # a picture may be wider than what it shows
+    for sample in range(count):
+        centre, top = left + (sample % columns + 0.5) * pitch, sample // columns * block
+        for images, y in ((x, top + head), (output, top + head + high + 4)):
+            picture.mosaic(
+                centre - wide / 2, y, images[sample, None], columns=1, value_range=value_range, zoom=zoom
+            )
+        if labels is not None:
+            picture.text(centre, top + head / 2, labels[sample], ha="center", size=size)
+        picture.text(centre, top + head + 2 * (high + 4), mse[sample], ha="center", va="top", size=size)
+    return picture
 
 
 def _image_rows(

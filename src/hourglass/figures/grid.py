@@ -64,7 +64,7 @@ def _images(
     zoom = zoom_of(width)
     pitch, wide, high = (width + gap(width)) * zoom, (m * (width + gap(width)) - gap(width)) * zoom, height * zoom
     left, top = _room(rows), _LINE * bool(columns)
-    step = high + (_LINE + 3 if below else gap(width) * zoom)
+    step = high + (_LINE + 9 if below else gap(width) * zoom)
     blocks, per_block = _fold(n, step, left + wide + 10)
     picture = Picture(width=blocks * (left + wide + 10) + 6, height=top + per_block * step + 4, title=title)
     for row in range(n):
@@ -76,7 +76,7 @@ def _images(
             for centre, label in zip(centres, columns, strict=bool(columns)):
                 picture.text(centre, y - _LINE / 2, label, ha="center")
         for centre, label in zip(centres, below[row] if below else (), strict=bool(below)):
-            picture.text(centre, y + high + 1, label, ha="center", va="top", size=9.5)
+            picture.text(centre, y + high + 1, label, ha="center", va="top", size=12)
     return picture
 
 

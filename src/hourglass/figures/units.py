@@ -12,7 +12,7 @@ from hourglass.figures.grid import labels_of, sample_grid, zoom_of
 from hourglass.figures.picture import Picture
 
 _CHANNELS = 8
-_UNITS = 16
+_UNITS = 5  # so many can be read when the picture is shown small
 
 
 def feature_maps(
@@ -85,7 +85,7 @@ def most_activating(
 ) -> Picture:
     """For each of the most active code units, the inputs that activate it most, with their activation h.
 
-    Units are ordered by their mean |h|; at most 16 are drawn, and none that is never on.
+    Units are ordered by their mean |h|; at most 5 are drawn, and none that is never on.
 
     Args:
         x: (n, 1, H, W), (n, 3, H, W) or (n, D).
@@ -111,7 +111,7 @@ def most_activating(
     return sample_grid(
         to_numpy(x[torch.from_numpy(best)]),
         title=(
-            f"The {count} of {len(x):,} test samples that activate each unit most, and the activation h: {drawn} of"
+            f"The {count} of {len(x):,} test samples that activate a unit most, and its h: {drawn} of"
             f" {h.shape[1]} units, {h.shape[1] - len(alive)} never on"
         ),
         value_range=value_range,
