@@ -140,9 +140,7 @@ def _pairs(
     for sample in range(count):
         centre, top = left + (sample % columns + 0.5) * pitch, sample // columns * block
         for images, y in ((x, top + head), (output, top + head + high + 4)):
-            picture.mosaic(
-                centre - wide / 2, y, images[sample, None], columns=1, value_range=value_range, zoom=zoom
-            )
+            picture.mosaic(centre - wide / 2, y, images[sample, None], columns=1, value_range=value_range, zoom=zoom)
         if labels is not None:
             picture.text(centre, top + head / 2, labels[sample], ha="center", size=size)
         picture.text(centre, top + head + 2 * (high + 4), mse[sample], ha="center", va="top", size=size)
