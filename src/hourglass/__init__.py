@@ -161,6 +161,7 @@ def sweep(
     x: Any,
     y: Any = None,
     *,
+    target: Any = None,
     validation: Any = None,
     test: Any = None,
     model: Choice = None,
@@ -202,6 +203,7 @@ def sweep(
     Args:
         x: see `fit`, as for every argument that isn't here.
         y: see `fit`.
+        target: see `fit`.
         validation: see `fit`.
         test: see `fit`.
         model: a choice, or a list of them as an axis; so are those that follow.
@@ -242,6 +244,7 @@ def sweep(
     return swept(
         x,
         y,
+        target=target,
         validation=validation,
         test=test,
         choices={

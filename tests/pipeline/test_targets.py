@@ -127,9 +127,18 @@ def test_transcoders_read_a_second_folder(tmp_path: Path) -> None:
 def test_grey_images_become_colour() -> None:
     grey = RANDOM.integers(0, 256, size=(40, 1, 8, 8), dtype=np.uint8)
     colour = np.repeat(grey, 3, axis=1)
-    fitted = hourglass.fit(grey, target=colour, model="conv", depth=1, epochs=1, tracking="none")
+    fitted = hourglass.fit(grey, target=colour, model="conv", depth=1, code_size=64, epochs=1, tracking="none")
     assert fitted.reconstruct(grey[:2]).shape == (2, 3, 8, 8)
     assert {"reconstructions"} <= set(fitted.figures)
+    swept = hourglass.sweep(
+        grey, target=colour, model="conv", depth=1, code_size=[2, 64], epochs=1, callback="quick", tracking="none"
+    )
+    assert list(swept.status) == ["FINISHED"] * 2
+    assert swept["test/mse"][1] == fitted.metrics["test/mse"]
+    learner = hourglass.module(grey, target=colour, model="conv", depth=1)
+    assert learner.data.targets.shape == (3, 8, 8)  # type: ignore[union-attr]
+    with pytest.raises(HourglassError, match="target must hold one for each of 40 samples, got 39"):
+        hourglass.sweep(grey, target=colour[:39], tracking="none")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hourglass.configuration.composition import check_top
 from hourglass.configuration.overrides import explain
+from hourglass.data.given_arrays import Given
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.fit import Overrides, configured, data_of, given_as, model_of, words_of
 from hourglass.system.errors import HourglassError
@@ -32,6 +33,7 @@ def module(
     x: Any = None,
     y: Any = None,
     *,
+    target: Any = None,
     validation: Any = None,
     test: Any = None,
     data: str | None = None,
@@ -63,6 +65,7 @@ def module(
     Args:
         x: see `hourglass.fit`, as for every argument that isn't here; None: `data` is what is trained on.
         y: see `hourglass.fit`.
+        target: see `hourglass.fit`.
         validation: see `hourglass.fit`.
         test: see `hourglass.fit`.
         data: a choice, as `hourglass list data` shows them, where there is no x; None: as on the command line, mnist.
@@ -94,8 +97,8 @@ def module(
         >>> learner.model.code_size
         8
     """
-    if x is None and any(each is not None for each in (y, validation, test)):
-        raise HourglassError("x must be given with y, validation or test, got None")
+    if x is None and any(each is not None for each in (y, target, validation, test)):
+        raise HourglassError("x must be given with y, target, validation or test, got None")
     choices = {
         "data": data,
         "experiment": experiment,
@@ -114,14 +117,12 @@ def module(
     }
     values = {"model.code_size": code_size, "model.depth": depth, "seed": seed}
     with undone():
-        return _made(x, y, validation, test, {"encoder": encoder, "decoder": decoder}, choices, values, overrides)
+        given = None if x is None else given_as(x, y, validation=validation, test=test, target=target)
+        return _made(given, {"encoder": encoder, "decoder": decoder}, choices, values, overrides)
 
 
 def _made(
-    x: Any,
-    y: Any,
-    validation: Any,
-    test: Any,
+    given: Given | None,
     modules: Mapping[str, Any],
     choices: Mapping[str, Choice],
     values: Mapping[str, Any],
@@ -131,7 +132,6 @@ def _made(
     for word in words:
         if re.split(r"[.=@/]", word.lstrip("+~"))[0] in NOT_HERE:
             raise HourglassError(f"{word}: hourglass.module has no use for it; the pl.Trainer says it, and records")
-    given = None if x is None else given_as(x, y, validation=validation, test=test)
     objects, config, made = configured(given, modules, choices=choices, values=values, overrides=words)
     if given is not None and made["data"] != "arrays":
         raise HourglassError(f"data must be left out beside x, got {made['data']}")

@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from hourglass.configuration.composition import compose_multirun
 from hourglass.configuration.hydra_internals import BasicSweeper
 from hourglass.configuration.overrides import parse
-from hourglass.data.given_arrays import Given, read
+from hourglass.data.given_arrays import Given
 from hourglass.data.handed_over import hand_over
-from hourglass.pipeline.fit import Overrides, choice_word, data_of, value_word, words_of
+from hourglass.pipeline.fit import Overrides, choice_word, data_of, given_as, value_word, words_of
 from hourglass.sweeps.axes import key_of
 from hourglass.sweeps.hydra_jobs import Batch, run
 from hourglass.system import process
@@ -46,6 +46,7 @@ def sweep(
     x: Any,
     y: Any,
     *,
+    target: Any = None,
     validation: Any,
     test: Any,
     choices: Mapping[str, Any],
@@ -60,6 +61,7 @@ def sweep(
     Args:
         x: samples.
         y: their labels.
+        target: what is to be made of them; None: they themselves.
         validation: an own validation set.
         test: an own test set.
         choices: of the groups, by their names.
@@ -78,10 +80,7 @@ def sweep(
         )
     with undone(), process.sigterm_raises(), ExitStack() as stack:
         stack.enter_context(heard())
-        parts = {"validation": validation, "test": test}
-        given = Given(
-            read("x", x, y), **{key: None if each is None else read(key, each) for key, each in parts.items()}
-        )
+        given = given_as(x, y, validation=validation, test=test, target=target)
         words = ["data=arrays"]
         words += [word for group, choice in choices.items() if (word := _choices(group, choice)) is not None]
         words += words_of({key: value for key, value in values.items() if value is not None}, _word)
@@ -102,7 +101,7 @@ def sweep(
         jobs = _combinations(context, config)
         import_mlflow()
         digest = stack.enter_context(hand_over({name: each for name, each in given._asdict().items() if each}))
-        parts = {"y": y, **parts}
+        parts = {"y": y, "target": target, "validation": validation, "test": test}
         command = _call([key for key, each in parts.items() if each is not None], asked)
         batch = run(
             context, config, jobs, 0, prepare=_Digests(given, len(jobs)), also={"arrays": digest}, command=command
