@@ -3,58 +3,36 @@
     output = model(noise(x))
     terms  = {reconstruction: loss(output.reconstruction, x), **output.losses, **penalties(model, x, output)}
 
-The target is always the clean x; what is missing in it (`Dataset.target`) counts nowhere. Validation and test draw
-their noise from fixed seeds and measure with full precision, so that numbers of different runs can be compared. There
-every loss term is of the code as it is trained, drawn from the same fixed seeds: `val/loss` is what training minimises,
-for a variational code a bound on the likelihood.
-What the code in use reconstructs, its mean, say `mse` and all else that `hourglass.measures.streaming` measures.
+The target is always the clean x; what is missing in it (`Dataset.target`) counts nowhere. How that is measured after
+every epoch and in the test: `measurement`.
 """
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypedDict
-from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity, HasAuxiliary, HasPrior, HasRate, Refining, Symbolic
+from hourglass.bottlenecks import Above, Activity, HasAuxiliary, HasPrior
 from hourglass.data import Dataset, Split
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.losses import Loss, Term, logged
-from hourglass.measures.streaming import Clean, Metrics
+from hourglass.losses import Loss, Term
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
 from hourglass.samplers import Sampler
 from hourglass.system.checks import check_level
-from hourglass.system.errors import Diverged
 from hourglass.system.modes import evaluating
-from hourglass.training.batches import Batches, blocks_of, is_all, is_exact, some_of
+from hourglass.training.batches import Batches, blocks_of, is_exact, some_of
 from hourglass.training.clock import Clock
-from hourglass.training.lightning_internals import evaluated
-from hourglass.training.plain import as_chunk, check_plain, is_own
+from hourglass.training.measurement import Measurement
+from hourglass.training.plain import as_chunk, check_plain
 from hourglass.training.replicas import Replicas
 
 __all__ = ["FITTED", "Learner", "LearnerArguments"]
 
 FITTED = 10_000
 """Training samples, at most, whose codes a sampler is fitted to, a random subset."""
-
-_CLEAN: WeakKeyDictionary[Split, dict[tuple[float, float], Clean]] = WeakKeyDictionary()
-"""Sums over the clean samples of a split by the range of its data: all epochs and all members of a stack share them."""
-
-
-@contextmanager
-def _differentiable() -> Iterator[None]:
-    """Within, penalties can ask for derivatives, which the inference mode of a plain `pl.Trainer` forbids."""
-    if not torch.is_inference_mode_enabled():
-        yield
-        return
-    with torch.inference_mode(False), torch.no_grad():
-        yield
 
 
 class LearnerArguments(TypedDict):
@@ -126,10 +104,7 @@ class Learner(pl.LightningModule):
         self.steps = 0  # optimizer steps of the whole training; the subclass knows them
         self.steps_done = 0
         self.clock = Clock()  # of training, logging included, validation not
-        self._sums: dict[str, float] = {}
-        self._samples = 0  # that were measured since the start of a measurement
-        self._whole = False  # whether they are to be all of the split
-        self._measure: Metrics
+        self._measurement: Measurement
         self.replicas = Replicas()
 
     @property
@@ -242,62 +217,35 @@ class Learner(pl.LightningModule):
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
-    def _start_measuring(self, split: Split, limit: float | None) -> None:
-        self._sums, self._samples = {}, 0
-        loader = evaluated(self.trainer)
-        # Where Lightning is told to stop before, or a person gives other samples, it isn't the split that is measured.
-        self._whole = is_own(loader) and loader.split is split and is_all(limit) and not self.trainer.sanity_checking
-        self._measure = Metrics(
-            shape=self.data.wanted.shape,
-            data_range=self.data.wanted.range,
-            activity=self.activity(),
-            active=self.model.bottleneck.active,
-            clean=_CLEAN.get(self.data.targets_of(split), {}).get(self.data.wanted.range) if self._whole else None,
-            categories=[(each.span.start, each.span.stop) for each in self.data.categories],
-            masked=self.data.fill is not None,
-        )
+    def on_validation_epoch_start(self) -> None:
+        """Stop the clock and start a measurement."""
+        self.clock.stop()
+        self._measurement = Measurement(self, self.data.validation, limit=self.trainer.limit_val_batches)
 
-    def _measure_batch(self, given: Any, index: int) -> None:
-        batch = as_chunk(given, self)
-        seen = self.data.target(batch.x)
-        x, target = self.data.filled(seen), self.data.goal(seen, batch.target)
-        # Measured with full precision, whatever the training's: a model that is loaded again gives these numbers.
-        with torch.autocast(x.device.type, enabled=False), self.noise.seeded(index):
-            corrupted = self.noise(x)
-            output = self.model(corrupted, batch.y)
-            trained = self.as_trained(output, corrupted)
-            terms = logged(self.penalties.reweigh(self.terms_of(trained, target, batch.y), trained))
-            measured = self.penalties.scores(self.model, x, output, target=target)
-            scores = self.scores(trained, target, batch.y) | measured
-            if trained is not output:
-                scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
-            neck = self.model.bottleneck
-            if isinstance(neck, Refining):
-                for name, code in neck.refined(output.encoded).items():
-                    scores = {**scores, f"mse_{name}": (self.model.decode(code, output.y) - target).square().nanmean()}
-            symbols = neck.symbols(output.encoded) if isinstance(neck, Symbolic) else None
-            rates = neck.rates(output.encoded) if isinstance(neck, HasRate) else None
-        self._measure.update(
-            target,
-            None if corrupted is x or batch.target is not None else corrupted,
-            output.reconstruction,
-            output.code,
-            symbols=symbols,
-            rates=rates,
-        )
-        self._samples += len(x)
-        for name, term in {**terms, **scores}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure one batch of the validation set."""
+        if self.replicas.first:
+            self._measurement.add(batch, batch_idx)
 
-    def _log_measured(self, stage: str, split: Split) -> None:
-        means = self.replicas.agreed({name: value / self._samples for name, value in self._sums.items()})
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise Diverged(name=f"{stage}/{name}", value=value, step=self.steps_done)
-        measured = self.replicas.agreed(self._measure.compute() if self.replicas.first else {})
-        values = {f"{stage}/{name}": value for name, value in {**means, **measured}.items()}
-        if self._whole and self._measure.clean.samples == len(split):
-            _CLEAN.setdefault(self.data.targets_of(split), {})[self.data.wanted.range] = self._measure.clean
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/...`."""
+        self._log_measured("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start a measurement."""
+        self._measurement = Measurement(self, self.data.test, limit=self.trainer.limit_test_batches)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure one batch of the test set."""
+        self._measurement.add(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log `test/...`."""
+        self._log_measured("test")
+
+    def _log_measured(self, stage: str) -> None:
+        values = self._measurement.values(stage)
+        del self._measurement  # which holds on to the split
         exact = is_exact(self.trainer)
         self.log_dict(values, logger=False if exact else None)  # Lightning rounds them to 32 bits
         if exact:
@@ -306,38 +254,6 @@ class Learner(pl.LightningModule):
     def _to_loggers(self, values: dict[str, float]) -> None:
         for logger in self.loggers:
             logger.log_metrics(values, step=self.steps_done)
-
-    def on_validation_epoch_start(self) -> None:
-        """Stop the clock and start a measurement."""
-        self.clock.stop()
-        with _differentiable():
-            self._start_measuring(self.data.validation, self.trainer.limit_val_batches)
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Measure one batch of the validation set."""
-        if self.replicas.first:
-            with _differentiable():
-                self._measure_batch(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log `val/...`."""
-        with _differentiable():
-            self._log_measured("val", self.data.validation)
-
-    def on_test_epoch_start(self) -> None:
-        """Start a measurement."""
-        with _differentiable():
-            self._start_measuring(self.data.test, self.trainer.limit_test_batches)
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Measure one batch of the test set."""
-        with _differentiable():
-            self._measure_batch(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """Log `test/...`."""
-        with _differentiable():
-            self._log_measured("test", self.data.test)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Output:  # noqa: ARG002
         """Code and reconstruction of the clean samples of one batch, among what else the model puts out."""
