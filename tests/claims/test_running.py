@@ -76,6 +76,22 @@ def test_a_claim_is_trained_measured_and_judged_once(place: Path, capsys: pytest
     assert Path("again/results.csv").read_text() == Path("page/results.csv").read_text()
 
 
+def test_claims_that_share_a_training_get_the_measurements_of_each(place: Path) -> None:
+    arms = {"small": ["model.code_size=2"], "large": ["model.code_size=16"]}
+    write("error", arms=arms, seeds=3, expect="large < small")
+    probed = [*WORDS[:2], "callback=[quick,floor]", *WORDS[3:]]
+    share = 'large["test/mse_over_linear"] < small["test/mse_over_linear"]'
+    write("over", arms=arms, words=probed, seeds=3, expect=share)
+    assert main(["claim", ".", "into=page.md"]) == 0
+    uri = f"sqlite:///{place}/mlflow.db"
+    assert len(search_runs(uri, None, "tags.kind = 'training'")) == 6
+    # What was recorded without a measurement that another claim asks for is trained again, and found after that.
+    write("likeness", arms=arms, words=[*WORDS[:2], "callback=[quick,properties]", *WORDS[3:]], seeds=3, expect=share)
+    for _ in range(2):
+        main(["claim", "likeness.yaml", "into=page.md"])
+        assert len(search_runs(uri, None, "tags.kind = 'training'")) == 12
+
+
 @pytest.mark.usefixtures("place")
 def test_an_arm_that_fails_leaves_the_others_their_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     arms = {"a": ["model.code_size=2"], "b": {"of": "a", "measure": {"_target_": "own_measures.nothing"}}}

@@ -9,6 +9,7 @@ import torch
 from hourglass.configuration.composition import compose_config
 from hourglass.data import digits, mnist
 from hourglass.measures import probes
+from hourglass.measures.linear_probe import linear_probe
 from hourglass.measures.probes import (
     anomaly_auroc,
     baselines,
@@ -96,6 +97,18 @@ def test_copy_ratio():
     assert copy_ratio(0.1, 0.4) == 0.25
     assert copy_ratio(0.0, 0.0) == 1
     assert copy_ratio(0.1, 0.0) == math.inf
+
+
+def test_a_unit_of_hardly_any_variance_says_nothing():
+    """As the last components of a few samples have it: in units of its deviation a test code would be infinite."""
+    draw = torch.Generator().manual_seed(0)
+    code, y = torch.randn(300, 3, generator=draw), torch.arange(300) % 2
+    code[:, 0] += 6 * y
+    code[:, 2] *= 1e-39
+    test = code.clone()
+    test[:, 2] = torch.randn(300, generator=draw)
+    assert mlp_accuracy(code, y, test, y) > 0.9
+    assert linear_probe((code, y), None, (test, y)).accuracy > 0.9
 
 
 def test_a_constant_code_is_chance():

@@ -74,13 +74,13 @@ def test_many_jobs_leave_nothing_behind() -> None:
         time.sleep(0.1)
 
 
-PARENT = """
-import sys, time
+JOBS = """
+import os, time
 from pathlib import Path
-from hourglass.sweeps import Slot, execute
+
+import psutil
 
 def note(folder):
-    import os, psutil
     path = Path(folder, str(os.getpid()))
     path.with_suffix(".new").write_text(str(psutil.Process().create_time()))
     path.with_suffix(".new").rename(path)
@@ -88,6 +88,11 @@ def note(folder):
         time.sleep(120)
     finally:
         path.with_suffix(".end").touch()
+"""
+PARENT = """
+import sys
+from jobs import note
+from hourglass.sweeps import Slot, execute
 
 if __name__ == "__main__":
     list(execute(note, [sys.argv[1]] * 2, slots=[Slot(gpu=None, threads=1)] * 2))
@@ -99,6 +104,7 @@ if __name__ == "__main__":
 def test_no_job_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
+    (tmp_path / "jobs.py").write_text(JOBS)  # a function of a script itself is found by no other process
     notes = tmp_path / "notes"
     notes.mkdir()
     parent = subprocess.Popen([sys.executable, script, notes])

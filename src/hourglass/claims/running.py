@@ -1,7 +1,8 @@
 """The arms of claims, trained and measured: what is recorded already is not made again."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +73,7 @@ def run(claims: Sequence[Claim], *, name: str, command: str, words: Sequence[str
                     for seed in claim.seeds:
                         jobs[_Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
         ends, settings = _train(
-            list(jobs.values()), config, name=name, command=command, claims=[claim.name for claim in claims]
+            _together(jobs.values()), config, name=name, command=command, claims=[claim.name for claim in claims]
         )
     found = Found({}, {})
     for place, job in jobs.items():
@@ -108,10 +109,10 @@ def _train(
     settings: Settings = build(config.sweep)
     uri = resolve_uri(config.tracking.uri)
     initialise_store(uri)
-    ends = {} if settings.rerun else _finished({job.key for job in jobs}, uri)
+    ends = {} if settings.rerun else _finished(jobs, uri)
     left = [job for job in jobs if job.key not in ends]
     if ends:
-        log.info("%d of %d trainings are recorded already", len(ends), len({job.key for job in jobs}))
+        log.info("%d of %d trainings are recorded already", len(ends), len(jobs))
     if left:
         _, trained = sweep(
             left,
@@ -126,13 +127,32 @@ def _train(
     return ends, settings
 
 
-def _finished(keys: Collection[str], uri: str) -> dict[str, End]:
+def _together(jobs: Iterable[Job]) -> list[Job]:
+    """Each training once, measured by all that any of its claims asks for: callbacks make no other training."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        known = found.setdefault(job.key, job)
+        if _measuring(job.config["callback"]) - _measuring(known.config["callback"]):
+            both = {**known.config["callback"], **job.config["callback"]}
+            found[job.key] = replace(job, config={**job.config, "callback": both})
+    return list(found.values())
+
+
+def _finished(jobs: Iterable[Job], uri: str) -> dict[str, End]:
+    """The jobs whose runs are recorded, with all measurements that they ask for."""
     ends = {}
-    for key in keys:
-        runs = search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{key}' AND attributes.status = 'FINISHED'")
-        if runs:
-            ends[key] = End(run_id=runs[0].info.run_id, metrics=dict(runs[0].data.metrics))
+    for job in jobs:
+        asked = _measuring(job.config["callback"])
+        for run in search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{job.key}' AND attributes.status = 'FINISHED'"):
+            if all(f"callback.{name}._target_" in run.data.params for name in asked):
+                ends[job.key] = End(run_id=run.info.run_id, metrics=dict(run.data.metrics))
+                break
     return ends
+
+
+def _measuring(callbacks: Iterable[str]) -> set[str]:
+    """Those whose numbers a claim may ask for."""
+    return set(callbacks) - {"progress", "pictures", "checkpoints"}
 
 
 def _axes(jobs: Sequence[Job]) -> dict[str, list[str]]:

@@ -38,6 +38,8 @@ Floats = npt.NDArray[np.float32]
 CLUSTERED = 5000
 """Test samples that are clustered, the first ones."""
 
+_CONSTANT = 1e-30  # deviation of a code unit
+
 _VERSION = 2  # of the probes: to be raised when one changes, so that baselines of the older ones are not read again
 
 
@@ -254,6 +256,8 @@ def _standardised(classifier: Any, train_code: Tensor, train_y: Tensor, test_cod
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         return math.nan
     scaler = StandardScaler().fit(train)
+    # As constant as a unit that stays the same: a component of no variance, say. Times 1e40 a test code is infinite.
+    scaler.scale_[scaler.scale_ < _CONSTANT] = 1.0
     with _unwarned():  # the docstrings say when a classifier stops
         classifier.fit(scaler.transform(train), train_y.cpu().numpy())
     return float(classifier.score(scaler.transform(test), test_y.cpu().numpy()))
