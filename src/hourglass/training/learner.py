@@ -28,7 +28,7 @@ from hourglass.measures.streaming import Clean, Metrics
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
-from hourglass.samplers import Sampler
+from hourglass.samplers import Geometry, Sampler
 from hourglass.system.checks import check_level
 from hourglass.system.errors import Diverged
 from hourglass.system.modes import evaluating
@@ -133,6 +133,11 @@ class Learner(pl.LightningModule):
         self.replicas = Replicas()
 
     @property
+    def geometry(self) -> Geometry | None:
+        """The metric of the code space that is learned with the model; None where none is."""
+        return None
+
+    @property
     def seconds(self) -> float:
         """Seconds of training so far."""
         return self.clock.seconds
@@ -225,7 +230,7 @@ class Learner(pl.LightningModule):
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
         if self.sampler.state_dict():  # else there is nothing to learn
             with evaluating(self.model):
-                self.sampler.fit(self.drawn_codes(*some_of(self.data.train, FITTED)))
+                self.sampler.fit(self.drawn_codes(*some_of(self.data.train, FITTED)), geometry=self.geometry)
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
