@@ -22,14 +22,14 @@ from hourglass.system.checks import check_above, check_count
 
 __all__ = ["Riemannian"]
 
-_BLOCK = 1000  # chains at a time, so that memory does not grow with the draws
+_BLOCK = 250  # chains at a time: what they take stays in the cache, and does not grow with the draws
 
 
 class Riemannian(Sampler):
     """Hamiltonian Monte Carlo chains, one for each draw, from centroids of the learned metric.
 
     Reference: Data augmentation in high dimensional low sample size setting using a geometry-based variational
-    autoencoder (Chadebec, Thibeau-Sutre, Burgos & Allassonnière, 2022), whose settings are those of `conf/`.
+    autoencoder (Chadebec, Thibeau-Sutre, Burgos & Allassonnière, 2022).
 
     Args:
         code_size: number of code units.
@@ -38,8 +38,8 @@ class Riemannian(Sampler):
         size: of a step, above 0.
 
     Example:
-        >>> Riemannian(code_size=2, moves=100, steps=15, size=0.03)
-        Riemannian(code_size=2, moves=100, steps=15, size=0.03)
+        >>> Riemannian(code_size=2, moves=50, steps=5, size=0.1)
+        Riemannian(code_size=2, moves=50, steps=5, size=0.1)
     """
 
     centroids: Tensor
