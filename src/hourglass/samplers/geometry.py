@@ -1,4 +1,4 @@
-"""A Riemannian metric of the code space, which training samples give it: short where they are, long where none is.
+"""A Riemannian metric of the code space, which training samples give it: distances are short near them.
 
 Of a centroid c_i, the code of a training sample, and a lower triangular L_i, the inverse of the metric at a code z is
 
