@@ -239,8 +239,8 @@ SUMMED = set(
     """
     aae aae_mixture adversarial_reconstruction beta_tcvae beta_vae capacity categorical ciwae conditional_vae dip_vae
     factor_vae gamma hamiltonian householder hyperspherical iaf iwae joint ladder log_cosh mixture_prior miwae piwae
-    planar poincare published_concrete published_vae_20 radial rae residual riemannian student_t swae two_stage vae vae_2d
-    vae_gan vampprior wae_mmd
+    planar poincare published_concrete published_vae_20 radial rae residual riemannian student_t swae two_stage vae
+    vae_2d vae_gan vampprior wae_mmd
     """.split()  # noqa: SIM905
 )
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
