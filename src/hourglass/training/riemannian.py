@@ -85,8 +85,8 @@ class Metric(nn.Module):
 class Riemannian(Dynamics):
     """Trains a variational autoencoder on the bound of a posterior that dynamics of a learned metric have moved.
 
-    Network and centroids are kept as `metric.safetensors`. A step costs a gradient of the decoder, one more at the
-    start, and for each of the batch and each centroid code_size^2 multiplications.
+    Network and centroids are kept as `metric.safetensors`. Each leapfrog step costs one gradient of the decoder, and
+    code_size^2 multiplications of each sample with each centroid, for every iteration.
 
     References: Geometry-aware Hamiltonian variational auto-encoder (Chadebec, Mantoux & Allassonnière, 2020); Data
     augmentation in high dimensional low sample size setting using a geometry-based variational autoencoder (Chadebec,
