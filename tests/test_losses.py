@@ -92,6 +92,8 @@ def test_log_density_by_hand() -> None:
     assert MSE(reduction="mean").log_density(r, x).tolist() == pytest.approx([-1.394730, -1.707230], abs=1e-6)
     # see test_by_hand: .693147 + .562335 and 1.386294 + .693147
     assert BCE(reduction="mean").log_density(r, x).tolist() == pytest.approx([-1.255482, -2.079442], abs=1e-6)
+    for loss in (MSE, BCE):  # of what has diverged too, which is told of as such
+        assert loss(reduction="mean").log_density(r.log() * math.nan, x).isnan().all()
 
 
 def test_densities_sum_to_one() -> None:

@@ -165,6 +165,7 @@ TYPES = {
     "ms_ssim": Facts(THIRTY_TWO, 837_424, "MSSSIM, Adam 0.001, 20 x 256", SPLIT),
     "perceptual": Facts(THIRTY_TWO, 837_424, "RandomFeatures, Adam 0.001, 20 x 256", SPLIT),
     "hamiltonian": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
+    "riemannian": Facts("784-400 relu-20-400 relu-784 sigmoid", 640_804, "BCE, Adam 0.001, 100 x 100", SPLIT),
     "miwae": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
     "ciwae": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
     "piwae": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
@@ -238,8 +239,8 @@ SUMMED = set(
     """
     aae aae_mixture adversarial_reconstruction beta_tcvae beta_vae capacity categorical ciwae conditional_vae dip_vae
     factor_vae gamma hamiltonian householder hyperspherical iaf iwae joint ladder log_cosh mixture_prior miwae piwae
-    planar poincare published_concrete published_vae_20 radial rae residual student_t swae two_stage vae vae_2d vae_gan
-    vampprior wae_mmd
+    planar poincare published_concrete published_vae_20 radial rae residual riemannian student_t swae two_stage vae
+    vae_2d vae_gan vampprior wae_mmd
     """.split()  # noqa: SIM905
 )
 """Those whose reconstruction loss is in nats, or squared error, per sample."""

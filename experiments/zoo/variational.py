@@ -86,6 +86,12 @@ LIKELIHOOD = Group(
             "training=hamiltonian",
             Less("test/loss", "minus the bound, in nats", ".1f"),
         ),
+        _tighter(
+            "Riemannian Hamiltonian VAE",
+            "Chadebec et al., 2020",
+            "training=riemannian sampler=riemannian",
+            Less("test/loss", "minus the bound, in nats", ".1f"),
+        ),
         _tighter("VampPrior", "Tomczak & Welling, 2018", "prior=vamp"),
         _tighter("mixture prior", "Dilokthanakul et al., 2016", "prior=mixture"),
         _tighter("planar flow", "Rezende & Mohamed, 2015", "flow=planar"),

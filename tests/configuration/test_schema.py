@@ -50,7 +50,7 @@ TRAININGS = (
         "hamiltonian",
         "importance_weighted",
     ),
-    *("layerwise", "miwae", "piwae", "recirculation", "vae_gan"),
+    *("layerwise", "miwae", "piwae", "recirculation", "riemannian", "vae_gan"),
 )
 
 

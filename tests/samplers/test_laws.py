@@ -19,6 +19,7 @@ from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
 from hourglass.measures.prior_distance import prior_distance
 from hourglass.samplers import (
+    Geometry,
     HasLogDensity,
     InverseAutoregressive,
     MaskedAutoregressive,
@@ -33,13 +34,13 @@ from hourglass.system.errors import HourglassError
 SAMPLERS = [name for name in choices()["sampler"] if name != "none"]
 LEARN = ("two_stage", "masked_autoregressive", "inverse_autoregressive")
 """Those that are fitted by steps."""
-FOLLOW = [name for name in SAMPLERS if name not in ("hypersphere", "slerp")]
+FOLLOW = [name for name in SAMPLERS if name not in ("hypersphere", "slerp", "riemannian")]
 """Those whose draws are distributed as the codes are."""
 
 
 def made(name: str, *, code_size: int = 3, **settings: Any) -> Sampler:
     node = compose_config([f"sampler={name}"])[0].sampler
-    few = {"steps": 10, "codes": 200, "width": 32}
+    few = {"steps": 10, "codes": 200, "width": 32, "moves": 5}
     node.update({key: settings.get(key, value) for key, value in few.items() if key in node})
     sampler: Sampler = build(node, code_size=code_size)
     return sampler
@@ -49,6 +50,12 @@ def bent(count: int, *, seed: int = 0) -> Tensor:
     """Codes (a, b + a^2, c) of a, b, c ~ N: no gaussian, with a unit of its own scale."""
     z = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
     return torch.stack([z[:, 0], 0.4 * z[:, 1] + z[:, 0].square(), 30 + 10 * z[:, 2]], dim=1)
+
+
+def around(codes: Tensor) -> Geometry:
+    """A metric of these codes."""
+    matrices = torch.eye(codes.shape[1]).expand(len(codes), -1, -1)
+    return Geometry(codes, matrices, torch.tensor(1.0), torch.tensor(0.1))
 
 
 def drawn(sampler: Sampler, count: int, seed: int = 1) -> Tensor:
@@ -64,7 +71,7 @@ def test_laws_of_every_sampler(name: str, tmp_path: Path) -> None:
     torch.manual_seed(7)
     state = torch.get_rng_state()
     sampler = made(name)
-    sampler.fit(codes)
+    sampler.fit(codes, geometry=around(codes))
     assert torch.get_rng_state().equal(state)  # the training's random numbers are not for it
     draws = drawn(sampler, 50)
     assert draws.shape == (50, 3)
@@ -73,9 +80,9 @@ def test_laws_of_every_sampler(name: str, tmp_path: Path) -> None:
     assert draws.isfinite().all()
     assert not draws[0].equal(draws[1])
     # Fitted again it is the same, whatever it was fitted to before.
-    sampler.fit(bent(400, seed=1))
+    sampler.fit(bent(400, seed=1), geometry=around(bent(400, seed=1)))
     assert not drawn(sampler, 50).equal(draws)
-    sampler.fit(codes)
+    sampler.fit(codes, geometry=around(codes))
     assert drawn(sampler, 50).equal(draws)
     # Its state is all of it: kept, and put into one that was made without memory, as a run is loaded.
     save_file({key: value.contiguous() for key, value in sampler.state_dict().items()}, tmp_path / "state")
@@ -87,14 +94,14 @@ def test_laws_of_every_sampler(name: str, tmp_path: Path) -> None:
     # Fitted in inference mode, as in a trainer of one's own, it is the same too.
     with torch.inference_mode():
         again = codes.clone()
-    sampler.fit(again)
+    sampler.fit(again, geometry=around(again))
     assert drawn(sampler, 50).equal(draws)
     with pytest.raises(ValueError, match="made of symbols: set sampler=none"):
-        sampler.check(Binary(code_size=3, deviation=None), samples=1000)
+        sampler.check(Binary(code_size=3, deviation=None), samples=1000, geometry=around(codes))
     linear = Deterministic(code_size=3, activation="linear")
-    sampler.check(linear, samples=1000)
+    sampler.check(linear, samples=1000, geometry=around(codes))
     with pytest.raises(ValueError, match="training samples"):
-        sampler.check(linear, samples=1)
+        sampler.check(linear, samples=1, geometry=around(codes))
 
 
 @pytest.mark.parametrize("name", FOLLOW)

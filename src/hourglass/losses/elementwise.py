@@ -203,7 +203,10 @@ class BCE(Likelihood):
         is not 1: comparable between models of the same data, not with a density.
         """
         with torch.autocast(target.device.type, enabled=False):
-            return -F.binary_cross_entropy(reconstruction, target, reduction="none").flatten(1).sum(1)
+            # Of NaN it makes NaN, see `_CrossEntropy`.
+            known = ~reconstruction.isnan()
+            nats = F.binary_cross_entropy(reconstruction.where(known, 0.5), target, reduction="none")
+            return -nats.where(known, math.nan).flatten(1).sum(1)
 
 
 class _CrossEntropy(torch.autograd.Function):

@@ -100,11 +100,6 @@ def compose(
             f"bottleneck loss terms are in nats per sample: set loss.reduction=sum, got {loss.reduction}"
         )
     sampler = build(config.sampler, Sampler, code_size=model.code_size)
-    if learned is None:
-        try:
-            sampler.check(model.bottleneck, samples=len(data.train))
-        except ValueError as error:
-            raise HourglassError(named("sampler", config.sampler, error)) from error
     _check_optimizer(config.optimizer)
     if data.categories or data.masked:
         if not isinstance(loss, Likelihood):
@@ -130,6 +125,11 @@ def compose(
         replicas=Replicas(rank=rank, count=count, seed=config.seed),
         **({} if stepper is None else {"stepper": stepper}),
     )
+    if learned is None:
+        try:
+            sampler.check(model.bottleneck, samples=len(data.train), geometry=learner.geometry)
+        except ValueError as error:
+            raise HourglassError(named("sampler", config.sampler, error)) from error
     check_suited(data, learner)
     _check_learner(config, learner, count)
     return Parts(data, model, learner)

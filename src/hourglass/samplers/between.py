@@ -13,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck
+from hourglass.samplers.geometry import Geometry
 from hourglass.samplers.sampler import Sampler, check_codes
 from hourglass.system.checks import check_count
 
@@ -44,11 +45,13 @@ class Hypersphere(Sampler):
         self.register_buffer("radius", torch.zeros(()))
         self.register_buffer("used", torch.zeros(code_size))
 
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    @override
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """See `Sampler.check`."""
         check_codes(bottleneck, samples=samples)
 
-    def fit(self, codes: Tensor) -> None:
+    @override
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         """See `Sampler.fit`."""
         self.radius.copy_(codes.double().norm(dim=1).mean())
         self.used.copy_((codes != 0).any(0))
@@ -80,13 +83,15 @@ class _Held(Sampler):
         """The settings."""
         return f"{super().extra_repr()}, codes={self.codes}"
 
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    @override
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """See `Sampler.check`."""
         check_codes(bottleneck, samples=samples)
         if samples < self.codes:
             raise ValueError(f"codes must be at most the training samples, {samples}, got {self.codes}")
 
-    def fit(self, codes: Tensor) -> None:
+    @override
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         """See `Sampler.fit`; the same for the same codes."""
         order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(0))
         self.kept.copy_(codes[order[: self.codes]])
@@ -147,7 +152,7 @@ class Neighbours(_Held):
         return f"{super().extra_repr()}, k={self.k}"
 
     @override
-    def fit(self, codes: Tensor) -> None:
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         super().fit(codes)
         apart = torch.cdist(self.kept, self.kept).fill_diagonal_(float("inf"))
         self.nearest.copy_(apart.topk(self.k, largest=False).indices)

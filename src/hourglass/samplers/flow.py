@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck
 from hourglass.samplers.descent import descend, own_random
+from hourglass.samplers.geometry import Geometry
 from hourglass.samplers.sampler import Sampler, check_codes
 from hourglass.samplers.units import Units
 from hourglass.system.checks import check_count
@@ -69,11 +70,13 @@ class _Autoregressive(Sampler):
         """The settings."""
         return f"{super().extra_repr()}, transforms={self.transforms}, width={self.width}, steps={self.steps}"
 
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    @override
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """See `Sampler.check`."""
         check_codes(bottleneck, samples=samples)
 
-    def fit(self, codes: Tensor) -> None:
+    @override
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         """See `Sampler.fit`; the same for the same codes."""
 
         def loss(z: Tensor) -> Tensor:

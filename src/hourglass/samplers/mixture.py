@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck
+from hourglass.samplers.geometry import Geometry
 from hourglass.samplers.sampler import Sampler, check_codes
 from hourglass.system.checks import check_whole
 
@@ -51,13 +52,15 @@ class Mixture(Sampler):
         """The settings."""
         return f"{super().extra_repr()}, components={self.components}"
 
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    @override
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """See `Sampler.check`: refuses symbols, which have no density, and too few samples."""
         check_codes(bottleneck, samples=samples)
         if samples < self.components:
             raise ValueError(f"components must be at most the training samples, {samples}, got {self.components}")
 
-    def fit(self, codes: Tensor) -> None:
+    @override
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         """See `Sampler.fit`; the same for the same codes."""
         import warnings
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck, Symbolic
+from hourglass.samplers.geometry import Geometry
 
 __all__ = ["HasLogDensity", "NoSampler", "Sampler", "check_codes"]
 
@@ -29,16 +30,17 @@ class Sampler(nn.Module):
         return f"code_size={self.code_size}"
 
     @abstractmethod
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """Raise ValueError if the codes that it will be fitted to don't suit.
 
-        Called before the training, with their bottleneck, and how many there will be at most.
+        Called before the training, with their bottleneck, how many there will be at most, and the metric of them that
+        the training learns, where it learns one.
 
         """
 
     @abstractmethod
-    def fit(self, codes: Tensor) -> None:
-        """Learn the density of codes (N, code_size)."""
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
+        """Learn the density of codes (N, code_size), or take it from the metric that the training has learned."""
 
     @abstractmethod
     def sample(self, count: int) -> Tensor | None:
@@ -66,10 +68,12 @@ class NoSampler(Sampler):
         NoSampler(code_size=2)
     """
 
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    @override
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """See `Sampler.check`: every code suits."""
 
-    def fit(self, codes: Tensor) -> None:
+    @override
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         """See `Sampler.fit`: there is nothing to learn."""
 
     @override

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from hourglass.bottlenecks import Bottleneck
 from hourglass.samplers.descent import descend, own_random
+from hourglass.samplers.geometry import Geometry
 from hourglass.samplers.sampler import Sampler, check_codes
 from hourglass.samplers.units import Units
 from hourglass.system.checks import check_count
@@ -66,11 +67,13 @@ class TwoStage(Sampler):
         """The settings."""
         return f"{super().extra_repr()}, width={self.width}, steps={self.steps}"
 
-    def check(self, bottleneck: Bottleneck, *, samples: int) -> None:
+    @override
+    def check(self, bottleneck: Bottleneck, *, samples: int, geometry: Geometry | None = None) -> None:
         """See `Sampler.check`."""
         check_codes(bottleneck, samples=samples)
 
-    def fit(self, codes: Tensor) -> None:
+    @override
+    def fit(self, codes: Tensor, *, geometry: Geometry | None = None) -> None:
         """See `Sampler.fit`; the same for the same codes. Of the second encoder nothing is kept."""
         with own_random():
             encoder = _network(self.code_size, self.width, 2 * self.code_size)

@@ -16,6 +16,7 @@ from hourglass.training.masked import Masked
 from hourglass.training.minibatch import MakeOptimizer, Minibatch, MinibatchArguments, Stepper
 from hourglass.training.recirculation import Recirculation
 from hourglass.training.resampling import Resampling
+from hourglass.training.riemannian import Riemannian
 
 __all__ = [
     "VAEGAN",
@@ -38,5 +39,6 @@ __all__ = [
     "MinibatchArguments",
     "Recirculation",
     "Resampling",
+    "Riemannian",
     "Stepper",
 ]

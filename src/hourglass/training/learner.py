@@ -20,7 +20,7 @@ from hourglass.losses import Loss, Term
 from hourglass.models import Autoencoder, Output
 from hourglass.noise import Corruption
 from hourglass.regularizers import Penalties
-from hourglass.samplers import Sampler
+from hourglass.samplers import Geometry, Sampler
 from hourglass.system.checks import check_level
 from hourglass.system.modes import evaluating
 from hourglass.training.batches import Batches, blocks_of, is_exact, some_of
@@ -106,6 +106,11 @@ class Learner(pl.LightningModule):
         self.clock = Clock()  # of training, logging included, validation not
         self._measurement: Measurement
         self.replicas = Replicas()
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The metric of the code space that is learned with the model; None where none is."""
+        return None
 
     @property
     def seconds(self) -> float:
@@ -200,7 +205,7 @@ class Learner(pl.LightningModule):
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
         if self.sampler.state_dict():  # else there is nothing to learn
             with evaluating(self.model):
-                self.sampler.fit(self.drawn_codes(*some_of(self.data.train, FITTED)))
+                self.sampler.fit(self.drawn_codes(*some_of(self.data.train, FITTED)), geometry=self.geometry)
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""

@@ -54,7 +54,7 @@ STEPS = 5
 """In a chunk: the whole of the training set."""
 
 
-WEIGHTED = ("importance_weighted", "miwae", "ciwae", "piwae", "hamiltonian")
+WEIGHTED = ("importance_weighted", "miwae", "ciwae", "piwae", "hamiltonian", "riemannian")
 """Procedures that draw codes in every measurement."""
 
 
@@ -360,7 +360,7 @@ RANDOM = [
     ),
     *(f"bottleneck={name}" for name in ("binary", "categorical", "gaussian", "gamma", "hyperspherical", "poincare")),
     *(f"regularizer={name}" for name in ("dropout", "mmd", "sliced_wasserstein", "total_correlation")),
-    *(f"training={name}" for name in WEIGHTED),
+    *(pytest.param(f"training={name}", marks=pytest.mark.slow if name == "riemannian" else ()) for name in WEIGHTED),
     *("prior=vamp", "prior=mixture", "flow=iaf"),
 ]
 
