@@ -16,7 +16,8 @@ TYPES = {
     "L1": f"{ATOMS} bottleneck=relu regularizer=[l1,target_l0] regularizer.l1.weight=1e-3 {FOLLOWED}",
     "p-annealing": f"{ATOMS} bottleneck=relu regularizer=[lp,target_l0] regularizer.lp.weight=1e-3 {FOLLOWED}",
     "gated": f"{ATOMS} bottleneck=gated regularizer=target_l0 {FOLLOWED}",
-    "JumpReLU": f"{ATOMS} bottleneck=jump_relu regularizer=target_l0 {FOLLOWED}",
+    "JumpReLU": f"{ATOMS} bottleneck=jump_relu regularizer=target_l0 regularizer.target_l0.term=thresholds"
+    f" regularizer.target_l0.rate=0.1 {FOLLOWED}",
     "k-sparse": f"{ATOMS} bottleneck=top_k model.bottleneck.k={{l0}} regularizer=revival",
     "batch top-k": f"{ATOMS} bottleneck=batch_top_k model.bottleneck.k={{l0}} regularizer=revival",
     "winner-take-all": f"{ATOMS} bottleneck=winner_take_all model.bottleneck.share={{share}}",
@@ -25,7 +26,7 @@ TYPES = {
         f" regularizer=[kl_sparsity,target_l0] regularizer.kl_sparsity.target={{share}} {FOLLOWED}"
     ),
 }
-"""What makes each; the first four have a weight that follows the wished L0, as KL has, the others choose so many."""
+"""What makes each: of three, and KL, a weight follows the wished L0, of JumpReLU thresholds; others choose so many."""
 METRICS = ("test/mse", "test/mse_as_trained", "test/code_l0", "test/linear_accuracy", "fit/dead_units")
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from hourglass.bottlenecks import JumpReLU
 from hourglass.configuration.composition import compose_config
 from hourglass.losses import Term, total
 from hourglass.models import Output
@@ -40,6 +41,17 @@ def test_steps_by_hand() -> None:
     assert other.log_factor.item() == control.log_factor.item()
 
 
+def test_thresholds_are_multiplied_by_the_factor() -> None:
+    torch.manual_seed(0)
+    model, control = mlp(neck=JumpReLU), TargetL0(l0=1.2, term="thresholds", rate=0.1, ahead=0)
+    penalties = Penalties(target_l0=control)
+    penalties.attach(model, batch_size=2)
+    before = model.bottleneck.thresholds
+    terms = {"l0": Term(torch.tensor(1.0), torch.tensor(0.5))}
+    assert penalties.train().reweigh(terms, OUTPUT) == terms
+    assert torch.allclose(model.bottleneck.thresholds, before * (1.5 / 1.2) ** 0.1)
+
+
 def trained(*overrides: str) -> tuple[Parts, float]:
     """A few hundred steps on digits, and how many units are on for a training sample after them."""
     torch.manual_seed(0)
@@ -61,8 +73,9 @@ def trained(*overrides: str) -> tuple[Parts, float]:
         ("bottleneck=relu", "regularizer=[l1,target_l0]", "regularizer.l1.weight=0.01"),
         ("bottleneck=gated", "regularizer=target_l0", "model.bottleneck.weight=0.01"),
         ("bottleneck=jump_relu", "regularizer=target_l0", "model.bottleneck.weight=1e-4"),
+        ("bottleneck=jump_relu", "regularizer=target_l0", "regularizer.target_l0.term=thresholds"),
     ],
-    ids=lambda words: words[1] + words[0],
+    ids=lambda words: " ".join(words),
 )
 def test_every_sparse_type_comes_to_the_l0_that_was_wished(words: tuple[str, ...]) -> None:
     _, found = trained(*words)
@@ -83,4 +96,5 @@ def test_it_needs_one_term_that_is_there() -> None:
         "l1", "lp", "target_l0"
     ) == f"{start} a term that makes the code sparse, and there are l1, lp; set" + (" term to one of them")
     assert refusal("l1", "target_l0", term="kl") == f"{start} a term=kl with a weight; choose one of l1"
+    assert refusal("l1", "target_l0", term="thresholds").endswith("for term=thresholds: set bottleneck=jump_relu")
     assert refusal("l1", "target_l0", code="linear").endswith("set bottleneck=relu")

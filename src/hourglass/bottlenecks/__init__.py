@@ -16,6 +16,7 @@ from hourglass.bottlenecks.bottleneck import (
     HasQuantiles,
     HasRate,
     HasSymbolDraws,
+    HasThresholds,
     Refining,
     Symbolic,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "HasQuantiles",
     "HasRate",
     "HasSymbolDraws",
+    "HasThresholds",
     "Hierarchical",
     "Householder",
     "InverseAutoregressive",

@@ -214,6 +214,14 @@ class HasRate(Protocol):
 
 
 @runtime_checkable
+class HasThresholds(Protocol):
+    """A bottleneck whose units are on above thresholds, which others can raise and lower together."""
+
+    shift: Tensor
+    """What is added to the logarithm of each threshold, a scalar buffer."""
+
+
+@runtime_checkable
 class HasAuxiliary(Protocol):
     """A bottleneck that learns from what other codes than its own reconstruct."""
 

@@ -45,6 +45,7 @@ class JumpReLU(Bottleneck):
 
     weight: Tensor
     deviation: Tensor
+    shift: Tensor
     idle: Tensor
 
     def __init__(self, *, code_size: int, weight: float = 1e-3, threshold: float = 1.0, bandwidth: float = 1.0) -> None:
@@ -54,6 +55,7 @@ class JumpReLU(Bottleneck):
         check_above("bandwidth", bandwidth)
         self.register_buffer("weight", torch.tensor(weight))
         self.register_buffer("deviation", torch.tensor(0.0))  # no step has been made
+        self.register_buffer("shift", torch.tensor(0.0))
         self.register_buffer("idle", torch.zeros(code_size, dtype=torch.int64))
         self.bandwidth = bandwidth
         self.log_threshold = torch.nn.Parameter(torch.full((code_size,), math.log(threshold)))
@@ -73,19 +75,24 @@ class JumpReLU(Bottleneck):
                 found = torch.where(found > 0, found, 1.0)
                 self.deviation.copy_(torch.where(self.deviation > 0, self.deviation, found))
         d = self._unit(a)
-        t = self.log_threshold.exp()
+        t = self.thresholds
         on = _Step.apply(a / d, t, self.bandwidth) * self.active
         code = _Jump.apply(a / d, t, self.bandwidth) * d * self.active
         if self.training:
             count_idle(self.idle, code, self.active)
         return Bottled(code, {"l0": Term(on.sum(dim=1).mean(), self.weight)})
 
+    @property
+    def thresholds(self) -> Tensor:
+        """t, (code_size,), in units of d."""
+        return (self.log_threshold + self.shift).exp()
+
     def _unit(self, a: Tensor) -> Tensor:
         return torch.where(self.deviation > 0, self.deviation, 1.0).to(a)
 
     def slope(self, a: Tensor) -> Tensor:
         """1 where a unit is on, 0 where it is off."""
-        return (a > self._unit(a) * self.log_threshold.exp()).to(a.dtype) * self.active
+        return (a > self._unit(a) * self.thresholds).to(a.dtype) * self.active
 
     def activity(self) -> Activity:
         """See `Bottleneck.activity`: a unit below its threshold is exactly zero."""
@@ -96,6 +103,8 @@ class JumpReLU(Bottleneck):
         state_dict.setdefault(f"{prefix}deviation", torch.tensor(1.0))
         # And didn't count how long units have been off.
         state_dict.setdefault(f"{prefix}idle", torch.zeros(self.code_size, dtype=torch.int64))
+        # Nothing moved all thresholds together.
+        state_dict.setdefault(f"{prefix}shift", torch.tensor(0.0))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

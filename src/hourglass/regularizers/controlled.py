@@ -8,15 +8,20 @@ An integral controller that looks ahead: e - s is what e has changed by in 50 st
 Without it the weight goes on rising until L0 is reached, and L0 falls far below; units that have died by then come back
 slowly, or not. Where c has come to rest L0 is the target whatever the data, the net and the penalty are: types can be
 compared at an equal L0.
+
+A weight that falls brings units back slowly, by the reconstruction alone. Where a code has thresholds, as JumpReLU,
+c can multiply those in place of a weight (`term="thresholds"`): L0 then follows at once.
 """
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from hourglass.bottlenecks import HasThresholds
 from hourglass.losses import Term
 from hourglass.models import Autoencoder, Output
 from hourglass.regularizers.regularizer import Regularizer
@@ -26,6 +31,7 @@ __all__ = ["TargetL0"]
 
 SHARE = 1 / 50
 """Of the running mean that a step is."""
+THRESHOLDS = "thresholds"
 SPARSE = ("l1", "lp", "kl_sparsity", "l0", "gate")
 """Terms that make a code sparse: of the penalties, of JumpReLU, of the gated code."""
 
@@ -40,7 +46,7 @@ class TargetL0(Regularizer):
     Args:
         l0: the target, above 0.
         term: the name of the term whose weight it changes; null: the one of l1, lp, kl_sparsity, l0 (of JumpReLU) and
-            gate (of a gated code) that there is.
+            gate (of a gated code) that there is; thresholds: of JumpReLU, all thresholds in place of a weight.
         rate: what log c changes by in a training step, at most, above 0.
         ahead: training steps that it looks ahead, at least 0.
 
@@ -84,6 +90,7 @@ class TargetL0(Regularizer):
     @override
     def attach(self, model: Autoencoder, *, batch_size: int) -> None:
         """See `Regularizer.attach`: refuses a code whose units are never off."""
+        self._necks = (model.bottleneck,)  # no module of this one
         self._activity = model.bottleneck.activity()
         if not self._activity.switches:
             raise ValueError("needs a code whose units can be off, but the model's vary for all: set bottleneck=relu")
@@ -97,6 +104,10 @@ class TargetL0(Regularizer):
     def choose(self, names: Iterable[str]) -> None:
         """See `Reweighing.choose`."""
         there = list(names)
+        if self.term == THRESHOLDS:
+            if not isinstance(self._necks[0], HasThresholds):
+                raise ValueError("needs a code with thresholds for term=thresholds: set bottleneck=jump_relu")
+            return
         if self.term is not None and self.term not in there:
             raise ValueError(f"needs a term={self.term} with a weight; choose one of {', '.join(there) or 'none'}")
         found = [name for name in there if name in SPARSE]
@@ -122,7 +133,12 @@ class TargetL0(Regularizer):
                 slow = torch.where(self.slow.isnan(), error, self.slow)
                 to_come = error + self.ahead * SHARE * (error - slow)
                 self.slow.copy_(slow.lerp(error, SHARE))
-                self.log_factor.add_(self.rate * to_come.clamp(-1, 1))
+                change = self.rate * to_come.clamp(-1, 1)
+                self.log_factor.add_(change)
+                if self.term == THRESHOLDS:
+                    cast(HasThresholds, self._necks[0]).shift.add_(change)
+        if self.term == THRESHOLDS:
+            return dict(terms)
         if self._chosen not in terms:  # another loss in their place
             return dict(terms)
         term = terms[self._chosen]
