@@ -11,6 +11,7 @@ from pathlib import Path
 from experiments import records
 from experiments.activations import measure as activations
 from experiments.code_size_by_depth import measure as code_size_by_depth
+from experiments.equal_l0 import page as equal_l0
 from experiments.exact_vs_fast import measure as exact_vs_fast
 from experiments.published_figures import page as published_figures
 from experiments.quickstart import measure as quickstart
@@ -22,6 +23,7 @@ PAGES: dict[str, Callable[[records.Results], str]] = {
     "code_size_by_depth": code_size_by_depth.page,
     "published_figures": published_figures.page,
     "types": types.page,
+    "equal_l0": equal_l0.page,
     "exact_vs_fast": exact_vs_fast.page,
     "activations": activations.page,
 }
@@ -33,6 +35,7 @@ INDEX = {
     "code size by depth": "code_size_by_depth/README.md",
     "published figures": "published_figures/README.md",
     "types": "types/README.md",
+    "sparsity at equal L0": "equal_l0/README.md",
     "exact against fast": "exact_vs_fast/README.md",
     "activations": "activations/README.md",
 }

@@ -24,7 +24,8 @@ TEXT = """\
 samples. *Probe*: accuracy of a linear classifier that sees the code. *Dead*: units that no training sample puts on.
 Winner-take-all keeps a share of each unit's batch while it trains, and whatever is above 0 outside: its units on are
 those, as its authors use it, and *as trained* is its error with the share kept. KL's units are sigmoids, on above a
-hundredth of their range.
+hundredth of their range; its weight goes on rising while they are all on, and has put whole units out of use by then.
+{missed}
 
 {commands}
 
@@ -54,28 +55,50 @@ def page(results: records.Results) -> str:
         seeds=", ".join(records.seeds(results)),
         table=records.table(rows),
         commands=commands,
+        missed=missed(results),
         verdict=verdict(results),
     )
 
 
 def verdict(results: records.Results) -> str:
     """Which types lose less than L1 with every seed, by how much, at each level where they are as sparse."""
-    said = []
+    better: dict[int, dict[str, str]] = {}
     for level in LEVELS:
         base = results.get(arm("L1", level))
         if base is None:
             continue
-        better = []
+        better[level] = {}
         for kind in TYPES:
             runs = results.get(arm(kind, level))
             if kind == "L1" or runs is None or not as_sparse(runs, base):
                 continue
             difference = paired_difference(records.each(runs, "test/mse"), records.each(base, "test/mse"))
             if difference.high < 0:
-                better.append(f"{kind} ({difference.said('+.4f')})")
-        said.append(f"with {level} units on {', '.join(better) if better else 'none'}")
-    told = "Of the types as sparse, these have a lower error than L1, the interval of the differences below 0"
-    return f"{told}: {'; '.join(said)}."
+                better[level][kind] = f"{kind} {difference.said('+.4f')}"
+    always = [kind for kind in TYPES if better and all(kind in found for found in better.values())]
+    levels = ", ".join(map(str, better))
+    details = "; ".join(
+        f"with {level} units on {', '.join(found.values()) if found else 'none'}" for level, found in better.items()
+    )
+    return (
+        f"At each of {levels} units on these lose less than L1: {', '.join(always) if always else 'none'}."
+        f" Differences of the test MSE, with intervals below 0, of all that are as sparse: {details}."
+    )
+
+
+def missed(results: records.Results) -> str:
+    """Which types have more than a tenth more or fewer units on than was wished, in one sentence."""
+    said = []
+    for kind in TYPES:
+        off = {
+            level: on
+            for level in LEVELS
+            if (runs := results.get(arm(kind, level))) is not None
+            and not level / 1.1 <= (on := records.middle(runs, "test/code_l0")) <= 1.1 * level
+        }
+        if off:
+            said.append(f"{kind} ({', '.join(f'{on:.1f} for {level}' for level, on in off.items())})")
+    return f"Off the wish by more than a tenth: {'; '.join(said) if said else 'none'}."
 
 
 def as_sparse(runs: Any, base: Any) -> bool:
@@ -86,6 +109,7 @@ def as_sparse(runs: Any, base: Any) -> bool:
 def picture(results: records.Results) -> Any:
     """Error and probe over the units that are on, on logarithmic axes where that is a ratio."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     from hourglass.figures.canvas import COLOURS
 
@@ -111,6 +135,9 @@ def picture(results: records.Results) -> Any:
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
     panels[0].set_yscale("log")
-    panels[0].legend(frameon=False)
+    panels[0].yaxis.set_major_locator(FixedLocator([0.005, 0.01, 0.02, 0.04, 0.08]))
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[0].yaxis.set_minor_locator(NullLocator())
+    panels[1].legend(*panels[0].get_legend_handles_labels(), loc="lower right", frameon=False)  # where no line is
     figure.suptitle("Sparse types at a wished number of units on: mean and range over seeds", fontsize=11)
     return figure
