@@ -25,7 +25,7 @@ from hourglass.data.splitting import Splitting
 from hourglass.system.cache import cache_dir
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
-ALL = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "arrays")  # given in Python: test_given_arrays
+ALL = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "arrays")  # given in Python: test_from_python
 #: What a yaml leaves to the person, and a smaller size for the larger sources.
 NEEDED = {
     "activations": {"path": "shards", "block": 8},

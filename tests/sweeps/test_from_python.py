@@ -15,8 +15,9 @@ from sklearn.datasets import load_digits
 
 import hourglass
 from hourglass.configuration.build import build
-from hourglass.data.given_arrays import NOT_KEPT, Given, read
+from hourglass.data.given_arrays import NOT_KEPT, Given
 from hourglass.data.handed_over import VARIABLE, found, hand_over
+from hourglass.data.reading import read
 from hourglass.pipeline.fit import data_of
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, search_runs

@@ -6,8 +6,8 @@ import numpy as np
 from torch.utils.data import Dataset as TorchDataset
 
 from hourglass.data.dataset import Dataset
-from hourglass.data.given_arrays import read
 from hourglass.data.own_arrays import Part, arrays_as_dataset
+from hourglass.data.reading import read
 from hourglass.data.scaling import SCALINGS
 from hourglass.data.splitting import ImageSplitsAndTest, Splitting
 from hourglass.system.checks import check_choice

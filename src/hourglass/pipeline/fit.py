@@ -26,7 +26,8 @@ from hourglass.configuration.composition import check_top, compose_config
 from hourglass.configuration.groups import choices as known_choices
 from hourglass.configuration.overrides import check_form, explain, parse, quoted
 from hourglass.data import Dataset
-from hourglass.data.given_arrays import Given, read
+from hourglass.data.given_arrays import Given
+from hourglass.data.reading import read
 from hourglass.models import Autoencoder
 from hourglass.pipeline.compose import compose
 from hourglass.pipeline.fitted import Fitted

@@ -15,8 +15,9 @@ from torch.utils.data import Dataset as TorchDataset
 
 from hourglass.data import Dataset
 from hourglass.data.columns import rows_of, sources_of
-from hourglass.data.given_arrays import Arrays, Given, as_table, is_frame, read
+from hourglass.data.given_arrays import Given, as_table
 from hourglass.data.ranges import ANY
+from hourglass.data.reading import Arrays, is_frame, read
 from hourglass.measures.health import told
 from hourglass.models import Autoencoder, Output
 from hourglass.pipeline.evaluate import InHand, measure

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SubsetRandomSampler, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from hourglass.data.given_arrays import read
+from hourglass.data.reading import read
 from hourglass.system.errors import HourglassError
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 5, 4), dtype=np.uint8)
