@@ -1,5 +1,6 @@
 """The page as a file: whole by itself, and safe whatever a name says."""
 
+import math
 import re
 from pathlib import Path
 
@@ -51,6 +52,25 @@ def test_a_page_needs_nothing_else_and_stores_nothing() -> None:
     assert 'alt="A curve."' in text
     assert "data:image/svg+xml;base64," in text
     assert 'class="n best" data-n="0.25" style="--b:50%"' in text
+
+
+def test_numbers_that_are_not_finite_are_told_and_have_no_bar() -> None:
+    """As the PSNR of a copy, whose error is 0."""
+    column = Column(name="PSNR", number=True, bar=True, low_is_good=False)
+    grid = Grid(
+        caption="Jobs",
+        columns=[column],
+        rows=[[20.0], [math.inf], [1.7976931348623157e308], [math.nan], [10.0], [None]],
+    )
+    found = [(cell["text"], cell["number"], cell["bar"], cell["best"]) for (cell,) in grid.cells]
+    assert found == [
+        ("20", "20.0", 100, False),
+        ("inf", "Infinity", None, True),
+        ("inf", "Infinity", None, True),  # as MLflow's stores keep it
+        ("nan", "nan", None, False),
+        ("10", "10.0", 50, False),
+        ("", None, None, False),
+    ]
 
 
 def test_a_name_is_text_and_nothing_else(tmp_path: Path) -> None:

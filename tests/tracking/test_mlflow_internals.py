@@ -1,6 +1,7 @@
 """What Hourglass knows of MLflow is so in the MLflow that is installed: each item is seen at work."""
 
 import logging
+import math
 import os
 import re
 import sqlite3
@@ -317,3 +318,15 @@ def test_functions_without_an_address_go_elsewhere_only_within(run: Run, monkeyp
         assert mlflow.get_run(run.id).info.run_name == "first"
     assert mlflow.get_tracking_uri() == os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:9"
     assert "MLFLOW_REGISTRY_URI" not in os.environ
+
+
+def test_an_infinite_metric_is_read_as_it_was_logged(client: MlflowClient, run_id: str) -> None:
+    for name, value in (("up", math.inf), ("down", -math.inf), ("one", 1.0)):
+        client.log_metric(run_id, name, value)
+    found = client.get_run(run_id).data.metrics
+    assert math.isfinite(found["up"])
+    assert {name: mlflow_internals.meant(value) for name, value in found.items()} == {
+        "up": math.inf,
+        "down": -math.inf,
+        "one": 1.0,
+    }

@@ -1,6 +1,5 @@
 """What a command prints at its end: a short table, and where to look."""
 
-import math
 import os
 import shutil
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from hourglass.measures.health import told
 from hourglass.system.passwords import redacted
 from hourglass.tracking import resolve_uri
+from hourglass.tracking.mlflow_internals import meant
 
 if TYPE_CHECKING:
     from hourglass.pipeline.train import Result
@@ -55,15 +55,10 @@ def table(metrics: Mapping[str, float], *, stage: str) -> str:
 def rows(metrics: Mapping[str, float], *, stage: str) -> list[tuple[str, str]]:
     """The same, each as its label and its value with the unit."""
     return [
-        (label, form.format(_told(metrics[f"{stage}/{name}"])))
+        (label, form.format(meant(metrics[f"{stage}/{name}"])))
         for name, (label, form) in SHOWN.items()
         if f"{stage}/{name}" in metrics
     ]
-
-
-def _told(value: float) -> float:
-    """MLflow keeps infinity, as the PSNR of a perfect reconstruction, as the largest number there is."""
-    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
 
 
 def summary(result: "Result", *, folder: Path) -> str:

@@ -2,9 +2,12 @@
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from hourglass.tracking.mlflow_internals import meant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +103,22 @@ class Grid:
         """Every cell as it is shown: its text, the number that it sorts by, the length of its bar in per cent."""
         tops, best = {}, {}
         for at, column in enumerate(self.columns):
-            numbers = [value for row in self.rows if isinstance(value := row[at], int | float)]
-            if column.bar and numbers:
-                tops[at] = max(map(abs, numbers)) or 1.0
+            numbers = [meant(value) for row in self.rows if isinstance(value := row[at], int | float)]
+            numbers = [number for number in numbers if not math.isnan(number)]
+            if column.bar:
+                tops[at] = max(map(abs, filter(math.isfinite, numbers)), default=0.0) or 1.0
             if column.low_is_good is not None and len(set(numbers)) > 1:
                 best[at] = min(numbers) if column.low_is_good else max(numbers)
 
         def cell(at: int, value: str | float | None) -> dict[str, Any]:
-            number = value if isinstance(value, int | float) else None
-            bar = round(100 * abs(number) / tops[at]) if at in tops and number is not None else None
-            return {"text": told(value), "number": number, "bar": bar, "best": at in best and value == best[at]}
+            number = meant(value) if isinstance(value, int | float) else None
+            drawn = number if at in tops and number is not None and math.isfinite(number) else None
+            return {
+                "text": told(value),
+                "number": str(number).replace("inf", "Infinity") if number is not None else None,  # as scripts read it
+                "bar": None if drawn is None else round(100 * abs(drawn) / tops[at]),
+                "best": at in best and number == best[at],
+            }
 
         return [[cell(at, value) for at, value in enumerate(row)] for row in self.rows]
 
@@ -160,6 +169,7 @@ def told(value: str | float | None) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or value == int(value) and abs(value) < 1e6:  # noqa: RUF021
+    value = meant(value)
+    if isinstance(value, int) or value.is_integer() and abs(value) < 1e6:  # noqa: RUF021 - no infinity is
         return f"{value:,.0f}"
     return f"{value:.4g}"

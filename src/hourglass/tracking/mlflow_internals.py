@@ -5,7 +5,9 @@ on the MLflow that is installed, so that an upgrade which changes one fails ther
 MLflow.
 """
 
+import math
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +133,12 @@ METRICS_PER_BATCH = 1000
 """The most points."""
 DIGEST_LENGTH = 36
 """The most characters that it keeps of a data set's digest."""
+
+
+def meant(value: float) -> float:
+    """A metric as it was logged: its stores keep an infinite one as the largest number that there is."""
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
+
 
 # Its errors
 
