@@ -1,9 +1,9 @@
 """Whether compiled stacks would pay in a sweep: the steps of one, eager and compiled, on one core.
 
 The sweep is that of `make sweep`, 54 jobs of code size by depth. For each of its depths a stack of 8 code sizes and
-seeds makes steps as the product does, and with forward and backward compiled by TorchInductor; a program is made for
-each of the two sizes of batch that an epoch has. From steps per second and the seconds of the first steps follows what
-all its steps would take. Everything else that a sweep does stays as it is, so the whole gains less.
+seeds makes steps as the product does, and with forward and backward compiled by TorchInductor. From steps per second
+and the seconds of the first step, counted twice, for the last batch of an epoch is smaller and has a program of its
+own, follows what all its steps would take. Everything else that a sweep does stays as it is, so the whole gains less.
 
     python benchmarks/compiled.py [--rounds 3] [--seconds 4] [--threads 1]
 
@@ -11,7 +11,6 @@ With an empty TORCHINDUCTOR_CACHE_DIR the first round's first steps are those of
 """
 
 import argparse
-import platform
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent / "gpu"))
+from page import processor
 from ways import Compiled, chunk_of
 
 from hourglass.configuration.composition import compose_config
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     process.before_training()
     torch.set_num_threads(options.threads)
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.precision}")
+    print(f"{processor()}, torch {torch.__version__}, {options.precision}")
     print("| depth | eager | compiled | compiled over eager | first steps, s | first steps again, s |")
     print("|---|---|---|---|---|---|")
     saved: list[float] = []

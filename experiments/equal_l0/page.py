@@ -24,7 +24,7 @@ TEXT = """\
 samples. *Probe*: accuracy of a linear classifier that sees the code. *Dead*: units that no training sample puts on.
 Winner-take-all keeps a share of each unit's batch while it trains, and whatever is above 0 outside: its units on are
 those, as its authors use it, and *as trained* is its error with the share kept. KL's units are sigmoids, on above a
-hundredth of their range; its weight goes on rising while they are all on, and has put whole units out of use by then.
+hundredth of their range.
 {missed}
 
 {commands}

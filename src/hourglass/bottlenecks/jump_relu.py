@@ -29,6 +29,8 @@ class JumpReLU(Bottleneck):
 
     d H(a - t) / dt = -1/e K((a - t) / e),   d h / dt = -t/e K((a - t) / e)
 
+    All thresholds hold a common factor, exp(shift), which is not trained: `regularizer=target_l0` can move it.
+
     Reference: Jumping ahead: improving reconstruction fidelity with JumpReLU sparse autoencoders (Rajamanoharan et
     al., 2024), whose inputs are scaled instead.
 

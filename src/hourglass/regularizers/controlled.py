@@ -107,6 +107,7 @@ class TargetL0(Regularizer):
         if self.term == THRESHOLDS:
             if not isinstance(self._necks[0], HasThresholds):
                 raise ValueError("needs a code with thresholds for term=thresholds: set bottleneck=jump_relu")
+            self._chosen = THRESHOLDS  # no term's name
             return
         if self.term is not None and self.term not in there:
             raise ValueError(f"needs a term={self.term} with a weight; choose one of {', '.join(there) or 'none'}")
@@ -137,9 +138,7 @@ class TargetL0(Regularizer):
                 self.log_factor.add_(change)
                 if self.term == THRESHOLDS:
                     cast(HasThresholds, self._necks[0]).shift.add_(change)
-        if self.term == THRESHOLDS:
-            return dict(terms)
-        if self._chosen not in terms:  # another loss in their place
+        if self._chosen not in terms:  # thresholds, or another loss in their place
             return dict(terms)
         term = terms[self._chosen]
         weight = 1.0 if term.weight is None else term.weight

@@ -170,6 +170,6 @@ def told(value: str | float | None) -> str:
     if isinstance(value, str):
         return value
     value = meant(value)
-    if isinstance(value, int) or value.is_integer() and abs(value) < 1e6:  # noqa: RUF021 - no infinity is
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e6):  # no infinity is one
         return f"{value:,.0f}"
     return f"{value:.4g}"
