@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent / "gpu"))
+sys.path.append(str(Path(__file__).parent / "gpu"))  # behind this folder, which has a page.py too
 from page import processor
 from ways import Compiled, chunk_of
 
