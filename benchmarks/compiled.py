@@ -26,8 +26,8 @@ from ways import Compiled, chunk_of
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.compose import compose
 from hourglass.sweeps.fusion.lockstep import template_of
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.system import process
+from hourglass.training.stacks.stack import Stack
 
 SIZES = (2, 4, 8, 16, 32, 64)
 DEPTHS = (0, 1, 2)

@@ -21,10 +21,10 @@ import torch
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.compose import compose
 from hourglass.sweeps.fusion.lockstep import template_of
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.system import process
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.stack import Stack
 
 CHUNK_STEPS = 20
 

@@ -3,8 +3,10 @@
     python benchmarks/gpu_check.py [--device cuda|cpu] [--quick] [--only tests,stacks,...] [--output benchmarks/gpu]
 
 Every section is a process with a time limit of its own, and what it has measured by then counts: results.json and
-RESULTS.md are written anew after each. Images are random, because steps take as long on any others and nothing need be
-fetched. `--device cpu --quick` walks through all of it in small, where there is no GPU, and writes to build/gpu.
+RESULTS.md are written anew after each. `--only` measures its sections anew and leaves the others as they were measured
+before. Images are random, because steps take as long on any others and nothing need be fetched. `--device cpu --quick`
+walks through all of it in small, where there is no GPU, and writes to build/gpu; `--keep FOLDER` keeps what the
+processes said.
 """
 
 import argparse
@@ -120,12 +122,12 @@ class Check:
 def tests(check: Check) -> list[Found]:
     """Those marked `gpu`, each with how it ended."""
     files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.gpu" in path.read_text()]
-    processes = 0 if check.quick else 4
+    processes = 0 if check.quick else min(8, os.cpu_count() or 1)
     words = ["-m", "pytest", "-vv", "-m", "gpu", "-n", processes, "-p", "no:cacheprovider", "--rootdir", ROOT]
-    done = check.run([sys.executable, *words, "-c", ROOT / "pyproject.toml", *files], limit=85)
+    done = check.run([sys.executable, *words, "-c", ROOT / "pyproject.toml", *files], limit=100)
     ends: dict[str, str] = {}
     for line in done.output.splitlines():
-        test, end = re.search(r"\S+::\S+", line), re.search(r"\b(PASSED|FAILED|SKIPPED|ERROR)\b", line)
+        test, end = re.search(r"tests/\S+::\S+", line), re.search(r"\b(PASSED|FAILED|SKIPPED|ERROR)\b", line)
         if test and end:
             ends[test.group()] = end.group().lower()
     counts = {word: list(ends.values()).count(word) for word in ("passed", "failed", "error", "skipped")}
@@ -206,8 +208,8 @@ def sweeps(check: Check) -> list[Found]:
     """Many jobs as a sweep, and one after another."""
     jobs = 3 if check.quick else 64
     return [
-        sweep(check, "sweep, stacks by itself", jobs, limit=40),
-        sweep(check, "one after another", jobs, "hydra/launcher=basic", limit=50),
+        sweep(check, "sweep, stacks by itself", jobs, limit=75),
+        sweep(check, "one after another", jobs, "hydra/launcher=basic", limit=45),
     ]
 
 
@@ -216,8 +218,7 @@ def slots(check: Check) -> list[Found]:
     if check.device == "cpu":
         return [{"ended": "skipped: no GPU"}]
     return [
-        sweep(check, f"{count}", 8, "sweep.max_stack=1", f"sweep.slots_per_gpu={count}", limit=20)
-        for count in (8, 4, 2, 1)
+        sweep(check, f"{count}", 8, "sweep.max_stack=1", f"sweep.slots_per_gpu={count}", limit=45) for count in (8, 1)
     ]
 
 
@@ -255,7 +256,8 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="small: whether the script works")
     parser.add_argument("--only", default=",".join(SECTIONS))
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="where results.json and RESULTS.md go")
+    parser.add_argument("--keep", type=Path, help="a folder that isn't there yet, for the processes' stores and output")
     options = parser.parse_args()
     chosen = options.only.split(",")
     if unknown := set(chosen) - set(SECTIONS):
@@ -268,20 +270,47 @@ def main() -> None:
     measured = options.device == "cuda" and not options.quick
     output = options.output or (HERE / "gpu" if measured else ROOT / "build/gpu")
     output.mkdir(parents=True, exist_ok=True)
-    results: Found = {"date": f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}", **machine(options.device)}
-    results["command"] = " ".join(["python benchmarks/gpu_check.py", *sys.argv[1:]])
-    results["sections"] = {}
+    results: Found = machine(options.device)
+    part = [] if set(chosen) == set(SECTIONS) else ["--only", options.only]
+    try:
+        measured_before = before(output / "results.json", results) if part else {}
+    except ValueError as error:
+        parser.error(str(error))
+    small = [*([] if options.device == "cuda" else ["--device", options.device]), *(["--quick"] * options.quick)]
+    asked = {
+        "command": " ".join(["python benchmarks/gpu_check.py", *small, *part]),
+        "date": f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
+    }
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
-        check = Check(options, Path(folder))
+        if options.keep:
+            options.keep.mkdir(parents=True)
+        check = Check(options, options.keep.resolve() if options.keep else Path(folder))
+        sections = measured_before
         for name in chosen:
             began = time.monotonic()
             found = SECTIONS[name](check)
-            results["sections"][name] = {"seconds": round(time.monotonic() - began, 1), "found": found}
-            results["seconds"] = round(time.monotonic() - check.began)
+            sections[name] = {**asked, "seconds": round(time.monotonic() - began, 1), "found": found}
+            results["sections"] = {each: sections[each] for each in SECTIONS if each in sections}
             (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             (output / "RESULTS.md").write_text(page(results))
-            print(f"{name}: {results['sections'][name]['seconds']:.0f} s", flush=True)
+            print(f"{name}: {sections[name]['seconds']:.0f} s", flush=True)
     print(output / "RESULTS.md")
+
+
+def before(file: Path, now: dict[str, str]) -> Found:
+    """The sections that were measured before, on the same card with the same packages: others don't fit on one page.
+
+    Raises:
+        ValueError: it was another card, or other packages.
+    """
+    if not file.exists():
+        return {}
+    there = json.loads(file.read_text())
+    if differing := [f"{key} {there.get(key)}, now {value}" for key, value in now.items() if there.get(key) != value]:
+        raise ValueError(
+            f"{file} was measured with {'; '.join(differing)}: measure everything, without --only, or with --output"
+        )
+    return dict(there["sections"])
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from hourglass.losses import (
 )
 from hourglass.losses.images import WEIGHTS
 from hourglass.pipeline.compose import compose
-from hourglass.sweeps.fusion.functions import StackedFunctions
 from hourglass.system.errors import HourglassError
+from hourglass.training.stacks.functions import StackedFunctions
 
 # B = 2 samples of d = 2 values
 R = torch.tensor([[0.5, 0.25], [0.75, 0.5]])

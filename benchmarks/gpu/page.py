@@ -113,14 +113,13 @@ def page(results: Found) -> str:
         "Random 28x28 images, batch 256, Adam; dense is 784-64-784, conv has 16-8-8 channels. A model-step is one",
         "optimizer step of one model; a ratio is one to a single model of the same minute. How: ../README.md.",
         "",
-        f"- command: `{results['command']}`, {results['seconds']} s in all",
-        f"- date: {results['date']}",
         f"- card: {results['card']}; driver {results['driver'] or 'none'}",
         f"- torch {results['torch']}, CUDA {results['cuda']}, Python {results['python']}",
         "",
     ]
     for name, section in results["sections"].items():
         title, shown = PARTS[name]
-        lines += [f"## {title}", "", *shown(section["found"])]
+        how = f"`{section['command']}`, {section['date']}, {section['seconds']:.0f} s"
+        lines += [f"## {title}", "", how, "", *shown(section["found"])]
     missing = [PARTS[name][0] for name in PARTS if name not in results["sections"]]
     return "\n".join([*lines, *(["Not measured yet: " + "; ".join(missing) + ".", ""] if missing else [])])

@@ -6,6 +6,7 @@ waits for the device, and nothing in it is a number of Python's.
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -15,14 +16,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 
 from hourglass.pipeline.compose import compose
-from hourglass.sweeps.fusion.functions import StackedFunctions
 from hourglass.sweeps.fusion.lockstep import template_of
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
-
-WARM = 3
-"""Steps before a graph is captured: they make what the optimizer remembers, and the libraries' workspaces."""
+from hourglass.training.stacks.functions import StackedFunctions
+from hourglass.training.stacks.stack import Stack
 
 
 class Compiled(Stack):
@@ -72,48 +70,12 @@ def _copied(value: Any) -> Any:
     return value.detach().clone().requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
 
 
-class Captured(Stack):
-    """The whole step as a CUDA graph: captured once, then played on what is copied to where it was captured."""
-
-    def __init__(self, **parts: Any) -> None:
-        super().__init__(**parts)
-        self.made = 0
-        self.graph: torch.cuda.CUDAGraph | None = None
-        optimizer = self.update.optimizer
-        for group in optimizer.param_groups:
-            if "capturable" in group:  # SGD has no counter, and no such key
-                group["capturable"] = True
-        for step, memory in optimizer.state.items():
-            if "step" in memory:  # unless fused, an optimizer keeps its counter on the host
-                memory["step"] = memory["step"].to(step.device)
-        optimizer._warned_capturable_if_run_uncaptured = True  # which the steps before the capture are
-
-    def _step(self, *given: Any) -> dict[str, Tensor]:
-        if self.made < WARM:
-            self.made += 1
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                terms = super()._step(*given)
-            torch.cuda.current_stream().wait_stream(side)
-            return terms
-        if self.graph is None:
-            self.held = tree_map(lambda each: each.clone() if isinstance(each, Tensor) else each, given)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):  # which makes no step yet
-                self.found = super()._step(*self.held)
-        for mine, now in zip(tree_leaves(self.held), tree_leaves(given), strict=True):
-            if isinstance(mine, Tensor):
-                mine.copy_(now)
-        self.graph.replay()
-        return {name: term.clone() for name, term in self.found.items()}
-
-
-class Both(Captured, Compiled):
-    """The compiled step, captured."""
-
-
-WAYS: dict[str, type[Stack]] = {"eager": Stack, "captured": Captured, "compiled": Compiled, "both": Both}
+WAYS: dict[str, Callable[..., Stack]] = {
+    "eager": partial(Stack, graph=False),
+    "captured": partial(Stack, graph=True),
+    "compiled": partial(Compiled, graph=False),
+    "both": partial(Compiled, graph=True),
+}
 
 
 def learner_of(config: DictConfig, device: str) -> Minibatch:

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 from measure import BATCH, RATE, arguments, report
 
@@ -22,8 +21,7 @@ args = arguments()
 with tempfile.TemporaryDirectory() as folder:
     uri = f"sqlite:///{folder}/mlflow.db"
     command = [
-        str(Path(sys.executable).with_name("hourglass")),
-        "train",
+        *(sys.executable, "-m", "hourglass", "train"),
         f"trainer={args.trainer}",
         *(args.words or [f"data.root={args.data}"]),
         "loss=mse",

@@ -100,6 +100,23 @@ def test_spectral_looks_at_the_weights_that_act(make: partial[MLP]) -> None:
     assert value(Spectral(weight=1.0), CODE, model) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("ratio", [0.0, 0.9, 0.999, 0.99999, 0.9999999])
+def test_spectral_is_right_wherever_the_second_value_lies(ratio: float) -> None:
+    torch.manual_seed(0)
+    left, _, right = torch.linalg.svd(torch.randn(40, 30, dtype=torch.float64), full_matrices=False)
+    values = 3 * torch.cat([torch.tensor([1.0]), torch.full((29,), ratio)]).double().sqrt()
+    model = with_decoder(mlp(inputs=40, code_size=30), ((left * values) @ right).tolist())
+    assert value(Spectral(weight=1.0), torch.zeros(1, 30), model) == pytest.approx(9, rel=1e-4)
+
+
+def test_spectral_of_zeros_is_zero() -> None:
+    model = with_decoder(mlp(inputs=3), ((0.0, 0.0),) * 3)
+    penalty = Spectral(weight=1.0)(model, CODE, model(torch.zeros(1, 3)))
+    penalty.weighted.backward()
+    assert penalty.weighted.item() == 0
+    assert model.decoder[0].weight.grad.abs().max() == 0  # type: ignore[index, union-attr]
+
+
 def test_spectral_takes_kernels_as_matrices_and_keeps_its_precision_in_bfloat16() -> None:
     model = conv(code_size=3, code="linear")
     kernels = [weight for weight in model.decoder.parameters() if weight.ndim >= 2]

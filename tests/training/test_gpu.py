@@ -9,6 +9,7 @@ from hourglass.commands.main import main
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.train import Result, train
 from hourglass.tracking import initialise_store, search_runs
+from hourglass.training.stacks.graph import SWITCH, Graph
 
 pytestmark = [
     pytest.mark.gpu,
@@ -74,6 +75,20 @@ def test_the_same_seed_gives_the_same_run_and_a_resumed_one_goes_on_bit_by_bit(w
     for name, weight in whole.parts.learner.state_dict().items():
         assert torch.equal(weight, twin.parts.learner.state_dict()[name]), name
         assert torch.equal(weight, again.parts.learner.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("trainer", ["exact", "fast"])
+@pytest.mark.parametrize("net", [DENSE, CONV], ids=["dense", "conv"])
+def test_its_steps_are_a_graph(net: tuple[str, ...], trainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[Graph] = []
+    monkeypatch.setattr("hourglass.training.stacks.stack.Graph", lambda: played.append(Graph()) or played[-1])
+    words = (*net, f"trainer={trainer}", "noise=masking")
+    graphs = run_of(*words)
+    assert [each.is_played for each in played] == [True], played[0].why_not
+    monkeypatch.setenv(SWITCH, "false")
+    launched = run_of(*words)
+    assert len(played) == 1
+    assert graphs.metrics["test/mse"] == pytest.approx(launched.metrics["test/mse"], rel=0.05)
 
 
 def test_two_jobs_share_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

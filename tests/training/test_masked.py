@@ -8,9 +8,9 @@ import torch
 from hourglass.configuration.composition import compose_config
 from hourglass.losses import logged, total
 from hourglass.pipeline.compose import compose
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.system.errors import HourglassError
 from hourglass.training.batches import Chunk
+from hourglass.training.stacks.stack import Stack
 
 WORDS = ["data=digits", "data.train_size=64", "trainer.accelerator=cpu", "model=transformer", "training=masked"]
 WORDS += ["model.patch_size=2", "model.width=8", "model.heads=2", "model.depth=1", "model.decoder_width=8"]

@@ -10,8 +10,8 @@ from torch import Tensor
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.samplers import Geometry
-from hourglass.sweeps.fusion.padding import pack, places, tensors
 from hourglass.system.errors import HourglassError
+from hourglass.training.stacks.padding import pack, places, tensors
 
 SMALL = (
     *("data=digits", "data.train_size=250", "model=multilayer", "model.widths=[16]", "model.activation=tanh"),

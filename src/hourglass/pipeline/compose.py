@@ -22,9 +22,10 @@ from hourglass.system.devices import device_count
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten
 from hourglass.trained.load import Trained
-from hourglass.training import Learner, Stepper
+from hourglass.training import Learner, Minibatch, Stepper
 from hourglass.training.rates import FILLED, Rates, Schedule
 from hourglass.training.replicas import Replicas, mixes_samples
+from hourglass.training.stacks import Played
 from hourglass.training.suited import check_suited
 
 WIDE = ("64-true", "64", 64)
@@ -60,7 +61,7 @@ def compose(
         make_model: makes the model of `shape`, that of a sample; None: as `config.model` says.
         learned: the full range of the data that the model was trained on, where `data` is only measured; its loss is
             that of these.
-        stepper: makes the steps of the training, where it isn't the procedure itself.
+        stepper: makes the steps of the training; None: the procedure itself, on a GPU as a CUDA graph where it can.
         rank: which of the devices that train the model this is, from 0.
 
     Raises:
@@ -123,7 +124,7 @@ def compose(
         sampler=sampler,
         schedule=_schedule(config.schedule),
         replicas=Replicas(rank=rank, count=count, seed=config.seed),
-        **({} if stepper is None else {"stepper": stepper}),
+        **_stepper(config.training, stepper),
     )
     if learned is None:
         try:
@@ -133,6 +134,13 @@ def compose(
     check_suited(data, learner)
     _check_learner(config, learner, count)
     return Parts(data, model, learner)
+
+
+def _stepper(node: Any, stepper: Stepper | None) -> dict[str, Stepper]:
+    """What makes the steps, for a procedure that makes any."""
+    procedure = located(node["_target_"], "training")
+    steps = isinstance(procedure, type) and issubclass(procedure, Minibatch)
+    return {"stepper": stepper or Played()} if steps else {}
 
 
 def _check_model(node: Any, data: Dataset) -> None:

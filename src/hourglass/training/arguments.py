@@ -14,7 +14,7 @@ from hourglass.training.replicas import Replicas
 if TYPE_CHECKING:
     from hourglass.training.minibatch import Minibatch
 
-__all__ = ["MakeOptimizer", "MinibatchArguments", "Stepper"]
+__all__ = ["Closable", "MakeOptimizer", "MinibatchArguments", "Stepper"]
 
 MakeOptimizer = Callable[..., torch.optim.Optimizer]
 """The configured optimizer, but for the parameters: `optimizer(params=model.parameters())`."""
@@ -26,6 +26,14 @@ class Stepper(Protocol):
 
     def __call__(self, learner: "Minibatch", chunk: Chunk, /) -> dict[str, Tensor]:
         """A step for each batch of a chunk; the loss and its terms by name, (n,) over the steps."""
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A `Stepper` that holds something while a fit lasts."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class MinibatchArguments(LearnerArguments):

@@ -19,7 +19,7 @@ from typing_extensions import override
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import logged, total
 from hourglass.system.errors import Diverged
-from hourglass.training.arguments import MakeOptimizer, MinibatchArguments, Stepper
+from hourglass.training.arguments import Closable, MakeOptimizer, MinibatchArguments, Stepper
 from hourglass.training.batches import Batches, Chunk, chunk_rows, counts_batches, is_exact
 from hourglass.training.clock import Clock
 from hourglass.training.descent import apply_gradients
@@ -73,7 +73,7 @@ class Minibatch(Learner):
     scales_loss = True
     any_target = True
     stackable = False
-    """Whether every step is `backpropagate`, so that many models can make theirs as one (see `sweeps.fusion`)."""
+    """Whether every step is `backpropagate`, so that many models can make theirs as one (see `training.stacks`)."""
 
     def __init__(
         self,
@@ -127,6 +127,11 @@ class Minibatch(Learner):
         Returns:
             what is logged of it, detached scalars by name: `loss`, the terms that it is made of, and other things.
         """
+
+    @property
+    def watched(self) -> bool:
+        """Whether a callback of somebody's counts batches, and may look at what each leaves, gradients say."""
+        return self._watched
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
         """The one of all weights."""
@@ -247,6 +252,11 @@ class Minibatch(Learner):
         super().on_train_epoch_end()
         self.replicas.check(self.state_dict())
         self.trainer.should_stop = self.replicas.agreed(self.trainer.should_stop)
+
+    def on_train_end(self) -> None:
+        """What makes the steps may let go of what it holds for them."""
+        if isinstance(self._stepper, Closable):
+            self._stepper.close()
 
     def on_validation_end(self) -> None:
         """Note the loss for a schedule that goes by it, once it is always of the same terms."""

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from hourglass.data import Dataset
 from hourglass.sweeps.fusion.grouping import why_not
 from hourglass.sweeps.fusion.lockstep import template_of
-from hourglass.sweeps.fusion.stack import Stack
+from hourglass.training.stacks.stack import Stack
 
 from .test_laws import (
     MODELS,
@@ -46,6 +46,8 @@ WAITING = {
     *(aten._unique, aten._unique2, aten.unique_dim, aten.unique_consecutive, aten.bincount, aten.randperm),
     # Whether it worked is asked at once.
     *(aten.linalg_cholesky, aten.linalg_inv, aten.linalg_eigh, aten.linalg_eigvalsh, aten.linalg_solve),
+    *(aten._linalg_eigh, aten._linalg_svd, aten._linalg_slogdet, aten._linalg_det, aten.linalg_lstsq, aten.linalg_eig),
+    *(aten.linalg_qr, aten.linalg_householder_product, aten.linalg_lu_factor, aten.linalg_pinv),
     # A tensor of numbers of Python's: a copy from the host.
     aten.lift_fresh,
 }

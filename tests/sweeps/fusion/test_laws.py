@@ -27,10 +27,10 @@ from hourglass.losses import logged
 from hourglass.pipeline.compose import compose
 from hourglass.sweeps.fusion.grouping import structure, why_not
 from hourglass.sweeps.fusion.lockstep import template_of
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.system.errors import HourglassError
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.stack import Stack
 
 Values = Mapping[str, Any]
 

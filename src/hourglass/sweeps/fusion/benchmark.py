@@ -19,10 +19,10 @@ from hourglass.pipeline.compose import compose
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.sweeps.fusion.lockstep import template_of
 from hourglass.sweeps.fusion.memory import fitting, free_bytes, member_bytes
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.training.batches import Chunk
 from hourglass.training.lightning_internals import device_of, placed, step_precision
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks import Played, Stack
 
 DISTINCT = 8
 """Jobs that are composed for a probe; a larger stack has copies of them."""
@@ -80,6 +80,7 @@ class _Bench:
         self.device = device_of(self.trainer)
         self.data: Dataset = build(self.configs[0].data)
         self.learners = [self._learner(config) for config in self.configs]
+        self.steppers = [Played() for _ in self.learners]
         first = self.learners[0]
         x = self.data.train.x[: STEPS * first.settings.batch_size].to(self.device)
         y = self.data.train.y if first.labelled else None
@@ -97,8 +98,9 @@ class _Bench:
         return step_precision(self.trainer)
 
     def alone(self) -> int:
-        """The steps of a chunk by each, one after another; how many."""
-        return sum(len(learner.own_steps(self.chunk)["loss"].tolist()) for learner in self.learners)
+        """The steps of a chunk by each, one after another, as a single training makes them; how many."""
+        steppers = zip(self.steppers, self.learners, strict=True)
+        return sum(len(stepper(learner, self.chunk)["loss"].tolist()) for stepper, learner in steppers)
 
     def stacked(self, size: int) -> Callable[[], int]:
         """What makes the steps of a chunk as a stack, and says how many model-steps these are."""

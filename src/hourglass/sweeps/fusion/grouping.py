@@ -45,7 +45,7 @@ WIDTHS = {"widths", "decoder_widths", "dense_widths", "decoder_dense_widths"}
 
 
 OPTIMIZERS = {f"torch.optim.{name}" for name in ("Adadelta", "Adam", "AdamW", "RMSprop", "SGD")}
-"""Those whose step is an update of each weight by itself times the learning rate: see `sweeps.fusion.update`."""
+"""Those whose step is an update of each weight by itself times the learning rate: see `training.stacks.update`."""
 
 
 class Group(NamedTuple):

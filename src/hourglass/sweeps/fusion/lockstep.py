@@ -25,12 +25,12 @@ from hourglass.pipeline.compose import Parts, compose
 from hourglass.pipeline.train import Result, train
 from hourglass.sweeps.fusion.grouping import WIDTHS, structure, why_not
 from hourglass.sweeps.fusion.memory import is_lack
-from hourglass.sweeps.fusion.stack import Stack
 from hourglass.sweeps.fusion.turns import Strand
 from hourglass.system import process
 from hourglass.training.batches import Chunk
 from hourglass.training.lightning_internals import step_precision
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.stack import Stack
 
 log = logging.getLogger("hourglass")
 

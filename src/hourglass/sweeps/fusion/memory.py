@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from hourglass.losses import total
-from hourglass.sweeps.fusion.padding import tensors
 from hourglass.system.torch_internals import OUT_OF_MEMORY
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.padding import tensors
 
 SHARE = 0.8
 """Of the free memory, what stacks may take: the rest is for validation, pictures and other processes."""

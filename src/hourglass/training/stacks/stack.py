@@ -16,22 +16,26 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.losses import logged
-from hourglass.sweeps.fusion.functions import StackedFunctions
-from hourglass.sweeps.fusion.padding import empty, pack, places, tensors, unpack
-from hourglass.sweeps.fusion.update import Update
 from hourglass.training.batches import Chunk
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.functions import StackedFunctions
+from hourglass.training.stacks.graph import Graph, wanted
+from hourglass.training.stacks.padding import empty, pack, places, tensors, unpack
+from hourglass.training.stacks.update import Update
 
 
 class Stack:
     """Learners that are trained as one; between two chunks each holds its own weights again.
 
+    What is changed of them in between, in place, counts from the next chunk on.
+
     Args:
         members: the learners, on one device, which have made equally many steps.
         template: one of their structure that is at least as large as each in every respect; it only lends its shape.
+        graph: whether the step becomes a CUDA graph (see `graph`); None: on a GPU, unless the environment says no.
     """
 
-    def __init__(self, *, members: Sequence[Minibatch], template: Minibatch) -> None:
+    def __init__(self, *, members: Sequence[Minibatch], template: Minibatch, graph: bool | None = None) -> None:
         self.members = members
         self.terms = _Terms(template.train())
         like = tensors(template)
@@ -52,7 +56,12 @@ class Stack:
             padding=[padded.get(name) for name in trained],
             at=[[each[name] for each in at] for name in trained],
         )
+        on_gpu = self.update.stacked[0].is_cuda
+        self.graph = Graph() if on_gpu and (wanted() if graph is None else graph) else None
+        if self.graph is not None:
+            self.update.make_capturable()
         self._home = {name: ([each[name] for each in held], [each[name] for each in at]) for name in like}
+        self._note_versions()
 
     def advance(self, chunks: Sequence[Chunk]) -> list[dict[str, Tensor]]:
         """A step of every member for each batch of a chunk.
@@ -63,6 +72,7 @@ class Stack:
         Returns:
             for every member what `Minibatch.own_steps` gives, on the CPU.
         """
+        self._take_changes()
         first, chunk = self.members[0], chunks[0]
         batches = first.batches(chunk)
         rates = self.update.rates(range(first.steps_done, first.steps_done + len(batches)))
@@ -72,7 +82,8 @@ class Stack:
             x = first.data.target(chunk.x[rows])
             goal = first.data.goal(x, None if chunk.target is None else chunk.target[rows])
             corrupted = torch.stack([each.corrupted[rows] for each in chunks]) if frozen else None  # type: ignore[index]
-            history.append(self._step((x, goal), corrupted, None if chunk.y is None else chunk.y[rows], rate))
+            given = ((x, goal), corrupted, None if chunk.y is None else chunk.y[rows], rate)
+            history.append(self._step(*given) if self.graph is None else self.graph(self._step, *given))
         columns = {name: torch.stack([terms[name] for terms in history]).cpu() for name in history[0]}
         self._give_back()
         return [{name: column[:, row] for name, column in columns.items()} for row in range(len(self.members))]
@@ -100,6 +111,23 @@ class Stack:
         self.update.give_back()
         for name, stacked in {**self.weights, **self.others}.items():
             unpack(stacked, *self._home[name])
+        self._note_versions()
+
+    def _note_versions(self) -> None:
+        """Remember where each member's tensors are, and how often they were changed so far, which PyTorch counts."""
+        self._versions = {name: [_version(part) for part in parts] for name, (parts, _) in self._home.items()}
+
+    @torch.no_grad()
+    def _take_changes(self) -> None:
+        """What somebody else has changed since, a callback say."""
+        for name, stacked in {**self.weights, **self.others}.items():
+            for row, part, place, version in zip(stacked, *self._home[name], self._versions[name], strict=True):
+                if _version(part) != version:
+                    row[place] = part
+
+
+def _version(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor._version
 
 
 class _Terms(nn.Module):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hourglass.sweeps.fusion.functions import StackedFunctions
+from hourglass.training.stacks.functions import StackedFunctions
 
 MEMBERS, BATCH, INPUTS, OUTPUTS = 3, 7, 5, 4
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from hourglass.sweeps.fusion.linear import stacked_linear
-from hourglass.sweeps.fusion.squared_error import squared_error
+from hourglass.training.stacks.linear import stacked_linear
+from hourglass.training.stacks.squared_error import squared_error
 
 __all__ = ["StackedFunctions"]
 

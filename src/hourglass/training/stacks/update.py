@@ -16,8 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hourglass.sweeps.fusion.padding import Place, pack
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.padding import Place, pack
+
+ELEMENTWISE = (torch.optim.Adadelta, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
+"""Optimizers whose step is an update of each weight by itself times the learning rate."""
 
 
 class Update:
@@ -52,6 +55,17 @@ class Update:
         self.limit = self._column(limits)
         self.clips = min(limits) < math.inf
         self._take_up()
+
+    def make_capturable(self) -> None:
+        """Keep everything that a step needs on the GPU, for a CUDA graph."""
+        for group in self.optimizer.param_groups:
+            if "capturable" in group:  # SGD has no counter, and no such key
+                group["capturable"] = True
+        for step, memory in self.optimizer.state.items():
+            if "step" in memory:  # unless fused, an optimizer keeps its counter on the host
+                memory["step"] = memory["step"].to(step.device)
+        # Of the steps before the capture PyTorch would say that they waste what capturable costs.
+        self.optimizer._warned_capturable_if_run_uncaptured = True
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.stacked[0].dtype, device=self.stacked[0].device)
@@ -115,6 +129,8 @@ class Update:
                 for row, (member, place) in enumerate(zip(self.members, self.at[number], strict=True)):
                     whole = value is None or value.shape != step.shape
                     mine = value if whole else value[row][place]
+                    if key == "step" and not (_group(member).get("fused") or _group(member).get("capturable")):
+                        mine = value.cpu()  # where the member's own optimizer counts
                     own = member.optimizer.state[_weights(member)[number]]
                     found.append((own, key, mine if mine is None else mine.clone()))
         for own, key, mine in found:

@@ -2,7 +2,7 @@
 
 import torch
 
-from hourglass.sweeps.fusion.padding import blocks, empty, pack, unpack
+from hourglass.training.stacks.padding import blocks, empty, pack, unpack
 
 
 def test_blocks_lie_at_the_beginning_of_the_larger_blocks() -> None:
