@@ -103,12 +103,16 @@ def test_a_member_takes_at_most_what_is_reckoned_with(overrides: list[str]) -> N
     chunk = Chunk(x, None)
     learner.own_steps(chunk)
     bound = member_bytes(learner, chunk)
-    members = make([config] * 12, torch.float32, None, device="cuda")
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    stack = stacked(members, [config] * 12)
-    for _ in range(2):
-        stack.advance([chunk] * 12)
-    taken = (torch.cuda.max_memory_allocated() - before) / 12
-    assert 0.05 < taken / bound < 1
+
+    def taken(size: int) -> int:
+        members = make([config] * size, torch.float32, None, device="cuda")
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        stack = stacked(members, [config] * size)
+        for _ in range(2):
+            stack.advance([chunk] * size)
+        return torch.cuda.max_memory_allocated() - before
+
+    taken(2)  # what the libraries keep for themselves, some 32 MiB for each stream, is no member's
+    assert 0.05 < (taken(24) - taken(12)) / 12 / bound < 1

@@ -76,6 +76,7 @@ def test_what_no_graph_holds_is_called_and_said(way: str, caplog: pytest.LogCapt
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
 
 
+@pytest.mark.filterwarnings("ignore:The CUDA Graph is empty")
 def test_an_error_of_the_function_is_its_own() -> None:
     walk, graph = Walk(), Graph()
 

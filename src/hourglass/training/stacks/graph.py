@@ -10,6 +10,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -83,7 +84,7 @@ class Graph:
 
     def _warmed(self, function: Callable[..., dict[str, Tensor]], given: tuple[Any, ...]) -> dict[str, Tensor]:
         """A call beside the stream that everything else is on, as the capture will be; the last one is watched."""
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = _side(torch.cuda.current_device())
         side.wait_stream(torch.cuda.current_stream())
         before = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings(record=True) as said, torch.cuda.stream(side):
@@ -123,6 +124,12 @@ class Graph:
         if self.why_not is None:
             self.why_not = why
             log.info("steps are not a CUDA graph, and are launched one by one: %s", why)
+
+
+@cache
+def _side(device: int) -> torch.cuda.Stream:
+    """One for all graphs of a GPU: each stream that multiplies keeps up to 32 MiB for it."""
+    return torch.cuda.Stream(device)
 
 
 def _shapes(given: Any) -> list[Any]:
