@@ -129,7 +129,7 @@ class Graph:
 @cache
 def _side(device: int) -> torch.cuda.Stream:
     """One for all graphs of a GPU: each stream that multiplies keeps up to 32 MiB for it."""
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _shapes(given: Any) -> list[Any]:
