@@ -7,7 +7,14 @@ import sys
 import pytest
 import torch
 
-from hourglass.system.torch_internals import OUT_OF_MEMORY, TRACE, cpu_has_bfloat16, is_wrapped, standard_gamma
+from hourglass.system.torch_internals import (
+    NO_HOOKS,
+    OUT_OF_MEMORY,
+    TRACE,
+    cpu_has_bfloat16,
+    is_wrapped,
+    standard_gamma,
+)
 
 
 def test_torch_says_whether_the_cpu_computes_in_bfloat16() -> None:
@@ -30,6 +37,14 @@ def test_values_of_a_transform_are_told_from_others() -> None:
 def test_a_lack_of_memory_says_so() -> None:
     with pytest.raises(RuntimeError, match=OUT_OF_MEMORY):
         torch.empty(2**62, dtype=torch.uint8)
+
+
+def test_a_gradient_within_lets_nobody_watch_what_is_kept() -> None:
+    with (
+        pytest.raises(RuntimeError, match=NO_HOOKS),
+        torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x),
+    ):
+        torch.func.grad(lambda x: x.square().sum())(torch.ones(2))
 
 
 def test_where_torch_raised_an_error_stands_behind_these_words() -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 OUT_OF_MEMORY = "can't allocate memory"
 """In the text of the RuntimeError where the memory of the machine, not of a GPU, has no room."""
+NO_HOOKS = "don't yet support saved tensor hooks"
+"""In the text of the RuntimeError where `torch.func.grad` meets somebody who watches what is kept for a gradient."""
 TRACE = " Exception raised from "
 """In the text of an error, on one line: behind it stands where in torch's own source it was raised."""
 

@@ -96,6 +96,7 @@ print(taken / bound)
         ["model=multilayer", "model.depth=2", "model.widths=[512,256]"],
         ["model.code_size=64", "regularizer=contractive"],
         ["bottleneck=gaussian", "loss.reduction=sum", "noise=gaussian", "optimizer=sgd"],
+        ["bottleneck=gaussian", "loss.reduction=sum", "training=hamiltonian", "training.steps=2"],
     ],
     ids=str,
 )

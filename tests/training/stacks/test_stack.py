@@ -78,3 +78,17 @@ def test_the_environment_leaves_graphs_out(word: str | None, expected: bool, mon
     if word is not None:
         monkeypatch.setenv(SWITCH, word)
     assert wanted() is expected
+
+
+def test_a_weight_of_one_number_is_stacked_too() -> None:
+    """As the steps of Hamiltonian dynamics: its optimizer's counter has the shape of the weight."""
+    words = ("bottleneck=gaussian", "loss.reduction=sum", "training=hamiltonian", "training.steps=1")
+    learners = [learner_of(*words), learner_of(*words)]
+    assert any(weight.ndim == 0 for weight in learners[0].parameters())
+    chunk = chunk_of(learners[0])
+    for each in learners:
+        steps(each, chunk, None)
+    stack = Stack(members=learners, template=deepcopy(learners[0]))
+    assert all(bool(terms["loss"].isfinite().all()) for terms in stack.advance([chunk] * 2))
+    counts = [float(memory["step"]) for each in learners for memory in each.optimizer.state.values()]
+    assert set(counts) == {6.0}

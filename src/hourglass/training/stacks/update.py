@@ -22,6 +22,9 @@ from hourglass.training.stacks.padding import Place, pack
 ELEMENTWISE = (torch.optim.Adadelta, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
 """Optimizers whose step is an update of each weight by itself times the learning rate."""
 
+COUNTER = "step"
+"""What an optimizer calls the number of its steps, in what it remembers of each weight."""
+
 
 class Update:
     """The optimizers of all members as one.
@@ -62,8 +65,8 @@ class Update:
             if "capturable" in group:  # SGD has no counter, and no such key
                 group["capturable"] = True
         for step, memory in self.optimizer.state.items():
-            if "step" in memory:  # unless fused, an optimizer keeps its counter on the host
-                memory["step"] = memory["step"].to(step.device)
+            if COUNTER in memory:  # unless fused, an optimizer keeps it on the host
+                memory[COUNTER] = memory[COUNTER].to(step.device)
         # Of the steps before the capture PyTorch would say that they waste what capturable costs.
         self.optimizer._warned_capturable_if_run_uncaptured = True
 
@@ -109,14 +112,14 @@ class Update:
         for gradient in gradients:
             gradient.mul_(_over(factor, gradient))
 
-    # What an optimizer remembers is a tensor of the weight's shape, or one number that is the same for all members.
+    # What an optimizer remembers is a tensor of the weight's shape, but for its counter, the same for all members.
 
     def _take_up(self) -> None:
         """Begin with what the members' own optimizers remember."""
         for number, step in enumerate(self.steps):
             states = [member.optimizer.state.get(_weights(member)[number], {}) for member in self.members]
             for key, first in states[0].items():
-                if first is None or first.shape != _weights(self.members[0])[number].shape:
+                if first is None or key == COUNTER:
                     self.optimizer.state[step][key] = first if first is None else first.clone()
                 else:
                     self.optimizer.state[step][key] = pack(step[0], [s[key] for s in states], self.at[number])
@@ -127,9 +130,9 @@ class Update:
         for number, step in enumerate(self.steps):
             for key, value in self.optimizer.state.get(step, {}).items():
                 for row, (member, place) in enumerate(zip(self.members, self.at[number], strict=True)):
-                    whole = value is None or value.shape != step.shape
+                    whole = value is None or key == COUNTER
                     mine = value if whole else value[row][place]
-                    if key == "step" and not (_group(member).get("fused") or _group(member).get("capturable")):
+                    if key == COUNTER and not (_group(member).get("fused") or _group(member).get("capturable")):
                         mine = value.cpu()  # where the member's own optimizer counts
                     own = member.optimizer.state[_weights(member)[number]]
                     found.append((own, key, mine if mine is None else mine.clone()))
