@@ -2,7 +2,8 @@
 
 Run: make zoo           as configured
      make zoo-tuned     each with learning rate and schedule of its own, chosen on validation in 12 trials: tuned.csv
-What is finished is not trained again. Some types alone, elsewhere, with settings of one's own:
+What is finished is not trained again, and of some types alone (--only) the others' numbers stay. Elsewhere, with
+settings of one's own:
 python -m experiments.zoo.measure data=digits training.epochs=1 --into FOLDER --seeds 0 1 --only VAE vanilla
 """
 
@@ -71,7 +72,9 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
         print(f"{head}: test/mse {outcome.value.metrics['test/mse']:.5f}", file=sys.stderr)
     whole = {name: runs for name, runs in found.items() if name not in failures}
     numbers = {name: {str(seed): runs[seed].metrics for seed in seeds} for name, runs in whole.items()}
-    records.write(into, {page.ALL: {records.NONE: {"cores": cores}}, **numbers})
+    others = records.read(into) if into.exists() and len(kinds) < len(TYPES) else {}
+    both = {page.ALL: {records.NONE: {"cores": cores}}, **others, **numbers}
+    records.write(into, {name: both[name] for name in (page.ALL, *(kind.name for kind in TYPES)) if name in both})
     if not tuned:
         from experiments.zoo.mosaic import draw
 

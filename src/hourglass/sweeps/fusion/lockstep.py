@@ -30,6 +30,7 @@ from hourglass.system import process
 from hourglass.training.batches import Chunk
 from hourglass.training.lightning_internals import step_precision
 from hourglass.training.minibatch import Minibatch
+from hourglass.training.stacks.graph import wanted
 from hourglass.training.stacks.stack import Stack
 
 log = logging.getLogger("hourglass")
@@ -137,7 +138,7 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Da
         if not members:
             continue
         arrived: list[_Arrived] = [strands[number].question for number in members]
-        if len(members) == 1:
+        if len(members) == 1 and not (arrived[0].chunk.x.is_cuda and wanted()):  # where even a stack of one pays
             strands[members[0]].resume((0.0, None))
             stacks.append(members)
             continue
