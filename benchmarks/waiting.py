@@ -58,10 +58,15 @@ def says(start: str) -> Callable[[str], bool]:
     return lambda line: line.startswith(start)
 
 
+def has(words: str) -> Callable[[str], bool]:
+    """Lines with these words."""
+    return lambda line: words in line
+
+
 PHASES = (
     Phase("imports, data, and the first epoch", None, says("epoch 1,")),
     Phase("epochs 2 to 5", says("epoch 1,"), says("epoch 5,")),
-    Phase("measuring 10,000 digits, pictures", says("measuring"), says("vanilla-64 "), 1.5),
+    Phase("measuring 10,000 digits, pictures", says("measuring"), has(" parameters, code of "), 1.5),
     Phase("from the last line to the prompt", says("dashboard"), None, 0.3),
     Phase("all", None, None, 11.0),
 )
