@@ -127,10 +127,8 @@ def tests(check: Check) -> list[Found]:
     done = check.run([sys.executable, *words, "-c", ROOT / "pyproject.toml", *files], limit=100)
     ends: dict[str, str] = {}
     for line in done.output.splitlines():
-        test, end = (
-            re.search(r"tests/\S+::.*?(?=\s+(?:PASSED|FAILED|SKIPPED|ERROR)\b|\s*$)", line),
-            re.search(r"\b(PASSED|FAILED|SKIPPED|ERROR)\b", line),
-        )
+        test = re.search(r"tests/\S+::.*?(?=\s+(?:PASSED|FAILED|SKIPPED|ERROR)\b|\s*$)", line)
+        end = re.search(r"\b(PASSED|FAILED|SKIPPED|ERROR)\b", line)
         if test and end:
             ends[test.group()] = end.group().lower()
     counts = {word: list(ends.values()).count(word) for word in ("passed", "failed", "error", "skipped")}

@@ -75,7 +75,7 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
     others = records.read(into) if into.exists() and len(kinds) < len(TYPES) else {}
     both = {page.ALL: {records.NONE: {"cores": cores}}, **others, **numbers}
     records.write(into, {name: both[name] for name in (page.ALL, *(kind.name for kind in TYPES)) if name in both})
-    if not tuned:
+    if not tuned and not others.keys() - whole.keys() - {page.ALL}:  # mosaics show all rows of the table, or stay
         from experiments.zoo.mosaic import draw
 
         draw({name: runs[seeds[0]].run_id for name, runs in whole.items()}, into=into.parent)

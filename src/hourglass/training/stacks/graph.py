@@ -17,16 +17,14 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from hourglass.system.torch_internals import PROTOTYPE, SYNCHRONIZING
+
 log = logging.getLogger("hourglass")
 
 WARM = 3
 """Calls that are made as they are: they make what an optimizer remembers, and the libraries' workspaces."""
 SWITCH = "HOURGLASS_CUDA_GRAPHS"
 """Environment variable: `false` leaves graphs out."""
-SYNCHRONIZING = "synchronizing CUDA operation"
-"""In PyTorch's warning of what makes Python wait for the GPU, which a graph can't hold."""
-PROTOTYPE = "Synchronization debug mode is a prototype"
-"""What it says of that warning itself."""
 
 
 def wanted() -> bool:
