@@ -58,24 +58,49 @@ def test_labels_need_not_be_consecutive() -> None:
     assert linear_probe((code, 10 * y + 7), None, (test_code, 10 * test_y + 7)).accuracy == 1
 
 
-def test_it_minimises_what_scikit_learn_minimises() -> None:
+def minimum(z: torch.Tensor, y: torch.Tensor, strength: float) -> torch.Tensor:
+    """Weights of ours for standardised codes, (classes, units)."""
+    axes = module._Axes.of(z)
+    start = torch.zeros(int(y.max()) + 1, z.shape[1] + 1)
+    return axes.back(module._fit(axes.turned(z), y, strength, start=start, units=axes.units(strength))[:, :-1])
+
+
+@pytest.mark.parametrize("turned", [1024, 0])
+def test_it_minimises_what_scikit_learn_minimises(turned: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TURNED", turned)
     data = digits()
     x, y = data.scaled(data.train.x).flatten(1), data.train.y
     z = ((x - x.mean(0)) / x.std(0, correction=0)).nan_to_num()
     for strength in (1e-1, 1e-3):
-        ours = module._fit(z, y, strength, start=torch.zeros(10 * 65).numpy())
-        weights = torch.from_numpy(ours).view(10, 65)[:, :-1]
+        weights = minimum(z, y, strength)
         theirs = LogisticRegression(C=1 / (strength * len(z)), max_iter=2000).fit(z, y).coef_
         assert float((weights - torch.from_numpy(theirs)).norm() / weights.norm()) < 0.1
 
 
+def test_units_that_say_much_the_same_do_not_keep_it_from_the_minimum() -> None:
+    """Sixteen that are nearly the same, as those of a code may be: a small difference is what tells the classes."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randint(2, (2000,), generator=generator)
+    code = 30 * torch.randn(2000, 1, generator=generator) + torch.randn(2000, 16, generator=generator)
+    code[:, 0] += 3 * y
+    z = (code - code.mean(0)) / code.std(0, correction=0)
+    weights = minimum(z, y, 1e-5)
+    theirs = torch.from_numpy(LogisticRegression(C=1 / (1e-5 * 2000), max_iter=10_000, tol=1e-8).fit(z, y).coef_)
+    ours = (weights[1] - weights[0])[None]  # two rows of ours say what one of theirs says, with a half of the penalty
+    right = [((z @ each.float().T)[:, 0] > 0) == y.bool() for each in (ours, theirs)]
+    assert abs(float(right[0].double().mean() - right[1].double().mean())) < 0.01
+    found = linear_probe((code, y), (code, y), (code, y)).accuracy
+    best = LogisticRegression(C=1e4, max_iter=10_000).fit(z, y).score(z, y)
+    assert found > best - 0.01
+
+
 def test_validation_chooses_the_strength() -> None:
-    """200 samples of 150 units, of which one says something: the weaker, the more is overfit."""
+    """200 samples of 190 units, of which one says something: the weaker, the more is overfit."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         y = torch.randint(2, (count,), generator=generator)
-        code = torch.randn(count, 150, generator=generator)
+        code = torch.randn(count, 190, generator=generator)
         code[:, 0] += 2.5 * y
         return code, y
 

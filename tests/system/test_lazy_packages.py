@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = ("torchvision", "torchmetrics.functional", "torch._dynamo.eval_frame", "torch._inductor.compile_fx", "sympy")
+HEAVY = (
+    *("torchvision", "torchmetrics.functional", "matplotlib.figure", "triton"),
+    *("torch._dynamo.eval_frame", "torch._inductor.compile_fx", "sympy"),
+)
 
 
 def python(code: str) -> str:
@@ -58,6 +61,35 @@ def test_whatever_else_is_asked_of_torchmetrics_is_there(use: str, first: str) -
         "assert not hasattr(torchmetrics, 'no_such_thing')\n"
         "collected = MetricCollection([torchmetrics.MeanMetric()])\n"
         "assert pl.__name__ == 'torch' or pl.utilities.types._METRIC\n"
+    )
+
+
+def test_a_metric_is_drawn_and_operations_are_counted_for_whoever_asks() -> None:
+    """What was put in their place does the same, and may be derived from and compared with."""
+    python(
+        "import hourglass, pytorch_lightning as pl, sys, torch, torchmetrics\n"
+        "from torch.utils.flop_counter import FlopCounterMode\n"
+        "assert 'matplotlib.figure' not in sys.modules\n"
+        "metric = torchmetrics.MeanMetric(); metric.update(torch.ones(3))\n"
+        "figure, axes = metric.plot()\n"
+        "assert type(figure).__module__ == 'matplotlib.figure'\n"
+        "class Own(FlopCounterMode):\n"
+        "    pass\n"
+        "for kind in (FlopCounterMode, Own):\n"
+        "    with kind(display=False) as counted:\n"
+        "        torch.ones(2, 3) @ torch.ones(3, 4)\n"
+        "    assert counted.get_total_flops() == 2 * 2 * 3 * 4 and isinstance(counted, FlopCounterMode)\n"
+        "import torch.utils.flop_counter\n"
+        "assert isinstance(torch.utils.flop_counter.FlopCounterMode, type)\n"
+        "layer = torch.nn.Linear(3, 4)\n"
+        "class Module(pl.LightningModule):\n"
+        "    example_input_array = torch.ones(2, 3)\n"
+        "    def __init__(self):\n"
+        "        super().__init__(); self.layer = layer\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x)\n"
+        "summary = pl.utilities.model_summary.ModelSummary(Module(), max_depth=2)\n"
+        "assert summary.total_flops == 2 * 2 * 3 * 4 and summary.total_parameters == 16\n"
     )
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from hourglass.figures.picture import Array, Picture
+
+if TYPE_CHECKING:  # a training draws without it
+    from matplotlib.figure import Figure
 
 DPI = 100
 # Ten colours that colour-blind readers can tell apart: the "muted" scheme of Paul Tol (2021), and black.
@@ -21,18 +21,23 @@ COLOURS = (
     *("#882255", "#44AA99", "#999933", "#AA4499", "#000000"),
 )
 # Ten that are told apart as points on white: the eight of Okabe & Ito (2008), for colour-blind readers too, and two.
-CLASSES = (*map(to_hex, matplotlib.color_sequences["okabe_ito"]), "#999999", "#7B3F00")
+CLASSES = (
+    *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442"),
+    *("#0072B2", "#D55E00", "#CC79A7", "#999999", "#7B3F00"),
+)
 
 
-def to_png(figure: Figure | Picture, path: Path) -> None:
+def to_png(figure: "Figure | Picture", path: Path) -> None:
     """Writes the figure at its own size, 100 dots per inch."""
     Image.fromarray(to_array(figure)).save(path)
 
 
-def to_array(figure: Figure | Picture) -> npt.NDArray[np.uint8]:
+def to_array(figure: "Figure | Picture") -> npt.NDArray[np.uint8]:
     """The figure as pixels (height, width, 3), what a tracker's `log_image` takes."""
     if isinstance(figure, Picture):
         return np.array(figure.image)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -160,6 +159,8 @@ def levels(values: Array, limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
 @cache
 def colours(cmap: str) -> npt.NDArray[np.uint8]:
     """The 255 colours of a matplotlib scale, (255, 3)."""
+    import matplotlib
+
     table: npt.NDArray[np.uint8] = matplotlib.colormaps[cmap](np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
     return table
 
@@ -204,5 +205,7 @@ def _glyph(character: str, size: float) -> tuple[Image.Image, int]:
 @cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
     """Matplotlib's typeface, so many points high."""
+    import matplotlib
+
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(path, size * _POINT, layout_engine=ImageFont.Layout.BASIC)

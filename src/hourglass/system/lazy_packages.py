@@ -1,11 +1,13 @@
 """Packages that Lightning imports for a name or two, and that are read as far as they are asked for.
 
     torchmetrics    `Metric` and `MetricCollection`, with which Lightning compares what a module logs; all its metrics
-                    come with torchvision and scipy's signals
+                    come with torchvision and scipy's signals. `utilities.plot`, which draws them, is matplotlib
     torch._dynamo   `OptimizedModule`, with which Lightning compares a module, and `disable` and `graph_break`, which
                     keep the compiler off a function; torch's optimizers call them too, and `torch.func.grad`
                     `compiled_autograd._disable`. It is the compiler, with sympy and triton.
     torch._inductor `config`, where `use_deterministic_algorithms` leaves word; it is the compiler's other half
+    torch.utils.flop_counter
+                    `FlopCounterMode`, with which Lightning's summary counts; it is triton
 
 Together they are more than half of what `import pytorch_lightning` takes, for nothing that is used here. After `defer`,
 the names above bring only themselves. Whatever else is asked of such a package, or of a module in it, is there as
@@ -46,6 +48,32 @@ def _optimized_module(_name: str) -> type:
             return compiler is not None and isinstance(x, compiler.OptimizedModule)
 
     return Compared("OptimizedModule", (), {})
+
+
+class _Named:
+    """A function or a class of a module, which is read when it is called, derived from, or compared with."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module = module
+        self._name = name
+
+    def _real(self) -> Any:
+        module = import_module(self._module)
+        assert isinstance(module.__loader__, _Later)
+        module.__loader__.read(module)
+        return getattr(module, self._name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._real()(*args, **kwargs)
+
+    def __mro_entries__(self, _bases: tuple[object, ...]) -> tuple[type]:
+        return (self._real(),)
+
+    def __instancecheck__(self, x: object) -> bool:
+        return isinstance(x, self._real())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real(), name)
 
 
 def _disable(_name: str) -> Callable[..., Any]:
@@ -95,6 +123,11 @@ LAZY: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
         "__version__": _of_torchmetrics("__about__"),
         "_logger": lambda _name: logging.getLogger("torchmetrics"),  # of its own modules
     },
+    "torchmetrics.utilities.plot": {
+        "_AX_TYPE": lambda _name: object,  # what annotations say where there is no matplotlib
+        "_PLOT_OUT_TYPE": lambda _name: object,
+        "plot_single_or_multi_val": partial(_Named, "torchmetrics.utilities.plot"),
+    },
     "torch._dynamo": {
         "OptimizedModule": _optimized_module,
         "compiled_autograd": lambda _name: _CompiledAutograd(),
@@ -102,6 +135,7 @@ LAZY: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
         "graph_break": lambda _name: _nothing,
     },
     "torch._inductor": {},
+    "torch.utils.flop_counter": {"FlopCounterMode": partial(_Named, "torch.utils.flop_counter")},
 }
 """What of each package is there without its `__init__`, and how it is found."""
 ALONE = ("torch._inductor.config", "torch._inductor.custom_graph_pass")

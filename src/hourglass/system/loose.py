@@ -10,4 +10,5 @@ from hourglass.system import leash
 # What has been imported lives as long as the process. Frozen, it is not searched for garbage by every child: half a
 # second each time, and a copy of each page that the search writes to.
 gc.freeze()
+gc.enable()
 leash.loosen()
