@@ -24,7 +24,7 @@ from hourglass.claims.claim import Claim
 from hourglass.claims.expectation import Comparison, Values
 from hourglass.system.errors import HourglassError
 
-__all__ = ["ALPHA", "Effect", "Judged", "Verdict", "bootstrap", "holm", "judge"]
+__all__ = ["ALPHA", "Effect", "Judged", "Verdict", "bootstrap", "holm", "judge", "paired_p"]
 
 Verdict = Literal["CONFIRMED", "REFUTED", "UNDECIDED", "NOT TESTED", "FAILED"]
 ALPHA = 0.05
@@ -96,7 +96,7 @@ def judge(
             ]
         except HourglassError as error:  # which must not cost the others of the page their verdicts
             failed[claim.name] = str(error)
-    adjusted = iter(holm([_p(pairs) for each in margins.values() for pairs in each]))
+    adjusted = iter(holm([paired_p(pairs) for each in margins.values() for pairs in each]))
     effects = {
         claim.name: tuple(
             Effect(comparison, pairs, float(np.mean(pairs)), *bootstrap(pairs), next(adjusted))
@@ -128,7 +128,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _p(margins: Sequence[float]) -> float:
+def paired_p(margins: Sequence[float]) -> float:
     """Of Student's test that the mean is 0; of margins that are all the same nothing is left to chance."""
     from scipy.stats import ttest_1samp
 
