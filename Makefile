@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast claims type-claims equal-l0 activations lint audit clean
+.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast size-and-depth claims type-claims equal-l0 activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -79,10 +79,13 @@ types: $(READY) ## whether the types learn what their authors report; writes exp
 exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fast/README.md
 	@$(BIN)/python -m experiments.exact_vs_fast.measure
 
+size-and-depth: $(READY) ## how useful codes of 2 to 256 units are at depth 0 to 4, on digits and clothes, 5 seeds; writes experiments/size_and_depth/
+	@$(BIN)/python -m experiments.size_and_depth.measure
+
 claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (360 trainings; QUICK=true: sooner, in build/)
 	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
 
-type-claims: $(READY) ## whether each type does what its paper says, 5 seeds each; writes experiments/TYPE_CLAIMS.md (QUICK=true: sooner, in build/)
+type-claims: $(READY) ## whether each type does what its paper says, 5 or 10 seeds each (an hour); writes experiments/TYPE_CLAIMS.md (QUICK=true: sooner, in build/)
 	@$(BIN)/hourglass claim experiments/types title="Does each type do what its paper says?" $(if $(QUICK),quick=true into=build/TYPE_CLAIMS.md,into=experiments/TYPE_CLAIMS.md)
 
 equal-l0: $(READY) ## sparse types with as many units on, 4 to 32 of 256; writes experiments/equal_l0/README.md

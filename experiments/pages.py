@@ -15,12 +15,14 @@ from experiments.equal_l0 import page as equal_l0
 from experiments.exact_vs_fast import measure as exact_vs_fast
 from experiments.published_figures import page as published_figures
 from experiments.quickstart import measure as quickstart
+from experiments.size_and_depth import measure as size_and_depth
 from experiments.types import measure as types
 from experiments.zoo import page as zoo
 
 PAGES: dict[str, Callable[[records.Results], str]] = {
     "quickstart": quickstart.page,
     "code_size_by_depth": code_size_by_depth.page,
+    "size_and_depth": size_and_depth.page,
     "published_figures": published_figures.page,
     "types": types.page,
     "equal_l0": equal_l0.page,
@@ -33,6 +35,7 @@ INDEX = {
     "quickstart": "quickstart/README.md",
     "the zoo": "zoo/README.md",
     "code size by depth": "code_size_by_depth/README.md",
+    "useful codes, by size and depth": "size_and_depth/README.md",
     "published figures": "published_figures/README.md",
     "types": "types/README.md",
     "sparsity at equal L0": "equal_l0/README.md",
@@ -40,13 +43,19 @@ INDEX = {
     "activations": "activations/README.md",
 }
 
+CLAIMS = (
+    ("claims", "CLAIMS.md", "What is claimed about autoencoders, and what is so?"),
+    ("claims of types", "TYPE_CLAIMS.md", "Does each type do what its paper says?"),
+)
+"""Pages of `hourglass claim`: what each is called, where it is, and what it asks."""
+
 TEXT = """\
 # Records
 
 Each folder holds one question: what was asked, the command that answers it, what it measured, and a verdict. Every
 number that was measured is in the `results.csv` beside the page, a row for each arm, seed and metric (of claims:
-[claims/results.csv](claims/results.csv)); the page is made of it, and a test compares the two. `make pages` makes all
-of them anew without training.
+[claims/results.csv](claims/results.csv), [type_claims/results.csv](type_claims/results.csv)); the page is made of it,
+and a test compares the two. `make pages` makes all of them anew without training.
 
 {rows}
 
@@ -72,9 +81,10 @@ def index(root: Path) -> str:
     for name, path in INDEX.items():
         text = (root / path).read_text(encoding="utf-8")
         rows.append([f"[{name}]({path})", _after("Question", text), _first_sentence(_after("Verdict", text))])
-    claims = (root / "CLAIMS.md").read_text(encoding="utf-8")
-    (said,) = re.findall(r"^\*\*(\d+ claims: .*)\*\*$", claims, re.MULTILINE)
-    rows.append(["[claims](CLAIMS.md)", "What is claimed about autoencoders, and what is so?", said])
+    for name, path, question in CLAIMS:
+        page = (root / path).read_text(encoding="utf-8")
+        (said,) = re.findall(r"^\*\*(\d+ claims: .*)\*\*$", page, re.MULTILINE)
+        rows.append([f"[{name}]({path})", question, said])
     return TEXT.format(rows=records.table(rows))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ FLOOR, OF_PCA, OF_PIXELS = "test/linear_mse", "test/linear_accuracy_pca", "test/
 ALL = "all jobs"
 WORDS = (
     *("experiment=code_size_by_depth", f"study={NAME}", "callback=[quick,floor,usefulness]"),
-    *("data=mnist,fashion_mnist", "model.code_size=2,4,8,16,32,64,128,256", "model.depth=0,1,2,3,4"),
+    *("data=mnist,fashion_mnist", "model.code_size=2,8,32,128,256", "model.depth=0,1,2,3,4"),
     "seed=0,1,2,3,4",
 )
 
@@ -121,19 +121,30 @@ def measure(into: Path, words: Sequence[str]) -> int:
     run = max(studies, key=lambda study: study.info.end_time)  # the one that has just ended
     table = read(run.info.run_id, uri=uri)
     newer = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' AND start_time > {began * 1000:.0f}"
-    whole = {"minutes": minutes, "cores": float(len(os.sched_getaffinity(0)))}
-    fresh = len(search_runs(uri, None, newer)) == len(table.rows)
-    found: dict[str, dict[str, dict[str, float]]] = {
-        ALL: {records.NONE: {"jobs": len(table.rows), **(whole if fresh else {})}}
-    }
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for row in sorted(table.finished, key=lambda row: int(row.point["seed"])):
         place = Place(row.point[DATA], int(row.point[SIZE]), int(row.point[DEPTH]))
         kept = records.kept(row.metrics, [ERROR, FLOOR, ACCURACY, OF_PCA, OF_PIXELS, DEAD])
         found.setdefault(place.arm, {})[row.point["seed"]] = kept
+    found = _whole(found)
+    jobs = sum(map(len, found.values()))
+    fresh = len(search_runs(uri, None, newer)) == jobs
+    took = {"minutes": minutes, "cores": float(len(os.sched_getaffinity(0)))} if fresh else {}
+    found = {ALL: {records.NONE: {"jobs": jobs, **took}}, **found}
     into.mkdir(parents=True, exist_ok=True)
     records.write(into / "results.csv", found)
     figures.to_png(draw(_places(found)), into / "curves.png")
     return 0
+
+
+def _whole(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Code sizes of which every job is finished: the study may hold others, of a sweep that was ended."""
+    runs = {Place.of(arm): len(seeds) for arm, seeds in found.items()}
+    most, deep = max(runs.values()), {place[::2] for place in runs}
+    kept = {
+        size for size in {place.size for place in runs} if all(runs.get(Place(d, size, n)) == most for d, n in deep)
+    }
+    return {arm: seeds for arm, seeds in found.items() if Place.of(arm).size in kept}
 
 
 def page(results: records.Results) -> str:
@@ -200,12 +211,12 @@ def verdict(
         above = [size for size in sizes if any(over_pca[Place(data, size, depth)].sign > 0 for depth in depths)]
         said.append(
             f"On {_title(data)} hidden layers of some depth raise the probe at code size {_list(more)} and lower the"
-            f" error at {_list(less)}; {only} of {sum(place.data == data for place in probes)} deep nets have a more useful"
-            f" code without a lower error. Some depth is above PCA's components at {_list(above)}. The highest probe,"
-            f" {_mean(found, best, ACCURACY):.1%}, is that of code size {best.size} and depth {best.depth}; the lowest"
-            f" error, {_mean(found, least, ERROR):.5f}, that of {least.size} and {least.depth}."
+            f" error at {_list(less)}; {only} of {sum(place.data == data for place in probes)} deep nets have a more"
+            f" useful code without a lower error. Some depth is above PCA's components at {_list(above)}. The highest"
+            f" probe, {_mean(found, best, ACCURACY):.1%}, is that of code size {best.size} and depth {best.depth}; the"
+            f" lowest error, {_mean(found, least, ERROR):.5f}, that of {least.size} and {least.depth}."
         )
-    return " ".join(said)
+    return "\n".join(said)
 
 
 def draw(found: Found) -> Figure:
@@ -254,7 +265,8 @@ def draw(found: Found) -> Figure:
             axes.set_xlabel("code units")
     panels[0, 0].set_ylabel("accuracy of a linear probe")
     panels[1, 0].set_ylabel("test error, MSE per value")
-    panels[0, -1].legend(frameon=False, loc="lower right")
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=len(names))
     return figure
 
 
@@ -271,10 +283,10 @@ def _places(results: records.Results) -> dict[Place, Mapping[str, records.Run]]:
 def _order(item: tuple[str, Mapping[str, records.Run]]) -> tuple[bool, int, int]:
     """Data sets as they came, by size and depth."""
     arm = item[0]
-    return (arm != ALL, *Place.of(arm)[1:]) if arm != ALL else (False, 0, 0)
+    return (True, *Place.of(arm)[1:]) if arm != ALL else (False, 0, 0)
 
 
-def _axis(found: Found, at: int) -> list:
+def _axis(found: Found, at: int) -> list[Any]:
     return list(dict.fromkeys(place[at] for place in found))
 
 
