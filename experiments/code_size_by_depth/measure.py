@@ -5,10 +5,6 @@ What is finished is not run again. With settings of one's own, elsewhere:
 python -m experiments.code_size_by_depth.measure --into FOLDER data=digits training.epochs=1
 """
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,13 +12,12 @@ from statistics import mean
 from typing import NamedTuple
 
 from experiments import records
+from experiments.studies import swept
 from hourglass import figures
 from hourglass.configuration.composition import compose_config
 from hourglass.sweeps.studies.charts import curves, heat_map
 from hourglass.sweeps.studies.mosaic import mosaic
-from hourglass.sweeps.studies.record import read
 from hourglass.sweeps.studies.table import ERROR, Table
-from hourglass.tracking import resolve_uri, search_runs
 
 HERE = Path(__file__).resolve().parent
 NAME = "code_size_by_depth"
@@ -75,35 +70,20 @@ class Place(NamedTuple):
         return f"code size {self.size}, depth {self.depth}"
 
 
-def main(into: Path, words: Sequence[str], *, only_the_page: bool) -> int:
-    """Run what is missing of the sweep, then write numbers, figures and page; the exit code is the sweep's."""
-    if not only_the_page and (failed := measure(into, words)):
-        return failed
+def main(into: Path, words: Sequence[str], *, only_the_page: bool) -> None:
+    """Run what is missing of the sweep, then write numbers, figures and page."""
+    if not only_the_page:
+        measure(into, words)
     (into / "README.md").write_text(page(records.read(into / "results.csv"), words), encoding="utf-8")
-    return 0
 
 
-def measure(into: Path, words: Sequence[str]) -> int:
-    """Run what is missing of the sweep, then write results.csv and the figures; the exit code is the sweep's."""
-    began = time.time()
-    done = subprocess.run(
-        [sys.executable, "-m", "hourglass", "train", "-m", f"experiment={NAME}", *words], check=False
-    ).returncode
-    if done:
-        return done
-    minutes = (time.time() - began) / 60
-    uri = resolve_uri(next((word.partition("=")[2] for word in words if word.startswith("tracking.uri=")), None))
-    studies = search_runs(uri, None, f"tags.kind = 'study' AND tags.study = '{NAME}'")
-    run = max(studies, key=lambda study: study.info.end_time)  # the one that has just ended
-    table = read(run.info.run_id, uri=uri)
-    fresh = len(
-        search_runs(uri, None, f"tags.`mlflow.parentRunId` = '{run.info.run_id}' AND start_time > {began * 1000:.0f}")
-    )
+def measure(into: Path, words: Sequence[str]) -> None:
+    """Run what is missing of the sweep, then write results.csv and the figures."""
+    table, uri, fresh, took = swept(NAME, [f"experiment={NAME}", *words])
     into.mkdir(parents=True, exist_ok=True)
-    whole = {"minutes": minutes, "cores": len(os.sched_getaffinity(0))} if fresh == len(table.rows) else {}
+    whole = took if fresh == len(table.rows) else {}
     records.write(into / "results.csv", {ALL: {records.NONE: {"jobs": len(table.rows), **whole}}, **numbers(table)})
     draw(table, uri=uri, into=into)
-    return 0
 
 
 def numbers(table: Table) -> records.Results:
@@ -222,4 +202,4 @@ if __name__ == "__main__":
     parser.add_argument("--into", type=Path, default=HERE, help="where the page and its figures go")
     parser.add_argument("words", nargs="*", help="settings, as hourglass train takes them")
     given = parser.parse_args()
-    sys.exit(main(given.into, given.words, only_the_page=given.page))
+    main(given.into, given.words, only_the_page=given.page)

@@ -2,13 +2,9 @@
 
 Run: make size-and-depth
 What is finished is not run again. With settings of one's own, elsewhere:
-python -m experiments.size_and_depth.measure --into FOLDER data=digits,wine training.epochs=1
+python -m experiments.size_and_depth.measure --into FOLDER data=digits,mnist data.train_size=1000 training.epochs=1
 """
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -20,12 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 from experiments import records
+from experiments.studies import swept
 from hourglass import figures
 from hourglass.claims.verdict import ALPHA, bootstrap, holm, paired_p
 from hourglass.figures.canvas import COLOURS
-from hourglass.sweeps.studies.record import read
 from hourglass.sweeps.studies.table import ERROR
-from hourglass.tracking import resolve_uri, search_runs
 
 HERE = Path(__file__).resolve().parent
 NAME = "size_and_depth"
@@ -46,8 +41,8 @@ TEXT = """\
 small error?
 
 **Command.** `make size-and-depth`: the recipe `code_size_by_depth` (8 epochs, batch 256, Adam, BCE, hidden layers that
-taper from the image to the code, a linear code) with code size 2 to 256 and depth 0 to 4 on MNIST and Fashion-MNIST,
-seeds {seeds}. {took}. Numbers: [results.csv](results.csv).
+taper from the image to the code, a linear code) with code size {sizes} and depth 0 to 4 on MNIST and
+Fashion-MNIST, seeds {seeds}. {took}. Numbers: [results.csv](results.csv).
 
 ![Linear probe and error over the code size, a line for each depth, PCA beside them](curves.png)
 
@@ -93,34 +88,16 @@ class Place(NamedTuple):
 Found = Mapping[Place, Mapping[str, records.Run]]
 
 
-class Difference(NamedTuple):
-    """What depth, or a code in the place of PCA's, adds at one place."""
-
-    mean: float
-    sign: int
-    """1 or -1 where it counts, 0 where it is undecided."""
-
-
-def main(into: Path, words: Sequence[str], *, only_the_page: bool) -> int:
-    """Run what is missing of the sweep, then write numbers, figure and page; the exit code is the sweep's."""
-    if not only_the_page and (failed := measure(into, words)):
-        return failed
+def main(into: Path, words: Sequence[str], *, only_the_page: bool) -> None:
+    """Run what is missing of the sweep, then write numbers, figure and page."""
+    if not only_the_page:
+        measure(into, words)
     (into / "README.md").write_text(page(records.read(into / "results.csv")), encoding="utf-8")
-    return 0
 
 
-def measure(into: Path, words: Sequence[str]) -> int:
-    """Run what is missing of the sweep, then write results.csv and the figure; the exit code is the sweep's."""
-    began = time.time()
-    command = [sys.executable, "-m", "hourglass", "train", "-m", *WORDS, *words]
-    if done := subprocess.run(command, check=False).returncode:
-        return done
-    minutes = (time.time() - began) / 60
-    uri = resolve_uri(next((word.partition("=")[2] for word in words if word.startswith("tracking.uri=")), None))
-    studies = search_runs(uri, None, f"tags.kind = 'study' AND tags.study = '{NAME}'")
-    run = max(studies, key=lambda study: study.info.end_time)  # the one that has just ended
-    table = read(run.info.run_id, uri=uri)
-    newer = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' AND start_time > {began * 1000:.0f}"
+def measure(into: Path, words: Sequence[str]) -> None:
+    """Run what is missing of the sweep, then write results.csv and the figure."""
+    table, _, fresh, took = swept(NAME, [*WORDS, *words])
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in sorted(table.finished, key=lambda row: int(row.point["seed"])):
         place = Place(row.point[DATA], int(row.point[SIZE]), int(row.point[DEPTH]))
@@ -128,13 +105,10 @@ def measure(into: Path, words: Sequence[str]) -> int:
         found.setdefault(place.arm, {})[row.point["seed"]] = kept
     found = _whole(found)
     jobs = sum(map(len, found.values()))
-    fresh = len(search_runs(uri, None, newer)) == jobs
-    took = {"minutes": minutes, "cores": float(len(os.sched_getaffinity(0)))} if fresh else {}
-    found = {ALL: {records.NONE: {"jobs": jobs, **took}}, **found}
+    found = {ALL: {records.NONE: {"jobs": jobs, **(took if fresh == jobs else {})}}, **found}
     into.mkdir(parents=True, exist_ok=True)
     records.write(into / "results.csv", found)
     figures.to_png(draw(_places(found)), into / "curves.png")
-    return 0
 
 
 def _whole(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -166,6 +140,7 @@ def page(results: records.Results) -> str:
         for data in _axis(found, 0)
     ]
     return TEXT.format(
+        sizes=_list(_axis(found, 1)),
         seeds=", ".join(records.seeds(results)),
         took=took,
         verdict=verdict(found, probes, errors, over_pca),
@@ -175,8 +150,8 @@ def page(results: records.Results) -> str:
     )
 
 
-def differences(found: Found) -> tuple[dict[Place, Difference], dict[Place, Difference], dict[Place, Difference]]:
-    """Against depth 0 at the same size the probe and the error, and the probe against that of PCA's components."""
+def differences(found: Found) -> tuple[dict[Place, int], dict[Place, int], dict[Place, int]]:
+    """Signs: against depth 0 at the same size of the probe and the error, and of the probe against PCA's components."""
     margins: list[list[float]] = []
     for metric in (ACCURACY, ERROR):
         for place in (place for place in found if place.depth):
@@ -184,7 +159,7 @@ def differences(found: Found) -> tuple[dict[Place, Difference], dict[Place, Diff
             margins.append([run[metric] - flat[seed][metric] for seed, run in found[place].items()])
     margins += [[run[ACCURACY] - run[OF_PCA] for run in runs.values()] for runs in found.values()]
     p = holm([paired_p(each) for each in margins])
-    judged = iter([_judged(each, chance) for each, chance in zip(margins, p, strict=True)])
+    judged = iter([_sign(each, chance) for each, chance in zip(margins, p, strict=True)])
     deep = [place for place in found if place.depth]
     return (
         {place: next(judged) for place in deep},
@@ -195,9 +170,9 @@ def differences(found: Found) -> tuple[dict[Place, Difference], dict[Place, Diff
 
 def verdict(
     found: Found,
-    probes: Mapping[Place, Difference],
-    errors: Mapping[Place, Difference],
-    over_pca: Mapping[Place, Difference],
+    probes: Mapping[Place, int],
+    errors: Mapping[Place, int],
+    over_pca: Mapping[Place, int],
 ) -> str:
     """What the numbers say, of each data set."""
     said = []
@@ -205,10 +180,10 @@ def verdict(
         sizes, depths = _axis(found, 1), _axis(found, 2)
         best = max((place for place in found if place.data == data), key=lambda place: _mean(found, place, ACCURACY))
         least = min((place for place in found if place.data == data), key=lambda place: _mean(found, place, ERROR))
-        more = [size for size in sizes if any(probes[Place(data, size, depth)].sign > 0 for depth in depths if depth)]
-        less = [size for size in sizes if any(errors[Place(data, size, depth)].sign < 0 for depth in depths if depth)]
-        only = sum(probes[place].sign > 0 and errors[place].sign >= 0 for place in probes if place.data == data)
-        above = [size for size in sizes if any(over_pca[Place(data, size, depth)].sign > 0 for depth in depths)]
+        more = [size for size in sizes if any(probes[Place(data, size, depth)] > 0 for depth in depths if depth)]
+        less = [size for size in sizes if any(errors[Place(data, size, depth)] < 0 for depth in depths if depth)]
+        only = sum(probes[place] > 0 and errors[place] >= 0 for place in probes if place.data == data)
+        above = [size for size in sizes if any(over_pca[Place(data, size, depth)] > 0 for depth in depths)]
         said.append(
             f"On {_title(data)} hidden layers of some depth raise the probe at code size {_list(more)} and lower the"
             f" error at {_list(less)}; {only} of {sum(place.data == data for place in probes)} deep nets have a more"
@@ -270,10 +245,10 @@ def draw(found: Found) -> Figure:
     return figure
 
 
-def _judged(margins: Sequence[float], p: float) -> Difference:
+def _sign(margins: Sequence[float], p: float) -> int:
+    """1 or -1 where a difference counts, 0 where it is undecided."""
     low, high = bootstrap(margins)
-    sign = (1 if low > 0 else -1 if high < 0 else 0) if p < ALPHA else 0
-    return Difference(mean(margins), sign)
+    return (1 if low > 0 else -1 if high < 0 else 0) if p < ALPHA else 0
 
 
 def _places(results: records.Results) -> dict[Place, Mapping[str, records.Run]]:
@@ -306,14 +281,14 @@ def _floor(found: Found, data: str, size: int | None, metric: str) -> float:
     return mean(values) if values else float("nan")
 
 
-def _grid(found: Found, data: str, metric: str, pca: str, form: str, marks: Mapping[Place, Difference]) -> str:
+def _grid(found: Found, data: str, metric: str, pca: str, form: str, marks: Mapping[Place, int]) -> str:
     depths = _axis(found, 2)
     rows = [["code size", *(f"depth {depth}" for depth in depths), "PCA"]]
     for size in _axis(found, 1):
         cells = []
         for depth in depths:
             place = Place(data, size, depth)
-            mark = {1: " ▲", -1: " ▼", 0: ""}[marks[place].sign if place in marks else 0]
+            mark = {1: " ▲", -1: " ▼", 0: ""}[marks.get(place, 0)]
             cells.append(f"{_mean(found, place, metric):{form}}{mark}")
         rows.append([str(size), *cells, f"{_floor(found, data, size, pca):{form}}"])
     return records.table(rows)
@@ -332,4 +307,4 @@ if __name__ == "__main__":
     parser.add_argument("--into", type=Path, default=HERE, help="where the page and its figure go")
     parser.add_argument("words", nargs="*", help="settings, as hourglass train takes them")
     given = parser.parse_args()
-    sys.exit(main(given.into, given.words, only_the_page=given.page))
+    main(given.into, given.words, only_the_page=given.page)

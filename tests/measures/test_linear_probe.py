@@ -77,21 +77,27 @@ def test_it_minimises_what_scikit_learn_minimises(turned: int, monkeypatch: pyte
         assert float((weights - torch.from_numpy(theirs)).norm() / weights.norm()) < 0.1
 
 
-def test_units_that_say_much_the_same_do_not_keep_it_from_the_minimum() -> None:
+def test_units_that_say_much_the_same_do_not_keep_it_from_the_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixteen that are nearly the same, as those of a code may be: a small difference is what tells the classes."""
     generator = torch.Generator().manual_seed(0)
     y = torch.randint(2, (2000,), generator=generator)
     code = 30 * torch.randn(2000, 1, generator=generator) + torch.randn(2000, 16, generator=generator)
     code[:, 0] += 3 * y
     z = (code - code.mean(0)) / code.std(0, correction=0)
-    weights = minimum(z, y, 1e-5)
-    theirs = torch.from_numpy(LogisticRegression(C=1 / (1e-5 * 2000), max_iter=10_000, tol=1e-8).fit(z, y).coef_)
-    ours = (weights[1] - weights[0])[None]  # two rows of ours say what one of theirs says, with a half of the penalty
-    right = [((z @ each.float().T)[:, 0] > 0) == y.bool() for each in (ours, theirs)]
-    assert abs(float(right[0].double().mean() - right[1].double().mean())) < 0.01
-    found = linear_probe((code, y), (code, y), (code, y)).accuracy
-    best = LogisticRegression(C=1e4, max_iter=10_000).fit(z, y).score(z, y)
-    assert found > best - 0.01
+
+    def loss(*, turned: int) -> float:
+        """After five steps."""
+        monkeypatch.setattr(module, "_TURNED", turned)
+        monkeypatch.setattr(module, "_STEPS", 5)
+        axes = module._Axes.of(z)
+        found = module._fit(axes.turned(z), y, 1e-5, start=torch.zeros(2, 17), units=axes.units(1e-5))
+        return float(torch.nn.functional.cross_entropy(z @ axes.back(found[:, :-1]).T + found[:, -1], y))
+
+    theirs = LogisticRegression(C=2 / (1e-5 * 2000), max_iter=10_000, tol=1e-8).fit(z, y)  # one row, twice the penalty
+    logits = torch.from_numpy(theirs.decision_function(z))
+    least = float(torch.nn.functional.binary_cross_entropy_with_logits(logits, y.double()))
+    assert loss(turned=1024) < 1.01 * least
+    assert loss(turned=0) > 2 * least  # in the code's own axes
 
 
 def test_validation_chooses_the_strength() -> None:
