@@ -92,6 +92,40 @@ def test_claims_that_share_a_training_get_the_measurements_of_each(place: Path) 
         assert len(search_runs(uri, None, "tags.kind = 'training'")) == 12
 
 
+def test_probes_that_two_claims_ask_of_one_training_are_both_made(place: Path) -> None:
+    arms = {"small": ["model.code_size=2"]}
+
+    def ask(name: str, probe: str, *words: str) -> None:
+        callbacks = ["callback=[quick,usefulness]", f"callback.usefulness.probes=[{probe}]", *words]
+        metric = f"test/{probe}_accuracy"
+        write(name, arms=arms, words=[*WORDS[:2], *callbacks, *WORDS[3:]], seeds=3, metric=metric, expect="small > 0.2")
+
+    ask("near", "knn")
+    ask("straight", "linear")
+    assert main(["claim", "near.yaml", "straight.yaml", "into=page.md"]) == 0
+    found = search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'training'")
+    assert len(found) == 3
+    assert {run.data.params["callback.usefulness.probes"] for run in found} == {"[knn, linear]"}
+    assert all("test/mlp_accuracy" not in run.data.metrics for run in found)
+    # One of them is found again; a probe that nobody asked for is not there, and makes a training.
+    ask("curved", "mlp")
+    for name, trainings in (("near", 3), ("curved", 6)):
+        assert main(["claim", f"{name}.yaml", "into=page.md"]) == 0
+        assert len(search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'training'")) == trainings
+
+
+def test_one_training_can_not_be_measured_in_two_ways(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    probed = ["callback=[quick,usefulness]", "callback.usefulness.probe_samples=500"]
+    for name, words in (("many", probed[:1]), ("few", probed)):
+        write(name, arms={"a": []}, words=[*WORDS[:2], *words, *WORDS[3:]], seeds=3, expect="a > 0")
+    assert main(["claim", "many.yaml", "few.yaml"]) == 2
+    assert (
+        "many, arm a, and few, arm a, are the same training, measured in two ways:"
+        " callback.usefulness.probe_samples is 10000 and 500"
+    ) in capsys.readouterr().err
+    assert not (place / "mlflow.db").exists()
+
+
 @pytest.mark.usefixtures("place")
 def test_an_arm_that_fails_leaves_the_others_their_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     arms = {"a": ["model.code_size=2"], "b": {"of": "a", "measure": {"_target_": "own_measures.nothing"}}}

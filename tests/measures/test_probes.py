@@ -137,6 +137,15 @@ def test_the_subset_is_random_and_repeatable():
     assert results[0] == results[1] == pytest.approx(dict.fromkeys(PROBES, 1.0) | {"linear_samples": 160})
 
 
+@pytest.mark.parametrize("each", probes.PROBES)
+def test_one_probe_says_what_all_of_them_say_of_it(each):
+    (code, y), (test_code, test_y) = blobs(50), blobs(20, seed=1)
+    how = {"train_samples": 100, "validation": None}
+    alone, whole = (probe(code, y, test_code, test_y, which=which, **how) for which in ([each], probes.PROBES))
+    assert alone.items() <= whole.items()
+    assert {key.split("_")[0] for key in alone} == {each.removesuffix("s")}
+
+
 def test_principal_components_of_mnist():
     data = mnist(
         root=None,
@@ -201,14 +210,21 @@ def test_baselines_are_the_probes_of_pixels_and_components(small):
 def test_baselines_are_kept(small, tmp_path, caplog):
     first = baselines(small, train_samples=100, code_size=8)
     folder = next(tmp_path.glob("probes-*"))
-    names = [f"{small.digest}-100-pca8.json", f"{small.digest}-100-pixels.json"]
-    assert sorted(path.name for path in folder.iterdir()) == names
-    (folder / names[0]).write_text('{"knn_accuracy": 0.125}')
-    (folder / names[1]).write_text('{"knn_accu')
+    stem = f"{small.digest}-100"
+    names = {f"{stem}-{of}-{each}.json" for of in ("pca8", "pixels") for each in probes.PROBES}
+    assert {path.name for path in folder.iterdir()} == names
+    (folder / f"{stem}-pca8-knn.json").write_text('{"knn_accuracy": 0.125}')
+    (folder / f"{stem}-pixels-knn.json").write_text('{"knn_accu')
     again = baselines(small, train_samples=100, code_size=8)
     assert again["knn_accuracy_pca"] == 0.125  # read
     assert again["knn_accuracy_pixels"] == first["knn_accuracy_pixels"]  # computed again
-    assert "pixels.json is damaged and is computed again" in caplog.text
+    assert "pixels-knn.json is damaged and is computed again" in caplog.text
+
+
+def test_a_baseline_that_is_not_asked_for_is_not_made(small, tmp_path):
+    found = baselines(small, train_samples=100, code_size=8, which=["knn"])
+    assert found.keys() == {"knn_accuracy_pixels", "knn_accuracy_pca"}
+    assert {path.name.split("-")[-1] for path in next(tmp_path.glob("probes-*")).iterdir()} == {"knn.json"}
 
 
 def test_a_code_larger_than_the_sample_stands_beside_all_components(small, monkeypatch):
@@ -267,5 +283,8 @@ def test_wrong_arguments():
         knn_accuracy(code, y, code, y, k=7)
     with pytest.raises(ValueError, match="train_samples must be at least 1, got 0"):
         probe(code, y, code, y, train_samples=0, validation=None)
+    for which in (["knn", "tree"], "knn"):
+        with pytest.raises(ValueError, match="probes must be a list of some of knn, linear, mlp, clusters, got"):
+            probe(code, y, code, y, train_samples=3, validation=None, which=which)
     with pytest.raises(ValueError, match=r"normal_errors must be \(N,\) with N at least 1, got \(0,\)"):
         anomaly_auroc(torch.zeros(0), torch.zeros(3))

@@ -1,5 +1,6 @@
 """What the code is good for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ from torch import Tensor
 from hourglass.callbacks.encoding import encode, squared_errors, told
 from hourglass.callbacks.recording import RunCallback
 from hourglass.measures.linear_probe import SAMPLES
+from hourglass.measures.probes import PROBES, baselines, check_probes, choosing, copy_ratio, probe, shuffled
 from hourglass.samplers import HasLogDensity
 from hourglass.samplers.source import BringsDensity
 from hourglass.training import Learner
@@ -31,6 +33,8 @@ class Usefulness(RunCallback):
     Args:
         probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
             all, up to 60,000.
+        probes: which of `knn`, `linear`, `mlp` and `clusters`; of codes of hundreds of units they take longer than a
+            short training.
         likelihood_draws: codes drawn for each sample's likelihood, at least 1; null: it is not estimated.
         likelihood_samples: test samples whose likelihood is estimated, the first ones, at least 1.
 
@@ -40,7 +44,14 @@ class Usefulness(RunCallback):
 
     evaluates = True
 
-    def __init__(self, *, probe_samples: int, likelihood_draws: int | None, likelihood_samples: int) -> None:
+    def __init__(
+        self,
+        *,
+        probe_samples: int,
+        likelihood_draws: int | None,
+        likelihood_samples: int,
+        probes: Sequence[str] = PROBES,  # runs of before the key have been asked all
+    ) -> None:
         for key, value, lowest in (
             ("probe_samples", probe_samples, 10),
             ("likelihood_draws", likelihood_draws, 1),
@@ -48,7 +59,9 @@ class Usefulness(RunCallback):
         ):
             if value is not None and value < lowest:
                 raise ValueError(f"{key} must be at least {lowest}, got {value}")
+        check_probes(probes)
         self.probe_samples = probe_samples
+        self.probes = tuple(probes)
         self.likelihood_draws = likelihood_draws
         self.likelihood_samples = likelihood_samples
 
@@ -63,25 +76,20 @@ class Usefulness(RunCallback):
         self.run(trainer).log_end_values(found, steps=pl_module.steps_done)
 
     def _probes(self, learner: Learner) -> dict[str, float]:
-        from hourglass.measures import probes
-
         train, test, samples = learner.data.train, learner.data.test, self.probe_samples
-        if train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
+        if not self.probes or train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
             return {}  # nothing to tell apart, or nothing to learn it from
-        chooses = probes.choosing(learner.data)
+        chooses = choosing(learner.data)
         validation = None if chooses is None else (encode(learner, *chooses), chooses[1])
         pairs = ((train.x, train.y), (test.x, test.y))
         code, test_code = (encode(learner, x[:SAMPLES], y[:SAMPLES]) for x, y in pairs)
+        how: dict[str, Any] = {"train_samples": samples, "which": self.probes}
         return {
-            **probes.probe(
-                code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], train_samples=samples, validation=validation
-            ),
-            **probes.baselines(learner.data, train_samples=samples, code_size=learner.model.code_size),
+            **probe(code, train.y[:SAMPLES], test_code, test.y[:SAMPLES], validation=validation, **how),
+            **baselines(learner.data, code_size=learner.model.code_size, **how),
         }
 
     def _copying(self, learner: Learner) -> dict[str, float]:
-        from hourglass.measures.probes import copy_ratio, shuffled
-
         if learner.data.targets is not None:  # there is nothing to copy
             return {}
         x, y = learner.data.test.x[:AUDITED], learner.data.test.y

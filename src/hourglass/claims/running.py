@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -73,7 +74,7 @@ def run(claims: Sequence[Claim], *, name: str, command: str, words: Sequence[str
                     for seed in claim.seeds:
                         jobs[_Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
         ends, settings = _train(
-            _together(jobs.values()), config, name=name, command=command, claims=[claim.name for claim in claims]
+            _together(jobs), config, name=name, command=command, claims=[claim.name for claim in claims]
         )
     found = Found({}, {})
     for place, job in jobs.items():
@@ -127,27 +128,64 @@ def _train(
     return ends, settings
 
 
-def _together(jobs: Iterable[Job]) -> list[Job]:
+def _together(jobs: Mapping[_Place, Job]) -> list[Job]:
     """Each training once, measured by all that any of its claims asks for: callbacks make no other training."""
     found: dict[str, Job] = {}
-    for job in jobs:
+    first: dict[str, _Place] = {}
+    for place, job in jobs.items():
         known = found.setdefault(job.key, job)
-        if _measuring(job.config["callback"]) - _measuring(known.config["callback"]):
-            both = {**known.config["callback"], **job.config["callback"]}
+        first.setdefault(job.key, place)
+        try:
+            both = _both(known.config["callback"], job.config["callback"])
+        except ValueError as error:
+            one = first[job.key]
+            raise HourglassError(
+                f"{one.claim}, arm {one.arm}, and {place.claim}, arm {place.arm}, are the same training, measured in"
+                f" two ways: {error}"
+            ) from error
+        if both != known.config["callback"]:
             found[job.key] = replace(job, config={**job.config, "callback": both})
     return list(found.values())
+
+
+def _both(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The callbacks of two jobs, what is a list in both with the entries of both.
+
+    Raises:
+        ValueError: another value that they don't have in common.
+    """
+    found = {**one, **other}
+    for name in one.keys() & other.keys() & _measuring(one):
+        for key, value in one[name].items():
+            asked = other[name][key]
+            if isinstance(value, list):
+                found[name] = {**found[name], key: [*value, *(each for each in asked if each not in value)]}
+            elif value != asked:
+                raise ValueError(f"callback.{name}.{key} is {value} and {asked}")
+    return found
 
 
 def _finished(jobs: Iterable[Job], uri: str) -> dict[str, End]:
     """The jobs whose runs are recorded, with all measurements that they ask for."""
     ends = {}
     for job in jobs:
-        asked = _measuring(job.config["callback"])
         for run in search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{job.key}' AND attributes.status = 'FINISHED'"):
-            if all(f"callback.{name}._target_" in run.data.params for name in asked):
+            if _has_measured(run.data.params, job.config["callback"]):
                 ends[job.key] = End(run_id=run.info.run_id, metrics=dict(run.data.metrics))
                 break
     return ends
+
+
+def _has_measured(params: Mapping[str, str], callbacks: Mapping[str, Any]) -> bool:
+    """Whether a run of these params has what callbacks would record."""
+    for name in _measuring(callbacks):
+        if f"callback.{name}._target_" not in params:
+            return False
+        for key, value in callbacks[name].items():
+            recorded = params.get(f"callback.{name}.{key}")  # a run of before the key has all that it can choose from
+            if isinstance(value, list) and recorded is not None and not set(value) <= set(yaml.safe_load(recorded)):
+                return False
+    return True
 
 
 def _measuring(callbacks: Iterable[str]) -> set[str]:

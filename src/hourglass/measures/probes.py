@@ -18,8 +18,9 @@ that is not above them is good for compression at best.
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,14 @@ from hourglass.system.cache import cache_dir, kept
 
 Floats = npt.NDArray[np.float32]
 
+PROBES = ("knn", "linear", "mlp", "clusters")
+"""What can be asked of a code."""
 CLUSTERED = 5000
 """Test samples that are clustered, the first ones."""
 
 _CONSTANT = 1e-30  # deviation of a code unit
 
-_VERSION = 3  # of the probes: to be raised when one changes, so that baselines of the older ones are not read again
+_VERSION = 4  # of the probes: to be raised when one changes, so that baselines of the older ones are not read again
 
 
 def probe(
@@ -51,8 +54,9 @@ def probe(
     *,
     train_samples: int,
     validation: tuple[Tensor, Tensor] | None,
+    which: Sequence[str] = PROBES,
 ) -> dict[str, float]:
-    """The three accuracies and the two agreements of the module docstring.
+    """The three accuracies and the two agreements of the module docstring, or those that are asked for.
 
     Args:
         train_code: (N, code_size), any device.
@@ -63,25 +67,40 @@ def probe(
             every run with the same N; all of them where there are no more. At least 1. The linear probe costs less and
             learns from all, up to 60,000. With MNIST, 10,000 and 64 units the probes take about 3 s on one core.
         validation: codes and classes that the strength of the linear probe is chosen by; None: of the training codes.
+        which: of `PROBES`; what is not among them costs nothing.
 
     Raises:
-        ValueError: see `knn_accuracy` and `linear_probe`.
+        ValueError: see `knn_accuracy`, `linear_probe` and `check_probes`.
     """
     if train_samples < 1:
         raise ValueError(f"train_samples must be at least 1, got {train_samples}")
+    check_probes(which)
     chosen = torch.randperm(len(train_code), generator=torch.Generator().manual_seed(0))[:train_samples]
     code, y = train_code.cpu()[chosen], train_y.cpu()[chosen]
-    linear = linear_probe((train_code, train_y), validation, (test_code, test_y))
-    return {
-        "knn_accuracy": knn_accuracy(code, y, test_code, test_y, k=min(5, len(code))),
-        "linear_accuracy": linear.accuracy,
-        "linear_samples": float(linear.samples),
-        "mlp_accuracy": mlp_accuracy(code, y, test_code, test_y),
-        **cluster_agreement(test_code[:CLUSTERED], test_y[:CLUSTERED]),
-    }
+    found: dict[str, float] = {}
+    if "knn" in which:
+        found["knn_accuracy"] = knn_accuracy(code, y, test_code, test_y, k=min(5, len(code)))
+    if "linear" in which:
+        linear = linear_probe((train_code, train_y), validation, (test_code, test_y))
+        found |= {"linear_accuracy": linear.accuracy, "linear_samples": float(linear.samples)}
+    if "mlp" in which:
+        found["mlp_accuracy"] = mlp_accuracy(code, y, test_code, test_y)
+    if "clusters" in which:
+        found |= cluster_agreement(test_code[:CLUSTERED], test_y[:CLUSTERED])
+    return found
 
 
-def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str, float]:
+def check_probes(which: Sequence[str]) -> None:
+    """Refuse a probe that there is not.
+
+    Raises:
+        ValueError: with what there is.
+    """
+    if isinstance(which, str) or not set(which) <= set(PROBES):
+        raise ValueError(f"probes must be a list of some of {', '.join(PROBES)}, got {which}")
+
+
+def baselines(data: Dataset, *, train_samples: int, code_size: int, which: Sequence[str] = PROBES) -> dict[str, float]:
     """What `probe` gives for the samples themselves, `..._pixels`, and for principal components, `..._pca`.
 
     There are as many components as code units, but never more than values in a sample; none for samples of more
@@ -92,6 +111,7 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
         data: with classes.
         train_samples: see `probe`.
         code_size: number of components, at least 1.
+        which: see `probe`.
     """
     train, test = data.train, data.test
     assert train.y is not None  # the callers ask for classes first
@@ -100,24 +120,29 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int) -> dict[str,
     chooses = choosing(data)
     elements = math.prod(data.shape)
 
-    def pixels() -> dict[str, float]:
+    def pixels(each: str) -> dict[str, float]:
         def flat(x: Tensor) -> Tensor:
             return data.scaled(x).flatten(1)
 
         validation = None if chooses is None else (flat(chooses[0]), chooses[1])
-        return probe(flat(x), y, flat(test_x), test_y, train_samples=train_samples, validation=validation)
+        codes = flat(x), y, flat(test_x), test_y
+        return probe(*codes, train_samples=train_samples, validation=validation, which=[each])
 
-    def components() -> dict[str, float]:
+    def components(each: str) -> dict[str, float]:
         pca, k = pca_for(data), min(code_size, elements)
         validation = None if chooses is None else (pca.encode(chooses[0], k), chooses[1])
         codes = pca.encode(x, k), y, pca.encode(test_x, k), test_y
-        return probe(*codes, train_samples=train_samples, validation=validation)
+        return probe(*codes, train_samples=train_samples, validation=validation, which=[each])
 
     stem = cache_dir() / f"probes-{_VERSION}" / f"{data.digest}-{train_samples}"
-    found = {f"{key}_pixels": value for key, value in _kept(Path(f"{stem}-pixels.json"), pixels).items()}
+    ways = {"pixels": ("pixels", pixels)}
     if elements <= LARGEST:
-        path = Path(f"{stem}-pca{min(code_size, elements)}.json")
-        found |= {f"{key}_pca": value for key, value in _kept(path, components).items()}
+        ways["pca"] = (f"pca{min(code_size, elements)}", components)
+    found: dict[str, float] = {}
+    for of, (part, measure) in ways.items():
+        for each in which:
+            values = _kept(Path(f"{stem}-{part}-{each}.json"), partial(measure, each))
+            found |= {f"{key}_{of}": value for key, value in values.items()}
     return found
 
 
