@@ -38,7 +38,20 @@ def test_a_file_becomes_a_claim(tmp_path: Path) -> None:
     assert [each.text for each in claim.expect] == ["plain < net", 'own["size"] > 1']
     assert claim.arms["noisy"].evaluate == ("noise=gaussian",)
     assert read(written(tmp_path)).seeds == (0, 1, 2, 3, 4)
-    assert claim.hurried().words == ("data=digits", "training.epochs=2")
+
+
+def test_a_hurried_claim_takes_no_longer_than_it_says_anywhere(tmp_path: Path) -> None:
+    arms = {"once": ["model=pca", "training.epochs=1"], "long": ["model=vanilla", "training.epochs=30"], "net": []}
+    claim = read(written(tmp_path, arms=arms, expect="long < net")).hurried()
+    assert claim.words == ("data=digits", "training.epochs=2")
+    assert {name: arm.words for name, arm in claim.arms.items()} == {
+        "once": ("model=pca", "training.epochs=1"),
+        "long": ("model=vanilla",),
+        "net": (),
+    }
+    own = read(written(tmp_path, arms=arms, expect="long < net", quick=["model=multilayer", "data.train_size=100"]))
+    assert own.hurried().arms["long"].words == ("training.epochs=30",)
+    assert len(own.hurried().seeds) == 3
 
 
 def test_what_cannot_be_tested_needs_a_reason_only(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import yaml
 
 from hourglass.claims.expectation import Comparison, read_expectation
 from hourglass.configuration.composition import check_seed
+from hourglass.sweeps.axes import key_of
 from hourglass.system.errors import HourglassError, nearest
 
 __all__ = ["FEWEST_SEEDS", "SEEDS", "Arm", "Claim", "read"]
@@ -74,10 +75,26 @@ class Claim(NamedTuple):
     """Why it can't be tested, where it can't."""
 
     def hurried(self) -> "Claim":
-        """The same in a small fraction of the time: fewer seeds, and its own `quick` words or two epochs."""
-        return self._replace(
-            words=(*self.words, *(self.quick or ("training.epochs=2",))), seeds=self.seeds[:FEWEST_SEEDS]
-        )
+        """The same in a small fraction of the time: fewer seeds, and its own `quick` words or two epochs.
+
+        An arm keeps a word of its own for the same key where that asks for no more.
+        """
+        quick = self.quick or ("training.epochs=2",)
+        most = {key_of(word): word.partition("=")[2] for word in quick}
+        arms = {
+            name: arm._replace(words=tuple(word for word in arm.words if not _exceeds(word, most)))
+            for name, arm in self.arms.items()
+        }
+        return self._replace(words=(*self.words, *quick), arms=arms, seeds=self.seeds[:FEWEST_SEEDS])
+
+
+def _exceeds(word: str, most: Mapping[str, str]) -> bool:
+    """Whether a word says more than the largest value of its key, or what can't be compared with it."""
+    key, value = key_of(word), word.partition("=")[2]
+    try:
+        return key in most and float(value) > float(most[key])
+    except ValueError:
+        return True
 
 
 def read(path: Path) -> Claim:
