@@ -56,7 +56,8 @@ than any linear code; none for sparse codes. *Active*: share of the units that a
 kind of code (docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of
 a digit.
 *Linear probe*: accuracy of a linear classifier that sees only the code and learns from {samples:,.0f} digits; on the
-pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed.
+pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed;
+all {trainings} trainings together took {minutes:.0f} minutes of a core.
 What has `data.binarize=static` sees and restores digits of 0 and 1, of which a Bernoulli likelihood is one: its errors
 compare among themselves.
 
@@ -136,6 +137,8 @@ def text(results: records.Results, *, tuned: bool, remarks: str) -> str:
             epochs=EPOCHS,
             samples=one["test/linear_samples"],
             pixels=one["test/linear_accuracy_pixels"],
+            trainings=sum(map(len, found.values())),
+            minutes=sum(run["time/fit_seconds"] for runs in found.values() for run in runs) / 60,
             elsewhere=ELSEWHERE + _missing(found),
             properties=_properties(found),
             count=len(seeds),

@@ -33,8 +33,9 @@ LARGEST_STACK = 64
 SMALL_STACK = 8
 """Members of a stack whose activations stay in a core's cache longer than those of a large one: tried too, and taken
 untried for a short sweep."""
-WORTH = 1.1
-"""How many times as fast stacks must be: their members share a process, and with it whatever kills that."""
+WORTH = 1.2
+"""How many times as fast stacks must be: their members share a process, and with it whatever kills that, and what half
+a second measures may be a tenth off."""
 
 
 class Way(NamedTuple):
