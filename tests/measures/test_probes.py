@@ -11,14 +11,11 @@ from hourglass.data import digits, mnist
 from hourglass.measures import probes
 from hourglass.measures.linear_probe import linear_probe
 from hourglass.measures.probes import (
-    anomaly_auroc,
     baselines,
     cluster_agreement,
-    copy_ratio,
     knn_accuracy,
     mlp_accuracy,
     probe,
-    shuffled,
 )
 from hourglass.models.principal_components import fit
 from hourglass.pipeline.evaluate import evaluate
@@ -69,34 +66,6 @@ def test_cluster_agreement_by_hand():
     mutual = 2 / 6 * math.log(2) - 1 / 6 * math.log(2) + 3 / 6 * math.log(1.5)
     entropies = math.log(2), math.log(3) - 2 / 3 * math.log(2)
     assert found["cluster_nmi"] == pytest.approx(mutual / (sum(entropies) / 2))  # 0.4787
-
-
-def test_anomalies_by_hand():
-    normal, anomalous = torch.tensor([1.0, 2.0, 2.0, 3.0]), torch.tensor([2.0, 4.0])
-    # 2 is above one and ties with two of four, 4 is above all: (1 + 2 / 2 + 4) / 8
-    assert anomaly_auroc(normal, anomalous) == 0.75
-    assert anomaly_auroc(anomalous, normal) == 0.25
-    assert anomaly_auroc(normal, normal) == 0.5
-    assert anomaly_auroc(normal, normal + 10) == 1
-    assert math.isnan(anomaly_auroc(normal, torch.tensor([math.nan])))
-
-
-def test_shuffled_keeps_each_place_and_nothing_else():
-    x = torch.arange(200)[:, None, None] * 4 + torch.arange(4).view(1, 2, 2)  # every value says where it stood
-    mixed = shuffled(x.int(), seed=0)
-    assert mixed.shape == x.shape
-    assert mixed.dtype == torch.int32
-    assert torch.equal(mixed.sort(0).values, x.int())
-    rows = (mixed // 4).flatten(1).double()
-    assert (torch.corrcoef(rows.T) - torch.eye(4)).abs().max() < 0.25
-    assert torch.equal(mixed, shuffled(x.int(), seed=0))
-    assert not torch.equal(mixed, shuffled(x.int(), seed=1))
-
-
-def test_copy_ratio():
-    assert copy_ratio(0.1, 0.4) == 0.25
-    assert copy_ratio(0.0, 0.0) == 1
-    assert copy_ratio(0.1, 0.0) == math.inf
 
 
 def test_a_unit_of_hardly_any_variance_says_nothing():
@@ -303,5 +272,3 @@ def test_wrong_arguments():
     for which in (["knn", "tree"], "knn"):
         with pytest.raises(ValueError, match="probes must be a list of some of knn, linear, mlp, clusters, got"):
             probe(code, y, code, y, train_samples=3, validation=None, which=which)
-    with pytest.raises(ValueError, match=r"normal_errors must be \(N,\) with N at least 1, got \(0,\)"):
-        anomaly_auroc(torch.zeros(0), torch.zeros(3))

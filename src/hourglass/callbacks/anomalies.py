@@ -9,7 +9,7 @@ from hourglass.training import Learner
 
 
 class Anomalies(RunCallback):
-    """After the test on other data: logs `test/anomaly_auroc` (see `hourglass.measures.probes`).
+    """After the test on other data: logs `test/anomaly_auroc` (see `hourglass.measures.errors`).
 
     Args:
         normal: the data that the model was trained on.
@@ -22,7 +22,7 @@ class Anomalies(RunCallback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure; the model is still in evaluation mode."""
-        from hourglass.measures.probes import anomaly_auroc
+        from hourglass.measures.errors import anomaly_auroc
 
         normal, anomalous = (
             squared_errors(

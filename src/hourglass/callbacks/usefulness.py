@@ -11,8 +11,9 @@ from torch import Tensor
 
 from hourglass.callbacks.encoding import encode, squared_errors, told
 from hourglass.callbacks.recording import RunCallback
+from hourglass.measures.errors import copy_ratio, shuffled
 from hourglass.measures.linear_probe import SAMPLES
-from hourglass.measures.probes import PROBES, baselines, check_probes, choosing, copy_ratio, probe, shuffled
+from hourglass.measures.probes import PROBES, baselines, check_probes, choosing, probe
 from hourglass.samplers import HasLogDensity
 from hourglass.samplers.source import BringsDensity
 from hourglass.system.background import begin
@@ -29,7 +30,7 @@ class Usefulness(RunCallback):
 
     - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code
       where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.measures.probes`);
-    - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `shuffled`, `copy_ratio`);
+    - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `hourglass.measures.errors`);
     - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.measures.likelihood`), and
       `log_likelihood_sampler`, with the fitted density of a sampler in place of the prior;
 
