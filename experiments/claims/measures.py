@@ -48,9 +48,9 @@ def principal_angles(model: TrainedModel, data: Dataset, *, seed: int) -> dict[s
     """Mean squared cosine of the angles between the span of a one-layer decoder and the first principal components."""
     weight = next(w for w in model.model.decoder.parameters() if w.ndim == 2).detach().numpy()  # (D, n)
     x = data.scaled(data.train.x[:20_000]).flatten(1).numpy()
-    _, _, components = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    _, components = np.linalg.eigh(np.cov(x, rowvar=False))  # (D, D), in columns, the last ones first
     ours, _ = np.linalg.qr(weight)
-    cosines = np.linalg.svd(components[: weight.shape[1]] @ ours, compute_uv=False)
+    cosines = np.linalg.svd(components[:, -weight.shape[1] :].T @ ours, compute_uv=False)
     return {"mean_squared_cosine": float(np.mean(cosines**2))}
 
 

@@ -51,7 +51,11 @@ def test_a_hurried_claim_takes_no_longer_than_it_says_anywhere(tmp_path: Path) -
     }
     own = read(written(tmp_path, arms=arms, expect="long < net", quick=["model=multilayer", "data.train_size=100"]))
     assert own.hurried().arms["long"].words == ("training.epochs=30",)
+    assert own.hurried().words == ("data=digits", "model=multilayer", "data.train_size=100")
     assert len(own.hurried().seeds) == 3
+    small = ["data=digits", "data.train_size=50", "training.epochs=9"]
+    own = read(written(tmp_path, words=small, quick=["training.epochs=3", "data.train_size=100"]))
+    assert own.hurried().words == ("data=digits", "data.train_size=50", "training.epochs=3")
 
 
 def test_what_cannot_be_tested_needs_a_reason_only(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def test_a_claim_is_trained_measured_and_judged_once(place: Path, capsys: pytest
     assert {kind: len(found) for kind, found in runs.items()} == {
         **{"training": 6, "evaluation": 3, "measurement": 6, "study": 1}
     }
+    # On other data a model is measured as its training was, and no further.
+    assert not any("test/knn_accuracy" in run.data.metrics for run in runs["evaluation"])
     page = Path("page.md").read_text()
     assert "| It is a definition." not in page.split("## sizes")[1]
     assert Path("page/sizes.png").stat().st_size > 5_000

@@ -37,7 +37,7 @@ log = logging.getLogger("hourglass")
 
 
 ASKED_FOR = ("progress", "floor", "usefulness", "properties")
-"""Callbacks that every evaluation has."""
+"""Callbacks that an evaluation has, whatever the run had."""
 
 
 ARRAYS = "hourglass.data.arrays"
@@ -71,7 +71,12 @@ class InHand(NamedTuple):
 
 
 def measure(
-    trained: Trained, overrides: Sequence[str], *, own: Dataset | None = None, other: InHand | None = None
+    trained: Trained,
+    overrides: Sequence[str],
+    *,
+    own: Dataset | None = None,
+    other: InHand | None = None,
+    besides: Sequence[str] = ASKED_FOR,
 ) -> tuple[Run, dict[str, float]]:
     """The same for a model in hand.
 
@@ -80,6 +85,7 @@ def measure(
         overrides: see `evaluate`.
         own: the data that it was trained on; None: they are made as its configuration says.
         other: what is measured in place of these, or of what the overrides say.
+        besides: callbacks that measure beside those that the run had.
 
     Raises:
         HourglassError: see `evaluate`.
@@ -101,7 +107,7 @@ def measure(
     tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **wanted.choices}
     config.trainer = measuring(config.trainer)
     config.start = None  # it has been
-    config.callback = _measuring(config.callback)
+    config.callback = _measuring(config.callback, besides)
     with recorded_by(trained.run):
         parts = compose(
             config,
@@ -131,10 +137,10 @@ def measure(
     return run, run.metrics
 
 
-def _measuring(recorded: DictConfig) -> DictConfig:
-    """The callbacks of an evaluation: those of the run that measure anew, and what is asked for, whatever it had."""
+def _measuring(recorded: DictConfig, besides: Sequence[str]) -> DictConfig:
+    """The callbacks of an evaluation: those of the run that measure anew, and others, whether it had them or not."""
     default = compose_config(["callback=default"])[0].callback
-    chosen = OmegaConf.merge({name: default[name] for name in ASKED_FOR}, recorded)
+    chosen = OmegaConf.merge({name: default[name] for name in besides}, recorded)
     if "baselines" in chosen and "pictures" not in recorded:
         chosen.baselines.picture = False
     return OmegaConf.create(
