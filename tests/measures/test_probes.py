@@ -232,23 +232,6 @@ def test_what_a_run_logs(tmp_path):
     assert same["test/log_likelihood"] == metrics["test/log_likelihood"]
 
 
-def test_probes_that_learn_while_others_measure_say_the_same(tmp_path):
-    """As they do where there is more than one core: what is measured first changes nothing."""
-    uri, before = f"sqlite:///{tmp_path}/mlflow.db", torch.get_num_threads()
-    words = ["data=digits", "training.epochs=2", "trainer.accelerator=cpu", f"tracking.uri={uri}"]
-    config, choices = compose_config(words)
-    found = []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            found.append(train(config, choices=choices, folder=tmp_path).metrics)
-    finally:
-        torch.set_num_threads(before)
-    alone, beside = ({key: value for key, value in each.items() if key.startswith("test/")} for each in found)
-    assert {f"test/{key}" for key in PROBES} <= alone.keys()
-    assert beside == pytest.approx(alone, abs=0.005)
-
-
 @pytest.mark.parametrize(("count", "classes"), [(4, 2), (30, 1)])
 def test_a_handful_of_samples_and_labels_of_one_class(tmp_path, count, classes):
     rng = np.random.default_rng(0)

@@ -27,7 +27,7 @@ class Checkpoints(RunCallback):
         ValueError: fewer.
     """
 
-    order = 3
+    order = 2
 
     def __init__(self, *, every: int) -> None:
         if every < 1:

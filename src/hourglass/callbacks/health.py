@@ -38,7 +38,7 @@ class Health(RunCallback):
     and the tag `health` (see `hourglass.measures.health`), also of a training that diverged.
     """
 
-    order = 2
+    order = 1
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure and judge."""

@@ -1,8 +1,6 @@
 """What the code is good for."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +14,6 @@ from hourglass.measures.linear_probe import SAMPLES
 from hourglass.measures.probes import PROBES, baselines, check_probes, choosing, probe
 from hourglass.samplers import HasLogDensity
 from hourglass.samplers.source import BringsDensity
-from hourglass.system.background import begin
 from hourglass.training import Learner
 
 AUDITED = 2000
@@ -47,8 +44,6 @@ class Usefulness(RunCallback):
     """
 
     evaluates = True
-    order = 1
-    _probing: "Future[dict[str, float]] | None" = None
 
     def __init__(
         self,
@@ -71,31 +66,25 @@ class Usefulness(RunCallback):
         self.likelihood_draws = likelihood_draws
         self.likelihood_samples = likelihood_samples
 
-    def on_test_start(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]  # noqa: ARG002
-        """Let the probes learn while the others measure, where there is a core for them."""
-        self._probing = begin(self._probes(pl_module)) if torch.get_num_threads() > 1 else None
-
     def on_test_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure; the model is still in evaluation mode."""
-        probing, self._probing = self._probing, None
-        copying, likelihood = self._copying(pl_module), self._likelihood(pl_module)
-        probed = self._probes(pl_module)() if probing is None else probing.result()
-        if probed:
-            of, code_size = pl_module.data, pl_module.model.code_size
-            probed |= baselines(of, train_samples=self.probe_samples, code_size=code_size, which=self.probes)
-        found = {f"test/{name}": value for name, value in {**probed, **copying, **likelihood}.items()}
+        values = {**self._probes(pl_module), **self._copying(pl_module), **self._likelihood(pl_module)}
+        found = {f"test/{name}": value for name, value in values.items()}
         self.run(trainer).log_end_values(found, steps=pl_module.steps_done)
 
-    def _probes(self, learner: Learner) -> Callable[[], dict[str, float]]:
-        """What is left to do once the samples are encoded."""
+    def _probes(self, learner: Learner) -> dict[str, float]:
         train, test, samples = learner.data.train, learner.data.test, self.probe_samples
         if not self.probes or train.y is None or test.y is None or _classes(train.y[:samples]) < 2:
-            return dict  # nothing to tell apart, or nothing to learn it from
+            return {}  # nothing to tell apart, or nothing to learn it from
         chooses = choosing(learner.data)
         validation = None if chooses is None else (encode(learner, *chooses), chooses[1])
         pairs = ((train.x[:SAMPLES], train.y[:SAMPLES]), (test.x[:SAMPLES], test.y[:SAMPLES]))
         codes = [(encode(learner, x, y), y) for x, y in pairs]
-        return partial(probe, *codes[0], *codes[1], train_samples=samples, validation=validation, which=self.probes)
+        how: dict[str, Any] = {"train_samples": samples, "which": self.probes}
+        return {
+            **probe(*codes[0], *codes[1], validation=validation, **how),
+            **baselines(learner.data, code_size=learner.model.code_size, **how),
+        }
 
     def _copying(self, learner: Learner) -> dict[str, float]:
         if learner.data.targets is not None:  # there is nothing to copy
