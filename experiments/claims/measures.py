@@ -8,19 +8,24 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+import hourglass
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset, Split
+from hourglass.models.principal_components import pca_for
 from hourglass.trained.model import TrainedModel
 
 __all__ = [
     "against_codecs",
+    "angles_of_reconstructions",
     "cost_of_classifying",
+    "found_again",
     "lossless",
     "maps",
     "principal_angles",
@@ -52,6 +57,44 @@ def principal_angles(model: TrainedModel, data: Dataset, *, seed: int) -> dict[s
     ours, _ = np.linalg.qr(weight)
     cosines = np.linalg.svd(components[:, -weight.shape[1] :].T @ ours, compute_uv=False)
     return {"mean_squared_cosine": float(np.mean(cosines**2))}
+
+
+def angles_of_reconstructions(model: TrainedModel, data: Dataset, *, seed: int) -> dict[str, float]:
+    """The same of the first n principal components of 5,000 test reconstructions, n units, and those of the data.
+
+    Which any decoder has: that of one layer spans no more than its weights do.
+    """
+    with torch.no_grad():
+        again = model(some(data, data.test, 5000, seed)[0]).reconstruction.flatten(1).numpy()
+    x = data.scaled(data.train.x[:20_000]).flatten(1).numpy()
+    ours, theirs = (np.linalg.eigh(np.cov(each, rowvar=False))[1][:, -model.code_size :] for each in (again, x))
+    return {"mean_squared_cosine": float(np.mean(np.linalg.svd(ours.T @ theirs, compute_uv=False) ** 2))}
+
+
+def found_again(model: TrainedModel, data: Dataset, *, seed: int, words: list[str]) -> dict[str, float]:
+    """How much of a code another seed finds again, with the same words: units are matched one to one.
+
+    By the correlation of their activations over 5,000 test samples (Li et al., 2016). `matched` is the mean |r| of the
+    pairs of an optimal assignment, `again` the share of pairs above .7, both of the units that vary; `chance` is
+    `matched` where the other net sees the samples in another order.
+    """
+    samples = data.train.x.numpy()
+    twin = hourglass.fit(samples, seed=seed + 1000, callback="quick", tracking=None, overrides=words)
+    x, _ = some(data, data.test, 5000, seed)
+    with torch.no_grad():
+        ours = model.encode(x).numpy()
+    theirs = np.asarray(twin.encode((x * 255).round().to(torch.uint8).numpy()))
+    order = np.random.default_rng(seed).permutation(len(ours))
+    found, chance = (_matched(ours, each) for each in (theirs, theirs[order]))
+    return {"matched": float(found.mean()), "again": float((found > 0.7).mean()), "chance": float(chance.mean())}
+
+
+def _matched(one: Any, other: Any) -> Any:
+    """|r| of each unit that varies and the one it is matched with."""
+    one, other = (each[:, each.std(0) > 1e-6] for each in (one, other))
+    one, other = ((each - each.mean(0)) / each.std(0) for each in (one, other))
+    r = np.abs(one.T @ other) / len(one)
+    return r[linear_sum_assignment(-r)]
 
 
 def samples_and_data(model: TrainedModel, data: Dataset, *, seed: int) -> dict[str, float]:
@@ -87,8 +130,18 @@ def worst_reconstructions(model: TrainedModel, data: Dataset, *, seed: int, shar
     return {"worst_psnr": -10 * float(np.log10(worst)), "changed_class": float((before != after).mean())}
 
 
-def against_codecs(model: TrainedModel, data: Dataset, *, seed: int, levels: int) -> dict[str, float]:  # noqa: ARG001
-    """Bits per pixel of quantised codes, each unit coded with its entropy, and of JPEG and PNG at the same error."""
+def against_codecs(
+    model: TrainedModel,
+    data: Dataset,
+    *,
+    seed: int,  # noqa: ARG001
+    levels: int,
+    images: int,
+) -> dict[str, float]:
+    """Bits per pixel of quantised codes, each unit coded with its entropy, and of JPEG and PNG at the same error.
+
+    `bits_decoder` are those of the decoder's weights, of 32 bits and packed by gzip, that so many images share.
+    """
     x = data.scaled(data.test.x[:1600])
     with torch.no_grad():
         code = model.encode(x)
@@ -105,8 +158,10 @@ def against_codecs(model: TrainedModel, data: Dataset, *, seed: int, levels: int
     )
     flat = len(encoded(np.full((8, 8), 128, np.uint8), "JPEG", quality))  # the header and little else
     pixels = sheet.size
+    weights = b"".join(weight.detach().float().numpy().tobytes() for weight in model.model.decoder.parameters())
     return {
         "bits_code": bits / x[0].numel(),
+        "bits_decoder": 8 * len(gzip.compress(weights, 9)) / (images * x[0].numel()),
         "bits_jpeg": 8 * (len(encoded(sheet, "JPEG", quality)) - flat) / pixels,
         "bits_png": 8 * len(encoded(sheet, "PNG", quality)) / pixels,
         "bits_gzip": 8 * len(gzip.compress(sheet.tobytes(), 9)) / pixels,
@@ -114,14 +169,14 @@ def against_codecs(model: TrainedModel, data: Dataset, *, seed: int, levels: int
     }
 
 
-def maps(model: TrainedModel, data: Dataset, *, seed: int, samples: int) -> dict[str, float]:
-    """Two-dimensional maps by t-SNE from pixels and from codes: seconds, nearest neighbours, trustworthiness."""
+def maps(model: TrainedModel, data: Dataset, *, seed: int, samples: int, components: int) -> dict[str, float]:
+    """Maps by t-SNE from pixels, from codes and from principal components: seconds, neighbours, trustworthiness."""
     x, y = some(data, data.test, samples, seed)
     with torch.no_grad():
         code = model.encode(x).numpy()
     pixels = x.flatten(1).numpy()
     found: dict[str, float] = {}
-    for name, rows in (("pixels", pixels), ("code", code)):
+    for name, rows in (("pixels", pixels), ("code", code), ("pca", pca_for(data).encode(x, components).numpy())):
         began = time.process_time()
         place = TSNE(random_state=seed, init="pca").fit_transform(rows)
         found[f"seconds_{name}"] = time.process_time() - began
