@@ -97,8 +97,8 @@ def test_claims_that_share_a_training_get_the_measurements_of_each(place: Path) 
 def test_probes_that_two_claims_ask_of_one_training_are_both_made(place: Path) -> None:
     arms = {"small": ["model.code_size=2"]}
 
-    def ask(name: str, probe: str, *words: str) -> None:
-        callbacks = ["callback=[quick,usefulness]", f"callback.usefulness.probes=[{probe}]", *words]
+    def ask(name: str, probe: str) -> None:
+        callbacks = ["callback=[quick,usefulness]", f"callback.usefulness.probes=[{probe}]"]
         metric = f"test/{probe}_accuracy"
         write(name, arms=arms, words=[*WORDS[:2], *callbacks, *WORDS[3:]], seeds=3, metric=metric, expect="small > 0.2")
 

@@ -94,19 +94,14 @@ def linear_probe(
     target = torch.searchsorted(classes, y)
     best = (-1.0, torch.empty(0), STRENGTHS[0])
     parameters = torch.zeros(len(classes), z.shape[1] + 1)
-    # Imported now, because a library that comes later has no limit. Between two steps of scipy's, in which there is
-    # nothing to share, its own threads would stay awake beside torch's: five times as slow on two cores.
-    import scipy.optimize  # noqa: F401
-
-    with threadpool_limits(1, user_api="blas"):
-        for strength in STRENGTHS:
-            parameters = _fit(samples, target, strength, start=parameters, units=axes.units(strength))
-            found = torch.cat([axes.back(parameters[:, :-1]), parameters[:, -1:]], dim=1)
-            right = _accuracy(found, others[0], validation[1].cpu(), classes)
-            if right > best[0]:
-                best = (right, found, strength)
-            elif right < best[0] - _PAST_IT:
-                break
+    for strength in STRENGTHS:
+        parameters = _fit(samples, target, strength, start=parameters, units=axes.units(strength))
+        found = torch.cat([axes.back(parameters[:, :-1]), parameters[:, -1:]], dim=1)
+        right = _accuracy(found, others[0], validation[1].cpu(), classes)
+        if right > best[0]:
+            best = (right, found, strength)
+        elif right < best[0] - _PAST_IT:
+            break
     return Found(_accuracy(best[1], others[1], test[1].cpu(), classes), len(y), best[2])
 
 
@@ -170,9 +165,12 @@ def _fit(z: Tensor, target: Tensor, strength: float, *, start: Tensor, units: Te
         return value.item() + strength / 2 * weights.square().sum().item(), (slope * units).double().flatten().numpy()
 
     options = {"maxiter": _STEPS, "ftol": _SETTLED}
-    found: Floats = minimize(
-        loss, (start / units).double().flatten().numpy(), jac=True, method="L-BFGS-B", options=options
-    ).x
+    # Between two steps of scipy's, in which there is nothing to share, its own threads would stay awake beside torch's:
+    # five times as slow on two cores. A library that is imported later would have no limit.
+    with threadpool_limits(1, user_api="blas"):
+        found: Floats = minimize(
+            loss, (start / units).double().flatten().numpy(), jac=True, method="L-BFGS-B", options=options
+        ).x
     return torch.from_numpy(found).float().view(classes, -1) * units
 
 

@@ -19,7 +19,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -119,28 +119,32 @@ def baselines(data: Dataset, *, train_samples: int, code_size: int, which: Seque
     chooses = choosing(data)
     elements = math.prod(data.shape)
 
-    def pixels(each: str) -> dict[str, float]:
+    @cache  # of what nobody has asked before: for all of its probes at once
+    def pixels() -> Callable[..., dict[str, float]]:
         def flat(x: Tensor) -> Tensor:
             return data.scaled(x).flatten(1)
 
         validation = None if chooses is None else (flat(chooses[0]), chooses[1])
-        codes = flat(x), y, flat(test_x), test_y
-        return probe(*codes, train_samples=train_samples, validation=validation, which=[each])
+        return partial(probe, flat(x), y, flat(test_x), test_y, validation=validation)
 
-    def components(each: str) -> dict[str, float]:
+    @cache
+    def components() -> Callable[..., dict[str, float]]:
         pca, k = pca_for(data), min(code_size, elements)
         validation = None if chooses is None else (pca.encode(chooses[0], k), chooses[1])
-        codes = pca.encode(x, k), y, pca.encode(test_x, k), test_y
-        return probe(*codes, train_samples=train_samples, validation=validation, which=[each])
+        return partial(probe, pca.encode(x, k), y, pca.encode(test_x, k), test_y, validation=validation)
 
     stem = cache_dir() / f"probes-{_VERSION}" / f"{data.digest}-{train_samples}"
-    ways = {"pixels": ("pixels", pixels)}
+    ways = [("pixels", "pixels", pixels)]
     if elements <= LARGEST:
-        ways["pca"] = (f"pca{min(code_size, elements)}", components)
+        ways.append(("pca", f"pca{min(code_size, elements)}", components))
+
+    def value_of(asked: Callable[[], Callable[..., dict[str, float]]], each: str) -> dict[str, float]:
+        return asked()(train_samples=train_samples, which=[each])
+
     found: dict[str, float] = {}
-    for of, (part, measure) in ways.items():
+    for of, part, asked in ways:
         for each in which:
-            values = _kept(Path(f"{stem}-{part}-{each}.json"), partial(measure, each))
+            values = _kept(Path(f"{stem}-{part}-{each}.json"), partial(value_of, asked, each))
             found |= {f"{key}_{of}": value for key, value in values.items()}
     return found
 
