@@ -18,7 +18,7 @@ import hourglass
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.data import Dataset, Split
-from hourglass.models.principal_components import pca_for
+from hourglass.models.principal_components import fit, pca_for
 from hourglass.trained.model import TrainedModel
 
 __all__ = [
@@ -52,11 +52,8 @@ def cost_of_classifying(model: TrainedModel, data: Dataset, *, seed: int, sample
 def principal_angles(model: TrainedModel, data: Dataset, *, seed: int) -> dict[str, float]:  # noqa: ARG001
     """Mean squared cosine of the angles between the span of a one-layer decoder and the first principal components."""
     weight = next(w for w in model.model.decoder.parameters() if w.ndim == 2).detach().numpy()  # (D, n)
-    x = data.scaled(data.train.x[:20_000]).flatten(1).numpy()
-    _, components = np.linalg.eigh(np.cov(x, rowvar=False))  # (D, D), in columns, the last ones first
     ours, _ = np.linalg.qr(weight)
-    cosines = np.linalg.svd(components[:, -weight.shape[1] :].T @ ours, compute_uv=False)
-    return {"mean_squared_cosine": float(np.mean(cosines**2))}
+    return _angles(ours.T, data)
 
 
 def angles_of_reconstructions(model: TrainedModel, data: Dataset, *, seed: int) -> dict[str, float]:
@@ -65,10 +62,14 @@ def angles_of_reconstructions(model: TrainedModel, data: Dataset, *, seed: int) 
     Which any decoder has: that of one layer spans no more than its weights do.
     """
     with torch.no_grad():
-        again = model(some(data, data.test, 5000, seed)[0]).reconstruction.flatten(1).numpy()
-    x = data.scaled(data.train.x[:20_000]).flatten(1).numpy()
-    ours, theirs = (np.linalg.eigh(np.cov(each, rowvar=False))[1][:, -model.code_size :] for each in (again, x))
-    return {"mean_squared_cosine": float(np.mean(np.linalg.svd(ours.T @ theirs, compute_uv=False) ** 2))}
+        again = model(some(data, data.test, 5000, seed)[0]).reconstruction
+    return _angles(fit(again).components[: model.code_size].numpy(), data)
+
+
+def _angles(ours: Any, data: Dataset) -> dict[str, float]:
+    """Of the angles between the span of orthonormal rows (n, D) and that of the data's first n components."""
+    theirs = pca_for(data).components[: len(ours)].numpy()
+    return {"mean_squared_cosine": float(np.mean(np.linalg.svd(ours @ theirs.T, compute_uv=False) ** 2))}
 
 
 def found_again(model: TrainedModel, data: Dataset, *, seed: int, words: list[str]) -> dict[str, float]:
