@@ -21,7 +21,8 @@ __all__ = ["Hamiltonian"]
 class Hamiltonian(Dynamics):
     """Trains a variational autoencoder on the bound of a posterior that Hamiltonian dynamics have moved.
 
-    Each leapfrog step costs two gradients of the decoder; the bound of the step sizes is in units of the prior.
+    Each leapfrog step costs one gradient of the decoder, the first two; the bound of the step sizes is in units of the
+    prior.
 
     Reference: Hamiltonian variational auto-encoder (Caterini, Doucet & Sejdinovic, 2018).
 
@@ -43,9 +44,10 @@ class Hamiltonian(Dynamics):
     def moved(self, z: Tensor, g: Tensor, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Codes and draws of N(0, 1), (B, code_size) both, to the code and the momentum after the last step."""
         sizes, cold = self.leapfrog.sizes * self.model.bottleneck.active, self.leapfrog.cold
-        rho = g / cold[0]
+        rho, force = g / cold[0], self.force(z, x, y)
         for k in range(1, self.leapfrog.steps + 1):
-            rho = rho + sizes / 2 * self.force(z, x, y)
+            rho = rho + sizes / 2 * force
             z = z + sizes * rho
-            rho = cold[k - 1] / cold[k] * (rho + sizes / 2 * self.force(z, x, y))
+            force = self.force(z, x, y)  # with which the next step begins as well
+            rho = cold[k - 1] / cold[k] * (rho + sizes / 2 * force)
         return z, rho

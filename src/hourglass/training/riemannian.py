@@ -183,10 +183,10 @@ class Riemannian(Dynamics):
             half = v
             for _ in range(self.iterations):
                 half = v + sizes / 2 * (force + _pull(geometry, z, here, half))
-            end, there = z, here.inverse
-            for _ in range(self.iterations):
-                end = z + sizes / 2 * _times(here.inverse + there, half)
-                there = geometry.inverse(end)
+            there = here.inverse
+            for _ in range(self.iterations - 1):
+                there = geometry.inverse(z + sizes / 2 * _times(here.inverse + there, half))
+            end = z + sizes / 2 * _times(here.inverse + there, half)
             z, here, force = end, geometry.at(end), self.force(end, x, y)
             v = cold[k - 1] / cold[k] * (half + sizes / 2 * (force + _pull(geometry, z, here, half)))
         after = here.log_volume - 0.5 * (v * _times(here.inverse, v)).sum(1)
