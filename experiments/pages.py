@@ -18,6 +18,8 @@ from experiments.quickstart import measure as quickstart
 from experiments.size_and_depth import measure as size_and_depth
 from experiments.types import measure as types
 from experiments.zoo import page as zoo
+from hourglass.claims import Judged, judge, read
+from hourglass.claims import page as claims
 
 PAGES: dict[str, Callable[[records.Results], str]] = {
     "quickstart": quickstart.page,
@@ -44,10 +46,10 @@ INDEX = {
 }
 
 CLAIMS = (
-    ("claims", "CLAIMS.md", "What is claimed about autoencoders, and what is so?"),
-    ("claims of types", "TYPE_CLAIMS.md", "Does each type do what its paper says?"),
+    ("claims", "CLAIMS.md", "claims", "What is claimed about autoencoders, and what is so?"),
+    ("claims of types", "TYPE_CLAIMS.md", "types", "Does each type do what its paper says?"),
 )
-"""Pages of `hourglass claim`: what each is called, where it is, and what it asks."""
+"""Pages of `hourglass claim`: what each is called, where it is, where the claims are, and what it asks."""
 
 TEXT = """\
 # Records
@@ -55,7 +57,7 @@ TEXT = """\
 Each folder holds one question: what was asked, the command that answers it, what it measured, and a verdict. Every
 number that was measured is in the `results.csv` beside the page, a row for each arm, seed and metric (of claims:
 [claims/results.csv](claims/results.csv), [type_claims/results.csv](type_claims/results.csv)); the page is made of it,
-and a test compares the two. `make pages` makes all of them anew without training.
+and a test compares the two. `make pages` makes all of them, pictures of claims too, anew without training.
 
 {rows}
 
@@ -71,8 +73,19 @@ def main() -> int:
     for results, tuned in (("results.csv", False), ("tuned.csv", True)):
         if (records.ROOT / "zoo" / results).exists():
             zoo.write(records.read(records.ROOT / "zoo" / results), into=records.ROOT / "zoo", tuned=tuned)
+    for _, page, folder, _ in CLAIMS:
+        path = records.ROOT / page
+        claims.write(judged(records.ROOT, page, folder), path, claims.read_page(path))
     (records.ROOT / "README.md").write_text(index(records.ROOT), encoding="utf-8")
     return 0
+
+
+def judged(root: Path, page: str, folder: str) -> list[Judged]:
+    """The claims of a page, with the verdicts of the numbers beside it."""
+    given = [read(path) for path in sorted((root / folder).glob("*.yaml"))]
+    found = claims.read_values((root / page).with_name(Path(page).stem.lower()) / "results.csv")
+    missing = {claim.name: "not measured yet" for claim in given if claim.arms and claim.name not in found}
+    return judge(given, found, missing)
 
 
 def index(root: Path) -> str:
@@ -81,7 +94,7 @@ def index(root: Path) -> str:
     for name, path in INDEX.items():
         text = (root / path).read_text(encoding="utf-8")
         rows.append([f"[{name}]({path})", _after("Question", text), _first_sentence(_after("Verdict", text))])
-    for name, path, question in CLAIMS:
+    for name, path, _, question in CLAIMS:
         page = (root / path).read_text(encoding="utf-8")
         (said,) = re.findall(r"^\*\*(\d+ claims: .*)\*\*$", page, re.MULTILINE)
         rows.append([f"[{name}]({path})", question, said])

@@ -11,6 +11,7 @@ from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
 from experiments.zoo.training import words_of
+from hourglass.claims import page as claims
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
 
@@ -71,6 +72,13 @@ def test_the_zoo_is_what_its_results_make_of_it(results: str) -> None:
     if page == "README.md":
         docs = zoo.DOCS.read_text(encoding="utf-8")
         assert docs == zoo.in_docs(docs, found)
+
+
+@pytest.mark.parametrize(("page", "folder"), [(page, folder) for _, page, folder, _ in pages.CLAIMS])
+def test_the_verdicts_are_what_their_results_make_of_them(page: str, folder: str) -> None:
+    path = RECORDS / page
+    made = claims.text(pages.judged(RECORDS, page, folder), path.stem.lower(), claims.read_page(path))
+    assert path.read_text(encoding="utf-8") == made
 
 
 def test_the_index_says_what_the_records_say() -> None:

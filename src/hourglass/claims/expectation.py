@@ -86,7 +86,7 @@ class Comparison(NamedTuple):
                     return math.nan
             case _:
                 arm, metric = _arm_and_metric(node, self.metric)
-                metrics = values[arm]
+                metrics = values.get(arm, {})
                 if metric not in metrics:
                     raise HourglassError(
                         f"expect: {self.text} needs {metric} of the arm {arm}, which it does not"

@@ -5,16 +5,18 @@ Beside it, in a folder that is named after it, `results.csv` with every number o
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 from hourglass.claims.picture import draw
 from hourglass.claims.verdict import ALPHA, Effect, Judged
 from hourglass.figures.canvas import to_png
 from hourglass.system.errors import HourglassError
 
-__all__ = ["sentence", "write"]
+__all__ = ["Page", "read_page", "read_values", "sentence", "text", "write"]
 
 HEAD = f"""\
 Each claim is a yaml file: arms that are trained with the same seeds on the same batches, a metric, and what is expected
@@ -23,14 +25,47 @@ bootstrap). A verdict needs that interval on one side of 0 and p < {ALPHA:g} of 
 comparisons of this page (Holm). UNDECIDED is no proof that there is no effect."""
 
 
-def write(judged: Sequence[Judged], path: Path, *, title: str, command: str) -> list[Path]:
+class Page(NamedTuple):
+    """What a page says beside its claims."""
+
+    title: str
+    command: str
+    """That makes it."""
+    remark: str = ""
+    """A person's, of how it was made; below the command."""
+
+
+def read_page(path: Path) -> Page:
+    """What a page says beside its claims.
+
+    Raises:
+        HourglassError: another text than `write` makes.
+    """
+    found = re.match(
+        r"# (.*)\n\n```\n(.*)\n```\n\n(.*?)" + re.escape(HEAD), path.read_text(encoding="utf-8"), re.DOTALL
+    )
+    if found is None:
+        raise HourglassError(f"{path} must begin as a page of claims does: a title, a command, and what a verdict is")
+    return Page(found[1], found[2], found[3].strip())
+
+
+def read_values(path: Path) -> dict[str, dict[int, dict[str, dict[str, float]]]]:
+    """Of a page's results.csv by claim, seed and arm the metrics that its verdicts rest on, see `judge`."""
+    found: dict[str, dict[int, dict[str, dict[str, float]]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            seeds = found.setdefault(row["claim"], {}).setdefault(int(row["seed"]), {})
+            seeds.setdefault(row["arm"], {})[row["metric"]] = float(row["value"])
+    return found
+
+
+def write(judged: Sequence[Judged], path: Path, page: Page) -> list[Path]:
     """Write the page, the numbers and the pictures.
 
     Args:
         judged: the claims, in order.
         path: of the page, a .md file; the folder for the rest has its name in small letters, without the ending.
-        title: of the page.
-        command: that makes it.
+        page: what it says beside them.
 
     Returns:
         what was written.
@@ -44,8 +79,8 @@ def write(judged: Sequence[Judged], path: Path, *, title: str, command: str) -> 
         if each.effects:
             written.append(folder / f"{each.claim.name}.png")
             to_png(draw(each), written[-1])
-    (folder / "results.csv").write_text(_csv(judged))
-    path.write_text(_page(judged, folder.name, title, command))
+    (folder / "results.csv").write_text(_csv(judged), encoding="utf-8")
+    path.write_text(text(judged, folder.name, page), encoding="utf-8")
     return written
 
 
@@ -62,17 +97,19 @@ def _number(value: float) -> str:
     return f"{value:+.3g}"
 
 
-def _page(judged: Sequence[Judged], folder: str, title: str, command: str) -> str:
+def text(judged: Sequence[Judged], folder: str, page: Page) -> str:
+    """The page, whose pictures are in a folder beside it."""
     counts: dict[str, int] = {}
     for each in judged:
         counts[each.verdict] = counts.get(each.verdict, 0) + 1
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     count = f"{len(judged)} claim{'s' if len(judged) > 1 else ''}"
     lines = [
-        f"# {title}",
+        f"# {page.title}",
         "",
-        f"```\n{command}\n```",
+        f"```\n{page.command}\n```",
         "",
+        *([page.remark, ""] if page.remark else []),
         HEAD,
         "",
         f"**{count}: {summary}.**",
@@ -104,7 +141,7 @@ def _table(judged: Judged) -> list[str]:
     rows = [f"| arm | {' | '.join(metrics)} |", f"|---|{'---|' * len(metrics)}"]
     for arm in arms:
         found = [
-            [values[arm][metric] for values in judged.values.values() if metric in values[arm]] for metric in metrics
+            [values[arm][metric] for values in judged.values.values() if (arm, metric) in needs] for metric in metrics
         ]
         cells = [f"{mean(each):.4g} ({min(each):.4g} to {max(each):.4g})" if each else "" for each in found]
         rows.append(f"| {arm} | {' | '.join(cells)} |")

@@ -34,7 +34,7 @@ def claim(words: Sequence[str]) -> int:
     check_names(claims)
     if "into" in options and not options["into"].endswith(".md"):
         raise HourglassError(f"claim: into must be a .md file, got {options['into']}")
-    from hourglass.claims.page import sentence, write
+    from hourglass.claims.page import Page, sentence, write
     from hourglass.claims.running import run
     from hourglass.claims.verdict import judge
     from hourglass.pipeline.naming import command_line
@@ -53,7 +53,7 @@ def claim(words: Sequence[str]) -> int:
         if each.failure or each.claim.why_not:
             print(f"            {each.failure or each.claim.why_not}")
     if "into" in options:
-        for path in write(judged, Path(options["into"]), title=options.get("title", "Claims"), command=command)[:2]:
+        for path in write(judged, Path(options["into"]), Page(options.get("title", "Claims"), command))[:2]:
             print(path)
     return int(any(each.failure for each in judged))
 
