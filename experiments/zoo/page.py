@@ -30,7 +30,7 @@ COLUMNS = {
     "time/fit_seconds": ("seconds", "{:.0f}"),
 }
 KEPT = (
-    *("test/mse", *COLUMNS, "test/linear_accuracy_pixels", "test/linear_samples", "test/knn_accuracy"),
+    *("test/mse", *COLUMNS, "test/linear_accuracy_pixels", "test/linear_samples"),
     *("test/bce", "test/psnr", "test/psnr_gain", "test/ssim", "test/sharpness", "test/explained_variance"),
     *("test/code_l0", "test/code_bits_capacity", "test/code_usage", "test/code_jacobian", "test/class_agreement"),
     *("test/prior_mmd", "test/prior_mmd_null", "test/log_likelihood", "test/loss", "test/kl"),
