@@ -68,7 +68,8 @@ ZOOS = {"results.csv": "README.md", "tuned.csv": "TUNED.md"}
 def test_the_zoo_is_what_its_results_make_of_it(results: str) -> None:
     page = ZOOS[results]
     written, found = (RECORDS / "zoo" / page).read_text(encoding="utf-8"), records.read(RECORDS / "zoo" / results)
-    assert written == zoo.text(found, tuned=page == "TUNED.md", remarks=zoo.remarks(written))
+    configured = zoo.configured_of(RECORDS / "zoo") if page == "TUNED.md" else None
+    assert written == zoo.text(found, configured=configured, remarks=zoo.remarks(written))
     if page == "README.md":
         docs = zoo.DOCS.read_text(encoding="utf-8")
         assert docs == zoo.in_docs(docs, found)

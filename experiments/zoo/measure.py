@@ -85,17 +85,24 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
 def tune(kind: Type) -> tuple[str, ...]:
     """The settings of the best of `TRIALS` trials with the first seed, by the validation loss of the weights kept."""
     study = f"zoo search: {kind.name}"
-    quick = ("callback=quick", f"seed={SEEDS[0]}", f"study={study!r}")
-    search = ("hydra/sweeper=hourglass_optuna", f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.objective=val/loss")
-    few = ("hydra.sweeper.startup_trials=6", "hydra.sweeper.batch_size=4")
-    command = [str(Path(sys.executable).parent / "hourglass"), "train", "-m", *search, *few, *words_of(kind), *quick]
+    command = [
+        *(str(Path(sys.executable).parent / "hourglass"), "train", "-m", "hydra/sweeper=hourglass_optuna"),
+        *(f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.startup_trials=6", "hydra.sweeper.batch_size=4"),
+        *("hydra.sweeper.objective=val/loss", "hydra.sweeper.pruner=median"),
+        *("hydra.sweeper.prune_after=4", "hydra.sweeper.grace_epochs=2"),
+        *(*words_of(kind), "callback=quick", f"seed={SEEDS[0]}", f"study={study!r}"),
+    ]
     print(f"searching: {kind.name}", file=sys.stderr)
     # Trials that diverge are part of a search, and the command says so with its exit code.
     subprocess.run([*command, *SPACE], check=False, stdout=subprocess.DEVNULL)
     trials: list[Any] = search_runs(
         resolve_uri(None), None, f"tags.study = '{study}' AND attributes.status = 'FINISHED'"
     )
-    trials = [trial for trial in trials if "val/loss" in trial.data.metrics and "optimizer.lr" in trial.data.params]
+    trials = [
+        trial
+        for trial in trials
+        if "val/loss" in trial.data.metrics and "optimizer.lr" in trial.data.params and "pruned" not in trial.data.tags
+    ]
     if not trials:
         raise HourglassError(f"no trial of {kind.name} is finished")
     best = min(trials, key=lambda trial: trial.data.metrics["val/loss"])

@@ -88,7 +88,10 @@ and one seed, were JumpReLU's weight and thresholds, the weights of L1 and contr
 discriminator, and the spread of the logits of bits and categories; with one seed, how near the rate has to come to its
 capacity, and how much smaller penalties have to make what they penalise."""
 
-TUNED = "Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss."
+TUNED = """\
+Learning rate and schedule of each type are the best of 12 trials with seed 0, by the validation loss of the weights
+kept; a trial that is worse than the median of those before it after as many epochs is stopped. *Tuned less as
+configured*: the difference of the test MSE, seed by seed, its mean and 95 % interval (Student's t)."""
 
 ELSEWHERE = """\
 Not here, because they need other data: colourisation (`experiment=colourisation`), transcoders and codes of a network's
@@ -106,7 +109,8 @@ def write(results: records.Results, *, into: Path, tuned: bool) -> None:
     """The page as README.md or TUNED.md, and, where it is the project's own, the table of docs/types.md."""
     page = into / ("TUNED.md" if tuned else "README.md")
     before = page.read_text(encoding="utf-8") if page.exists() else ""
-    page.write_text(text(results, tuned=tuned, remarks=remarks(before)), encoding="utf-8")
+    configured = configured_of(into) if tuned else None
+    page.write_text(text(results, configured=configured, remarks=remarks(before)), encoding="utf-8")
     if not tuned and into == Path(__file__).resolve().parent:
         DOCS.write_text(in_docs(DOCS.read_text(encoding="utf-8"), results), encoding="utf-8")
 
@@ -117,9 +121,22 @@ def remarks(page: str) -> str:
     return mark + written
 
 
-def text(results: records.Results, *, tuned: bool, remarks: str) -> str:
-    """The page of what was measured."""
-    found = {name: list(runs.values()) for name, runs in results.items() if name != ALL}
+def configured_of(folder: Path) -> records.Results:
+    """What was measured as configured, beside what was tuned; empty: nothing."""
+    results = folder / "results.csv"
+    return records.read(results) if results.exists() else {}
+
+
+def text(results: records.Results, *, configured: records.Results | None = None, remarks: str) -> str:
+    """The page of what was measured.
+
+    Args:
+        results: by type and seed.
+        configured: of what was tuned, the same as configured; None: the results are as configured.
+        remarks: what a person wrote.
+    """
+    tuned = configured is not None
+    found = _by_type(results)
     one = next(iter(found.values()))[0]
     seeds = records.seeds(results)
     budget = (*DATA, f"training.batch_size={BATCH}")
@@ -133,7 +150,7 @@ def text(results: records.Results, *, tuned: bool, remarks: str) -> str:
             numbers="tuned.csv" if tuned else "results.csv",
             how=TUNED if tuned else CONFIGURED,
             mosaics="" if tuned else MOSAICS,
-            table=_measurements(found, tuned=tuned),
+            table=_measurements(found, None if configured is None else _by_type(configured)),
             epochs=EPOCHS,
             samples=one["test/linear_samples"],
             pixels=one["test/linear_accuracy_pixels"],
@@ -148,9 +165,13 @@ def text(results: records.Results, *, tuned: bool, remarks: str) -> str:
     )
 
 
+def _by_type(results: records.Results) -> Found:
+    return {name: list(runs.values()) for name, runs in results.items() if name != ALL}
+
+
 def in_docs(page: str, results: records.Results) -> str:
     """The page of all types, with the short table between its two marks."""
-    found = {name: list(runs.values()) for name, runs in results.items() if name != ALL}
+    found = _by_type(results)
     before, mark, rest = page.partition(BEGINS)
     _, end, after = rest.partition(ENDS)
     if not mark or not end:
@@ -177,8 +198,9 @@ def _missing(found: Found) -> str:
     return f"\n\nNot measured yet: {'; '.join(names)}." if names else ""
 
 
-def _measurements(found: Found, *, tuned: bool) -> str:
-    rows = [["type", "reference", "code", "test MSE", *(head for head, _ in COLUMNS.values()), "command"]]
+def _measurements(found: Found, configured: Found | None) -> str:
+    changes = [] if configured is None else ["tuned less as configured"]
+    rows = [["type", "reference", "code", "test MSE", *changes, *(head for head, _ in COLUMNS.values()), "command"]]
     for group, kinds in _grouped(found):
         rows.append([f"**{group}**", *[""] * (len(rows[0]) - 1)])
         for kind in kinds:
@@ -186,6 +208,10 @@ def _measurements(found: Found, *, tuned: bool) -> str:
             errors = [run["test/mse"] for run in runs]
             cells = [kind.name, kind.reference, f"{runs[0]['model/code_size']:.0f}"]
             cells.append(f"{mean(errors):.4f} ({min(errors):.4f} to {max(errors):.4f})")
+            if configured is not None:
+                before = [run["test/mse"] for run in configured.get(kind.name, ())]
+                pairs = kind.epochs and len(before) == len(errors) > 1
+                cells.append(paired_difference(errors, before).said("+.4f") if pairs else "")
             for metric, (_, form) in COLUMNS.items():
                 values = [run[metric] for run in runs if metric in run]
                 # What else ran on the machine can only have made it slower.
@@ -193,7 +219,7 @@ def _measurements(found: Found, *, tuned: bool) -> str:
                 cell = form.format(middle(values)) if values else ""
                 cells.append(f"**{cell}**" if metric == "fit/epochs" and 0 < kind.epochs < EPOCHS else cell)
             words = [kind.words]
-            if tuned and "optimizer.lr" in runs[0]:
+            if configured is not None and "optimizer.lr" in runs[0]:
                 schedule = "cosine" if runs[0][COSINE] else "constant"
                 words += [f"optimizer.lr={runs[0]['optimizer.lr']:.3g}", f"schedule={schedule}"]
             rows.append([*cells, f"`{' '.join(words)}`"])
