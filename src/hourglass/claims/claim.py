@@ -31,7 +31,10 @@ SEEDS = 5
 """Where a claim doesn't say."""
 FEWEST_SEEDS = 3
 """Of fewer pairs no interval is worth anything."""
-KEYS = ("claim", "source", "question", "words", "arms", "seeds", "metric", "expect", "conditions", "quick", "why_not")
+KEYS = (
+    *("claim", "source", "question", "words", "arms", "seeds", "metric", "expect", "also", "conditions", "quick"),
+    "why_not",
+)
 
 
 class Arm(NamedTuple):
@@ -67,6 +70,8 @@ class Claim(NamedTuple):
     """What an arm's name alone stands for."""
     expect: tuple[Comparison, ...] = ()
     """All must hold."""
+    also: tuple[str, ...] = ()
+    """Metrics that are shown of each arm that has them, and judge nothing."""
     conditions: str = ""
     """Under which it was tested, in one sentence."""
     quick: tuple[str, ...] = ()
@@ -148,6 +153,7 @@ def _claim(path: Path, content: Any) -> Claim:
         seeds=_seeds(content.get("seeds", SEEDS)),
         metric=metric,
         expect=tuple(each for text in expected for each in read_expectation(text, arms=list(arms), metric=metric)),
+        also=_metrics(content.get("also", [])),
         conditions=_text(content, "conditions"),
         quick=_words(content.get("quick", []), "quick"),
     )
@@ -160,6 +166,12 @@ def _text(content: Mapping[str, Any], key: str, *, needed: bool = False) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip():
         raise HourglassError(f"{key} must be text, got {value!r}")
     return " ".join(str(value).split())
+
+
+def _metrics(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(metric, str) and metric.strip() for metric in value):
+        raise HourglassError(f"also must be a list of metrics, as [fit/dead_units], got {value!r}")
+    return tuple(dict.fromkeys(value))
 
 
 def _words(value: Any, key: str) -> tuple[str, ...]:

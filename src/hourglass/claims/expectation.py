@@ -5,8 +5,10 @@
     0.008 < sparse - plain < 0.012                  two comparisons
     abs(a - b) < 0.02 * b                           equal up to 2 %
 
-Arms stand for numbers; numbers, + - * / and abs, min, max and log between them. Each comparison has a margin for each
-seed, above 0 where it holds:
+    argmax(a_10, a_50) < argmax(b_10, b_50)         which of several is largest, by its place from 1
+
+Arms stand for numbers; numbers, + - * / and abs, min, max, argmax, argmin and log between them. Each comparison has a
+margin for each seed, above 0 where it holds:
 
     left < right    right - left            left > right    left - right
 """
@@ -23,7 +25,14 @@ __all__ = ["Comparison", "read_expectation"]
 Values = Mapping[str, Mapping[str, float]]
 """By arm the metrics of one seed."""
 
-_FUNCTIONS: dict[str, Callable[..., float]] = {"abs": abs, "min": min, "max": max, "log": math.log}
+_FUNCTIONS: dict[str, Callable[..., float]] = {
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "argmin": lambda *values: 1.0 + values.index(min(values)),
+    "argmax": lambda *values: 1.0 + values.index(max(values)),
+    "log": math.log,
+}
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,

@@ -134,28 +134,35 @@ def _link(judged: Judged) -> str:
 
 
 def _table(judged: Judged) -> list[str]:
-    """Each arm that a comparison names, with the means over the seeds of what is compared."""
-    needs = dict.fromkeys(need for effect in judged.effects for need in effect.comparison.needs)
-    metrics = list(dict.fromkeys(metric for _, metric in needs))
-    arms = list(dict.fromkeys(arm for arm, _ in needs))
+    """Each arm that has something to show, with the means over the seeds."""
+    shown = _shown(judged)
+    metrics = list(dict.fromkeys(metric for _, metric in shown))
+    arms = list(dict.fromkeys(arm for arm, _ in shown))
     rows = [f"| arm | {' | '.join(metrics)} |", f"|---|{'---|' * len(metrics)}"]
     for arm in arms:
         found = [
-            [values[arm][metric] for values in judged.values.values() if (arm, metric) in needs] for metric in metrics
+            [values[arm][metric] for values in judged.values.values() if (arm, metric) in shown] for metric in metrics
         ]
         cells = [f"{mean(each):.4g} ({min(each):.4g} to {max(each):.4g})" if each else "" for each in found]
         rows.append(f"| {arm} | {' | '.join(cells)} |")
     return rows
 
 
+def _shown(judged: Judged) -> list[tuple[str, str]]:
+    """The arms and metrics of the table: what is compared, and what is shown besides of each arm that has it."""
+    compared = [need for effect in judged.effects for need in effect.comparison.needs]
+    first = next(iter(judged.values.values()), {})
+    also = [(arm, metric) for metric in judged.claim.also for arm, metrics in first.items() if metric in metrics]
+    return list(dict.fromkeys([*compared, *also]))
+
+
 def _csv(judged: Sequence[Judged]) -> str:
-    """A row for each number that a verdict rests on."""
+    """A row for each number of the tables."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["claim", "arm", "seed", "metric", "value"])
     for each in judged:
-        needs = dict.fromkeys(need for effect in each.effects for need in effect.comparison.needs)
-        for arm, metric in needs:
+        for arm, metric in _shown(each) if each.effects else ():
             for seed in each.claim.seeds:
                 if metric in each.values[seed][arm]:
                     table.writerow([each.claim.name, arm, seed, metric, repr(each.values[seed][arm][metric])])

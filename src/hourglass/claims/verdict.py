@@ -22,7 +22,7 @@ import numpy as np
 
 from hourglass.claims.claim import Claim
 from hourglass.claims.expectation import Comparison, Values
-from hourglass.system.errors import HourglassError
+from hourglass.system.errors import HourglassError, nearest
 
 __all__ = ["ALPHA", "Effect", "Judged", "Verdict", "bootstrap", "holm", "judge", "paired_p"]
 
@@ -91,6 +91,7 @@ def judge(
     failed = dict(failures)
     for claim in (claim for claim in claims if claim.name in found and claim.name not in failed):
         try:
+            check_also(claim, found[claim.name])
             margins[claim.name] = [
                 tuple(comparison.margin(found[claim.name][seed]) for seed in claim.seeds) for comparison in claim.expect
             ]
@@ -109,6 +110,14 @@ def judge(
         Judged(claim, found.get(claim.name, {}), effects.get(claim.name, ()), failed.get(claim.name, ""))
         for claim in claims
     ]
+
+
+def check_also(claim: Claim, found: Mapping[int, Values]) -> None:
+    """HourglassError where no arm has what is to be shown."""
+    there = sorted({metric for arms in found.values() for metrics in arms.values() for metric in metrics})
+    for metric in claim.also:
+        if metric not in there:
+            raise HourglassError(f"also: no arm has {metric}{nearest(metric, there)}")
 
 
 def bootstrap(margins: Sequence[float]) -> tuple[float, float]:
