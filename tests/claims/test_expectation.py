@@ -53,3 +53,10 @@ def test_what_an_arm_does_not_have_is_named() -> None:
 def test_a_result_that_is_no_number_is_refused() -> None:
     with pytest.raises(HourglassError, match="no numbers"):
         margins("a / (b - 3) < 1")
+
+
+def test_which_of_several_is_best_by_its_place() -> None:
+    (part,) = read_expectation("argmax(a, b, c) > argmin(a, b)", arms=["a", "b", "c"], metric="m")
+    values = {"a": {"m": 2.0}, "b": {"m": 5.0}, "c": {"m": 5.0}}
+    assert part.margin(values) == 1.0  # the first of the largest is the second, the smallest the first
+    assert part.needs == [("a", "m"), ("b", "m"), ("c", "m")]
