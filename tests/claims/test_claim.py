@@ -83,6 +83,8 @@ def test_what_cannot_be_tested_needs_a_reason_only(tmp_path: Path) -> None:
         ({"arms": {"a": {"of": "a", "evaluate": []}, "b": []}}, "arms.a.of must be an arm that is trained, one of b"),
         ({"arms": {"a": {"measure": "own.size"}}}, "arms.a.measure must have a _target_"),
         ({"arms": {"a": 3}}, "arms.a must be a list of words"),
+        ({"also": "fit/dead_units"}, "also must be a list of metrics"),
+        ({"also": [3]}, "also must be a list of metrics"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_file(tmp_path: Path, changed: dict[str, object], said: str) -> None:

@@ -84,3 +84,9 @@ def test_a_metric_that_an_arm_lacks_costs_its_own_claim_only() -> None:
     assert lacking.verdict == "FAILED"
     assert "needs none of the arm a" in lacking.failure
     assert fine.verdict == "CONFIRMED"
+
+
+def test_a_claim_fails_that_shows_what_no_arm_has() -> None:
+    given = claim("x", "a < b")._replace(also=("M",))
+    (judged,) = judge([given], {"x": values([0.1] * 5)}, {})
+    assert (judged.verdict, judged.failure) == ("FAILED", "also: no arm has M; nearest: m")
