@@ -115,7 +115,7 @@ def test_it_learns_alone_and_in_a_stack() -> None:
         ),
         (["bottleneck=gaussian", "model.code_size=4"], "masked training leaves no draws to the code: set bottleneck"),
         (["training.share=1"], "training.share must"),
-        (["regularizer=[l1,dropout]"], "regularizer=dropout disturbs the code, and Masked decodes something else while"),
+        (["regularizer=[l1,dropout]"], "regularizer=dropout disturbs the code, and Masked decodes something else"),
         (["condition=labels", "model.code_size=4"], "patches can be hidden of model=transformer, got Conditional"),
     ],
 )

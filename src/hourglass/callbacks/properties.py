@@ -8,8 +8,8 @@ from hourglass.models.conditional import in_turn
 from hourglass.training import Learner
 from hourglass.training.batches import some, some_of
 
-# Number of the batch whose random numbers are the prior's: one that no codes, which start at 0, and no training noise of
-# the linear floor are drawn with. Draws of the same numbers would lie beside the codes, nearer than chance has them.
+# Number of the batch whose random numbers are the prior's: one that no codes, which start at 0, and no training noise
+# of the linear floor are drawn with. Draws of the same numbers would lie beside the codes, nearer than chance has them.
 _DRAWS = 900_000
 
 
