@@ -98,10 +98,9 @@ class Joint(Bottleneck):
         return torch.cat([chosen.flatten(1), numbers], dim=1) * self.active
 
     def forward(self, a: Tensor) -> Bottled:
-        """See `Bottleneck.forward`; the terms are `capacity` and `capacity_discrete`, how far the rates are from theirs.
+        """See `Bottleneck.forward`; terms are `capacity` and `capacity_discrete`: how far the rates are from theirs.
 
-        The rates themselves, in nats per sample, are `kl` of the gaussian units and `kl_discrete` of the groups, with
-        weight 0.
+        Those themselves, in nats per sample, are `kl`, of the gaussian units, and `kl_discrete`, with weight 0.
         """
         if self.training:
             self.step += 1
