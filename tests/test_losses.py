@@ -21,6 +21,7 @@ from hourglass.losses import (
     StudentT,
     auto,
     bce,
+    ms_ssim,
     mse,
 )
 from hourglass.losses.images import WEIGHTS
@@ -220,6 +221,20 @@ def test_structural_similarity_of_flat_images_by_hand() -> None:
     assert MSSSIM(reduction="mean")(r, x).item() == pytest.approx(expected, rel=2e-3)
     assert MSSSIM(scales=1, reduction="mean")(r, x).item() == pytest.approx(1 - 0.3751 / 0.6251, rel=2e-3)
     assert MSSSIM(scales=1, peak=100.0, reduction="mean")(r, x).item() == pytest.approx(1 - 1.375 / 1.625, rel=2e-3)
+
+
+def test_structural_similarity_where_the_range_does_not_begin_at_0() -> None:
+    """In [-1, 1] a grey of 0 beside one of .1 are intensities of 1 and 1.1, with k1 = .02^2: 1 - l = .01 / 2.2104."""
+    r, x = torch.full((2, 3, 8, 8), 0.1), torch.zeros(2, 3, 8, 8)
+    loss = ms_ssim(scales=5, data_range=[-1.0, 1.0], reduction="mean")
+    assert loss(r, x).item() == pytest.approx(0.01 / 2.2104, abs=3e-4)  # of 32 bits; .96 unshifted
+    # As after a shift of both to [0, 2], and as half of both in [0, 1].
+    generator = torch.Generator().manual_seed(0)
+    r, x = torch.rand(2, 4, 1, 24, 24, generator=generator) * 2 - 1
+    shifted = ms_ssim(scales=5, data_range=[0.0, 2.0], reduction="mean")(r + 1, x + 1)
+    halved = ms_ssim(scales=5, data_range=[0.0, 1.0], reduction="mean")((r + 1) / 2, (x + 1) / 2)
+    assert loss(r, x).item() == pytest.approx(shifted.item(), rel=1e-4)
+    assert loss(r, x).item() == pytest.approx(halved.item(), rel=1e-4)
 
 
 def test_structure_of_one_window_by_hand() -> None:

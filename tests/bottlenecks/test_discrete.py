@@ -49,7 +49,7 @@ def test_symbols_of_bits() -> None:
     assert bottleneck.choices(a).tolist() == bottleneck.eval()(a).code.tolist() == [[1, 0, 1], [1, 0, 0]]
     assert bottleneck.symbols(a).tolist() == [[0, 2], [2, 0], [1, 1]]
     bottleneck.active[0] = 0
-    assert bottleneck.symbols(a).tolist() == [[0, 0], [2, 0], [1, 1]]
+    assert bottleneck.symbols(a).tolist() == [[2, 0], [1, 1]]
 
 
 def test_symbols_of_categories() -> None:
@@ -57,6 +57,8 @@ def test_symbols_of_categories() -> None:
     a = torch.tensor([[0.9, 0.1, 0.0, 1.0], [0.6, 0.4, 0.7, 0.3]])
     assert bottleneck.choices(a).tolist() == [[0, 1], [0, 0]]
     assert bottleneck.symbols(a).tolist() == [[2, 0], [1, 1]]
+    bottleneck.active[:2] = 0
+    assert bottleneck.symbols(a).tolist() == [[1, 1]]
 
 
 def test_priors_are_even() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import distributions as D
 
 from hourglass.bottlenecks import Joint
+from hourglass.losses import total
 
 
 def test_rates_are_those_of_the_parts() -> None:
@@ -24,9 +25,12 @@ def test_capacities_rise_while_training_and_hold_the_rates() -> None:
     a = torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]])  # even categories: 0 nats; m = 1, v = 0: 1/2 nat
     losses = [bottleneck.train()(a).losses for _ in range(6)]
     # |0.5 - C| x 10 with C = .25, .5, .75, 1, 1, 1;  the discrete one is held to min(5, ln 2) at most
-    assert [each["kl"].weighted.item() for each in losses] == pytest.approx([2.5, 0, 2.5, 5, 5, 5])
-    discrete = [each["kl_discrete"].weighted.item() for each in losses]
+    assert [each["capacity"].weighted.item() for each in losses] == pytest.approx([2.5, 0, 2.5, 5, 5, 5])
+    discrete = [each["capacity_discrete"].weighted.item() for each in losses]
     assert discrete == pytest.approx([10 * share * math.log(2) for share in (0.25, 0.5, 0.75, 1, 1, 1)])
+    # The rates are what they are, whatever the capacities, and add nothing to the loss.
+    assert {(each["kl"].value.item(), each["kl_discrete"].value.item()) for each in losses} == {(0.5, 0.0)}
+    assert total(losses[0]).item() == pytest.approx(2.5 + 10 * 0.25 * math.log(2))
     assert bottleneck.settled
     assert not Joint(code_size=3, categories=2).settled
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.losses import MSE, MSSSIM, OfColumns
-from hourglass.measures.likelihood import log_likelihood
+from hourglass.measures.likelihood import bounds, log_likelihood
 from hourglass.models import MLP
 from hourglass.pipeline.compose import compose
 from hourglass.samplers.source import BringsDensity
@@ -99,6 +99,26 @@ def test_a_wrong_posterior_is_made_up_for_by_many_draws(factor: float) -> None:
     assert bound is not None
     gap = factor - 1 - math.log(factor)
     assert (expected.mean() - bound.mean()).item() == pytest.approx(gap, abs=0.03)
+
+
+@pytest.mark.parametrize("factor", [0.6, 3.0])
+def test_the_evidence_lower_bound_of_the_same_draws(factor: float) -> None:
+    """Too low by KL(q | p(z|x)) = (f - 1 - ln f) / 2 for each of two units.
+
+    It is never above the estimate, and equal for K = 1.
+    """
+    made = model()
+    set_posterior(made, variance_factor=factor)
+    found = bounds(made, X, LOSS, draws=20_000, seed=0)
+    assert found is not None
+    gap = factor - 1 - math.log(factor)
+    assert (truth(made, X) - found.elbo - gap).abs().max() < 0.05
+    for draws in (1, 2, 50):
+        few = bounds(made, X, LOSS, draws=draws, seed=0)
+        assert few is not None
+        assert torch.equal(few.elbo, few.log_likelihood) == (draws == 1)
+        assert (few.elbo <= few.log_likelihood).all()
+    assert torch.equal(few.log_likelihood, log_likelihood(made, X, LOSS, draws=50, seed=0))  # type: ignore[arg-type]
 
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

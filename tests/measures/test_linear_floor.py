@@ -157,6 +157,8 @@ def test_the_ratio_and_where_there_is_none() -> None:
     # A sigmoid's units are in the upper half of their range for a third of the samples: nothing made it sparse.
     assert ratio(0.02, Errors(floor=0.01, mean=0.07), on=1 / 3, dense=0.5) == 2
     assert ratio(0.02, Errors(floor=0.01, mean=0.07), on=0.1, dense=0.5) is None
+    # Of a code whose units are never off 2 of 32 vary: it has collapsed, which the ratio is to say.
+    assert ratio(0.02, Errors(floor=0.01, mean=0.07), on=2 / 32, dense=None) == 2
 
 
 def test_large_samples_have_none(monkeypatch) -> None:
@@ -187,6 +189,12 @@ def test_a_run_says_which_floor_and_leaves_out_what_can_not_be_compared(tmp_path
     assert sparse.run.tags["linear_floor"] == "PCA"
     assert sparse.metrics["test/linear_mse"] > 0
     assert "test/mse_over_linear" not in sparse.metrics
+
+    gaussian = ("bottleneck=gaussian", "loss.reduction=sum", "model.bottleneck.beta=100", "model.code_size=8")
+    collapsed = trained(tmp_path, *gaussian, "training.epochs=20", "model=multilayer", "optimizer.lr=0.01")
+    assert collapsed.metrics["test/code_active_fraction"] < 0.5
+    assert collapsed.metrics["test/mse_over_linear"] > 2
+    assert "loses to the linear floor" in collapsed.run.tags["health"]
 
     almost_all = trained(tmp_path, "bottleneck=linear", "model.code_size=62")
     assert almost_all.metrics["test/linear_mse"] < 1e-6

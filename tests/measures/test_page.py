@@ -30,6 +30,7 @@ TYPES = {
     "residual-quantized": ["bottleneck=residual_quantized", "model.code_size=16", "model.bottleneck.dropout=0.5"],
     "lookup-free": ["bottleneck=lookup_free", "model.code_size=16"],
     "categorical": ["bottleneck=categorical", "model.code_size=16", "loss.reduction=sum"],
+    "joint": ["bottleneck=joint", "model.code_size=12", "loss.reduction=sum"],
     "JumpReLU": ["bottleneck=jump_relu"],
     "gated, nested": ["bottleneck=gated", "regularizer=[matryoshka,target_l0]"],
     "resampled": ["model=dictionary", "bottleneck=relu", "training=resampling"],

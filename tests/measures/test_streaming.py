@@ -10,6 +10,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from hourglass.bottlenecks import Binary, VectorQuantized
 from hourglass.bottlenecks.activity import Above, Switched
+from hourglass.measures.codes import symbol_metrics
 from hourglass.measures.images import laplacian_variance, ssim, ssim_map
 from hourglass.measures.streaming import BCE_EPS, Metrics
 
@@ -228,8 +229,21 @@ def symbol_bits(symbols: torch.Tensor, *, samples: int) -> tuple[float, float]:
     return result["code_bits"], result["code_bits_capacity"]
 
 
+def test_codebooks_of_a_tree_that_nothing_came_to_are_not_in_use():
+    """Three levels of 16 entries, the first 8 of each chosen: of 1, 16 and 256 codebooks 1, 8 and 64 are reached."""
+    levels = [torch.zeros(16**level, 16) for level in range(3)]
+    for level, books in enumerate(levels):
+        reached = [number for number in range(16**level) if all(digit < 8 for digit in divmod(number, 16))]
+        books[reached, :8] = 64 // 8**level
+    found = symbol_metrics(torch.cat(levels), samples=512)
+    assert found["code_usage"] == pytest.approx((8 + 64 + 512) / (16 + 256 + 4096))  # 13.4 %
+    # 8 symbols equally often where something was chosen, 1 where nothing was
+    assert found["code_perplexity"] == pytest.approx((73 * 8 + 200) / 273)
+    assert (found["code_bits"], found["code_bits_capacity"]) == pytest.approx((3 * 3, 3 * 4))
+
+
 def test_bits_by_hand():
-    # Half and half: 1 bit; 1/4, 1/4, 1/2: 1.5 bits; always the same: none; a group that only pads the code is no part
+    # Half and half: 1 bit; 1/4, 1/4, 1/2: 1.5 bits; always the same: none; a codebook that nothing came to is no part
     symbols = torch.tensor([[2, 2, 0, 0], [1, 1, 2, 0], [4, 0, 0, 0], [0, 0, 0, 0]])
     assert symbol_bits(symbols, samples=4) == pytest.approx((2.5, 3 * 2))
     # Three parts with one codebook: 12 choices of 4 samples, 1/2, 1/4, 1/4

@@ -50,19 +50,20 @@ def test_what_is_hidden_is_not_seen(code_size: int | None) -> None:
     cut = Patches(shape=(1, 8, 8), size=2)
     mask = cut.joined(hidden.expand(3, 16, 4)).bool()
     other = torch.where(mask, torch.rand_like(x), x)
-    one, two = model.seen(x, visible), model.seen(other, visible)
+    known = torch.rand_like(x)
+    one, two = model.seen(x, visible, known), model.seen(other, visible, known)
     assert torch.equal(one.code, two.code)
     assert one.code.shape == (3, code_size or 8)
     assert torch.equal(one.reconstruction[mask], two.reconstruction[mask])
-    assert torch.equal(one.reconstruction[~mask], x[~mask])
+    assert torch.equal(one.reconstruction[~mask], known[~mask])
     # The order in which visible patches are named makes no difference.
-    torch.testing.assert_close(model.seen(x, visible.flip(1)).reconstruction, one.reconstruction)
+    torch.testing.assert_close(model.seen(x, visible.flip(1), known).reconstruction, one.reconstruction)
 
 
 def test_all_patches_seen_give_the_code_of_the_sample() -> None:
     torch.manual_seed(0)
     model, x = Transformer(shape=(1, 8, 8), patch_size=2, width=8, heads=2, decoder_width=8), torch.rand(3, 1, 8, 8)
-    torch.testing.assert_close(model.seen(x, torch.arange(16).expand(3, 16)).code, model.encode(x))
+    torch.testing.assert_close(model.seen(x, torch.arange(16).expand(3, 16), x).code, model.encode(x))
 
 
 @pytest.mark.parametrize(

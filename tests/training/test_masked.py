@@ -35,6 +35,32 @@ def test_the_loss_is_of_hidden_patches() -> None:
     assert masked.visible == 4
 
 
+def test_noise_on_visible_patches_costs_nothing() -> None:
+    """Samples of 1 whose every value the noise took: what was seen would cost BCE's 16 nats a pixel, were it compared.
+
+    So the loss is -ln r over the hidden patches alone, 12 of 16 with 4 pixels each.
+    """
+    masked = learner("loss=bce", "loss.reduction=sum", "noise=masking")
+    x = torch.ones(8, 1, 8, 8)
+    torch.manual_seed(1)
+    output, terms = masked.terms(x, torch.zeros_like(x))
+    hidden = output.reconstruction[output.reconstruction != 1]
+    assert len(hidden) == 8 * 12 * 4
+    torch.testing.assert_close(terms["reconstruction"].value, -hidden.log().sum() / 8, rtol=1e-4, atol=1e-4)
+    trained = masked.as_trained(masked.model(x), x, torch.zeros_like(x))
+    assert (trained.reconstruction == 1).sum() == 8 * 4 * 4  # and neither does it in a validation
+
+
+def test_a_regularizer_that_changes_weights_has_its_way() -> None:
+    """From one step to the next target_l0 multiplies the weight of l1 by exp(log_factor)."""
+    masked = learner("bottleneck=relu", "regularizer=[l1,target_l0]", "regularizer.target_l0.l0=1").train()
+    x = masked.data.scaled(masked.data.train.x[:8])
+    first = masked.terms(x, x)[1]["l1"].weight.item()
+    factor = masked.penalties.regularizers["target_l0"].log_factor.exp().item()
+    assert factor != 1
+    assert masked.terms(x, x)[1]["l1"].weight.item() == pytest.approx(first * factor)
+
+
 def test_decoding_the_code_teaches_the_decoder_alone() -> None:
     masked = learner()
     x = masked.data.scaled(masked.data.train.x[:8])
@@ -51,9 +77,9 @@ def test_validation_hides_the_same_patches_every_time() -> None:
     x = masked.data.scaled(masked.data.train.x[:8])
     output = masked.model.eval()(x)
     with masked.noise.seeded(0):
-        one = masked.as_trained(output, x).reconstruction
+        one = masked.as_trained(output, x, x).reconstruction
     with masked.noise.seeded(0):
-        two = masked.as_trained(output, x).reconstruction
+        two = masked.as_trained(output, x, x).reconstruction
     assert torch.equal(one, two)
     assert not torch.equal(one, output.reconstruction)
 
@@ -89,6 +115,7 @@ def test_it_learns_alone_and_in_a_stack() -> None:
         ),
         (["bottleneck=gaussian", "model.code_size=4"], "masked training leaves no draws to the code: set bottleneck"),
         (["training.share=1"], "training.share must"),
+        (["regularizer=[l1,dropout]"], "regularizer=dropout disturbs the code, and Masked decodes something else"),
         (["condition=labels", "model.code_size=4"], "patches can be hidden of model=transformer, got Conditional"),
     ],
 )

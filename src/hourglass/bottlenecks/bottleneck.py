@@ -246,7 +246,7 @@ class Symbolic(Protocol):
     def symbols(self, a: Tensor) -> Tensor:
         """How often each symbol stands in the codes in use, of encoder outputs (B, inputs).
 
-        (groups, K), one group for a codebook that all parts of the code share.
+        (groups, K), one group for a codebook that all parts of the code share; groups of inactive units are left out.
         """
 
 

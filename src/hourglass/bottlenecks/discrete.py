@@ -80,9 +80,9 @@ class Binary(Bottleneck):
         return bits
 
     def symbols(self, a: Tensor) -> Tensor:
-        """See `Symbolic.symbols`: (code_size, 2), how often each active bit is 0, and 1."""
-        ones = self.choices(a).sum(dim=0)
-        return torch.stack([len(a) - ones, ones], dim=1) * (self.active > 0).unsqueeze(1)
+        """See `Symbolic.symbols`: (active bits, 2), how often each is 0, and 1."""
+        ones = self.choices(a)[:, self.active > 0].sum(dim=0)
+        return torch.stack([len(a) - ones, ones], dim=1)
 
     @override
     def slope(self, a: Tensor) -> None:
@@ -199,9 +199,9 @@ class Categorical(Bottleneck):
         return self._logits(a).argmax(dim=2)
 
     def symbols(self, a: Tensor) -> Tensor:
-        """See `Symbolic.symbols`: (code_size / K, K), how often each category is the largest of its active group."""
-        counts = F.one_hot(self.choices(a), self.categories).sum(dim=0)
-        return counts * (self.active > 0).view(-1, self.categories)
+        """See `Symbolic.symbols`: (active groups, K), how often each category is the largest of its group."""
+        used = self.active.view(-1, self.categories)[:, 0] > 0
+        return F.one_hot(self.choices(a)[:, used], self.categories).sum(dim=0)
 
     @override
     def slope(self, a: Tensor) -> None:

@@ -98,7 +98,10 @@ class Joint(Bottleneck):
         return torch.cat([chosen.flatten(1), numbers], dim=1) * self.active
 
     def forward(self, a: Tensor) -> Bottled:
-        """See `Bottleneck.forward`; the terms are `kl` and `kl_discrete`: what each rate is away from its capacity."""
+        """See `Bottleneck.forward`; terms are `capacity` and `capacity_discrete`: how far the rates are from theirs.
+
+        Those themselves, in nats per sample, are `kl`, of the gaussian units, and `kl_discrete`, with weight 0.
+        """
         if self.training:
             self.step += 1
             return self.as_trained(a)
@@ -121,9 +124,12 @@ class Joint(Bottleneck):
         share = (self.step / self.capacity_steps).clamp(max=1.0)
         discrete, continuous = rates[: self.groups].sum(), rates[self.groups :].sum()
         most = share * self.discrete_capacity.clamp(max=self.groups * math.log(self.categories))
+        none = torch.zeros_like(self.gamma)
         return {
-            "kl": Term((continuous - share * self.capacity).abs(), self.gamma),
-            "kl_discrete": Term((discrete - most).abs(), self.gamma),
+            "kl": Term(continuous.detach(), none),
+            "kl_discrete": Term(discrete.detach(), none),
+            "capacity": Term((continuous - share * self.capacity).abs(), self.gamma),
+            "capacity_discrete": Term((discrete - most).abs(), self.gamma),
         }
 
     @property

@@ -28,12 +28,12 @@ class Floor(RunCallback):
             return
         goal = None if data.targets is None else data.targets.test.x
         errors = linear_floor.errors(floor, data.test.x, data, pl_module.noise, k=k, goal=goal)
-        measured = trainer.callback_metrics
+        measured, activity = trainer.callback_metrics, pl_module.activity()
         ratio = linear_floor.ratio(
             float(measured["test/mse"]),
             errors,
             on=float(measured["test/code_active_fraction"]),
-            dense=pl_module.activity().dense,
+            dense=activity.dense if activity.switches else None,
         )
         values = {"test/linear_mse": errors.floor} | ({} if ratio is None else {"test/mse_over_linear": ratio})
         run.log_end_values(values, steps=pl_module.steps_done)

@@ -28,8 +28,9 @@ class Usefulness(RunCallback):
     - `knn_accuracy`, `linear_accuracy`, `linear_samples`, `mlp_accuracy`, `cluster_ari`, `cluster_nmi` of the code
       where there are classes, and the same with `_pixels` and `_pca` (see `hourglass.measures.probes`);
     - `noise_mse`, `copy_ratio`: the error on shuffled samples, and the error over it (see `hourglass.measures.errors`);
-    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.measures.likelihood`), and
-      `log_likelihood_sampler`, with the fitted density of a sampler in place of the prior;
+    - `log_likelihood`: nats per sample, where the code has a density (see `hourglass.measures.likelihood`), `elbo`, the
+      evidence lower bound of the same samples and draws, and `log_likelihood_sampler`, with the fitted density of a
+      sampler in place of the prior;
 
     Args:
         probe_samples: training samples that k-NN and the perceptron learn from, at least 10; the linear probe takes
@@ -96,7 +97,7 @@ class Usefulness(RunCallback):
         return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise)}
 
     def _likelihood(self, learner: Learner) -> dict[str, float]:
-        from hourglass.measures.likelihood import log_likelihood
+        from hourglass.measures.likelihood import bounds
 
         if self.likelihood_draws is None or learner.data.targets is not None:  # the density is that of the samples
             return {}
@@ -106,11 +107,12 @@ class Usefulness(RunCallback):
         y = told(learner, None if classes is None else classes[: len(x)])
         how: dict[str, Any] = {"draws": self.likelihood_draws, "seed": 0, "target": target, "y": y}
         prior = learner.log_prior if isinstance(learner, BringsDensity) else None
-        found = {"log_likelihood": log_likelihood(learner.model, x, learner.loss, log_prior=prior, **how)}
+        found = bounds(learner.model, x, learner.loss, log_prior=prior, **how)
+        values = {} if found is None else found._asdict()
         if isinstance(sampler, HasLogDensity):
-            fitted = log_likelihood(learner.model, x, learner.loss, log_prior=sampler.log_density, **how)
-            found["log_likelihood_sampler"] = fitted
-        return {name: value.mean().item() for name, value in found.items() if value is not None}
+            fitted = bounds(learner.model, x, learner.loss, log_prior=sampler.log_density, **how)
+            values |= {} if fitted is None else {"log_likelihood_sampler": fitted.log_likelihood}
+        return {name: value.mean().item() for name, value in values.items()}
 
 
 def _classes(y: Tensor) -> int:

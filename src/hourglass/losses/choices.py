@@ -50,7 +50,8 @@ def student_t(*, degrees: float, scale: float, data_range: Sequence[float], redu
 
 def ms_ssim(*, scales: int, data_range: Sequence[float], reduction: Reduction) -> Loss:
     """`MSSSIM`, for images of any range."""
-    return MSSSIM(scales=scales, peak=data_range[1] - data_range[0], reduction=reduction)
+    low, high = data_range
+    return MSSSIM(scales=scales, low=low, peak=high - low, reduction=reduction)
 
 
 def random_features(

@@ -33,37 +33,40 @@ class MSSSIM(Loss):
                                       c = (2 s_rx + k2) / (s_r^2 + s_x^2 + k2),      k2 = (.03 peak)^2
 
     with the means m, variances s^2 and covariance s_rx under a Gaussian window of 11 x 11 pixels that lies within the
-    image; l and c are means over its places and the channels. Each scale j is half as large as the one before; there
-    are as many as the window fits in, at least one, at most `scales`, and the weights w of those sum to 1. In an image
-    that is smaller the window is too. With `reduction=sum` it is D times as much, for D values of a sample, so that it
-    stands beside a divergence in nats as a squared error does.
+    image, of r - low and x - low: l is a ratio of intensities, which begin at 0. Both are means over the window's
+    places and the channels. Each scale j is half as large as the one before; there are as many as the window fits in,
+    at least one, at most `scales`, and the weights w of those sum to 1. In an image that is smaller the window is too.
+    With `reduction=sum` it is D times as much, for D values of a sample, so that it stands beside a divergence in nats
+    as a squared error does.
 
     References: Multiscale structural similarity for image quality assessment (Wang, Simoncelli & Bovik, 2003); Learning
     to generate images with perceptual similarity metrics (Snell et al., 2017).
 
     Args:
         scales: the most, from 1 to 5.
-        peak: width of the data's range, above 0.
+        low: where the data's range begins.
+        peak: width of the range, above 0.
         reduction: see `hourglass.losses`.
 
     Example:
         >>> loss = MSSSIM(scales=5, peak=1.0, reduction="mean")
         >>> loss
-        MSSSIM(reduction=mean, scales=5, peak=1)
+        MSSSIM(reduction=mean, scales=5, low=0, peak=1)
         >>> loss(torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8))  # 1 - k1 / (1 + k1)
         tensor(0.9999)
     """
 
-    def __init__(self, *, scales: int = 5, peak: float = 1.0, reduction: Reduction) -> None:
+    def __init__(self, *, scales: int = 5, low: float = 0.0, peak: float = 1.0, reduction: Reduction) -> None:
         super().__init__(reduction=reduction)
         check_count("scales", scales, high=len(WEIGHTS))
         check_above("peak", peak)
         self.scales = scales
+        self.low = low
         self.peak = peak
 
     def extra_repr(self) -> str:
         """The settings."""
-        return f"{super().extra_repr()}, scales={self.scales}, peak={self.peak:g}"
+        return f"{super().extra_repr()}, scales={self.scales}, low={self.low:g}, peak={self.peak:g}"
 
     @override
     def check(self, shape: Sequence[int]) -> None:
@@ -71,7 +74,7 @@ class MSSSIM(Loss):
 
     @override
     def mean(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        r, x = reconstruction, target
+        r, x = reconstruction - self.low, target - self.low
         side = min(x.shape[-2:])
         number = min(self.scales, max(1, int(math.log2(max(1.0, side / WINDOW))) + 1))
         weights = [weight / sum(WEIGHTS[:number]) for weight in WEIGHTS[:number]]

@@ -7,10 +7,12 @@ from torch import Tensor
 
 
 def symbol_metrics(counts: Tensor, *, samples: int) -> dict[str, float]:
-    """What is said of symbols, by how often each was chosen, (groups, K); a group that never chose is not in use."""
-    counts = counts[counts.sum(1) > 0]
+    """What is said of symbols, by how often each was chosen, (groups, K).
+
+    A group that never chose is a codebook of a tree that no sample has come to: its symbols are there, and not in use.
+    """
     choices = counts.sum(1)  # (groups,): a multiple of the samples where parts of the code share a codebook
-    entropy = torch.special.entr(counts / choices.unsqueeze(1)).sum(1)  # -p ln p, 0 for p = 0
+    entropy = torch.special.entr(counts / choices.clamp(min=1).unsqueeze(1)).sum(1)  # -p ln p, 0 for p = 0
     parts = choices / samples
     return {
         "code_usage": (counts > 0).double().mean().item(),

@@ -3,10 +3,12 @@
 With codes z_1 ... z_K drawn from the posterior q(z|x) of an input x, prior p(z) and the density p(x|z) that the
 reconstruction loss stands for (`Likelihood.log_density`):
 
-    log p(x) ~ log 1/K sum_k  p(x|z_k) p(z_k) / q(z_k|x)
+    log p(x) ~ log 1/K sum_k w_k,    w_k = p(x|z_k) p(z_k) / q(z_k|x)
 
 Where the code is made of symbols, p(z) and q(z|x) are their probabilities. In expectation a lower bound, which rises
-with K: K = 1 is the evidence lower bound, K to infinity log p(x) itself.
+with K: K = 1 is the evidence lower bound, K to infinity log p(x) itself. Of the same draws the evidence lower bound is
+1/K sum_k log w_k, never above the estimate of any sample. It is what training brings up where the loss is a sum, with
+beta 1 and without penalties, but for constants of the density that a loss leaves out, as d/2 log pi of a squared error.
 
 Reference: Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016).
 """
@@ -14,6 +16,7 @@ Reference: Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016
 import math
 from collections.abc import Callable
 from itertools import repeat
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,8 +28,23 @@ from hourglass.models import Autoencoder
 _ELEMENTS = 8_000_000  # values of the reconstructions that are held at a time: 32 MB, and as much for each temporary
 
 
+class Bounds(NamedTuple):
+    """What draws of the posterior say of log p(x) of each sample, in nats, (B,) each."""
+
+    elbo: Tensor
+    """The evidence lower bound, 1/K sum_k log w_k."""
+    log_likelihood: Tensor
+    """The estimate of log p(x), log 1/K sum_k w_k."""
+
+
+def log_likelihood(model: Autoencoder, x: Tensor, loss: Loss, **how: Any) -> Tensor | None:
+    """Log p(x) of each sample in nats, (B, *shape) to (B,); arguments and errors: see `bounds`."""
+    found = bounds(model, x, loss, **how)
+    return None if found is None else found.log_likelihood
+
+
 @torch.no_grad()
-def log_likelihood(
+def bounds(
     model: Autoencoder,
     x: Tensor,
     loss: Loss,
@@ -36,8 +54,8 @@ def log_likelihood(
     target: Tensor | None = None,
     y: Tensor | None = None,
     log_prior: Callable[[Tensor], Tensor | None] | None = None,
-) -> Tensor | None:
-    """Log p(x) of each sample in nats, (B, *shape) to (B,); None where code or loss have no density.
+) -> Bounds | None:
+    """The evidence lower bound and log p(x) of each sample; None where code or loss have no density.
 
     Args:
         model: the autoencoder, on the device of x and in evaluation mode.
@@ -72,8 +90,9 @@ def log_likelihood(
                 if density is None:
                     return None
                 drawn = drawn._replace(log_prior=density)
-            blocks.append(_log_weights(model, of_block, classes, loss, drawn).logsumexp(0) - math.log(draws))
-    return torch.cat(blocks)
+            log_weights = _log_weights(model, of_block, classes, loss, drawn)
+            blocks.append(torch.stack([log_weights.mean(0), log_weights.logsumexp(0) - math.log(draws)]))
+    return Bounds(*torch.cat(blocks, dim=1))
 
 
 def _drawn(model: Autoencoder, x: Tensor, y: Tensor | None, count: int) -> Draws | None:

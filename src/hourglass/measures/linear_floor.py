@@ -169,20 +169,22 @@ def errors(
     return Errors(of_floor / count, of_mean / count)
 
 
-def ratio(mse: float, errors: Errors, *, on: float, dense: float) -> float | None:
+def ratio(mse: float, errors: Errors, *, on: float, dense: float | None) -> float | None:
     """The error over that of the floor of k units; None where the two can't be compared.
 
     They can't where the floor leaves `health.ROUNDING` of the variance or less, and where the code is sparse. Of k
     units a sparse code writes only some down for a sample, so that k components ask too much of it; as many components
-    as units are on would ask too little, because the code also says which units these are.
+    as units are on would ask too little, because the code also says which units these are. A code whose units are never
+    off is not sparse, however few of them vary: those that don't have collapsed.
 
     Args:
         mse: the model's, on the same samples and corruption.
         errors: with as many components as code units.
         on: share of the units that are on for a sample, `code_active_fraction`.
-        dense: that share in a code that is not sparse, `Activity.dense`.
+        dense: that share in a code that is not sparse, `Activity.dense`; None for one whose units are never off.
     """
-    if not errors.floor > ROUNDING * errors.mean or on < SPARSE * dense:
+    sparse = dense is not None and on < SPARSE * dense
+    if sparse or not errors.floor > ROUNDING * errors.mean:
         return None
     return mse / errors.floor
 

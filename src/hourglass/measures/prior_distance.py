@@ -49,7 +49,7 @@ def prior_distance(codes: Tensor, prior: Callable[[int], Tensor | None], *, seed
     Args:
         codes: as training draws or selects them; the first `SAMPLES` count, in no order.
         prior: gives so many draws, (count, code_size), or None.
-        seed: of the draws; the caller's random numbers stay as they were.
+        seed: of the draws, another than that of the codes; the caller's random numbers stay as they were.
 
     Returns:
         None without a prior, for one that is a single point, and for fewer than 2 codes.

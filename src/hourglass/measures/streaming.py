@@ -23,7 +23,7 @@ With N samples x_i of D elements, reconstructions r_i, corrupted inputs c_i and 
     code_hoyer          mean (sqrt n - |h|_1 / |h|_2) / (sqrt n - 1): 0 flat, 1 one-hot (Hoyer, 2004)
     code_usage          share of the symbols that were chosen at all         discrete codes only
     code_perplexity     mean over groups of exp(-sum_k p_k ln p_k), p_k the share of symbol k among the choices of
-                        a group: from 1, all alike, to K, all equally often  discrete codes only
+                        a group: from 1, all alike or none, to K, all equally often      discrete codes only
     code_bits           sum over the code's parts of their entropy -sum_k p_k log2 p_k: bits of a sample's symbols, each
                         part coded by itself, p_k shared where a codebook is  discrete codes only
     code_bits_capacity  parts log2 K: what they could carry              discrete codes only

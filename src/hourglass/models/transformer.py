@@ -107,8 +107,8 @@ class Transformer(Autoencoder):
         self.patches = math.prod(cut.grid)
         self._at = (3 + depth + 1, int(dense))  # where the mean is taken, and where a token enters the decoder
 
-    def seen(self, x: Tensor, visible: Tensor) -> Output:
-        """What comes of the visible patches alone: those that are hidden are made of them, the others are as they are.
+    def seen(self, x: Tensor, visible: Tensor, known: Tensor) -> Output:
+        """What comes of the visible patches alone: those that are hidden are made of them, the others are known.
 
         The encoder has no token of a hidden patch. In the decoder the token m stands for each, beside those that the
         encoder made of the visible ones, so that a reconstruction loss is one of the hidden patches.
@@ -116,6 +116,7 @@ class Transformer(Autoencoder):
         Args:
             x: the inputs (B, *shape).
             visible: (B, V) the numbers of the patches that are seen, each once, from 0 to `patches` - 1.
+            known: (B, *shape) what stands in the reconstruction where patches are seen: the clean samples.
         """
         encoder, decoder = cast(nn.Sequential, self.encoder), cast(nn.Sequential, self.decoder)
         cut, spread = cast(Patches, encoder[0]), cast(Spread, decoder[self._at[1] + 1])
@@ -132,7 +133,7 @@ class Transformer(Autoencoder):
         made = self.finish(cut.joined(decoder[-2](made)))
         hidden = torch.ones_like(patches[..., :1]).scatter(1, visible[..., None], 0.0)
         mask = cut.joined(hidden.expand_as(patches))
-        return Output(torch.where(mask > 0, made, x), code, losses, encoded)
+        return Output(torch.where(mask > 0, made, known), code, losses, encoded)
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
         """See `Autoencoder.squared_jacobian`; exact, by differentiation."""

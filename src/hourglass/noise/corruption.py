@@ -67,5 +67,9 @@ class Corruption(nn.Module):
         """Within, draws start from `seed` and the number of the batch; afterwards they go on as if undisturbed."""
         devices = [self.bounds.device] if self.bounds.is_cuda else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self.seed * 1_000_003 + batch)
+            torch.manual_seed(self.seed_of(batch))
             yield
+
+    def seed_of(self, batch: int) -> int:
+        """The seed of the draws of a batch, by its number from 0."""
+        return self.seed * 1_000_003 + batch

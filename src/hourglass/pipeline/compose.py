@@ -26,7 +26,7 @@ from hourglass.training import Learner, Minibatch, Stepper
 from hourglass.training.rates import FILLED, Rates, Schedule
 from hourglass.training.replicas import Replicas, mixes_samples
 from hourglass.training.stacks import Played
-from hourglass.training.suited import check_suited
+from hourglass.training.suited import check_disturbed, check_suited
 
 WIDE = ("64-true", "64", 64)
 """Precisions whose models take 64 bits only."""
@@ -131,6 +131,7 @@ def compose(
             sampler.check(model.bottleneck, samples=len(data.train), geometry=learner.geometry)
         except ValueError as error:
             raise HourglassError(named("sampler", config.sampler, error)) from error
+        check_disturbed(learner)
     check_suited(data, learner)
     _check_learner(config, learner, count)
     return Parts(data, model, learner)

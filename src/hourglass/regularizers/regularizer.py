@@ -168,7 +168,8 @@ class Penalties(nn.Module):
     def __init__(self, **regularizers: Regularizer) -> None:
         super().__init__()
         self.regularizers = nn.ModuleDict(regularizers)
-        self._disturbing = [name for name, each in regularizers.items() if isinstance(each, Disturbing)]
+        self.disturbing = [name for name, each in regularizers.items() if isinstance(each, Disturbing)]
+        """Names of those that disturb the code."""
 
     def attach(self, model: Autoencoder, *, batch_size: int, loss: Loss | None = None) -> None:
         """Attach each to the model; raises HourglassError if one doesn't suit the model's code."""
@@ -223,7 +224,7 @@ class Penalties(nn.Module):
 
     def disturb(self, code: Tensor) -> Tensor:
         """Codes (B, code_size) of a training step to those that the decoder sees; the same if nothing disturbs them."""
-        for name in self._disturbing:
+        for name in self.disturbing:
             code = cast(Disturbing, self.regularizers[name]).disturb(code)
         return code
 

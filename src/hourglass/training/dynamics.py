@@ -97,6 +97,7 @@ class Dynamics(Minibatch):
     """
 
     stackable = True
+    decodes_disturbed = False  # but draws of its own
 
     def __init__(self, *, steps: int, largest: float, **shared: Unpack[MinibatchArguments]) -> None:
         super().__init__(**shared)

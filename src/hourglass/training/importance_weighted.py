@@ -70,6 +70,7 @@ class ImportanceWeighted(Minibatch):
     """
 
     stackable = True
+    decodes_disturbed = False  # but draws of its own
     elbo: Tensor
 
     def __init__(

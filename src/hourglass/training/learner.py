@@ -77,6 +77,8 @@ class Learner(pl.LightningModule):
     """Whether it learns from targets that are not the samples themselves."""
     classes = 0
     """How many it knows, if `labelled`."""
+    decodes_disturbed = True
+    """Whether what it decodes in training is the code that a regularizer has disturbed."""
 
     def __init__(
         self,
@@ -153,8 +155,8 @@ class Learner(pl.LightningModule):
         codes = neck.auxiliary(output.encoded) if isinstance(neck, HasAuxiliary) else {}
         return {name: Term(self.loss(self.model.decode_held(code, output.y), x)) for name, code in codes.items()}
 
-    def as_trained(self, output: Output, x: Tensor) -> Output:  # noqa: ARG002
-        """The output of corrupted samples x as a training step makes it (see `Autoencoder.as_trained`)."""
+    def as_trained(self, output: Output, x: Tensor, corrupted: Tensor) -> Output:  # noqa: ARG002
+        """The output of corrupted samples as a training step makes it (see `Autoencoder.as_trained`); x: the target."""
         return self.model.as_trained(output)
 
     def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002

@@ -1,8 +1,10 @@
 """Masked training: patches of a sample are hidden, and a net learns to make them of those that are left.
 
-With V of the N patches of each sample drawn to be visible, z = f(x_V) their tokens and r = g(z) of all places,
+With V of the N patches of each sample drawn to be visible, z = f(x~_V) their tokens and r = g(z) of all places,
 
     min  L(r, x) over the hidden patches
+
+x~ is the sample under the noise, where there is one; the target is the clean x, as ever.
 
 The encoder never sees a hidden patch, so that its steps take a share of the time. What it learns is used without the
 decoder: the code is the mean token of the whole sample.
@@ -29,17 +31,18 @@ class OfPatches(Protocol):
     patches: int
     """How many a sample has."""
 
-    def seen(self, x: Tensor, visible: Tensor) -> Output:
+    def seen(self, x: Tensor, visible: Tensor, known: Tensor) -> Output:
         """Inputs (B, *shape), and the numbers (B, V) of the patches that are seen, to an `Output`.
 
-        Its reconstruction is the input itself where that was seen.
+        Its reconstruction is `known`, (B, *shape), where patches were seen.
         """
 
 
 class Masked(Minibatch):
     """Trains a model of patches on what it can't see.
 
-    The reconstruction loss is that of the hidden patches; where patches were seen it has nothing to learn. Validation
+    The reconstruction loss is that of the hidden patches; where patches were seen the reconstruction is the target
+    itself, and there is nothing to learn, be the input noisy or not. Validation
     and test hide patches too, always the same: `val/loss` is of hidden patches, and `mse_as_trained` their squared
     error, over all values. So that codes can be decoded, the decoder besides learns to make the whole sample of the
     code alone, a term that doesn't change the encoder; `test/mse` and pictures are of that.
@@ -66,6 +69,7 @@ class Masked(Minibatch):
 
     stackable = True
     any_target = False
+    decodes_disturbed = False  # but the tokens, which no regularizer knows
     readout: Tensor
 
     def __init__(self, *, share: float, readout: float, **shared: Unpack[MinibatchArguments]) -> None:
@@ -84,16 +88,16 @@ class Masked(Minibatch):
             )
         self.register_buffer("readout", torch.tensor(readout), persistent=False)
 
-    def _half_seen(self, x: Tensor) -> Output:
-        """The output of samples (B, *shape) of which patches are hidden at random."""
+    def _half_seen(self, x: Tensor, corrupted: Tensor) -> Output:
+        """The output of targets and corrupted samples (B, *shape) of which patches are hidden at random."""
         model = cast(OfPatches, self.model)
         order = torch.rand(len(x), model.patches, device=x.device).argsort(dim=1)
-        return model.seen(x, order[:, : self.visible])
+        return model.seen(corrupted, order[:, : self.visible], self.data.filled(x))
 
     @override
     def terms(self, x: Tensor, corrupted: Tensor, y: Tensor | None = None) -> tuple[Output, dict[str, Term]]:
-        output = self._half_seen(corrupted)
-        return output, self.terms_of(output, x, y)
+        output = self._half_seen(x, corrupted)
+        return output, self.penalties.reweigh(self.terms_of(output, x, y), output)
 
     @override
     def terms_of(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Term]:
@@ -102,8 +106,8 @@ class Masked(Minibatch):
         return {**super().terms_of(output, x, y), "readout": Term(self.loss(decoded, x), self.readout)}
 
     @override
-    def as_trained(self, output: Output, x: Tensor) -> Output:
-        return self._half_seen(x)
+    def as_trained(self, output: Output, x: Tensor, corrupted: Tensor) -> Output:
+        return self._half_seen(x, corrupted)
 
     @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:

@@ -93,7 +93,7 @@ class Measurement:
         with torch.autocast(x.device.type, enabled=False), learner.noise.seeded(index):
             corrupted = learner.noise(x)
             output = model(corrupted, batch.y)
-            trained = learner.as_trained(output, corrupted)
+            trained = learner.as_trained(output, target, corrupted)
             terms = logged(learner.penalties.reweigh(learner.terms_of(trained, target, batch.y), trained))
             measured = learner.penalties.scores(model, x, output, target=target)
             scores = learner.scores(trained, target, batch.y) | measured

@@ -5,6 +5,8 @@ from hourglass.system.errors import HourglassError
 from hourglass.training.closed_form import ClosedForm
 from hourglass.training.learner import Learner
 
+__all__ = ["check_disturbed", "check_suited"]
+
 
 def check_suited(data: Dataset, learner: Learner) -> None:
     """Raise HourglassError where a procedure would take categories or missing entries for numbers, or draw nothing.
@@ -29,4 +31,13 @@ def check_suited(data: Dataset, learner: Learner) -> None:
     if learner.noise.frozen:
         raise HourglassError(
             "noise.frozen must be false with data.binarize=dynamic, whose images are others in every epoch, got true"
+        )
+
+
+def check_disturbed(learner: Learner) -> None:
+    """Raise HourglassError where a regularizer disturbs a code that the procedure doesn't decode, to no effect."""
+    if learner.penalties.disturbing and not learner.decodes_disturbed:
+        raise HourglassError(
+            f"regularizer={learner.penalties.disturbing[0]} disturbs the code, and {type(learner).__name__} decodes"
+            " something else while it trains: leave it out, or set training=backprop"
         )
