@@ -10,6 +10,7 @@ from experiments.equal_l0 import training as equal_l0
 from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
+from experiments.zoo.properties import Generates, Less, More, Nested
 from experiments.zoo.training import words_of
 from hourglass.claims import page as claims
 from hourglass.configuration.composition import compose_config
@@ -147,9 +148,41 @@ def test_every_type_has_its_control_and_keeps_what_its_property_looks_at() -> No
     for kind in TYPES:
         assert kind.control is None or kind.control in by_name, kind.name
         assert 0 <= kind.epochs <= EPOCHS
-        asked = getattr(kind.property, "metric", None)
+        asked = kind.property.metric if kind.property else None
         for of in (kind, *([by_name[kind.control]] if kind.control else [])):
             assert asked is None or asked in zoo.kept_of(of), (kind.name, asked)
+
+
+def test_what_a_drawn_code_is_told_of_besides_its_property() -> None:
+    run = {"test/log_likelihood": -100.0, "test/prior_mmd": 0.02, "test/prior_mmd_null": 0.001, "test/mse": 0.01}
+    far = "MMD from the prior 0.0200 (null 0.0010)"
+    assert Generates().told([run], ()) == f"{far}, -100.0 nats"
+    likelier = More("test/log_likelihood", "nats", ".1f")
+    assert likelier.told([run], [run]) == f"nats -100.0, without -100.0; {far}"
+    less = Less("test/mse", "MSE", ".3f")
+    assert less.told([run], [run]) == f"MSE 0.010, without 0.010; {far}, -100.0 nats"
+    selected = {"test/mse": 0.01, "test/mse_as_trained": 0.02}
+    assert less.told([selected], [selected]) == "MSE 0.010, without 0.010; MSE as trained 0.0200"
+    assert less.told([{"test/mse": 0.01}], [run]) == "MSE 0.010, without 0.010"
+
+
+@pytest.mark.parametrize(("dead", "held"), [(12, True), (13, False)])
+def test_first_units_are_those_of_a_code_with_few_dead(dead: int, held: bool) -> None:
+    nested = Nested("test/mse_prefix_32", "MSE", ".3f", 0.6)
+    run = {"test/mse_prefix_32": 0.02, "test/code_l0": 8.0, "fit/dead_units": dead, "model/code_size": 256.0}
+    assert nested.holds(run, {"test/mse_prefix_32": 0.06}) == held
+    assert f"8.0 of 256 units on, {dead} dead" in nested.told([run], [run])
+
+
+def test_the_zoo_keeps_the_error_as_trained_and_says_what_it_is_where_a_run_has_it() -> None:
+    results = records.read(RECORDS / "zoo" / "results.csv")
+    told = "*MSE as trained*"
+    for run in results["winner-take-all"].values():
+        run["test/mse_as_trained"] = 0.0123
+    page = zoo.text(results, remarks="")
+    assert "39.7 of 256 units on, 0 dead; MSE as trained 0.0123" in page
+    assert told in page
+    assert all("test/mse_as_trained" in zoo.kept_of(kind) for kind in TYPES)
 
 
 @pytest.mark.parametrize("group", NO_TYPES)
