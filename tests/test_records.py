@@ -7,6 +7,7 @@ import pytest
 
 from experiments import pages, records
 from experiments.equal_l0 import training as equal_l0
+from experiments.size_and_depth import measure as size_and_depth
 from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
@@ -15,6 +16,7 @@ from experiments.zoo.training import words_of
 from hourglass.claims import page as claims
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
+from hourglass.measures.linear_probe import SAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments"
@@ -130,6 +132,24 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "c,,cores,3\n")
     with pytest.raises(ValueError, match="gives cores of c, seed , twice"):
         records.read(path)
+
+
+def test_how_much_a_probe_learned_from_is_what_the_runs_say_or_what_is_known() -> None:
+    said = {"a": {"0": {records.LEARNED: 1000.0}, "1": {}}, "b": {"0": {records.LEARNED: 55000.0}}}
+    assert records.learned(said, otherwise=7) == " and learned from 1,000 to 55,000 training samples"
+    assert records.learned({"b": said["b"]}, otherwise=None) == " and learned from 55,000 training samples"
+    silent = {"a": {"0": {"m": 1.0}}}
+    assert records.learned(silent, otherwise=7000) == " and learned from 7,000 training samples"
+    assert records.learned(silent, otherwise=None) == ""
+
+
+@pytest.mark.parametrize("data", ["mnist", "fashion_mnist"])
+def test_what_is_known_of_the_probes_samples_is_what_the_recipes_leave(data: str) -> None:
+    words = [word for word in size_and_depth.WORDS if "," not in word]
+    for chosen in ([*words, f"data={data}"], list(equal_l0.BUDGET), ["experiment=code_size_by_depth"]):
+        config, _ = compose_config(chosen)
+        assert config.data.train_size is None
+        assert 60_000 - config.data.validation_size == records.OF_MNIST <= SAMPLES
 
 
 def test_a_spread_is_of_the_seeds_or_of_what_is_known_of_them() -> None:
