@@ -68,6 +68,11 @@ def kept(metrics: Run, names: Iterable[str]) -> dict[str, float]:
     return {name: metrics[name] for name in names if name in metrics}
 
 
+def earlier(path: Path, mark: str) -> dict[str, dict[str, dict[str, float]]]:
+    """The arms of a results.csv, if it is there, whose name ends with a mark: what was measured before and stays."""
+    return {arm: runs for arm, runs in read(path).items() if arm.endswith(mark)} if path.exists() else {}
+
+
 def each(runs: Mapping[str, Run], metric: str) -> list[float]:
     """One metric of all seeds."""
     return [run[metric] for run in runs.values()]

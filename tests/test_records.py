@@ -8,6 +8,7 @@ import pytest
 from experiments import pages, records
 from experiments.equal_l0 import training as equal_l0
 from experiments.size_and_depth import measure as size_and_depth
+from experiments.types.training import PUBLISHED_VAE
 from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
@@ -120,6 +121,37 @@ def test_what_is_said_of_fast_training_is_in_its_record(page: str) -> None:
     (low, high) = re.findall(r"\((-?[\d.]+) to \+([\d.]+)\) %", record)[0]
     said = " ".join((ROOT / page).read_text(encoding="utf-8").split())
     assert f"within 2 % in {equal} comparisons and within {max(-float(low), float(high)):g} % in the other" in said
+
+
+def test_what_the_page_of_types_says_of_its_record_is_in_it() -> None:
+    docs = " ".join((ROOT / "docs" / "types.md").read_text(encoding="utf-8").split())
+    said = docs.partition("`make types` measures whether")[2].partition("`make type-claims`")[0]
+    found = records.read(RECORDS / "types" / "results.csv")
+    vae = found["vae"]
+    low, high = records.ends(vae, "train/loss")
+    percent = {
+        arm: f"{records.middle(found[arm], metric):.1%}".replace("%", " %")
+        for arm, metric in (
+            *((f"k={k}", "test/linear_accuracy") for k in (25, 10)),
+            *((start, "test/error") for start in ("none", "layerwise")),
+        )
+    }
+    pixels = f"{records.middle(found['k=25'], 'test/linear_accuracy_pixels'):.1%}".replace("%", " %")
+    for words in (
+        f"25 of 1,000 k-sparse units tell {percent['k=25']} of the digits",
+        f"(10 units {percent['k=10']}, pixels {pixels})",
+        f"from {percent['none']} to {percent['layerwise']}",
+        f"reaches {records.middle(vae, 'train/loss'):.1f} nats ({low:.1f} to {high:.1f}), where"
+        f" {PUBLISHED_VAE['loss']:.0f} are published",
+    ):
+        assert words in said, words
+
+
+def test_what_was_measured_before_stays_when_a_record_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    assert records.earlier(path, ", before") == {}
+    records.write(path, {"a": {"0": {"m": 1.0}}, "a, before": {"mean": {"m": 2.0}}})
+    assert records.earlier(path, ", before") == {"a, before": {"mean": {"m": 2.0}}}
 
 
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
