@@ -33,6 +33,10 @@ WHOLE = 470.0
 """Seconds for everything; what doesn't fit any more is said to be left out."""
 PATIENT = 4
 """How many times as long everything may take in small, which is about the script and runs on busy machines."""
+JOBS = 8
+"""For the slots of a card, so that eight at a time are one round of jobs and one at a time are eight."""
+SLOTS = (8, 4, 2, 1)
+"""How many at a time; one by one, which takes longest, comes last."""
 HEADER = bytes([0, 0, 8, 3])
 """Of an idx file of unsigned bytes with three axes; their lengths follow."""
 
@@ -219,7 +223,7 @@ def slots(check: Check) -> list[Found]:
     if check.device == "cpu":
         return [{"ended": "skipped: no GPU"}]
     return [
-        sweep(check, f"{count}", 8, "sweep.max_stack=1", f"sweep.slots_per_gpu={count}", limit=45) for count in (8, 1)
+        sweep(check, f"{count}", JOBS, "sweep.max_stack=1", f"sweep.slots_per_gpu={count}", limit=35) for count in SLOTS
     ]
 
 

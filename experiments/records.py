@@ -21,6 +21,11 @@ HEAD = ["arm", "seed", "metric", "value"]
 NONE = ""
 """The seed of a number that has none."""
 SUMMARY = ("mean", "lowest", "highest")
+LEARNED = "test/linear_samples"
+"""How many samples the linear probe of a run learned from."""
+OF_MNIST = 55_000
+"""So many of MNIST and Fashion-MNIST, where nothing is taken away: all but the 5,000 of validation. Results that were
+kept before they held `LEARNED` don't say so themselves."""
 
 Run = Mapping[str, float]
 """Metric to value."""
@@ -63,6 +68,11 @@ def kept(metrics: Run, names: Iterable[str]) -> dict[str, float]:
     return {name: metrics[name] for name in names if name in metrics}
 
 
+def earlier(path: Path, mark: str) -> dict[str, dict[str, dict[str, float]]]:
+    """The arms of a results.csv, if it is there, whose name ends with a mark: what was measured before and stays."""
+    return {arm: runs for arm, runs in read(path).items() if arm.endswith(mark)} if path.exists() else {}
+
+
 def each(runs: Mapping[str, Run], metric: str) -> list[float]:
     """One metric of all seeds."""
     return [run[metric] for run in runs.values()]
@@ -91,6 +101,21 @@ def spread(runs: Mapping[str, Run], metric: str, form: str) -> str:
     """Mean and range over the seeds, in words."""
     low, high = ends(runs, metric)
     return f"{middle(runs, metric):{form}} ({low:{form}} to {high:{form}})"
+
+
+def learned(results: Results, *, otherwise: int | None) -> str:
+    """From how many samples the linear probe learned, as a relative clause; empty where nobody knows.
+
+    Args:
+        results: of a record, or a part of it.
+        otherwise: so many where no run says it; None: nobody knows.
+    """
+    found = {int(run[LEARNED]) for runs in results.values() for run in runs.values() if LEARNED in run}
+    found = found or ({otherwise} if otherwise else set())
+    if not found:
+        return ""
+    least, most = min(found), max(found)
+    return f" and learned from {least:,}{f' to {most:,}' if most > least else ''} training samples"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -7,13 +7,17 @@ import pytest
 
 from experiments import pages, records
 from experiments.equal_l0 import training as equal_l0
+from experiments.size_and_depth import measure as size_and_depth
+from experiments.types.training import PUBLISHED_VAE
 from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
+from experiments.zoo.properties import Generates, Less, More, Nested
 from experiments.zoo.training import words_of
 from hourglass.claims import page as claims
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
+from hourglass.measures.linear_probe import SAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments"
@@ -119,6 +123,37 @@ def test_what_is_said_of_fast_training_is_in_its_record(page: str) -> None:
     assert f"within 2 % in {equal} comparisons and within {max(-float(low), float(high)):g} % in the other" in said
 
 
+def test_what_the_page_of_types_says_of_its_record_is_in_it() -> None:
+    docs = " ".join((ROOT / "docs" / "types.md").read_text(encoding="utf-8").split())
+    said = docs.partition("`make types` measures whether")[2].partition("`make type-claims`")[0]
+    found = records.read(RECORDS / "types" / "results.csv")
+    vae = found["vae"]
+    low, high = records.ends(vae, "train/loss")
+    percent = {
+        arm: f"{records.middle(found[arm], metric):.1%}".replace("%", " %")
+        for arm, metric in (
+            *((f"k={k}", "test/linear_accuracy") for k in (25, 10)),
+            *((start, "test/error") for start in ("none", "layerwise")),
+        )
+    }
+    pixels = f"{records.middle(found['k=25'], 'test/linear_accuracy_pixels'):.1%}".replace("%", " %")
+    for words in (
+        f"25 of 1,000 k-sparse units tell {percent['k=25']} of the digits",
+        f"(10 units {percent['k=10']}, pixels {pixels})",
+        f"from {percent['none']} to {percent['layerwise']}",
+        f"reaches {records.middle(vae, 'train/loss'):.1f} nats ({low:.1f} to {high:.1f}), where"
+        f" {PUBLISHED_VAE['loss']:.0f} are published",
+    ):
+        assert words in said, words
+
+
+def test_what_was_measured_before_stays_when_a_record_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    assert records.earlier(path, ", before") == {}
+    records.write(path, {"a": {"0": {"m": 1.0}}, "a, before": {"mean": {"m": 2.0}}})
+    assert records.earlier(path, ", before") == {"a, before": {"mean": {"m": 2.0}}}
+
+
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results = {"a, b": {"0": {"test/mse": 0.1 + 0.2}, "1": {"test/mse": 1e-9}}, "c": {"": {"cores": 2.0}}}
     path = tmp_path / "results.csv"
@@ -129,6 +164,24 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "c,,cores,3\n")
     with pytest.raises(ValueError, match="gives cores of c, seed , twice"):
         records.read(path)
+
+
+def test_how_much_a_probe_learned_from_is_what_the_runs_say_or_what_is_known() -> None:
+    said = {"a": {"0": {records.LEARNED: 1000.0}, "1": {}}, "b": {"0": {records.LEARNED: 55000.0}}}
+    assert records.learned(said, otherwise=7) == " and learned from 1,000 to 55,000 training samples"
+    assert records.learned({"b": said["b"]}, otherwise=None) == " and learned from 55,000 training samples"
+    silent = {"a": {"0": {"m": 1.0}}}
+    assert records.learned(silent, otherwise=7000) == " and learned from 7,000 training samples"
+    assert records.learned(silent, otherwise=None) == ""
+
+
+@pytest.mark.parametrize("data", ["mnist", "fashion_mnist"])
+def test_what_is_known_of_the_probes_samples_is_what_the_recipes_leave(data: str) -> None:
+    words = [word for word in size_and_depth.WORDS if "," not in word]
+    for chosen in ([*words, f"data={data}"], list(equal_l0.BUDGET), ["experiment=code_size_by_depth"]):
+        config, _ = compose_config(chosen)
+        assert config.data.train_size is None
+        assert 60_000 - config.data.validation_size == records.OF_MNIST <= SAMPLES
 
 
 def test_a_spread_is_of_the_seeds_or_of_what_is_known_of_them() -> None:
@@ -147,9 +200,41 @@ def test_every_type_has_its_control_and_keeps_what_its_property_looks_at() -> No
     for kind in TYPES:
         assert kind.control is None or kind.control in by_name, kind.name
         assert 0 <= kind.epochs <= EPOCHS
-        asked = getattr(kind.property, "metric", None)
+        asked = kind.property.metric if kind.property else None
         for of in (kind, *([by_name[kind.control]] if kind.control else [])):
             assert asked is None or asked in zoo.kept_of(of), (kind.name, asked)
+
+
+def test_what_a_drawn_code_is_told_of_besides_its_property() -> None:
+    run = {"test/log_likelihood": -100.0, "test/prior_mmd": 0.02, "test/prior_mmd_null": 0.001, "test/mse": 0.01}
+    far = "MMD from the prior 0.0200 (null 0.0010)"
+    assert Generates().told([run], ()) == f"{far}, -100.0 nats"
+    likelier = More("test/log_likelihood", "nats", ".1f")
+    assert likelier.told([run], [run]) == f"nats -100.0, without -100.0; {far}"
+    less = Less("test/mse", "MSE", ".3f")
+    assert less.told([run], [run]) == f"MSE 0.010, without 0.010; {far}, -100.0 nats"
+    selected = {"test/mse": 0.01, "test/mse_as_trained": 0.02}
+    assert less.told([selected], [selected]) == "MSE 0.010, without 0.010; MSE as trained 0.0200"
+    assert less.told([{"test/mse": 0.01}], [run]) == "MSE 0.010, without 0.010"
+
+
+@pytest.mark.parametrize(("dead", "held"), [(12, True), (13, False)])
+def test_first_units_are_those_of_a_code_with_few_dead(dead: int, held: bool) -> None:
+    nested = Nested("test/mse_prefix_32", "MSE", ".3f", 0.6)
+    run = {"test/mse_prefix_32": 0.02, "test/code_l0": 8.0, "fit/dead_units": dead, "model/code_size": 256.0}
+    assert nested.holds(run, {"test/mse_prefix_32": 0.06}) == held
+    assert f"8.0 of 256 units on, {dead} dead" in nested.told([run], [run])
+
+
+def test_the_zoo_keeps_the_error_as_trained_and_says_what_it_is_where_a_run_has_it() -> None:
+    results = records.read(RECORDS / "zoo" / "results.csv")
+    told = "*MSE as trained*"
+    for run in results["winner-take-all"].values():
+        run["test/mse_as_trained"] = 0.0123
+    page = zoo.text(results, remarks="")
+    assert "39.7 of 256 units on, 0 dead; MSE as trained 0.0123" in page
+    assert told in page
+    assert all("test/mse_as_trained" in zoo.kept_of(kind) for kind in TYPES)
 
 
 @pytest.mark.parametrize("group", NO_TYPES)

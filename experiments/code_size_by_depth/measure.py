@@ -24,6 +24,7 @@ NAME = "code_size_by_depth"
 SIZE, DEPTH = AXES = ("model.code_size", "model.depth")
 ACCURACY, DEAD = "test/linear_accuracy", "fit/dead_units"
 FLOOR, ACCURACY_OF_PCA = "test/linear_mse", "test/linear_accuracy_pca"
+KEPT = (ERROR, FLOOR, ACCURACY, ACCURACY_OF_PCA, records.LEARNED, DEAD)
 ALL = "all jobs"
 
 TEXT = """\
@@ -38,8 +39,8 @@ layers taper from the image to the code. {took}. Numbers: [results.csv](results.
 
 {errors}
 
-**Linear probe**, accuracy of a linear classifier that sees the code alone: means over the seeds. *PCA*: of as many
-components. {dead}
+**Linear probe**, accuracy of a linear classifier that sees the code alone{learned}:
+means over the seeds. *PCA*: of as many components. {dead}
 
 {probes}
 
@@ -93,7 +94,7 @@ def numbers(table: Table) -> records.Results:
         for depth in table.values[DEPTH]:
             rows = [row for row in table.finished if (row.point[SIZE], row.point[DEPTH]) == (size, depth)]
             found[Place(size, depth).arm] = {
-                row.point["seed"]: records.kept(row.metrics, [ERROR, FLOOR, ACCURACY, ACCURACY_OF_PCA, DEAD])
+                row.point["seed"]: records.kept(row.metrics, KEPT)
                 for row in sorted(rows, key=lambda row: int(row.point["seed"]))
             }
     return found
@@ -132,6 +133,7 @@ def page(results: records.Results, words: Sequence[str] = ()) -> str:
         took=took,
         errors=_grid(found, lambda runs: records.spread(runs, ERROR, ".5f"), FLOOR, ".5f"),
         probes=_grid(found, lambda runs: f"{records.middle(runs, ACCURACY):.1%}", ACCURACY_OF_PCA, ".1%"),
+        learned=records.learned(results, otherwise=None if words else records.OF_MNIST),
         dead=f"At most {dead:.0f} units of a code are dead." if dead else "No unit of any code is dead.",
         verdict=verdict(found),
     )

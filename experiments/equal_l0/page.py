@@ -21,10 +21,11 @@ TEXT = """\
 {table}
 
 *Units on*: of a test sample, on average; `regularizer=target_l0` and the k of k-sparse codes hold those of training
-samples. *Probe*: accuracy of a linear classifier that sees the code. *Dead*: units that no training sample puts on.
+samples. *Probe*: accuracy of a linear classifier that sees the code{learned}.
+*Dead*: units that no training sample puts on.
 Winner-take-all keeps a share of each unit's batch while it trains, and whatever is above 0 outside: its units on are
-those, as its authors use it, and *as trained* is its error with the share kept. KL's units are sigmoids, on above a
-hundredth of their range.
+those, as its authors use it, and *as trained* is its error with the share kept. KL's units are sigmoids: each is on in
+the upper half of its own range, and one that moves by no more than a hundredth of the way from 0 to 1 is never on.
 {missed}
 
 {commands}
@@ -55,6 +56,7 @@ def page(results: records.Results) -> str:
         seeds=", ".join(records.seeds(results)),
         table=records.table(rows),
         commands=commands,
+        learned=records.learned(results, otherwise=records.OF_MNIST),
         missed=missed(results),
         verdict=verdict(results),
     )

@@ -27,7 +27,10 @@ TYPES = {
     ),
 }
 """What makes each: of three, and KL, a weight follows the wished L0, of JumpReLU thresholds; others choose so many."""
-METRICS = ("test/mse", "test/mse_as_trained", "test/code_l0", "test/linear_accuracy", "fit/dead_units")
+METRICS = (
+    *("test/mse", "test/mse_as_trained", "test/code_l0", "test/linear_accuracy", records.LEARNED),
+    "fit/dead_units",
+)
 
 
 class Job(NamedTuple):

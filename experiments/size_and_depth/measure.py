@@ -27,6 +27,7 @@ NAME = "size_and_depth"
 DATA, SIZE, DEPTH = "data", "model.code_size", "model.depth"
 ACCURACY, DEAD = "test/linear_accuracy", "fit/dead_units"
 FLOOR, OF_PCA, OF_PIXELS = "test/linear_mse", "test/linear_accuracy_pca", "test/linear_accuracy_pixels"
+KEPT = (ERROR, FLOOR, ACCURACY, OF_PCA, OF_PIXELS, records.LEARNED, DEAD)
 ALL = "all jobs"
 WORDS = (
     *("experiment=code_size_by_depth", f"study={NAME}", "callback=[quick,floor,usefulness]"),
@@ -55,8 +56,9 @@ and p < {alpha:g} of the paired t-test, adjusted over all comparisons of this pa
 SECTION = """
 ## {data}
 
-**Linear probe**, accuracy of a linear classifier that sees the code alone, means over the seeds; on the pixels
-{pixels:.1%}. *PCA*: of as many components. ▲ more than depth 0 at the same size, ▼ less; without a mark: undecided.
+**Linear probe**, accuracy of a linear classifier that sees the code alone{learned},
+means over the seeds; on the pixels {pixels:.1%}. *PCA*: of as many components. ▲ more than depth 0 at the same size,
+▼ less; without a mark: undecided.
 
 {probes}
 
@@ -101,7 +103,7 @@ def measure(into: Path, words: Sequence[str]) -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in sorted(table.finished, key=lambda row: int(row.point["seed"])):
         place = Place(row.point[DATA], int(row.point[SIZE]), int(row.point[DEPTH]))
-        kept = records.kept(row.metrics, [ERROR, FLOOR, ACCURACY, OF_PCA, OF_PIXELS, DEAD])
+        kept = records.kept(row.metrics, KEPT)
         found.setdefault(place.arm, {})[row.point["seed"]] = kept
     found = _whole(found)
     jobs = sum(map(len, found.values()))
@@ -133,6 +135,7 @@ def page(results: records.Results) -> str:
     sections = [
         SECTION.format(
             data=_title(data),
+            learned=_learned(found, data),
             pixels=_floor(found, data, None, OF_PIXELS),
             probes=_grid(found, data, ACCURACY, OF_PCA, ".1%", probes),
             errors=_grid(found, data, ERROR, FLOOR, ".5f", errors),
@@ -279,6 +282,12 @@ def _floor(found: Found, data: str, size: int | None, metric: str) -> float:
         if metric in run
     ]
     return mean(values) if values else float("nan")
+
+
+def _learned(found: Found, data: str) -> str:
+    """From how many of a data set's samples the probe learned."""
+    of = {place.arm: runs for place, runs in found.items() if place.data == data}
+    return records.learned(of, otherwise=records.OF_MNIST if data in ("mnist", "fashion_mnist") else None)
 
 
 def _grid(found: Found, data: str, metric: str, pca: str, form: str, marks: Mapping[Place, int]) -> str:

@@ -7,6 +7,7 @@ from statistics import mean
 from experiments import records
 from experiments.zoo.collection import GROUPS, TYPES
 from experiments.zoo.kinds import EPOCHS, Type
+from experiments.zoo.properties import AS_TRAINED
 from hourglass.measures.paired import paired_difference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "types.md"
@@ -30,7 +31,7 @@ COLUMNS = {
     "time/fit_seconds": ("seconds", "{:.0f}"),
 }
 KEPT = (
-    *("test/mse", *COLUMNS, "test/linear_accuracy_pixels", "test/linear_samples"),
+    *("test/mse", AS_TRAINED, *COLUMNS, "test/linear_accuracy_pixels", "test/linear_samples"),
     *("test/bce", "test/psnr", "test/psnr_gain", "test/ssim", "test/sharpness", "test/explained_variance"),
     *("test/code_l0", "test/code_bits_capacity", "test/code_usage", "test/code_jacobian", "test/class_agreement"),
     *("test/prior_mmd", "test/prior_mmd_null", "test/log_likelihood", "test/loss", "test/kl"),
@@ -49,12 +50,13 @@ Numbers: [{numbers}]({numbers}).
 {mosaics}
 {table}
 
-Means over the seeds, with the range of the test MSE. *Epochs*: passes over the training set, {epochs} unless a step
-costs many times that of the others: then **fewer**, which makes no equal terms. *Over linear*: over the error of the
-best linear code of as many units on the same input, PCA or, under noise, reduced-rank regression; below 1 is better
-than any linear code; none for sparse codes. *Active*: share of the units that are on for a digit, which depends on the
-kind of code (docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of
-a digit.
+Means over the seeds, with the range of the test MSE. *Test MSE*: of the test digits. Where the input is corrupted
+(*Corrupted inputs*) it is that of what is made of corrupted digits, against the clean ones: it compares with no row
+without noise, nor with one under other noise. *Epochs*: passes over the training set, {epochs} unless a step costs many
+times that of the others: then **fewer**, which makes no equal terms. *Over linear*: over the error of the best linear
+code of as many units on the same input, PCA or, under noise, reduced-rank regression; below 1 is better than any linear
+code; none for sparse codes. *Active*: share of the units that are on for a digit, which depends on the kind of code
+(docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of a digit.
 *Linear probe*: accuracy of a linear classifier that sees only the code and learns from {samples:,.0f} digits; on the
 pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed;
 all {trainings} trainings together took {minutes:.0f} minutes of a core.
@@ -69,8 +71,11 @@ compare among themselves.
 
 *Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
 makes this one (and in epochs, where this one has fewer), seed by seed with the same batches: its mean and 95 % interval
-(Student's t, {count} pairs). What counts as having the property: `experiments/zoo/properties.py`. Of distances from the
-prior that is at most .04, about that of draws that are a fifth too wide.
+(Student's t, {count} pairs). What counts as having the property: `experiments/zoo/properties.py`. *MMD from the prior*:
+how far codes are from what new ones are drawn from, the prior or a sampler; of a type that is for drawing it is at most
+.04, about that of draws that are a fifth too wide. *Nats*, where nothing else is said: log-likelihood of a test digit,
+which compares where data and loss are the same. Of types that are for something else both are told and decide
+nothing.{trained}
 
 **Verdict.** {verdict}
 """
@@ -93,6 +98,9 @@ Learning rate and schedule of each type are the best of 12 trials with seed 0, b
 kept; a trial that is worse than the median of those before it after as many epochs is stopped. *Tuned less as
 configured*: the difference of the test MSE, seed by seed, its mean and 95 % interval (Student's t)."""
 
+WITH_TRAINED = """ *MSE as trained*: the test MSE of the code as in training, drawn or selected by the batch, where the
+table has that of the code in use."""
+
 ELSEWHERE = """\
 Not here, because they need other data: colourisation (`experiment=colourisation`), transcoders and codes of a network's
 activations ([activations](../activations/README.md)), whether codes hold one factor each (`data=shapes`,
@@ -101,7 +109,7 @@ activations ([activations](../activations/README.md)), whether codes hold one fa
 
 def kept_of(kind: Type) -> tuple[str, ...]:
     """The metrics of a type's runs that results.csv holds: those of the tables, and what properties look at."""
-    asked = [getattr(other.property, "metric", None) for other in TYPES if kind.name in (other.name, other.control)]
+    asked = [other.property.metric for other in TYPES if other.property and kind.name in (other.name, other.control)]
     return tuple(dict.fromkeys([*KEPT, *filter(None, asked)]))
 
 
@@ -159,6 +167,7 @@ def text(results: records.Results, *, configured: records.Results | None = None,
             elsewhere=ELSEWHERE + _missing(found),
             properties=_properties(found),
             count=len(seeds),
+            trained=_trained(found),
             verdict=_verdict(found),
         )
         + remarks
@@ -191,6 +200,11 @@ def _grouped(found: Found) -> list[tuple[str, list[Type]]]:
     """The types that were measured, group by group."""
     groups = [(group.name, [kind for kind in group.types if kind.name in found]) for group in GROUPS]
     return [(name, kinds) for name, kinds in groups if kinds]
+
+
+def _trained(found: Found) -> str:
+    """The legend of the error as trained, where a run has it."""
+    return WITH_TRAINED if any(AS_TRAINED in run for runs in found.values() for run in runs) else ""
 
 
 def _missing(found: Found) -> str:
@@ -249,7 +263,7 @@ def _property(kind: Type, found: Found) -> tuple[str, str]:
     if kind.property is None or not held:
         return "", ""
     verdict = "yes" if all(held) else f"with {sum(held)} of {len(held)} seeds" if any(held) else "**no**"
-    return kind.property.says(found[kind.name], found[kind.control] if kind.control else ()), verdict
+    return kind.property.told(found[kind.name], found[kind.control] if kind.control else ()), verdict
 
 
 def _against(kind: Type, found: Found) -> str:

@@ -8,10 +8,20 @@ from typing_extensions import override
 
 Runs = Sequence[dict[str, float]]
 """The metrics of one type's runs, one for each seed."""
+LIKELIHOOD = "test/log_likelihood"
+AS_TRAINED = "test/mse_as_trained"
 
 
 class Property(ABC):
     """What a type is for."""
+
+    metric: str | None = None
+    """The one that it goes by, if it is one."""
+
+    def told(self, runs: Runs, controls: Runs) -> str:
+        """What it says, and of codes that are drawn or selected what else was measured, which decides nothing."""
+        parts = [self.says(runs, controls), drawn(runs, nats=self.metric != LIKELIHOOD), as_trained(runs)]
+        return "; ".join(dict.fromkeys(filter(None, parts)))  # `Generates` says the second itself
 
     @abstractmethod
     def says(self, runs: Runs, controls: Runs) -> str:
@@ -20,6 +30,24 @@ class Property(ABC):
     @abstractmethod
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """Whether one run has it; `control` is that of the same seed without it."""
+
+
+def drawn(runs: Runs, *, nats: bool) -> str:
+    """How far codes are from what new ones are drawn from, and the likelihood if asked; empty: neither was measured."""
+    found = []
+    if "test/prior_mmd" in runs[0]:
+        distance, null = (mean(run[f"test/prior_mmd{end}"] for run in runs) for end in ("", "_null"))
+        found.append(f"MMD from the prior {distance:.4f} (null {null:.4f})")
+    if nats and LIKELIHOOD in runs[0]:
+        found.append(f"{mean(run[LIKELIHOOD] for run in runs):.1f} nats")
+    return ", ".join(found)
+
+
+def as_trained(runs: Runs) -> str:
+    """The error of the code as training draws or selects it; empty where that is the code in use."""
+    if AS_TRAINED not in runs[0]:
+        return ""
+    return f"MSE as trained {mean(run[AS_TRAINED] for run in runs):.4f}"
 
 
 class Below(Property):
@@ -104,11 +132,7 @@ class Generates(Property):
     @override
     def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
-        found, null = (mean(run[f"test/prior_mmd{end}"] for run in runs) for end in ("", "_null"))
-        words = f"MMD from the prior {found:.4f} (null {null:.4f})"
-        if "test/log_likelihood" in runs[0]:
-            words += f", {mean(run['test/log_likelihood'] for run in runs):.1f} nats"
-        return words
+        return drawn(runs, nats=True)
 
     @override
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
@@ -157,6 +181,25 @@ class Less(Property):
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return control is not None and run[self.metric] < self.share * control[self.metric]
+
+
+class Nested(Less):
+    """First units that reconstruct better than untrained ones, of a code that is as `Sparse` asks.
+
+    With many units dead there is no large code whose first units these are. Arguments as of `Less`.
+    """
+
+    sparse = Sparse()
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`."""
+        return f"{super().says(runs, controls)}; {self.sparse.says(runs, controls)}, wished at most 1 in 20 dead"
+
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
+        """See `Property.holds`."""
+        return super().holds(run, control) and self.sparse.holds(run, control)
 
 
 class More(Property):

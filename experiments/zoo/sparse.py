@@ -1,7 +1,7 @@
 """Types whose code has few units on."""
 
 from experiments.zoo.kinds import ATOMS, WIDE, Group, Type
-from experiments.zoo.properties import Less, Near, Sparse
+from experiments.zoo.properties import Less, Near, Nested, Sparse
 
 BOUNDED = f"{WIDE} model.bottleneck.activation=sigmoid"
 PREFIXES = "regularizer=matryoshka regularizer.matryoshka.shares=[0.125,0.5]"  # of weight 0 it measures them alone
@@ -67,7 +67,7 @@ SPARSE = Group(
             "Matryoshka batch top-k",
             "Bussmann et al., 2025",
             f"{ATOMS} bottleneck=batch_top_k {PREFIXES}",
-            Less("test/mse_prefix_32", "MSE of the first 32 units", ".4f", 0.6),
+            Nested("test/mse_prefix_32", "MSE of the first 32 units", ".4f", 0.6),
             NESTED,
         ),
         Type("JumpReLU", "Rajamanoharan et al., 2024", f"{ATOMS} bottleneck=jump_relu", Sparse()),

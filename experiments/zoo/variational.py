@@ -24,7 +24,7 @@ VARIATIONAL = Group(
             "capacity (disentangled beta-VAE)",
             "Burgess et al., 2018",
             "model.bottleneck.beta=0 regularizer=capacity",
-            Near("test/kl", 25, 2, "nats"),
+            Near("test/kl", 25, 2, "nats from the prior"),
         ),
         _vae("beta-TCVAE", "Chen et al., 2018", "regularizer=total_correlation"),
         _vae("FactorVAE", "Kim & Mnih, 2018", "training=factor"),

@@ -13,7 +13,6 @@ from hourglass.measures import code_jacobian, health, prior_distance
 from hourglass.measures.linear_floor import SPARSE
 from hourglass.measures.linear_probe import SAMPLES, STRENGTHS
 from hourglass.measures.probes import CLUSTERED
-from hourglass.measures.streaming import COLLAPSED_BELOW
 from hourglass.pipeline.train import train
 
 PAGE = Path(__file__).parents[2] / "docs/metrics.md"
@@ -104,7 +103,7 @@ def test_rows_are_whole() -> None:
 def test_thresholds_on_the_page_are_those_of_the_code() -> None:
     assert (health.LEAST_EXPLAINED, health.LEAST_GAIN, health.MOST_OVER_LINEAR) == (0.01, 0, 1.05)
     assert (health.MOST_GAP, health.LEAST_LATE_GAIN, health.ROUNDING) == (1.25, 0.01, 1e-5)
-    assert (LEAST_RANGE, LEAST_SHARE, LEAST_VARIANCE, COLLAPSED_BELOW, SPARSE) == (0.01, 1e-6, 0.01, 0.01, 0.5)
+    assert (LEAST_RANGE, LEAST_SHARE, LEAST_VARIANCE, health.COLLAPSED_BELOW, SPARSE) == (0.01, 1e-6, 0.01, 0.01, 0.5)
     assert (SAMPLES, STRENGTHS[0], STRENGTHS[-1]) == (60_000, 1.0, 1e-5)
     assert prior_distance.SCALES == (0.1, 0.2, 0.5, 1, 2, 5, 10)
     assert (prior_distance.SAMPLES, prior_distance.HALVINGS, prior_distance.PERCENTILE) == (2000, 200, 0.95)

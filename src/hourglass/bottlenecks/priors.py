@@ -205,7 +205,7 @@ class VampPrior(Prior):
     @override
     def log_density(self, z: Tensor, active: Tensor) -> Tensor:
         means, log_variances = self.components()
-        return mixture_log_density(z, means, log_variances, z.new_tensor(-math.log(self.pseudo_inputs)), active)
+        return mixture_log_density(z, means, log_variances, z.new_full((), -math.log(self.pseudo_inputs)), active)
 
     @override
     def draw(self, count: int, active: Tensor) -> Tensor:

@@ -16,6 +16,9 @@ LEAST_GAIN = 0.0
 MOST_OVER_LINEAR = 1.05
 """Error over that of the linear floor from which a run loses to it: a linear net that is trained by gradients ends
 within a few per cent above its own optimum, and so does one whose seed was unlucky."""
+COLLAPSED_BELOW = 0.01
+"""Nats per sample that a unit with a prior carries at least; one of less says nothing of its input. By it
+`code_collapsed_units` counts (see `hourglass.measures.streaming`)."""
 MOST_GAP = 1.25
 """Error on validation over the error on training samples from which a model is overfit."""
 LEAST_LATE_GAIN = 0.01
@@ -52,7 +55,8 @@ def verdicts(metrics: Mapping[str, float], *, floor: str, losses: Sequence[float
     if value("fit/dead_units") > 0:
         found.append(f"{value('fit/dead_units'):.0f} of {units:.0f} units dead")
     if value("test/code_collapsed_units") > 0:
-        found.append(f"posterior collapsed: {value('test/code_collapsed_units'):.0f} units below .01 nats")
+        silent, least = value("test/code_collapsed_units"), f"{COLLAPSED_BELOW:g}".removeprefix("0")
+        found.append(f"posterior collapsed: {silent:.0f} units below {least} nats")
     if value("fit/val_mse") > MOST_GAP * value("fit/train_mse") and explained < 1 - ROUNDING:
         gap = value("fit/val_mse") / value("fit/train_mse") if value("fit/train_mse") else math.inf
         found.append(f"gap: {gap:.2f} times the training error on validation")

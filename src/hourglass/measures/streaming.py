@@ -45,14 +45,12 @@ from torch import Tensor
 from hourglass.bottlenecks.activity import Activity
 from hourglass.measures.categories import category_sums
 from hourglass.measures.codes import hoyer, symbol_metrics
+from hourglass.measures.health import COLLAPSED_BELOW
 from hourglass.measures.images import LEAST_SIDE, laplacian_variance, ssim
 
 BCE_EPS = 1e-7
 """Reconstructions are clamped to [BCE_EPS, 1 - BCE_EPS] before the logarithm, as Keras does: one totally
 wrong element costs 16.1 nats, not infinity."""
-
-COLLAPSED_BELOW = 0.01
-"""Nats per sample that a unit with a prior carries at least; one of less says nothing of its input."""
 
 _BLOCK_ELEMENTS = 100_000  # a block and its temporaries stay in the processor's cache
 

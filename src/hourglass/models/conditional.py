@@ -172,6 +172,9 @@ class Conditional(Autoencoder):
         self.output_range, self.output_activation = model.output_range, model.output_activation
         self.fewest_samples = model.fewest_samples
         self.classes = classes
+        for name, value in vars(model).items():  # what else it says of itself: its widths, of which stacks are made
+            if not name.startswith("_"):
+                self.__dict__.setdefault(name, value)
 
     @override
     def encoded(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -23,9 +23,12 @@ from hourglass.sweeps.fusion.lockstep import template_of
 from hourglass.training.stacks.stack import Stack
 
 from .test_laws import (
+    BENT,
     MODELS,
     OPTIMIZERS,
     PAIR,
+    PRIORS,
+    TOLD,
     WEIGHTED,
     choice,
     chunks,
@@ -171,12 +174,20 @@ def test_every_model(name: str) -> None:
     assert_capturable(members_of(composed(*overrides), sizes))
 
 
-@pytest.mark.parametrize("name", names("bottleneck"))
+@pytest.mark.parametrize("name", [*names("bottleneck"), *BENT, *PRIORS])
 def test_every_bottleneck(name: str) -> None:
-    base = with_choice("vanilla", "bottleneck", name).copy()
+    if name in (*BENT, *PRIORS):  # choices beside the bottleneck
+        base = composed("model=vanilla", *f"bottleneck={name}".split()).copy()
+    else:
+        base = with_choice("vanilla", "bottleneck", name).copy()
     if "categories" in base.model.bottleneck:
         base.model.bottleneck.categories = 4  # the smaller code has no room for more
     assert_capturable(members_of(base, PAIR))
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_every_condition(name: str) -> None:
+    assert_capturable(members_of(composed("model=vanilla", "bottleneck=gaussian", f"condition={name}"), PAIR))
 
 
 @pytest.mark.parametrize("name", names("noise"))

@@ -212,6 +212,8 @@ def members_of(base: DictConfig, sizes: Sequence[Values]) -> list[DictConfig]:
 
 
 BENT = [f"gaussian flow={name}" for name in names("flow") if name != "none"]
+PRIORS = [f"gaussian prior={name}" for name in names("prior") if name != "normal"]
+TOLD = [name for name in names("condition") if name != "none"]
 CODES = tuple({"model.code_size": size} for size in (16, 8, 16))
 PAIR = CODES[:2]
 
@@ -278,6 +280,14 @@ def test_every_bottleneck_becomes_what_it_would_alone(name: str, length: tuple[i
         base.model.bottleneck.categories = 4  # the smaller code has no room for more
     configs = members_of(base, PAIR)
     assert_law(configs, training=not draws(configs[0]), double=length[0], single=length[1])
+
+
+@pytest.mark.parametrize("model", ["multilayer", "conv dense"])
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_told_a_class_becomes_what_it_would_alone(name: str, model: str) -> None:
+    overrides, sizes = MODELS[model]
+    smooth = "model.activation=sigmoid"
+    assert_law(members_of(composed(*overrides, smooth, f"condition={name}"), sizes), double=10, single=5)
 
 
 def draws(whole: DictConfig, *, training: bool = True) -> bool:
