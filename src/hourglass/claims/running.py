@@ -114,17 +114,26 @@ def _train(
     if ends:
         log.info("%d of %d trainings are recorded already", len(ends), len(jobs))
     if left:
+        # What is measured makes another study: one takes its finished jobs by what they trained, whatever they lack of
+        # what is asked for now. That of all jobs, those found too, so that the same command goes on with its study.
+        measured = {job.key: _measurements(job) for job in jobs}
         _, trained = sweep(
             left,
             settings,
             varied=_axes(left),
-            identity=config_hash({"claims": sorted(claims)}),
+            identity=config_hash({"claims": sorted(claims), "measured": measured}),
             name=name,
             command=command,
             folder=Path(config.hydra.sweep.dir).absolute(),
         )
         ends |= trained
     return ends, settings
+
+
+def _measurements(job: Job) -> dict[str, Any]:
+    """The callbacks that record numbers of a job."""
+    callbacks = job.config["callback"]
+    return {name: callbacks[name] for name in measuring(callbacks)}
 
 
 def _together(jobs: Mapping[_Place, Job]) -> list[Job]:
