@@ -8,6 +8,7 @@ import yaml
 
 from hourglass.commands.main import main
 from hourglass.tracking import search_runs
+from hourglass.tracking.store import open_client
 
 OWN = """
 def size(model, data, *, seed, times):
@@ -136,6 +137,12 @@ def test_a_claim_that_asks_for_one_more_measurement_is_measured(place: Path) -> 
             uri = f"sqlite:///{place}/mlflow.db"
             assert len(search_runs(uri, None, "tags.kind = 'training'")) == 3 * studies
             assert len(search_runs(uri, None, "tags.kind = 'study'")) == studies
+    # What was cut off is trained in the study that it belonged to.
+    latest = search_runs(uri, None, "tags.kind = 'training'")[0]
+    open_client(uri).update_run(latest.info.run_id, status="KILLED")
+    assert main(["claim", "grows.yaml"]) == 0
+    assert len(search_runs(uri, None, "tags.kind = 'training'")) == 3 * studies + 1
+    assert len(search_runs(uri, None, "tags.kind = 'study'")) == studies
 
 
 def test_one_training_can_not_be_measured_in_two_ways(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
