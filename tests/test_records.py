@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from experiments import pages, records
 from experiments.equal_l0 import training as equal_l0
 from experiments.size_and_depth import measure as size_and_depth
 from experiments.types.training import PUBLISHED_VAE
+from experiments.zoo import measure
 from experiments.zoo import page as zoo
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import EPOCHS
@@ -18,6 +20,7 @@ from hourglass.claims import page as claims
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
 from hourglass.measures.linear_probe import SAMPLES
+from hourglass.tracking import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments"
@@ -244,6 +247,29 @@ def test_the_zoo_has_every_choice_that_makes_a_type(group: str) -> None:
         name for word in said if word.startswith(f"{group}=") for name in re.findall(r"\w+", word.partition("=")[2])
     }
     assert set(choices()[group]) - used == NO_TYPES[group]
+
+
+def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    searched = SimpleNamespace(run=lambda *_, **__: None, DEVNULL=None)  # it is recorded already
+    monkeypatch.setattr(measure, "subprocess", searched)
+    tags = {"study": f"zoo search: {TYPES[0].name}"}
+    trials = {
+        "steady": ("best", [5.0, 4.0, 3.0], {"fit/best_epoch": 3}),
+        "overfits": ("best", [5.0, 2.0, 4.0], {"fit/best_epoch": 2}),
+        "warms_up": ("best", [1.0, 2.5, 3.0], {"fit/best_epoch": 2}),  # the first epoch's loss is of another problem
+        "last": ("last", [5.0, 1.5, 6.0], {"fit/best_epoch": 2}),
+        "never_settles": ("best", [1.0, 2.0, 3.5], {}),
+    }
+    for name, (keep, losses, found) in trials.items():
+        params = {"optimizer.lr": name, "training.keep": keep}
+        with Run.start(uri=None, experiment="e", name=name, tags={**tags, "schedule": "cosine"}, params=params) as run:
+            for epoch, loss in enumerate(losses, start=1):
+                run.log_metrics({"val/loss": loss}, step=10 * epoch)
+            run.log_metrics(found, step=0)
+    assert measure.tune(TYPES[0]) == ("optimizer.lr=overfits", "schedule=cosine")
+    kept = {name: measure.loss_kept(Run.find(name, None)) for name in trials}
+    assert kept == {"steady": 3.0, "overfits": 2.0, "warms_up": 2.5, "last": 6.0, "never_settles": 3.5}
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from experiments.zoo.kinds import Type
 from experiments.zoo.training import SEEDS, Job, Trained, train, words_of
 from hourglass.sweeps import Slot, execute
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import resolve_uri, search_runs
+from hourglass.tracking import Run, resolve_uri, search_runs
 
 HERE = Path(__file__).resolve().parent
 TRIALS = 12
@@ -105,8 +105,15 @@ def tune(kind: Type) -> tuple[str, ...]:
     ]
     if not trials:
         raise HourglassError(f"no trial of {kind.name} is finished")
-    best = min(trials, key=lambda trial: trial.data.metrics["val/loss"])
+    best = min(trials, key=lambda trial: loss_kept(Run.find(trial.info.run_id, None)))
     return f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
+
+
+def loss_kept(run: Run) -> float:
+    """The validation loss of the weights that a run kept; the metric's last value is that of its last epoch."""
+    losses = [value for _, value in run.history("val/loss")]  # one for each epoch
+    best = run.metrics.get("fit/best_epoch")  # counted from 1; none where no epoch counted, and the last one is kept
+    return losses[-1] if best is None or run.params["training.keep"] == "last" else losses[int(best) - 1]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import yaml
 
 from hourglass.commands.main import main
 from hourglass.tracking import search_runs
+from hourglass.tracking.store import open_client
 
 OWN = """
 def size(model, data, *, seed, times):
@@ -114,6 +115,34 @@ def test_probes_that_two_claims_ask_of_one_training_are_both_made(place: Path) -
     for name, trainings in (("near", 3), ("curved", 6)):
         assert main(["claim", f"{name}.yaml", "into=page.md"]) == 0
         assert len(search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'training'")) == trainings
+
+
+def test_a_claim_that_asks_for_one_more_measurement_is_measured(place: Path) -> None:
+    arms = {"small": ["model.code_size=2"]}
+    asked = [
+        ("callback=quick", [], "small > 0"),
+        ("callback=[quick,floor]", [], 'small["test/linear_mse"] > 0'),
+        ("callback=[quick,usefulness]", ["callback.usefulness.probes=[knn]"], 'small["test/knn_accuracy"] > 0.2'),
+        # Another value of a key is another measurement.
+        (
+            "callback=[quick,usefulness]",
+            ["callback.usefulness.probes=[knn]", "callback.usefulness.probe_samples=100"],
+            'small["test/knn_accuracy"] > 0.2',
+        ),
+    ]
+    for studies, (chosen, keys, expect) in enumerate(asked, start=1):
+        write("grows", arms=arms, words=[*WORDS[:2], chosen, *keys, *WORDS[3:]], seeds=3, expect=expect)
+        for _ in range(2):  # and is found after that
+            assert main(["claim", "grows.yaml"]) == 0
+            uri = f"sqlite:///{place}/mlflow.db"
+            assert len(search_runs(uri, None, "tags.kind = 'training'")) == 3 * studies
+            assert len(search_runs(uri, None, "tags.kind = 'study'")) == studies
+    # What was cut off is trained in the study that it belonged to.
+    latest = search_runs(uri, None, "tags.kind = 'training'")[0]
+    open_client(uri).update_run(latest.info.run_id, status="KILLED")
+    assert main(["claim", "grows.yaml"]) == 0
+    assert len(search_runs(uri, None, "tags.kind = 'training'")) == 3 * studies + 1
+    assert len(search_runs(uri, None, "tags.kind = 'study'")) == studies
 
 
 def test_one_training_can_not_be_measured_in_two_ways(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

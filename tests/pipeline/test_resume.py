@@ -267,6 +267,19 @@ def test_the_rest_of_a_training_may_change() -> None:
     assert result.parts.learner.keep_best.weights == {}  # type: ignore[attr-defined]
 
 
+def test_a_training_that_changed_on_the_way_is_taken_for_no_other() -> None:
+    run = first("optimizer.lr=0.002").run
+    key = run.tags["machine.config_hash"]
+    again(run, "optimizer.lr=0.02", "training.epochs=4")
+    changed = run.tags["machine.config_hash"]
+    assert changed not in (key, first("optimizer.lr=0.02", "training.epochs=4").run.tags["machine.config_hash"])
+    again(run)  # as it is by now
+    assert run.tags["machine.config_hash"] == changed
+    again(run, "optimizer.lr=0.002", "training.epochs=5")
+    again(run, "optimizer.lr=0.02", "training.epochs=5")
+    assert run.tags["machine.config_hash"] not in (key, changed)
+
+
 def test_nothing_is_there_twice_after_a_kill_between_two_checkpoints() -> None:
     whole = first("callback.checkpoints.every=2").run
 

@@ -33,10 +33,14 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 def test_what_has_been_trained_is_found(tmp_path: Path) -> None:
     quick = ("training.epochs=1", "callback=quick")
-    words = ["data=digits", *quick, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+    words = ["data=digits", "model.code_size=8", *quick, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
     first, again, other = (train_once([*words, *more], folder=tmp_path) for more in ([], [], ["seed=1"]))
     assert first.id == again.id != other.id
     assert again.metrics == first.metrics
+    # A run that measured less, as a trial of a search, does not answer for one that is to be measured by more.
+    whole, found = (train_once([*words, "callback=[quick,floor]"], folder=tmp_path) for _ in range(2))
+    assert whole.id == found.id != first.id
+    assert "test/linear_mse" in whole.metrics
 
 
 def test_status_and_metrics(result: Result) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +16,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_multirun
 from hourglass.configuration.identity import config_hash
 from hourglass.configuration.overrides import explain
+from hourglass.pipeline.known import known_run, measuring
 from hourglass.sweeps.axes import key_of, said_last
 from hourglass.sweeps.composing import Composer, make_job
 from hourglass.sweeps.job import End, Job
@@ -24,8 +24,7 @@ from hourglass.sweeps.settings import Settings
 from hourglass.sweeps.slots import execute
 from hourglass.sweeps.sweep import sweep
 from hourglass.system.errors import HourglassError
-from hourglass.tracking import initialise_store, resolve_uri, search_runs
-from hourglass.tracking.machine import CONFIG_HASH
+from hourglass.tracking import initialise_store, resolve_uri
 
 __all__ = ["Found", "run"]
 
@@ -115,17 +114,26 @@ def _train(
     if ends:
         log.info("%d of %d trainings are recorded already", len(ends), len(jobs))
     if left:
+        # What is measured makes another study: one takes its finished jobs by what they trained, whatever they lack of
+        # what is asked for now. That of all jobs, those found too, so that the same command goes on with its study.
+        measured = {job.key: _measurements(job) for job in jobs}
         _, trained = sweep(
             left,
             settings,
             varied=_axes(left),
-            identity=config_hash({"claims": sorted(claims)}),
+            identity=config_hash({"claims": sorted(claims), "measured": measured}),
             name=name,
             command=command,
             folder=Path(config.hydra.sweep.dir).absolute(),
         )
         ends |= trained
     return ends, settings
+
+
+def _measurements(job: Job) -> dict[str, Any]:
+    """The callbacks that record numbers of a job."""
+    callbacks = job.config["callback"]
+    return {name: callbacks[name] for name in measuring(callbacks)}
 
 
 def _together(jobs: Mapping[_Place, Job]) -> list[Job]:
@@ -155,7 +163,7 @@ def _both(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: another value that they don't have in common.
     """
     found = {**one, **other}
-    for name in one.keys() & other.keys() & _measuring(one):
+    for name in one.keys() & other.keys() & measuring(one):
         for key, value in one[name].items():
             asked = other[name][key]
             if isinstance(value, list):
@@ -167,30 +175,12 @@ def _both(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 def _finished(jobs: Iterable[Job], uri: str) -> dict[str, End]:
     """The jobs whose runs are recorded, with all measurements that they ask for."""
-    ends = {}
-    for job in jobs:
-        for run in search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{job.key}' AND attributes.status = 'FINISHED'"):
-            if _has_measured(run.data.params, job.config["callback"]):
-                ends[job.key] = End(run_id=run.info.run_id, metrics=dict(run.data.metrics))
-                break
-    return ends
-
-
-def _has_measured(params: Mapping[str, str], callbacks: Mapping[str, Any]) -> bool:
-    """Whether a run of these params has what callbacks would record."""
-    for name in _measuring(callbacks):
-        if f"callback.{name}._target_" not in params:
-            return False
-        for key, value in callbacks[name].items():
-            recorded = params.get(f"callback.{name}.{key}")  # a run of before the key has all that it can choose from
-            if isinstance(value, list) and recorded is not None and not set(value) <= set(yaml.safe_load(recorded)):
-                return False
-    return True
-
-
-def _measuring(callbacks: Iterable[str]) -> set[str]:
-    """Those whose numbers a claim may ask for."""
-    return set(callbacks) - {"progress", "pictures", "checkpoints"}
+    known = {job.key: known_run(uri, job.key, job.config["callback"]) for job in jobs}
+    return {
+        key: End(run_id=run.info.run_id, metrics=dict(run.data.metrics))
+        for key, run in known.items()
+        if run is not None
+    }
 
 
 def _axes(jobs: Sequence[Job]) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from hourglass.pipeline.naming import command_line, run_name
 from hourglass.pipeline.resume import Earlier
 from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, flatten, initialise_store, log_model, mark_dead_runs, resolve_uri
-from hourglass.tracking.machine import CONFIG_HASH, GIT_DIRTY, GIT_SHA
+from hourglass.tracking.machine import CONFIG_HASH, GIT_DIRTY, GIT_SHA, machine_tag
 from hourglass.tracking.mlflow_internals import NOTE
 from hourglass.tracking.model import check_loggable, check_name
 from hourglass.tracking.unrecorded import UnrecordedRun
@@ -85,7 +85,7 @@ class Recorder:
         if self.uri:
             resolved["tracking"]["uri"] = redacted(self.uri)
         check_recordable(resolved)
-        tags = {**choices, **code_version(), CONFIG_HASH: config_hash(resolved), "kind": "training"}
+        tags = {**choices, **code_version(), CONFIG_HASH: _hash(resolved, earlier), "kind": "training"}
         if config.study:
             tags["study"] = config.study
         if earlier is not None:
@@ -171,6 +171,16 @@ class NoRecorder(Recorder):
 
 def _name(config: DictConfig, choices: Mapping[str, str], parts: Parts, varied: Sequence[str]) -> str:
     return run_name(config, choices, code_size=parts.model.code_size, data=parts.data.name, varied=varied)
+
+
+def _hash(resolved: Mapping[str, Any], earlier: Earlier | None) -> str:
+    """What a run computes, by which it is found again: never as a whole training where it changed on the way."""
+    if earlier is None:
+        return config_hash(resolved)
+    before = machine_tag(earlier.run.tags, CONFIG_HASH) or config_hash(earlier.config)
+    if config_hash(resolved) == config_hash(earlier.config):
+        return before
+    return config_hash({**resolved, "resumed": [before, earlier.steps]})
 
 
 def _command(words: Sequence[str]) -> dict[str, str]:

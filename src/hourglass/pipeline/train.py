@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
@@ -13,13 +13,13 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
 from hourglass.pipeline.compose import Parts, compose
+from hourglass.pipeline.known import known_run
 from hourglass.pipeline.recorder import Recorder
 from hourglass.pipeline.replicated import replicated
 from hourglass.pipeline.resume import Earlier
 from hourglass.pipeline.trainer import make_trainer
 from hourglass.system import process
-from hourglass.tracking import Run, RunLogger, initialise_store, resolve_uri, search_runs
-from hourglass.tracking.machine import CONFIG_HASH
+from hourglass.tracking import Run, RunLogger, initialise_store, resolve_uri
 from hourglass.training.lightning_internals import checkpoint_with, record
 
 log = logging.getLogger("hourglass")
@@ -97,7 +97,7 @@ def train(
 
 
 def train_once(words: Sequence[str], *, folder: Path) -> Run:
-    """Train what overrides say, or find the finished run that did: what is recorded is not measured again.
+    """Train what overrides say, or find the finished run that did, with all that their callbacks would measure.
 
     Args:
         words: as on the command line.
@@ -109,9 +109,9 @@ def train_once(words: Sequence[str], *, folder: Path) -> Run:
     config, choices = compose_config(list(words))
     uri = resolve_uri(config.tracking.uri)
     initialise_store(uri)
-    key = config_hash(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-    known = search_runs(uri, None, f"tags.`{CONFIG_HASH}` = '{key}' AND attributes.status = 'FINISHED'")
-    if known:
-        return Run.find(known[0].info.run_id, uri)
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    known = known_run(uri, config_hash(resolved), resolved["callback"])
+    if known is not None:
+        return Run.find(known.info.run_id, uri)
     folder.mkdir(parents=True, exist_ok=True)
     return train(config, choices=choices, folder=folder, words=words).run

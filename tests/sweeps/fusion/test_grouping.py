@@ -50,6 +50,8 @@ def test_these_may_differ(overrides: Sequence[str]) -> None:
         ((), "data.order_seed=0", "data.order_seed=1", False),
         ((), "training.batch_size=10", "training.batch_size=20", False),
         ((), "noise=masking", "noise=none", False),
+        ((), "noise=[masking,gaussian]", "noise=[gaussian,masking]", False),
+        (("noise=[masking,gaussian]",), "noise.masking.share=0.1", "noise.masking.share=0.2", True),
     ],
     ids=str,
 )

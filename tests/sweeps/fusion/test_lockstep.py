@@ -15,9 +15,11 @@ import torch
 import hourglass
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.train import Result, train
-from hourglass.sweeps.fusion import Ended, Member, fusable, train_fused
+from hourglass.sweeps.fusion import Ended, Member, fusable, lockstep, train_fused
 from hourglass.system.errors import Diverged
 from hourglass.tracking import Run
+from hourglass.training.batches import Chunk
+from hourglass.training.minibatch import Minibatch
 
 BASE = (
     "data=digits",
@@ -155,6 +157,36 @@ def test_a_member_that_diverges_fails_alone(tmp_path: Path) -> None:
             result = ends[number].result
             assert result is not None
             assert result.metrics["test/mse"] == pytest.approx(single(made[number]).metrics["test/mse"], rel=1e-3)
+
+
+def test_a_model_for_which_no_stack_fits_the_memory_makes_its_own_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where a single model is a stack too; where its own steps lack memory as well, it fails."""
+    sizes: list[int] = []
+
+    def too_large(*, members: Sequence[Minibatch], **_: object) -> None:
+        sizes.append(len(members))
+        raise torch.OutOfMemoryError("out of memory")
+
+    def own_steps(learner: Minibatch, chunk: Chunk) -> dict[str, torch.Tensor]:
+        if learner.model.code_size == 5:
+            raise torch.OutOfMemoryError("out of memory")
+        return its_own(learner, chunk)
+
+    its_own = Minibatch.own_steps
+    monkeypatch.setattr(lockstep, "_pays_alone", lambda _: True)
+    monkeypatch.setattr(lockstep, "Stack", too_large)
+    made = jobs(tmp_path, ["model.code_size=8"], ["model.code_size=5"], ["model.code_size=3"], common=QUIET)
+    with monkeypatch.context() as short:
+        short.setattr(Minibatch, "own_steps", own_steps)
+        ends = train_fused(made)
+    assert sizes == [3, 1, 2, 1, 1]
+    assert [type(ended.error) for ended in ends] == [type(None), torch.OutOfMemoryError, type(None)]
+    for number in (0, 2):
+        result = ends[number].result
+        assert result is not None
+        assert result.metrics["test/mse"] == pytest.approx(single(made[number]).metrics["test/mse"], rel=1e-3)
 
 
 def runs(job: Member) -> list[Run]:

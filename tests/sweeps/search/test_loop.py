@@ -82,6 +82,11 @@ def test_a_search_grows_stops_what_is_bad_and_says_what_failed(
     assert [row["state"] for row in table] == ["complete", "complete", "pruned", "fail"]
     assert [row["run_id"] for row in table[:3]] == [run.info.run_id for run in (first, second, stopped)]
     assert "training diverged" in table[3]["reason"]
+    # What failed costs the others neither table nor pictures nor report.
+    run = Run.find(study.info.run_id, f"sqlite:///{Path.cwd()}/mlflow.db")
+    jobs = list(csv.DictReader(io.StringIO(run.artifact("study/jobs.csv").read_text())))
+    assert len(jobs) == 4
+    assert "training diverged" in run.artifact("report.html").read_text(encoding="utf-8")
 
 
 def test_two_objectives_leave_a_front_and_a_stack_is_pruned(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from hourglass.configuration.identity import callbacks_of_others
+from hourglass.configuration.identity import callbacks_of_others, noise_order
 from hourglass.configuration.schema import declared_tensors
 
 Config = DictConfig | Mapping[str, Any]
@@ -133,6 +133,7 @@ def structure(config: Config) -> str:
         for key in keys:
             held.pop(key, None)
     whole["callback"] = callbacks_of_others(whole)
+    whole["noise order"] = noise_order(whole)
     model = whole["model"]
     if model.get("code_size") is not None:
         model["code_size"] = "any"

@@ -132,13 +132,14 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Da
     """Chunk after chunk, until all trainings have ended."""
     stacks = [list(range(len(jobs)))]  # one, unless memory is too small for it
     built: dict[tuple[int, ...], Stack] = {}
+    alone: set[int] = set()  # for whom memory is too small even as a stack of one
     while stacks:
         members = stacks.pop(0)
         members = [number for number in members if strands[number].question is not None]
         if not members:
             continue
         arrived: list[_Arrived] = [strands[number].question for number in members]
-        if len(members) == 1 and not (arrived[0].chunk.x.is_cuda and wanted()):  # where even a stack of one pays
+        if len(members) == 1 and (members[0] in alone or not _pays_alone(arrived[0].chunk)):
             strands[members[0]].resume((0.0, None))
             stacks.append(members)
             continue
@@ -156,10 +157,12 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Da
             built.pop(key, None)  # its members hold the weights that they came with
             if is_lack(error):
                 torch.cuda.empty_cache()  # does nothing where CUDA was never started
-                half = len(members) // 2
-                log.info("%d models don't fit the memory at once: going on with two stacks", len(members))
-                stacks = [members[:half], members[half:], *stacks]
-                continue
+                if len(members) > 1:
+                    half = len(members) // 2
+                    log.info("%d models don't fit the memory at once: going on with two stacks", len(members))
+                    stacks = [members[:half], members[half:], *stacks]
+                    continue
+                alone.update(members)  # its own steps take less; where they lack memory too, it fails
             # Some operations refuse numbers that are none: whose those are shows when each makes these steps alone.
             log.warning("the stack stopped at %s: %d models make these steps one by one", error, len(members))
             for number in members:
@@ -170,6 +173,11 @@ def _in_step(strands: Sequence[Strand[Result]], jobs: Sequence[Member], data: Da
         for number, own in zip(members, terms, strict=True):
             strands[number].resume((share, own))
         stacks.append(members)
+
+
+def _pays_alone(chunk: Chunk) -> bool:
+    """Whether even a stack of one is faster than own steps: on a GPU, whose steps are noted once and played."""
+    return chunk.x.is_cuda and wanted()
 
 
 def template_of(learners: Sequence[Minibatch], configs: Sequence[DictConfig], data: Dataset) -> Minibatch:

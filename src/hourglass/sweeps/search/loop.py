@@ -96,10 +96,11 @@ def search(context: HydraContext, config: DictConfig, arguments: list[str]) -> N
         show(parent, trials)
         say(trials)
         log.info("study    %s in %s", parent.id, redacted(parent.uri))
-        if trials.failed:
-            failure = SweepFailed(f"{trials.failed} of {len(trials.ended)} trials failed")
+        failure = SweepFailed(f"{trials.failed} of {len(trials.ended)} trials failed") if trials.failed else None
+        if failure is not None:
             parent.fail(failure)
-            raise failure
+    if failure is not None:  # not within, where an error would cost the study its pictures and report
+        raise failure
 
 
 def _identity(settings: SearchSettings, space: Space, common: Mapping[str, Any]) -> str:
