@@ -1,5 +1,6 @@
 """The classifier whose features samples are compared in, and what a run measures in them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import torch
 
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
+from hourglass.measures import features
 from hourglass.measures.features import FEATURES, classifier
 from hourglass.measures.generation import compare
+from hourglass.pipeline.compose import compose
 from hourglass.pipeline.evaluate import evaluate
 from hourglass.pipeline.train import Result, train
 from hourglass.system.errors import HourglassError
@@ -51,6 +54,40 @@ def test_of_a_table_it_is_a_dense_net() -> None:
     assert classifier(wine).accuracy > 0.8
     with pytest.raises(ValueError, match="features are those of a classifier, and data=purchases has no classes"):
         classifier(data("data=purchases", "data.rows=100"))
+
+
+def test_the_page_states_its_recipe() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    start = page.index("The classifier's recipe")
+    text = " ".join(page[start : page.index("`experiment=feature_classifier`", start)].split())
+    narrow, wide = features._CHANNELS
+    for said in (
+        f"of {narrow} and {wide} channels",
+        f"at least {features._CONVOLVED} pixels a side",
+        f"one hidden layer of {features._HIDDEN}",
+        f"{FEATURES} units, the features",
+        f"the first {features.LEARNED:,} of the training set",
+        f"its rate from {features._RATE} down to 0",
+        f"batches of {features._BATCH}",
+        f"{features._SAMPLES_SEEN // features._BATCH} steps, {features._SAMPLES_SEEN:,} samples in all",
+        f"{features._PASSES} passes of fewer samples, but at least {features._LEAST} steps",
+        f"from seed {features._SEED}",
+    ):
+        assert said in text
+    (told,) = re.findall(r"([\d.]+) % of `digits`", text)
+    assert classifier(data("data=digits")).accuracy == pytest.approx(float(told) / 100, abs=0.03)  # of 180
+
+
+def test_its_recipe_in_words_makes_the_same_net() -> None:
+    parts = compose(compose_config(["experiment=feature_classifier", "data=digits", "data.train_size=500"])[0])
+    learner: Any = parts.learner
+    said = [*parts.model.encoder, parts.model.bottleneck.activation, *learner.classifier]
+    assert list(map(repr, said)) == list(map(repr, features._net(parts.data.shape, 10)[1:]))
+    config, _ = compose_config(["experiment=feature_classifier"])
+    assert config.data.train_size == features.LEARNED
+    assert config.data.train_size * config.training.epochs == features._SAMPLES_SEEN
+    assert (config.training.batch_size, config.optimizer.lr) == (features._BATCH, features._RATE)
+    assert config.schedule._target_.endswith("CosineAnnealingLR")
 
 
 def trained(folder: Path, *words: str) -> Result:

@@ -1,11 +1,13 @@
 """Residual convolutional models: sizes, values by hand, and what is refused."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from hourglass.bottlenecks import Gaussian
 from hourglass.models import Residual
 from hourglass.models.residual_layers import Attention, Doubling, ResidualBlock
 
@@ -54,6 +56,21 @@ def test_any_size_comes_back(shape: tuple[int, ...], depth: int, code_shape: tup
     assert model.code_shape == code_shape
     assert model.encode(torch.rand(2, *shape)).shape == (2, torch.Size(code_shape).numel())
     assert model(torch.rand(2, *shape)).reconstruction.shape == (2, *shape)
+
+
+@pytest.mark.parametrize(("side", "depth"), [(64, 3), (256, 4)])
+def test_colour_images_of_64_and_256_pixels_train(side: int, depth: int) -> None:
+    neck = partial(Gaussian, beta=1.0, warmup_steps=0)
+    model = small(shape=(3, side, side), depth=depth, widths=[8] * (depth + 1), code_channels=4, bottleneck=neck)
+    x = torch.rand(1, 3, side, side)
+    output = model.train()(x)
+    assert output.reconstruction.shape == x.shape
+    assert model.code_shape == (side // 2**depth, side // 2**depth, 4)
+    (output.reconstruction - x).square().mean().backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+        assert weight.grad.count_nonzero(), name
 
 
 def test_blocks_and_attention_stand_where_they_are_asked_for() -> None:

@@ -28,11 +28,16 @@ FEATURES = 32
 LEARNED = 20_000
 """Training samples, at most, that it learns from: the first ones, which lie in random order."""
 
-_VERSION = 1  # of net and training: to be raised when one changes
+_VERSION = 1  # of net and training, which docs/metrics.md states: to be raised when one changes
 _SAMPLES_SEEN = 100_000  # in all, about: 5 epochs of 20,000
+_PASSES = 10  # at most, of fewer samples
 _BATCH = 128
 _LEAST = 500  # steps
+_RATE = 2e-3  # in the beginning
+_SEED = 0
 _CONVOLVED = 8  # pixels of a side, at least
+_CHANNELS = (16, 32)
+_HIDDEN = 128  # units, where nothing is convolved
 
 
 class Features(NamedTuple):
@@ -72,7 +77,7 @@ def classifier(data: Dataset) -> Features:
     if len(values) < 2:
         raise ValueError(f"features are those of a classifier, and data={data.name} has one class")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(_SEED)
         net = _net(data.shape, len(values))
         state = kept(
             cache_dir() / f"features-{_VERSION}" / f"{data.digest}.npz",
@@ -93,15 +98,15 @@ def _net(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     elements = int(np.prod(shape))
     if len(shape) == 3 and min(shape[1:]) >= _CONVOLVED:
         first: list[nn.Module] = [
-            nn.Conv2d(shape[0], 16, 3, stride=2, padding=1),
+            nn.Conv2d(shape[0], _CHANNELS[0], 3, stride=2, padding=1),
             nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.Conv2d(*_CHANNELS, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.Flatten(),
         ]
-        inputs = 32 * -(-shape[1] // 4) * -(-shape[2] // 4)
+        inputs = _CHANNELS[1] * -(-shape[1] // 4) * -(-shape[2] // 4)
     else:
-        first, inputs = [nn.Flatten(), nn.Linear(elements, 128), nn.ReLU()], 128
+        first, inputs = [nn.Flatten(), nn.Linear(elements, _HIDDEN), nn.ReLU()], _HIDDEN
     return nn.Sequential(_Standard(shape), *first, nn.Linear(inputs, FEATURES), nn.ReLU(), nn.Linear(FEATURES, classes))
 
 
@@ -133,10 +138,10 @@ def _trained(net: nn.Sequential, data: Dataset, values: Tensor) -> dict[str, Ten
     x = data.scaled(data.train.x[:LEARNED]).float()
     y = torch.searchsorted(values, data.train.y[:LEARNED])
     net[0].fit(x)  # type: ignore[operator]
-    steps = max(_LEAST, min(_SAMPLES_SEEN, 10 * len(x)) // _BATCH)
+    steps = max(_LEAST, min(_SAMPLES_SEEN, _PASSES * len(x)) // _BATCH)
     with torch.inference_mode(False), torch.enable_grad():
         net.train()
-        optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+        optimizer = torch.optim.Adam(net.parameters(), lr=_RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         for _ in range(steps):
             chosen = torch.randint(len(x), (_BATCH,))
