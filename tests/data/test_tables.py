@@ -133,6 +133,22 @@ def test_own_validation_and_test_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [from_csv, from_parquet])
+def test_a_file_is_no_test_set_of_itself(tmp_path: Path, read: Any) -> None:
+    kept: dict[str, Any] = {"columns": ["id"]}
+    read(tmp_path, **kept)
+    file = next(each for each in (tmp_path / "table.parquet", tmp_path / "table.csv") if each.exists())
+    (tmp_path / "link").symlink_to(file)
+    for key in ("validation_path", "test_path"):
+        for path in (file, tmp_path / "." / "link"):
+            with pytest.raises(ValueError, match=rf"^{key} must be another file than path, got .* for both: null sets"):
+                read(tmp_path, **kept, **{key: str(path)})
+    (tmp_path / "other").write_bytes(file.read_bytes())
+    both = dict.fromkeys(("validation_path", "test_path"), str(tmp_path / "other"))
+    with pytest.raises(ValueError, match=r"^test_path must be another file than validation_path, .*data\.validation"):
+        read(tmp_path, **kept, **both)
+
+
+@pytest.mark.parametrize("read", [from_csv, from_parquet])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

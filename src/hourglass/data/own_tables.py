@@ -17,7 +17,7 @@ from hourglass.data.columns import Table, Values, distinct, few, is_number, rows
 from hourglass.data.dataset import Category, Dataset
 from hourglass.data.labels import Labels
 from hourglass.data.ranges import EXTREME
-from hourglass.data.splitting import existing_file
+from hourglass.data.splitting import check_files_apart, existing_file
 from hourglass.data.tables import Rules, TableKeys, table_dataset
 from hourglass.system.checks import check_choice
 
@@ -152,6 +152,7 @@ def csv(
     check_choice("header", header, HEADERS)
     _check_signs(delimiter, decimal)
     files = {"path": path, "validation_path": validation_path, "test_path": test_path}
+    check_files_apart(files)
     tables = [
         None if each is None else _Cells.read(existing_file(key, each), delimiter, header, decimal)
         for key, each in files.items()
