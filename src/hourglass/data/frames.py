@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from hourglass.data.columns import Table, Values, distinct, few, rows_of, sources_of
+from hourglass.data.columns import Table, Values, distinct, few, rows_of, sources_of, text_of
 from hourglass.data.dataset import Category, Dataset
 from hourglass.data.labels import Labels
 from hourglass.data.splitting import Splitting, check_files_apart, existing_file
@@ -68,7 +68,7 @@ class Frame(Table):
         if values.dtype == object:
             return values.astype(str)
         whole = values.astype(np.int64)
-        return whole if (whole == values).all() else np.array([f"{value:g}" for value in values])
+        return whole if (whole == values).all() else np.array([text_of(value) for value in values])
 
     @override
     def where(self, row: int) -> str:
