@@ -59,6 +59,26 @@ def test_saved_images_with_their_splits_and_classes(tmp_path: Path) -> None:
     assert read(tmp_path / "colour", test_share=0.5).shape == (3, 6, 5)
 
 
+def test_pictures_are_levels_whatever_they_are_stored_as(tmp_path: Path) -> None:
+    """16 bits are scaled, not cut off; levels of 32 bits have no known range."""
+    features = datasets.Features({"image": datasets.Image()})
+
+    def saved(name: str, images: list[Image.Image]) -> Path:
+        datasets.Dataset.from_dict({"image": images}, features=features).save_to_disk(tmp_path / name)
+        return tmp_path / name
+
+    deep = saved("deep", [Image.fromarray(each.astype(np.uint16) * 257) for each in GREY])
+    plain = saved("plain", [Image.fromarray(each) for each in GREY])
+    assert read(deep).train.x.equal(read(plain).train.x)
+    both = [Image.fromarray(GREY[0].astype(np.uint16) * 257), *(Image.new("RGB", (5, 6), (1, 2, 3)) for _ in range(9))]
+    colour = read(saved("both", both))
+    parts = np.concatenate([part.x.numpy() for part in (colour.train, colour.validation, colour.test)])
+    assert sorted(np.unique(parts[:, 0, 0, 0]).tolist()) == sorted({1, int(GREY[0, 0, 0])})
+    for mode in ("I", "F"):
+        with pytest.raises(ValueError, match=r"^columns must hold pictures whose levels are known, got .* 32 bits"):
+            read(saved(mode, [Image.new(mode, (5, 6), 300)] * 4))
+
+
 def test_no_split_is_taken_twice(tmp_path: Path) -> None:
     """A split that is the samples is no test set unasked."""
 

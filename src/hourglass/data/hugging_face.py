@@ -20,6 +20,7 @@ from hourglass.data.columns import few
 from hourglass.data.dataset import Dataset
 from hourglass.data.frames import Frame, frames_as_dataset
 from hourglass.data.own_arrays import Part, arrays_as_dataset
+from hourglass.data.pictures import is_grey, levels_of
 from hourglass.data.splitting import check_apart
 from hourglass.data.tables import Rules, TableKeys
 from hourglass.system.errors import HourglassError, first_line
@@ -177,15 +178,20 @@ def _array_column(samples: Any, rules: Rules) -> str | None:
 def _arrays(samples: Any, column: str) -> npt.NDArray[Any]:
     if _kind(samples.features[column]) == "Image":
         pictures = samples[column]
-        colour = any(picture.mode not in ("1", "L", "I;16", "LA") for picture in pictures)
         sizes = sorted({f"{picture.width}x{picture.height}" for picture in pictures})
         if len(sizes) > 1:
             raise ValueError(
                 f"columns must hold images of one size, got {' and '.join(sizes[:2])} in {column}: data=image_folder"
                 " resizes those of a folder"
             )
-        levels = np.stack([np.asarray(picture.convert("RGB" if colour else "L")) for picture in pictures])
-        return np.moveaxis(levels, -1, 1) if colour else levels
+        mode = "L" if all(map(is_grey, pictures)) else "RGB"
+        try:
+            levels = [levels_of(picture, mode) for picture in pictures]
+        except ValueError as error:
+            raise ValueError(
+                f"columns must hold pictures whose levels are known, got another in {column}: {first_line(error)}"
+            ) from error
+        return np.stack(levels)
     values = samples.with_format("numpy")[column]
     try:
         return np.stack([np.asarray(each) for each in values])
