@@ -308,6 +308,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(place / "signals.npz", x=draw.random((80, 2, 16)).astype(np.float32))
     rows = "\n".join(f"{a:.3f},{b:.3f},{int(a < b)}" for a, b in draw.random((80, 2)))
     (place / "table.csv").write_text(f"width,height,kind\n{rows}\n", encoding="utf-8")
+    (place / "test.csv").write_text(f"width,height,kind\n{rows}\n", encoding="utf-8")
     pd.read_csv(place / "table.csv").to_parquet(place / "table.parquet")
     np.save(place / "x.npy", grey)
     np.save(place / "y.npy", np.arange(120) % 10)

@@ -199,6 +199,8 @@ def test_npy_files(tmp_path: Path) -> None:
         ValueError, match=r"labels must be whole numbers or texts of shape \(2,\), got texts \(10,\) in"
     ):
         read(path="t", labels="y")
+    with pytest.raises(ValueError, match=r"test_path must be another file than path, got .*x\.npy for both: null sets"):
+        read(path="x", test_path="x")
     (tmp_path / "n.npy").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"path must be an npy file, which numpy\.save writes, got .*n\.npy"):
         read(path="n")
@@ -238,6 +240,13 @@ def test_idx_with_labels_and_a_test_set(tmp_path: Path, packed: bool) -> None:
     assert data.test.y.tolist() == [7, 8, 9]
     assert data.train.y is not None
     assert data.train.x.equal(torch.from_numpy(GREY)[data.train.y].unsqueeze(1))
+
+
+def test_an_idx_file_is_no_test_set_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(idx_format.encode(GREY))
+    path = str(tmp_path / "x")
+    with pytest.raises(ValueError, match=r"test_path must be another file than path, got .*x for both: null sets"):
+        idx(path=path, labels=None, test_path=path, test_labels=None, **COMMON)
 
 
 def test_idx_rows_and_floats(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -73,6 +74,31 @@ def lines_of(rows: Any, delimiter: str = ",", decimal: str = ".") -> str:
 
 
 NUMBERS = np.random.default_rng(0).uniform(0, 100, (30, 4))
+
+
+def test_the_index_that_pandas_writes_is_no_column_unasked(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"width": [1.0, 3, 5, 7, 9], "height": [2.0, 4, 6, 8, 10]})
+    text = frame.to_csv()
+    assert text.startswith(",width,height\n0,1.0,2.0\n")
+    with pytest.raises(
+        ValueError, match=r"^path must have a name for each column .* position 0 of .*data\.exclude=\[0\], or name it"
+    ):
+        read(tmp_path, text)
+    plain = rows(read(tmp_path, frame.to_csv(index=False)))
+    left_out = read(tmp_path, text, exclude=[0])
+    assert left_out.columns == ("width", "height")
+    assert rows(left_out) == rows(read(tmp_path, text, columns=["width", "height"])) == plain
+    assert rows(read(tmp_path, text, exclude=[""])) == plain
+    labelled = read(tmp_path, text, label_column=0, columns=[1])
+    assert labels(labelled) == {1: 0, 3: 1, 5: 2, 7: 3, 9: 4}
+    assert rows(read(tmp_path, text, columns=[0, 1]))[4] == [9]
+    with pytest.raises(ValueError, match=r"none at position 1 of .*data\.exclude=\[1,3\]"):
+        read(tmp_path, "a, ,b,\n" + lines_of(NUMBERS), header="present")
+    assert read(tmp_path, "a, ,b,\n" + lines_of(NUMBERS), exclude=[1, 3]).columns == ("a", "b")
+    (tmp_path / "more.csv").write_text(text)
+    reading: dict[str, Any] = {"delimiter": ",", "header": "auto", "label_column": None, "exclude": [0]}
+    further_rows = read_rows(str(tmp_path / "more.csv"), **reading, columns=("width", "height"), width=2)
+    assert further_rows.tolist() == frame.to_numpy().tolist()
 
 
 def test_what_was_read_is_said(tmp_path: Path) -> None:

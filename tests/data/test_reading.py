@@ -58,6 +58,19 @@ def test_pictures_streams_and_tensors_of_any_kind_become_arrays() -> None:
     assert np.array_equal(read("x", half).x, half.detach().float().numpy())
 
 
+def test_pictures_are_levels_whatever_they_are_stored_as() -> None:
+    """A palette's numbers are no levels, and transparency is no channel."""
+    red = Image.new("RGB", (4, 5), (200, 0, 0)).quantize(4)
+    clear = Image.merge("LA", [Image.fromarray(GREY[0]), Image.fromarray(GREY[1])])
+    for held, expected in ((red, [200, 0, 0]), (Image.new("RGB", (4, 5), (200, 0, 0)), [200, 0, 0])):
+        for pictures in (Items(held, held), [held, held]):
+            found = read("x", pictures).x
+            assert found.shape == (2, 3, 5, 4)
+            assert found[1, :, 0, 0].tolist() == expected
+    for pictures in (Items(clear, clear), [clear, clear]):
+        assert np.array_equal(read("x", pictures).x, GREY[[0, 0]])
+
+
 def test_a_loader_with_a_sampler_of_its_own_gives_what_that_draws() -> None:
     data = TensorDataset(torch.from_numpy(GREY), torch.arange(20))
     some = DataLoader(data, batch_size=3, sampler=SubsetRandomSampler(range(5)))
@@ -87,6 +100,7 @@ def test_columns_of_a_frame_keep_their_names_and_digits() -> None:
         (Items(np.zeros(3), np.zeros(4)), None, r"x must have items of one shape, got \(3,\) and \(4,\)"),
         (Items((np.zeros(3), 0), (np.zeros(3),)), None, "labels for every item or for none, got 1 of 2"),
         (Items(), None, "x must hold samples, got none"),
+        (Items(Image.new("F", (4, 5))), None, "an item of x must be a picture whose .* mode F: its levels have 32"),
         (Items(np.zeros(3)), [0], "y must be left out, x is a Items"),
         (pd.DataFrame({"a": [1.0]}), "b", "y must be labels or a column of x, a, got 'b'"),
         (pd.DataFrame({"a": [1]}), "a", "x must have a column beside y='a'"),

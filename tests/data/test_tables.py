@@ -74,6 +74,24 @@ def test_names_become_one_hot_columns(tmp_path: Path, read: Any) -> None:
 
 
 @pytest.mark.parametrize("read", [from_csv, from_parquet])
+def test_numbers_that_are_names_are_never_merged(tmp_path: Path, read: Any) -> None:
+    """They were written with six digits, so that 1000001 and 1000002 were one name."""
+    codes = ["1000001", "1000002", "0.1234567", "0.1234568", "-3", "1e-7"]
+    text = "code,kind,day\n" + "".join(f"{codes[row % 6]},{row},2024-01-05\n" for row in range(12))
+    data = read(tmp_path, text, columns=["kind", "code"], categorical=["code"])
+    ((_, _, names),) = data.categories
+    assert names == ("-3", "1e-07", "0.1234567", "0.1234568", "1000001", "1000002")
+    for kind, hot in rows(data).items():
+        assert names[hot.index(1)] == codes[int(kind) % 6].replace("1e-7", "1e-07")
+
+
+def test_labels_that_are_no_whole_numbers_are_never_merged(tmp_path: Path) -> None:
+    text = "x,dose,day\n" + "".join(f"{row},{(0.1234567, 0.1234568, 2)[row % 3]},2024-01-05\n" for row in range(12))
+    data = from_parquet(tmp_path, text, columns=["x"], label_column="dose")
+    assert data.classes == ("0.1234567", "0.1234568", "2")
+
+
+@pytest.mark.parametrize("read", [from_csv, from_parquet])
 def test_what_stands_for_missing_entries(tmp_path: Path, read: Any) -> None:
     dropped = read(tmp_path, exclude=["day"], missing="drop")
     assert sorted(rows(dropped)) == [1, 2, 5, 6, 7, 8]
@@ -130,6 +148,22 @@ def test_own_validation_and_test_files(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("id,kind\n5,a\n")
     with pytest.raises(ValueError, match=r"test_path must have the columns of path, id, size, kind, got id, kind in"):
         from_csv(tmp_path, "id,size,kind\n1,2,a\n3,4,b\n5,6,a\n", test_path=paths["test_path"])
+
+
+@pytest.mark.parametrize("read", [from_csv, from_parquet])
+def test_a_file_is_no_test_set_of_itself(tmp_path: Path, read: Any) -> None:
+    kept: dict[str, Any] = {"columns": ["id"]}
+    read(tmp_path, **kept)
+    file = next(each for each in (tmp_path / "table.parquet", tmp_path / "table.csv") if each.exists())
+    (tmp_path / "link").symlink_to(file)
+    for key in ("validation_path", "test_path"):
+        for path in (file, tmp_path / "." / "link"):
+            with pytest.raises(ValueError, match=rf"^{key} must be another file than path, got .* for both: null sets"):
+                read(tmp_path, **kept, **{key: str(path)})
+    (tmp_path / "other").write_bytes(file.read_bytes())
+    both = dict.fromkeys(("validation_path", "test_path"), str(tmp_path / "other"))
+    with pytest.raises(ValueError, match=r"^test_path must be another file than validation_path, .*data\.validation"):
+        read(tmp_path, **kept, **both)
 
 
 @pytest.mark.parametrize("read", [from_csv, from_parquet])

@@ -89,6 +89,11 @@ def is_number(text: str) -> bool:
     return True
 
 
+def text_of(number: float) -> str:
+    """A number as a name, another one for each: 10 of 10.0, 0.1 of 0.1."""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
+
+
 def distinct(names: Sequence[str]) -> list[str]:
     """Names that differ: a second `a` is `a.1`, as pandas calls it."""
     found: list[str] = []
@@ -158,7 +163,7 @@ def _names_in(values: Values) -> tuple[str, ...]:
     """The names of a column, in order."""
     if values.dtype == object:
         return tuple(sorted({text for text in values if text is not None}))
-    return tuple(f"{value:g}" for value in np.unique(values[~np.isnan(values)]))
+    return tuple(text_of(value) for value in np.unique(values[~np.isnan(values)]))
 
 
 def encoded(table: Table, name: str, names: tuple[str, ...] | None) -> npt.NDArray[np.float64]:
@@ -168,7 +173,7 @@ def encoded(table: Table, name: str, names: tuple[str, ...] | None) -> npt.NDArr
         if values.dtype == object:
             _check_text(table, name, values, detected=False)
         return cast(npt.NDArray[np.float64], values[:, None])
-    texts = values if values.dtype == object else [None if np.isnan(value) else f"{value:g}" for value in values]
+    texts = values if values.dtype == object else [None if np.isnan(value) else text_of(value) for value in values]
     places = {text: place for place, text in enumerate(names)}
     found = np.zeros((len(texts), len(names)))
     for row, text in enumerate(texts):

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from hourglass.data.columns import Table, Values, distinct, few, rows_of, sources_of
+from hourglass.data.columns import Table, Values, distinct, few, rows_of, sources_of, text_of
 from hourglass.data.dataset import Category, Dataset
 from hourglass.data.labels import Labels
-from hourglass.data.splitting import Splitting, existing_file
+from hourglass.data.splitting import Splitting, check_files_apart, existing_file
 from hourglass.data.tables import Rules, TableKeys, table_dataset
 
 
@@ -68,7 +68,7 @@ class Frame(Table):
         if values.dtype == object:
             return values.astype(str)
         whole = values.astype(np.int64)
-        return whole if (whole == values).all() else np.array([f"{value:g}" for value in values])
+        return whole if (whole == values).all() else np.array([text_of(value) for value in values])
 
     @override
     def where(self, row: int) -> str:
@@ -95,6 +95,7 @@ def parquet(*, path: str, validation_path: str | None, test_path: str | None, **
     """
     rules, splitting = Rules.of(keys)
     files = {"path": path, "validation_path": validation_path, "test_path": test_path}
+    check_files_apart(files)
     tables = [None if each is None else _read(key, each) for key, each in files.items()]
     return frames_as_dataset("parquet", tables, rules, splitting)
 

@@ -20,6 +20,8 @@ from hourglass.data.columns import few
 from hourglass.data.dataset import Dataset
 from hourglass.data.frames import Frame, frames_as_dataset
 from hourglass.data.own_arrays import Part, arrays_as_dataset
+from hourglass.data.pictures import is_grey, levels_of
+from hourglass.data.splitting import check_apart
 from hourglass.data.tables import Rules, TableKeys
 from hourglass.system.errors import HourglassError, first_line
 
@@ -46,16 +48,17 @@ def hf(
 
     path: a folder that `save_to_disk` wrote, a data file (`FILES`), or the name of a data set in the local cache.
     split: the samples; "auto": `train`, or the only split.
-    validation_split, test_split: "auto": what `SPLITS` lists, if it is there; None: `validation_size` and `test_share`
-        of the samples are set apart.
+    validation_split, test_split: "auto": what `SPLITS` lists, if it is there and not taken; None, or nothing found:
+        `validation_size` and `test_share` of the samples are set apart. No split may be named twice.
     columns: the column of images or arrays, or those of a table; None: the only one of images, else arrays, else all.
     label_column: None: the only column of classes, if there is one.
     The other arguments: `hourglass.data.tables.Rules` and `Splitting`. Raises ValueError that names the column.
     """
     rules, splitting = Rules.of(keys)
     held = _loaded(path)
-    chosen = {"split": split, "validation_split": validation_split, "test_split": test_split}
-    found = {key: _of(held, key, each, path) for key, each in chosen.items()}
+    wanted = {"split": split, "validation_split": validation_split, "test_split": test_split}
+    chosen = _chosen(list(held), wanted, path)
+    found: dict[str, Any] = {key: None if name is None else held[name] for key, name in chosen.items()}
     samples = found["split"]
     label = rules.label_column if rules.label_column is not None else _only(samples, "ClassLabel")
     if label is not None and label not in samples.features:
@@ -131,17 +134,19 @@ def _offline() -> Iterator[None]:
             setattr(module, name, value)
 
 
-def _of(held: dict[str, Any], key: str, wanted: str | None, path: str) -> Any:
-    """A split; None where there is none."""
-    if wanted is None:
-        return None
-    if wanted == AUTO:
-        if key != "split":
-            return next((held[name] for name in SPLITS[key] if name in held), None)
-        wanted = next(iter(held)) if len(held) == 1 else "train"
-    if wanted not in held:
-        raise ValueError(f"{key} must be one of {', '.join(held)}, got {wanted!r} of {path}")
-    return held[wanted]
+def _chosen(held: list[str], wanted: dict[str, str | None], path: str) -> dict[str, str | None]:
+    """The name of each split, None where there is none; "auto" takes none that another key has."""
+    chosen = dict(wanted)
+    if chosen["split"] == AUTO:
+        chosen["split"] = held[0] if len(held) == 1 else "train"
+    for key, name in chosen.items():
+        if name not in held and (key == "split" or name not in (None, AUTO)):
+            raise ValueError(f"{key} must be one of {', '.join(held)}, got {name!r} of {path}")
+    check_apart("split", {key: None if name == AUTO else name for key, name in chosen.items()})
+    for key, names in SPLITS.items():
+        if chosen[key] == AUTO:
+            chosen[key] = next((name for name in names if name in held and name not in chosen.values()), None)
+    return chosen
 
 
 def _kind(feature: Any) -> str:
@@ -173,15 +178,20 @@ def _array_column(samples: Any, rules: Rules) -> str | None:
 def _arrays(samples: Any, column: str) -> npt.NDArray[Any]:
     if _kind(samples.features[column]) == "Image":
         pictures = samples[column]
-        colour = any(picture.mode not in ("1", "L", "I;16", "LA") for picture in pictures)
         sizes = sorted({f"{picture.width}x{picture.height}" for picture in pictures})
         if len(sizes) > 1:
             raise ValueError(
                 f"columns must hold images of one size, got {' and '.join(sizes[:2])} in {column}: data=image_folder"
                 " resizes those of a folder"
             )
-        levels = np.stack([np.asarray(picture.convert("RGB" if colour else "L")) for picture in pictures])
-        return np.moveaxis(levels, -1, 1) if colour else levels
+        mode = "L" if all(map(is_grey, pictures)) else "RGB"
+        try:
+            levels = [levels_of(picture, mode) for picture in pictures]
+        except ValueError as error:
+            raise ValueError(
+                f"columns must hold pictures whose levels are known, got another in {column}: {first_line(error)}"
+            ) from error
+        return np.stack(levels)
     values = samples.with_format("numpy")[column]
     try:
         return np.stack([np.asarray(each) for each in values])

@@ -33,6 +33,7 @@ from torch import Tensor
 from hourglass.data.dataset import Dataset, Split
 from hourglass.data.fetch import DataCorruptError, DataUnavailableError
 from hourglass.data.folders import FOLDERS, layout_of
+from hourglass.data.pictures import converted
 from hourglass.data.shards import map_file
 from hourglass.data.splitting import SplitsAndTest, Splitting
 from hourglass.system.bars import progress_bar
@@ -232,19 +233,14 @@ def decoded(file: Path, *, size: tuple[int, int], mode: str, fit: str = "crop") 
 
     mode: "RGB" or "L". fit: see `image_folder`. Raises DataCorruptError for what can't be decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(file, formats=FORMATS) as opened:
             opened.draft(
                 None, (2 * size[0], 2 * size[1])
             )  # a large JPEG needn't be decoded to its last pixel: no less than this
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
-                image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                raise ValueError("its levels have 32 bits, and no range is known for them")
-            whole = _fitted(image.convert(mode), size, fit)
+            whole = _fitted(converted(opened, mode), size, fit)
     except Exception as error:  # a decoder meets a damaged file with any exception at all
         raise DataCorruptError(f"{file} can't be read as an image: {error}. Repair it, or take it out") from error
     pixels = np.asarray(whole).reshape(size[1], size[0], -1)

@@ -24,7 +24,7 @@ from hourglass.data.labels import Labels, as_classes, check_labels, known_classe
 from hourglass.data.labels import told as classes_told
 from hourglass.data.paired import ENDS, goals_of, paired
 from hourglass.data.scaling import SCALINGS
-from hourglass.data.splitting import ImageSplitsAndTest, Splitting, existing_file
+from hourglass.data.splitting import ImageSplitsAndTest, Splitting, check_files_apart, existing_file
 from hourglass.system.checks import check_choice
 
 #: The names under which an npz file may hold each array, in small or capital letters; those with `train` are Keras'
@@ -122,6 +122,7 @@ def npy(
         "validation_path": (validation_path, "validation_labels", validation_labels),
         "test_path": (test_path, "test_labels", test_labels),
     }
+    check_files_apart({key: x for key, (x, _, _) in files.items()})
     parts = [_file_part(key, x, y_key, y, _npy_array) for key, (x, y_key, y) in files.items()]
     return arrays_as_dataset("npy", parts, splitting, scaling=scaling)
 
@@ -146,6 +147,7 @@ def idx(
     """
     splitting = Splitting(**splits)
     check_choice("scaling", scaling, SCALINGS)
+    check_files_apart({"path": path, "test_path": test_path})
     samples = _file_part("path", path, "labels", labels, _idx_array)
     test = _file_part("test_path", test_path, "test_labels", test_labels, _idx_array)
     return arrays_as_dataset("idx", [samples, None, test], splitting, scaling=scaling)

@@ -17,7 +17,7 @@ from hourglass.data.columns import Table, Values, distinct, few, is_number, rows
 from hourglass.data.dataset import Category, Dataset
 from hourglass.data.labels import Labels
 from hourglass.data.ranges import EXTREME
-from hourglass.data.splitting import existing_file
+from hourglass.data.splitting import check_files_apart, existing_file
 from hourglass.data.tables import Rules, TableKeys, table_dataset
 from hourglass.system.checks import check_choice
 
@@ -46,6 +46,8 @@ class _Cells(Table):
         self.file, self.delimiter, self.decimal = file, delimiter, decimal
         self.names, self.named, self.lines = names, named, lines
         self.rows = len(lines)
+        self.bare: list[int] = []
+        """Positions of columns that have no name in the header."""
         self._cells: dict[str, list[str]] = {}
         self._values: dict[str, Values] = {}
 
@@ -55,10 +57,12 @@ class _Cells(Table):
         first = cells[0] if decimal == "." else [_with_point(cell) for cell in cells[0]]
         named = header == "present" or (header == "auto" and not any(is_number(cell) for cell in first))
         names = distinct(cells[0]) if named else [str(position) for position in range(len(cells[0]))]
+        head = cells[0] if named else []
         lines, cells = lines[named:], cells[named:]
         if not cells:
             raise ValueError(f"path must hold rows below its header, got {file}")
         table = cls(file=file, delimiter=delimiter, decimal=decimal, names=names, named=named, lines=lines)
+        table.bare = [at for at, name in enumerate(head) if not name.strip()]
         table._cells = {name: [row[at] for row in cells] for at, name in enumerate(names)}
         return table
 
@@ -141,7 +145,8 @@ def csv(
     path: the file, UTF-8, one row a line.
     delimiter: the one character between cells, `\t` for a tab.
     header: "present", "absent", or "auto": the first line is a header unless a cell of it is a number; one of numbers
-        that look like names or lie far from those below is asked about.
+        that look like names or lie far from those below is asked about. A column that has no name in it is used only
+        where `columns` asks for it.
     decimal: "." or ",", what stands before the decimals of a number.
     validation_path, test_path: files of their own, of the same columns; None: `validation_size` and `test_share` of the
         rows are set apart.
@@ -152,6 +157,7 @@ def csv(
     check_choice("header", header, HEADERS)
     _check_signs(delimiter, decimal)
     files = {"path": path, "validation_path": validation_path, "test_path": test_path}
+    check_files_apart(files)
     tables = [
         None if each is None else _Cells.read(existing_file(key, each), delimiter, header, decimal)
         for key, each in files.items()
@@ -159,6 +165,8 @@ def csv(
     table = tables[0]
     assert table is not None
     names = rules.chosen(table)
+    if rules.columns is None:
+        _check_named(table, names)
     if header == "auto" and not table.named:
         _ask_about_first_row(table, names)
     return table_dataset("csv", tables, rules, splitting, notes=(_told(table, names),))
@@ -250,6 +258,16 @@ def _advice(file: Path, delimiter: str) -> str:
         ", and \"data.decimal=','\" for decimal commas" if found == ";" and any("," in line for line in lines) else ""
     )
     return f": say \"data.delimiter='{shown}'\", which it looks like{comma}"
+
+
+def _check_named(table: _Cells, names: Sequence[str]) -> None:
+    """Raise ValueError where the header has no name for one of these columns: pandas writes row numbers there."""
+    bare = [at for at in table.bare if table.names[at] in names]
+    if bare:
+        raise ValueError(
+            f"path must have a name for each column that is used, got none at position {bare[0]} of {table.file}, where"
+            f" pandas writes its index: leave it out, data.exclude=[{','.join(map(str, bare))}], or name it there"
+        )
 
 
 def _ask_about_first_row(table: _Cells, names: Sequence[str]) -> None:

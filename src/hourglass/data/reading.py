@@ -19,6 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from hourglass.data.columns import categories_of
 from hourglass.data.frames import Frame
+from hourglass.data.pictures import levels_of
 from hourglass.system.errors import HourglassError, first_line
 
 __all__ = ["Arrays", "is_frame", "read"]
@@ -81,9 +82,14 @@ def _array(what: str, values: Any, taken: str = TAKEN) -> npt.NDArray[Any]:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    if _is_picture(values) and values.mode == "RGB":  # channels before rows and columns
-        values = np.moveaxis(np.asarray(values), -1, 0)
-    if isinstance(values, list | tuple) and values and isinstance(values[0], Tensor):
+    if _is_picture(values):
+        try:
+            values = levels_of(values)
+        except ValueError as error:
+            raise HourglassError(
+                f"{what} must be a picture whose levels are known, got one of mode {values.mode}: {first_line(error)}"
+            ) from error
+    if isinstance(values, list | tuple) and values and (isinstance(values[0], Tensor) or _is_picture(values[0])):
         values = [_array(what, each, taken) for each in values]
     if values is None or isinstance(values, str | bytes | Mapping | set):
         raise HourglassError(f"{what} must be {taken}, got {type(values).__name__}")

@@ -12,8 +12,11 @@ validation is the test set. `test_size` keeps that many samples of the test set,
 `test_share=1.0` all is test, for a model that has been trained: nothing is left to train on.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
+from operator import eq
 from pathlib import Path
 from typing import TypedDict
 
@@ -262,6 +265,28 @@ def existing_file(key: str, path: str) -> Path:
     if not file.is_file():
         raise ValueError(f"{key} must be an existing file, got {path}")
     return file
+
+
+def check_apart(what: str, given: Mapping[str, str | None], same: Callable[[str, str], bool] = eq) -> None:
+    """ValueError where two of a source's keys name the same samples, which would be trained and tested on.
+
+    what: "file" or "split". given: by key, that of the samples first; None: nothing. same: whether two are one.
+    """
+    held = [(key, value) for key, value in given.items() if value is not None]
+    for (first, one), (second, other) in combinations(held, 2):
+        if same(one, other):
+            advice = (
+                "null sets some of the samples apart"
+                if first == next(iter(given))
+                else "data.validation=test validates on the test set"
+            )
+            raise ValueError(f"{second} must be another {what} than {first}, got {other} for both: {advice}")
+
+
+def check_files_apart(paths: Mapping[str, str | None]) -> None:
+    """The same for files, whatever their paths look like. Raises ValueError for one that isn't there, too."""
+    files = {key: None if path is None else str(existing_file(key, path)) for key, path in paths.items()}
+    check_apart("file", files, os.path.samefile)
 
 
 def _with_classes(
