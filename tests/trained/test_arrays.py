@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -327,6 +328,20 @@ def test_a_loaded_table_model_works_in_the_units_of_the_table(scaled: Result) ->
     assert (model.shape, model.code_size) == ((2,), 2)
 
 
+def test_the_columns_of_a_frame_are_taken_by_their_names(scaled: Result) -> None:
+    model = hourglass.load("scaled", uri=uri_of(scaled))
+    frame = pd.DataFrame({"height": [1.6, 1.9], "weight": [64_000.0, 77_000.0], "name": ["x", "y"]})
+    expected = model.encode(frame[["height", "weight"]].to_numpy())
+    assert torch.equal(model.encode(frame[["weight", "height"]]), expected)
+    assert torch.equal(model.encode(frame), expected)
+    with pytest.raises(HourglassError, match=r"^x must have the columns height, weight, got none named weight$"):
+        model.encode(frame[["height", "name"]])
+    with pytest.raises(
+        HourglassError, match=r"^x must have the columns height, weight, got none named height, weight$"
+    ):
+        model.encode(pd.DataFrame([[1.6, 64_000.0]]))
+
+
 def test_rows_go_in_and_out_of_files_in_the_units_of_the_table(
     scaled: Result, here: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -385,6 +400,20 @@ def test_csv_files_that_do_not_fit(
     (here / "more.csv").write_text(text)
     with pytest.raises(HourglassError, match=message):
         arrays.read_samples("more.csv", model)
+
+
+@pytest.mark.usefixtures("images")
+def test_of_a_table_some_of_whose_columns_were_chosen_these_are_taken(here: Path, home: Path) -> None:
+    table = np.random.default_rng(0).uniform(size=(60, 4))
+    words = ["data=csv", "data.columns=[c,a]", "model.code_size=1", "callback=[quick,pictures,baselines]"]
+    for header, name, chosen in (("a,b,c,d", "named", "[c,a]"), ("", "bare", "[2,0]")):
+        np.savetxt(here / f"{name}.csv", table, delimiter=",", header=header, comments="")
+        given = [f"data.path={here}/{name}.csv", f"data.columns={chosen}", f"name={name}", "training.epochs=1"]
+        trained_in(home, *words, *given)
+        np.save(here / "picked.npy", table[:, [2, 0]])
+        assert main(["encode", name, f"{name}.csv", "codes.npy"]) == 0
+        assert main(["encode", name, "picked.npy", "expected.npy"]) == 0
+        np.testing.assert_allclose(np.load(here / "codes.npy"), np.load(here / "expected.npy"), atol=1e-6)
 
 
 @pytest.mark.usefixtures("scaled")
