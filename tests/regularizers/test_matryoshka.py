@@ -45,6 +45,23 @@ def test_prefixes_are_compared_by_the_loss_of_the_reconstruction() -> None:
     assert terms["matryoshka"].value.item() == pytest.approx(expected)
 
 
+def test_prefixes_are_decoded_for_the_class_of_their_sample() -> None:
+    """A model that is told classes: of each prefix the decoder of the sample's own."""
+    words = ["data=digits", "regularizer=matryoshka", "model.code_size=16", "condition=labels", "loss=bce"]
+    torch.manual_seed(0)
+    learner = compose(compose_config(words)[0]).learner
+    x, y = learner.data.scaled(learner.data.train.x[:8]), learner.data.train.y[:8]
+    output, terms = learner.terms(x, x, y)
+    made = {size: learner.model.decode(output.code * (torch.arange(16) < size), y) for size in (1, 2, 4, 8)}
+    expected = sum(BCE(reduction="mean")(each, x).item() for each in made.values())
+    assert terms["matryoshka"].value.item() == pytest.approx(expected)
+    found = learner.penalties.scores(learner.model, x, output, target=x)
+    assert found["mse_prefix_4"].item() == pytest.approx((made[4] - x).square().mean().item())
+    other = learner.model.decode(output.code * (torch.arange(16) < 4), (y + 1) % 10)
+    assert not torch.allclose(made[4], other)
+    learner.step(x, x, y)
+
+
 @pytest.mark.parametrize("shares", [[], [0.0, 0.5], [0.5, 0.25], [0.5, 1.0]])
 def test_shares_are_in_rising_order_within_the_whole(shares: list[float]) -> None:
     with pytest.raises(ValueError, match="shares must be above 0 and below 1, in rising order"):

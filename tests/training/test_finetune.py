@@ -57,6 +57,34 @@ def pretrained(uri: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
     return run_training(uri, tmp_path_factory.mktemp("folder"), *SMALL, "name=pretrained")
 
 
+# -- what penalties are given ----------------------------------------------------------------------------------------
+
+
+def test_penalties_see_what_is_missing_filled_in(tmp_path: Path) -> None:
+    """As in every other procedure: the clean input, of which NaN stands for nothing."""
+    rows = [f"{'' if n % 4 == 0 else n % 7},{n % 5},{n % 3},{'ab'[n % 2]}" for n in range(80)]
+    (tmp_path / "table.csv").write_text("\n".join(["u,v,w,kind", *rows]))
+    words = ["data=csv", f"data.path={tmp_path}/table.csv", "data.label_column=kind", "data.missing=mask"]
+    words += ["model.code_size=2", "model.bottleneck.activation=sigmoid", "training=finetune"]
+    words += ["regularizer=contractive"]
+    learner = compose(compose_config(words)[0]).learner
+    x = learner.data.target(learner.data.train.x[:16])
+    filled = learner.data.filled(x)
+    assert x.isnan().any()
+    _, terms = learner.terms(x, filled, learner.data.train.y[:16])
+    expected = learner.model.squared_jacobian(filled).mean().item()
+    assert terms["contractive"].value.item() == pytest.approx(expected)
+
+
+def test_penalties_that_compare_are_given_the_target() -> None:
+    learner = make("regularizer=matryoshka", "bottleneck=relu").learner
+    given = []
+    learner.penalties.register_forward_hook(lambda *each: given.append(each[2]), with_kwargs=True)
+    x = torch.rand(4, 1, 8, 8)
+    learner.terms(x, x, torch.tensor([3, 3, 3, 5]))
+    assert given[0]["target"] is x
+
+
 # -- the mathematics -------------------------------------------------------------------------------------------------
 
 

@@ -61,14 +61,14 @@ class Matryoshka(Penalty):
     def penalty(self, model: Autoencoder, x: Tensor, output: Output) -> Tensor:
         """See `Penalty.penalty`; x is the target."""
         (loss,) = self._loss
-        losses = [loss(model.decode(code), x) for code in self._prefixes(model, output.code)]
+        losses = [loss(model.decode(code, output.y), x) for code in self._prefixes(model, output.code)]
         return torch.stack(losses).sum()
 
     def scores(self, model: Autoencoder, x: Tensor, output: Output) -> dict[str, Tensor]:
         """See `Scored`: `mse_prefix_<m>` for each size m."""
         sizes = self._sizes(model).tolist()
         return {
-            f"mse_prefix_{int(size)}": (model.decode(code) - x).square().nanmean()
+            f"mse_prefix_{int(size)}": (model.decode(code, output.y) - x).square().nanmean()
             for size, code in zip(sizes, self._prefixes(model, output.code), strict=True)
         }
 

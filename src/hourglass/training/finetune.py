@@ -98,7 +98,8 @@ class Finetune(Minibatch):
         """See `Learner.terms_of`: the cross-entropy takes the place of reconstruction and bottleneck terms."""
         assert y is not None
         logits = self.classifier(output.code)
-        return {"classification": Term(F.cross_entropy(logits, y)), **self.penalties(self.model, x, output)}
+        penalties = self.penalties(self.model, self.clean(output, x), output, target=x)
+        return {"classification": Term(F.cross_entropy(logits, y)), **penalties}
 
     @override
     def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
