@@ -26,9 +26,20 @@ from page import QUIET, processor, spread
 
 HERE = Path(__file__).parent
 HOURGLASS = [sys.executable, "-m", "hourglass"]
+TIMED = [sys.executable, str(HERE / "timed_callbacks.py")]
 TRAINING = ["train", "model=vanilla", "training.epochs=5"]
 ONE_STEP = ["train", "model=vanilla", "training.epochs=1", "training.max_steps=1", "callback=quick"]
 SWEEP = ["train", "-m", "data=digits", "training.epochs=1", "callback=quick", "seed=0,1"]
+MEASURED = {
+    "pictures": "reconstructions, and what is inside the code",
+    "floor": "the best linear code of as many units",
+    "usefulness": "probes of the code beside pixels and PCA, copying",
+    "properties": "the prior's distance, the Jacobian, dead units",
+    "disentanglement": "known factors, where the data have some",
+    "baselines": "classical restorations, under noise",
+    "health": "the error on training and validation samples, the verdict",
+}
+"""What each callback measures after the test; one that isn't here stands under its name alone."""
 IMPORTS = ("torch", "pytorch_lightning", "mlflow", "hourglass.pipeline.train")
 
 
@@ -64,10 +75,11 @@ def has(words: str) -> Callable[[str], bool]:
     return lambda line: words in line
 
 
+MEASURING = Phase("measuring 10,000 digits, pictures", says("measuring"), has(" parameters, code of "), 1.5)
 PHASES = (
     Phase("imports, data, and the first epoch", None, says("epoch 1,")),
     Phase("epochs 2 to 5", says("epoch 1,"), says("epoch 5,")),
-    Phase("measuring 10,000 digits, pictures", says("measuring"), has(" parameters, code of "), 1.5),
+    MEASURING,
     Phase("from the last line to the prompt", says("dashboard"), None, 0.3),
     Phase("all", None, None, 11.0),
 )
@@ -118,6 +130,17 @@ def took(phase: Phase, moments: list[Moment]) -> tuple[float, float]:
     return end.clock - begin.clock, end.computed - begin.computed
 
 
+def parts(moments: list[Moment]) -> dict[str, tuple[float, float]]:
+    """Of a run of `TIMED`: seconds of the clock and of the processor of each part of the measuring, in their order."""
+    lines = [moment.line.split() for moment in moments if moment.line.startswith("timed ")]
+    found = {name: (float(clock), float(computed)) for _, name, clock, computed in lines}
+    first = took(Phase("", MEASURING.begins, says("timed ")), moments)
+    whole = took(MEASURING, moments)
+    test = tuple(until - own for until, own in zip(first, next(iter(found.values())), strict=True))
+    rest = tuple(whole[at] - test[at] - sum(each[at] for each in found.values()) for at in (0, 1))
+    return {"test": (test[0], test[1]), **found, "rest": (rest[0], rest[1])}
+
+
 def importing() -> list[tuple[str, float]]:
     """Seconds that each of the imports takes after those before it, in one process."""
     lines = ["import time, hourglass", "began = time.perf_counter()"]
@@ -139,6 +162,7 @@ def page(rounds: int) -> str:
         helped = [watch([*HOURGLASS, "train", "--help"], folder)[-1] for _ in range(rounds)]
         swept = [watch([*HOURGLASS, *SWEEP, f"data.train_size={300 + each}"], folder) for each in range(rounds)]
         imported = [importing() for _ in range(rounds)]
+        told = [parts(watch([*TIMED, *TRAINING], folder)) for _ in range(rounds)]
     busy = usage.by_others()
     lines = [
         "# What a person waits for",
@@ -173,6 +197,13 @@ def page(rounds: int) -> str:
     first = Phase("", None, says("done"))
     until_first = [took(first, each)[0] for each in swept]
     lines.append(row("a sweep of tiny jobs, until the first is done", until_first, None, 7.0))
+    lines += ["", f"Of *{MEASURING.name}*, in runs of their own, by callback:", ""]
+    lines += ["| part | what it is | seconds | computed |", "|---|---|---|---|"]
+    words = {"test": "the test set", **MEASURED, "rest": "the record, and what is between"}
+    for name in told[0]:
+        clock, computed = ([each[name][at] for each in told] for at in (0, 1))
+        cells = (name if name in ("test", "rest") else f"`{name}`", words.get(name, ""))
+        lines.append(f"| {' | '.join(cells)} | {spread(clock, 2)} | {median(computed):.2f} |")
     lines += ["", "Of the imports, each after those above it:", "", "| module | seconds |", "|---|---|"]
     for at, name in enumerate(IMPORTS):
         lines.append(f"| `{name}` | {spread([each[at][1] for each in imported], 2)} |")
