@@ -109,12 +109,13 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
         pd.DataFrame(table, columns=[f"c{at}" for at in range(table.shape[1])]).to_parquet("table.parquet")
         monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     idx_format.write(Path("array-idx"), table)
-    if "activations" in request.node.name:  # as experiments/activations/host.py leaves them
+    if re.search("activations|transcoder", request.node.name):  # as experiments/activations/host.py leaves them
         monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
-        Path("runs/activations/shards").mkdir(parents=True)
         hidden = np.random.default_rng(0).uniform(size=(400, 18)).astype(np.float16)
-        for name, rows in (("test_0", hidden[:70]), ("train_0", hidden[70:200]), ("train_1", hidden[200:])):
-            np.save(f"runs/activations/shards/{name}.npy", rows)
+        for folder, kept in (("shards", hidden), ("pixels", hidden[:, :12] ** 2)):
+            Path(f"runs/activations/{folder}").mkdir(parents=True)
+            for name, rows in (("test_0", kept[:70]), ("train_0", kept[70:200]), ("train_1", kept[200:])):
+                np.save(f"runs/activations/{folder}/{name}.npy", rows)
         np.save("runs/activations/labels.npy", np.arange(400) % 10)
         save_file({"0.weight": torch.ones(10, 18), "0.bias": torch.zeros(10)}, "runs/activations/head.safetensors")
     if "image_folder" in request.node.name:
@@ -277,7 +278,8 @@ def trains(name: str, store: str, folder: Path) -> None:
             f"tracking.uri={store}",
             f"callback=[quick,pictures,baselines{',loss_recovered' if 'loss_recovered' in recipe else ''}]",
             "callback.baselines.samples=5",
-            *(["sampler.steps=3"] if "override /sampler: two_stage" in recipe else []),
+            *(["sampler.steps=3"] if re.search("override /sampler: (two_stage|.*autoregressive)", recipe) else []),
+            *(["sampler.codes=100"] if re.search("override /sampler: (slerp|neighbours)", recipe) else []),
             # Of the pictures the final ones alone.
             "callback.pictures.every=1000" if name in PICTURED else "~callback.pictures",
         ]

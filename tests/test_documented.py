@@ -55,6 +55,7 @@ NOT_RUN = {
 COMPOSED_ONLY = {
     "sweep.address=auto": "needs a Ray cluster",
     "experiment=activations": "needs what experiments/activations/host.py writes",
+    "experiment=transcoder": "needs the same",
     "hydra/launcher=submitit_slurm": "needs Slurm",
     "tracking.uri=http://HOST": "needs a server",
     "hf:": "needs the Hub",

@@ -42,6 +42,7 @@ PURCHASES = "purchases, val = test"
 ZOO = "BCE, Adam 0.001, 10 x 256"
 TEN = "784-512 relu-20-512 relu-784 sigmoid"
 THIRTY_TWO = "784-512 relu-32 linear-512 relu-784 sigmoid"
+SIXTEEN = "784-512 relu-{}-512 relu-784 sigmoid"
 FIFTY = "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid"
 ATOMS = "MSE, Adam 0.001, 10 x 256"
 STACK = "784-500 sigmoid-500 sigmoid-500 sigmoid-500 sigmoid-500 sigmoid-784 sigmoid"
@@ -117,6 +118,7 @@ BINARY = "BCE, Adam 0.001, 20 x 256"
 #: Recipes of the types that no document of those states.
 TYPES = {
     "activations": Facts("256-512 relu-256 linear", 262_912, "MSE, Adam 0.001, 5 x 512", "activations"),
+    "transcoder": Facts("784-512 relu-256 linear", 533_248, "MSE, Adam 0.001, 5 x 512", "activations"),
     "batch_top_k": Facts("784-256-784 linear", 402_448, ATOMS, SPLIT),
     "binary": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
     "categorical": Facts("784-128 relu-32-128 relu-784 sigmoid", 209_968, ZOO, SPLIT),
@@ -164,6 +166,12 @@ TYPES = {
     "student_t": Facts(TEN, 820_004, "StudentT, Adam 0.001, 20 x 256", SPLIT),
     "ms_ssim": Facts(THIRTY_TWO, 837_424, "MSSSIM, Adam 0.001, 20 x 256", SPLIT),
     "perceptual": Facts(THIRTY_TWO, 837_424, "RandomFeatures, Adam 0.001, 20 x 256", SPLIT),
+    "hypersphere": Facts(SIXTEEN.format(32), 829_232, "BCE, Adam 0.001, 10 x 256", SPLIT),
+    "slerp": Facts(SIXTEEN.format(32), 829_232, "BCE, Adam 0.001, 10 x 256", SPLIT),
+    "neighbours": Facts(SIXTEEN.format("16 linear"), 821_024, "BCE, Adam 0.001, 10 x 256", SPLIT),
+    "masked_autoregressive": Facts(SIXTEEN.format("16 linear"), 821_024, "BCE, Adam 0.001, 10 x 256", SPLIT),
+    # 784 512 + 512 + 512 8 + 8 + 8 512 + 512 + 512 784 + 784
+    "inverse_autoregressive": Facts(SIXTEEN.format("8 linear"), 812_824, "BCE, Adam 0.001, 10 x 256", SPLIT),
     "hamiltonian": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
     "riemannian": Facts("784-400 relu-20-400 relu-784 sigmoid", 640_804, "BCE, Adam 0.001, 100 x 100", SPLIT),
     "miwae": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
@@ -189,10 +197,17 @@ TYPES = {
     "encoder_424": Facts("4-2 sigmoid-4 sigmoid", 22, "BCE, SGD 4.0, 10 x 4", "one_hot, val = test"),
     "finetuned_classifier": Facts(STACK.replace("500", "1000"), 5_573_784, "BCE, Adam 0.001, 30 x 100", SPLIT),
     "finetuned_classifier_small": Facts(STACK, 1_787_284, "BCE, Adam 0.001, 50 x 50", SPLIT),
+    "feature_classifier": Facts(
+        "1-16 relu-32 relu-32 relu-1568 relu-32 relu-16 relu-1 sigmoid", 120_769, "BCE, Adam 0.002, 5 x 128", SPLIT
+    ),
     "inpainting": Facts("784-512 relu-128 linear-512 relu-784 sigmoid", 935_824, "BCE, Adam 0.001, 10 x 128", SPLIT),
     "conditional_vae": Facts("784-128 relu-32-128 relu-784 sigmoid", 210_480, "BCE, Adam 0.001, 10 x 256", SPLIT),
     "iwae": Facts(
         "784-200 relu-200 relu-100-200 relu-200 relu-784 sigmoid", 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT
+    ),
+    # as ladder, and between the layers 16-64-32-32 downwards and 32-64-16-16 upwards
+    "hierarchical": Facts(
+        "784-200 relu-64-64-32-32-64-16-16-200 relu-784 sigmoid", 343_488, "BCE, Adam 0.001, 10 x 128", SPLIT
     ),
     # 784-200-64 and 32-200-784 with biases, and between the layers 32+32-64-16-16 upwards and 16-64-32-32 downwards
     "ladder": Facts(
@@ -238,9 +253,10 @@ TYPES = {
 SUMMED = set(
     """
     aae aae_mixture adversarial_reconstruction beta_tcvae beta_vae capacity categorical ciwae conditional_vae dip_vae
-    factor_vae gamma hamiltonian householder hyperspherical iaf iwae joint ladder log_cosh mixture_prior miwae piwae
-    planar poincare published_concrete published_vae_20 radial rae residual riemannian student_t swae two_stage vae
-    vae_2d vae_gan vampprior wae_mmd
+    factor_vae gamma hamiltonian hierarchical householder hypersphere hyperspherical iaf inverse_autoregressive iwae
+    joint ladder log_cosh masked_autoregressive mixture_prior miwae neighbours piwae planar poincare
+    published_concrete published_vae_20 radial rae residual riemannian slerp student_t swae two_stage vae vae_2d
+    vae_gan vampprior wae_mmd
     """.split()  # noqa: SIM905
 )
 """Those whose reconstruction loss is in nats, or squared error, per sample."""
@@ -254,12 +270,17 @@ ACTIVATIONS = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.Ident
 def composed(name: str) -> tuple[Any, Parts]:
     """A recipe with little data: what is checked here doesn't depend on how much."""
     few = [] if name == "encoder_424" else ["data.train_size=300", "data.test_size=50"]
+    few += ["sampler.codes=100"] if name in ("slerp", "neighbours") else []
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
-        if name == "activations":  # as experiments/activations/host.py leaves them
-            hidden = np.random.default_rng(0).uniform(size=(500, 256)).astype(np.float16)
-            np.save(f"{folder}/train_0.npy", hidden[:400])
-            np.save(f"{folder}/test_0.npy", hidden[400:])
-            few += [f"data.path={folder}", "data.labels=null"]
+        if name in ("activations", "transcoder"):  # as experiments/activations/host.py leaves them
+            for given, width in (("shards", 256), ("pixels", 784)):
+                rows = np.random.default_rng(0).uniform(size=(500, width)).astype(np.float16)
+                Path(folder, given).mkdir()
+                np.save(f"{folder}/{given}/train_0.npy", rows[:400])
+                np.save(f"{folder}/{given}/test_0.npy", rows[400:])
+            config, _ = compose_config([f"experiment={name}"])
+            own = {key: config.data[key] for key in ("path", "target") if config.data[key]}
+            few += ["data.labels=null", *(f"data.{key}={folder}/{Path(path).name}" for key, path in own.items())]
             os.environ["HOURGLASS_CACHE"] = folder
         config, _ = compose_config([f"experiment={name}", *few])
         return config, compose(config)
@@ -301,7 +322,8 @@ def test_a_recipe_is_what_its_document_says(name: str) -> None:
     learning = f"{type(loss).__name__}, {type(optimizer).__name__} {group['lr']}"
     assert f"{learning}, {config.training.epochs} x {parts.learner.settings.batch_size}" == facts.training
     assert loss.reduction == ("sum" if name in SUMMED else "mean")
-    assert parts.learner.schedule.make.args[0]._target_.endswith("ConstantLR")
+    falls = "CosineAnnealingLR" if name == "feature_classifier" else "ConstantLR"
+    assert parts.learner.schedule.make.args[0]._target_.endswith(falls)
     same = parts.data.validation is parts.data.test
     assert parts.data.name + (", val = test" if same else "") == facts.data
     # Where the test set is what is measured during training, it may not choose the weights.
@@ -386,7 +408,8 @@ def test_a_4x4_input_and_a_3x3_filter_without_padding_give_a_2x2_map() -> None:
 def test_input_and_output_have_equal_dimensions(name: str) -> None:
     model, data = parts_of(name).model.eval(), parts_of(name).data
     x, y = data.scaled(data.test.x[:3]), None if data.test.y is None else data.test.y[:3]
-    assert model(x, y).reconstruction.shape == x.shape == (3, *model.shape)
+    assert model(x, y).reconstruction.shape == (3, *data.wanted.shape)
+    assert x.shape == (3, *model.shape)
     assert model.decode(model.encode(x, y), y).equal(model(x, y).reconstruction)
     model.train()
 
