@@ -79,6 +79,29 @@ def test_a_claim_is_trained_measured_and_judged_once(place: Path, capsys: pytest
     assert Path("again/results.csv").read_text() == Path("page/results.csv").read_text()
 
 
+def test_a_function_that_is_written_anew_measures_anew(place: Path) -> None:
+    write("value", arms={"a": {"measure": {"_target_": "own_measures.constant", "value": 5}}}, expect='a["value"] > 4')
+    path = place / "own_measures.py"
+    written = path.read_text()
+
+    def values() -> list[float]:
+        assert main(["claim", "value.yaml", *rerun]) == 0
+        found = search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'measurement'")
+        return sorted(run.data.metrics["value"] for run in found)
+
+    rerun: list[str] = []
+    once = values()
+    assert values() == once
+    path.write_text(written.replace('"value": value + seed', '"value": value + seed + 100'))
+    anew = values()
+    assert len(anew) == 2 * len(once)
+    assert anew[-1] == once[-1] + 100
+    path.write_text(written)
+    assert values() == anew  # what it was is known
+    rerun = ["sweep.rerun=true"]
+    assert values() == sorted([*anew, *once])
+
+
 def test_claims_that_share_a_training_get_the_measurements_of_each(place: Path) -> None:
     arms = {"small": ["model.code_size=2"], "large": ["model.code_size=16"]}
     write("error", arms=arms, seeds=3, expect="large < small")

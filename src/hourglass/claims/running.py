@@ -212,6 +212,7 @@ def _measure(
                         seed,
                         f"{claim.name} {arm}",
                         claim.folder,
+                        again=settings.rerun,
                     )
     if not asked:
         return
