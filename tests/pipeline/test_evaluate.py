@@ -1,10 +1,12 @@
 """Trained models measured anew: on other data, under other noise, and rows of another table in the run's scaling."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import hourglass
 from hourglass.configuration.composition import compose_config
@@ -229,6 +231,76 @@ def test_grey_levels_for_a_model_of_floats(home: Path, floats: Result) -> None:
         assert metrics["test/mse"] == pytest.approx(error.square().mean().item(), rel=1e-3)
         width = made.parts.data.range[1] - made.parts.data.range[0]
         assert metrics["test/psnr"] == pytest.approx(10 * np.log10(width**2 / metrics["test/mse"]), rel=1e-3)
+
+
+# -- classes by name -------------------------------------------------------------------------------------------------
+
+
+NAMED: dict[str, Any] = {"code_size": 2, "epochs": 2, "callback": "quick", "tracking": None}
+
+
+def named_rows() -> tuple[np.ndarray, np.ndarray]:
+    """120 rows of three classes, the names of which are not in order."""
+    numbers = np.arange(120) % 3
+    x = np.random.default_rng(0).random((120, 4), dtype=np.float32)
+    return x, np.array(["b", "c", "a"])[numbers]
+
+
+def test_a_model_is_told_the_classes_that_it_knows_by_their_names() -> None:
+    x, y = named_rows()
+    overrides = {"trainer.accelerator": "cpu", "optimizer.lr": 0.1}
+    fitted = hourglass.fit(x, y, model="vanilla", condition="labels", overrides=overrides, **NAMED)
+    assert fitted.data.classes == ("a", "b", "c")
+    some = y != "a"
+    right = np.where(y[some] == "b", 1, 2)  # of themselves the names would be 0 and 1
+    errors = [
+        (fitted.reconstruct(x[some], told) - torch.from_numpy(x[some])).square().mean().item()
+        for told in (right, right - 1)
+    ]
+    assert errors[0] != pytest.approx(errors[1], rel=1e-3)
+    assert fitted.evaluate(x[some], y[some])["test/mse"] == pytest.approx(errors[0], rel=1e-5)
+    message = r"^data=arrays must hold classes that the model was trained on, a, b, c, got fox, hen$"
+    with pytest.raises(HourglassError, match=message):
+        fitted.evaluate(x, np.where(y == "a", "fox", np.where(y == "b", "hen", y)))
+    plain = hourglass.fit(x, y, model="vanilla", overrides=overrides, **NAMED)  # goes by none
+    assert plain.evaluate(x, np.char.add(y, "?"))["test/mse"] > 0
+
+
+def test_a_classifier_is_measured_on_some_of_its_classes() -> None:
+    x, y = named_rows()
+    numbers = np.searchsorted(["a", "b", "c"], y)
+    for labels in (y, numbers):  # names, and numbers that have none
+        words = {"trainer.accelerator": "cpu", "optimizer.lr": 0.1, "training.frozen": False}
+        fitted = hourglass.fit(x, labels, model="vanilla", training="finetune", overrides=words, **NAMED)
+        weights = fitted._trained.run.load_weights("classifier.safetensors")
+        logits = fitted.encode(x) @ weights["0.weight"].T + weights["0.bias"]
+        right = logits.argmax(1).numpy() == numbers
+        for left_out in (0, 2):
+            some = numbers != left_out
+            found = fitted.evaluate(x[some], labels[some])
+            assert found["test/accuracy"] == pytest.approx(right[some].mean())
+    with pytest.raises(HourglassError, match=r"knows classes from 0 to 2, and data=arrays has labels up to 3$"):
+        fitted.evaluate(x, numbers + 1)
+
+
+def test_folders_of_pictures_are_classes_by_their_names(home: Path, images: Result) -> None:  # noqa: ARG001
+    levels = np.random.default_rng(0).integers(0, 60, (90, 8, 8), dtype=np.uint8)
+    levels += 97 * (np.arange(90, dtype=np.uint8) % 3)[:, None, None]
+    for folder, names in (("pets", ["cat", "dog", "emu"]), ("some", [None, "dog", "emu"]), ("foxes", ["fox", "dog"])):
+        for number, picture in enumerate(levels):
+            if name := names[number % 3 % len(names)]:
+                path = home / folder / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture).save(path)
+    words = ["data=image_folder", f"data.path={home}/pets", "data.size=8", "data.colour=false", "optimizer.lr=0.01"]
+    words += ["callback=[quick,pictures]", "training=finetune", "training.frozen=false", "training.batch_size=16"]
+    made = trained_in(home, *words, "training.epochs=30", "name=pets")
+    assert made.run.metrics["test/accuracy"] > 0.9
+    _, metrics = evaluate("pets", [str(home / "some")], uri=uri_of(made))  # of themselves dog and emu are 0 and 1
+    right = hourglass.load_classifier("pets", uri=uri_of(made))(levels).argmax(1).numpy() == np.arange(90) % 3
+    assert metrics["test/accuracy"] == pytest.approx(right[np.arange(90) % 3 > 0].mean())
+    with pytest.raises(HourglassError, match=r"must hold classes .* trained on, cat, dog, emu, got fox$"):
+        evaluate("pets", [str(home / "foxes")], uri=uri_of(made))
 
 
 # -- rows of tables --------------------------------------------------------------------------------------------------

@@ -1,15 +1,20 @@
 """Labels as a person has them, made into classes: whole numbers as they are, names as 0, 1, 2, ... in their order."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from hourglass.data.dataset import Dataset
+from hourglass.data.dataset import Dataset, Split
+from hourglass.system.errors import HourglassError
 
 Labels = npt.NDArray[Any]
-_SHOWN = 12  # names in a note
+_SHOWN = 12  # names in a note or a message
 
 
 def check_labels(name: str, y: Labels, count: int, where: str) -> Labels:
@@ -62,6 +67,34 @@ def class_count(data: Dataset) -> int | None:
     if (lowest := min(int(low) for low, _ in labels)) < 0:
         raise ValueError(f"labels must be whole numbers from 0, got {lowest}")
     return 1 + max(int(high) for _, high in labels)
+
+
+def renumbered(data: Dataset, names: tuple[str, ...]) -> Dataset:
+    """The same samples with their named classes numbered as in `names`.
+
+    Raises:
+        HourglassError: samples of a class that isn't among them.
+    """
+    assert data.classes is not None
+    splits = (data.train, data.validation, data.test)
+    held = {number for split in splits if split.y is not None for number in torch.unique(split.y).tolist()}
+    if strange := [data.classes[number] for number in sorted(held) if data.classes[number] not in names]:
+        raise HourglassError(
+            f"data={data.name} must hold classes that the model was trained on, {_few(names)}, got {_few(strange)}"
+        )
+    numbers = torch.tensor([names.index(name) if name in names else -1 for name in data.classes])
+    done: dict[int, Split] = {}  # where validation is the test set it stays so
+    for split in splits:
+        if id(split) not in done:
+            done[id(split)] = split if split.y is None else replace(split, y=numbers[split.y])
+    train, validation, test = (done[id(split)] for split in splits)
+    # Of a mapped file the arrays aren't read for it. It must be another: what is kept by digest goes by the numbers.
+    marked = hashlib.sha256(f"{data.digest} {json.dumps(names)}".encode()).hexdigest()
+    return replace(data, train=train, validation=validation, test=test, classes=names, digest=marked)
+
+
+def _few(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
 
 
 def told(classes: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Trained models measured anew: on the test set of other data, under other noise.
 
 What the model sees changes, the model doesn't. Rows of another table are scaled as the run's own were, so that a
-metre stays a metre; loss, errors and PSNR refer to the range of the data that it was trained on, and data far from that
-range are refused (see `hourglass.data.ranges`).
+metre stays a metre; a model that goes by classes is told those that it knows by their names;
+loss, errors and PSNR refer to the range of the data that it was trained on, and data far from
+that range are refused (see `hourglass.data.ranges`).
 
 What is asked for, and which part of a person's own data is measured: `asked`.
 """
@@ -20,8 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 from hourglass.callbacks import Anomalies
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
+from hourglass.configuration.schema import located
 from hourglass.data import Dataset
 from hourglass.data.dataset import limits
+from hourglass.data.labels import renumbered
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
 from hourglass.models.principal_components import leading
 from hourglass.pipeline.asked import EVALUATED, OWN_SOURCES, Asked, asked
@@ -30,7 +33,9 @@ from hourglass.pipeline.trainer import make_trainer, measuring
 from hourglass.system import process
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, RunLogger, flatten
+from hourglass.trained.classifier import HEAD
 from hourglass.trained.load import Trained, recorded_by, restore
+from hourglass.training import Finetune
 from hourglass.training.lightning_internals import record
 
 log = logging.getLogger("hourglass")
@@ -57,7 +62,8 @@ def evaluate(reference: str, overrides: Sequence[str], *, uri: str | None) -> tu
         uri: where the run is; None: see `resolve_uri`.
 
     Raises:
-        HourglassError: an override of anything but data and noise; data of another shape, or of another range.
+        HourglassError: an override of anything but data and noise; data of another shape, or of another range; classes
+            that a model which goes by them doesn't know.
     """
     return measure(Trained.of(reference, uri=uri), overrides)
 
@@ -116,6 +122,8 @@ def measure(
             learned=_full_range(trained) if own is None else own.wanted.full_range,
         )
     _check_loss(parts.learner.loss.allowed, data.wanted)
+    if isinstance(parts.learner, Finetune):
+        _keep_classes(trained.run, parts.learner)
     for name, network in parts.learner.auxiliary_networks().items():
         restore(network, trained.run, f"{name}.safetensors")
     others = [Anomalies(normal=own)] if own is not None and own.digest != data.digest else []
@@ -164,7 +172,7 @@ def _own_data(trained: Trained, *, needed: bool) -> Dataset | None:
             raise
         raise HourglassError(f"the run's own data, to compare with, can't be had: {error}") from error
     _check_shape(trained, data)
-    data = data.rescaled(trained.scaling)
+    data = _numbered(trained, data).rescaled(trained.scaling)
     if trained.data_digest not in (None, data.digest):
         log.warning(
             "data=%s have changed since the run was trained: what is its test part now it may have learned from",
@@ -185,14 +193,35 @@ def _full_range(trained: Trained) -> tuple[float, float]:
     return low, high
 
 
+def _keep_classes(run: Run, learner: Finetune) -> None:
+    """Give the classifier the classes of its run, whichever of them occur."""
+    bias = run.load_weights(HEAD).get(f"{len(learner.classifier) - 1}.bias")
+    if bias is None:  # which restoring it says
+        return
+    try:
+        learner.know(len(bias))
+    except ValueError as error:
+        raise HourglassError(str(error)) from error
+
+
+def _numbered(trained: Trained, data: Dataset) -> Dataset:
+    """A data set whose named classes have the numbers of the run's own, where its model or its head goes by them."""
+    if data.classes is None or trained.classes is None or data.classes == trained.classes:
+        return data
+    if not (trained.model.classes or getattr(located(trained.config.training._target_, "training"), "labelled", False)):
+        return data
+    return renumbered(data, trained.classes)
+
+
 def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
     """A data set scaled as the run's own was: a model knows no other units.
 
     Raises:
-        HourglassError: samples of another shape, values far from the training data's.
+        HourglassError: samples of another shape, values far from the training data's; unknown classes.
     """
     said = read_range(given)
     _check_shape(trained, data)
+    data = _numbered(trained, data)
     if data.targets is not None:  # in the units of those that were trained on
         assert trained.target is not None
         data = replace(data, targets=data.targets.rescaled(trained.target.scaling))

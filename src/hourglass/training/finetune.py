@@ -74,6 +74,22 @@ class Finetune(Minibatch):
         trained = [*self.classifier.parameters(), *([] if frozen else encoder)]
         self.optimizer = self.make_optimizer(params=trained)
 
+    def know(self, classes: int) -> None:
+        """Have a head of so many classes: in an evaluation those of the run, of which other data may lack some.
+
+        Raises:
+            ValueError: labels beyond them.
+        """
+        if self.classes > classes:
+            raise ValueError(
+                f"the classifier knows classes from 0 to {classes - 1}, and data={self.data.name} has labels up to"
+                f" {self.classes - 1}"
+            )
+        last = self.classifier[-1]
+        if self.classes < classes and isinstance(last, nn.Linear):
+            self.classifier[-1] = nn.Linear(last.in_features, classes)
+            self.classes = classes
+
     @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         return self.backpropagate(x, corrupted, y)
