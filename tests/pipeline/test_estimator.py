@@ -79,6 +79,40 @@ def test_images_and_rows_that_are_images(kind: str, digits: tuple[np.ndarray, np
         Hourglass(sample_shape=(4, 4), **QUICK).fit(digits[0])
 
 
+def test_a_score_is_of_the_values_as_the_model_sees_them(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x = 16 * digits[0].clip(0, 15)
+    x[:60:2], x[1:60:2] = 0, 240  # each column spans the same
+    floats = Hourglass(code_size=4, **QUICK).fit(x)
+    mean = -np.mean(((x - floats.inverse_transform(floats.transform(x))) / 240) ** 2)
+    assert floats.score(x) == pytest.approx(mean, rel=1e-4)
+    assert floats.score(x.astype(np.uint8)) == pytest.approx(mean, rel=1e-4)
+    grey = x.astype(np.uint8)
+    scaled = Hourglass(code_size=4, **{**QUICK, "overrides": {"trainer.accelerator": "cpu", "data.scaling": "minmax"}})
+    made = scaled.fit(grey).inverse_transform(scaled.transform(grey))
+    assert made.max() > 100
+    assert scaled.score(grey) == pytest.approx(-np.mean(((x - made) / 240) ** 2), rel=1e-4)
+
+
+def test_what_is_no_grey_level_is_refused_by_a_model_of_them(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    grey = (digits[0] * 255 / 16).astype(np.uint8)
+    estimator = Hourglass(code_size=4, **QUICK).fit(grey)
+    code = estimator.transform(grey)
+    assert np.allclose(estimator.transform(grey / 255), code, atol=1e-5)
+    for other in (grey.astype(int), grey.tolist(), grey.astype(np.float32)):
+        for use in (estimator.transform, estimator.score):
+            with pytest.raises(HourglassError, match="from 0 to 255, the model was trained on data from 0 to 1"):
+                use(other)
+
+
+def test_whole_numbers_keep_their_digits() -> None:
+    seconds = 1_700_000_000 + np.arange(3600)  # float32 has steps of 128 there
+    x = np.stack([seconds, np.arange(3600) % 7], axis=1)
+    estimator = Hourglass(code_size=2, **QUICK).fit(x)
+    assert estimator.model_.inputs.scaling.scale[0].item() == pytest.approx(3599, abs=10)
+    assert len(np.unique(estimator._samples(x, reset=False)[:, 0])) == 3600
+    assert len(np.unique(estimator.transform(x)[x[:, 1] == 0], axis=0)) > 400
+
+
 def test_a_search_varies_it_in_a_pipeline(digits: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = digits
     pipeline = make_pipeline(StandardScaler(), Hourglass(**QUICK), LogisticRegression(max_iter=200))

@@ -59,7 +59,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     Any numbers go in and come out in their own units: columns are scaled as those of a csv file, `data.scaling=minmax`,
     and images by the one range of their values, `unit`; `overrides={"data.scaling": "none"}` takes them as they are.
-    `uint8` are grey levels, seen and given back as 0 to 1.
+    `uint8` are grey levels, seen and given back as 0 to 1; fitted to them it takes them, or floats from 0 to 1.
 
     Args:
         model: as all others a choice of its group, see `hourglass.fit`.
@@ -147,6 +147,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             ValueError: a mistake, in one line.
         """
         x = self._samples(X, reset=True)
+        self._grey = x.dtype == np.uint8
         given = self.get_params(deep=False)
         fitted = fit(
             x,
@@ -170,7 +171,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Samples, as `fit` takes them, to codes (N, code_size)."""
         check_is_fitted(self)
         x = self._samples(X, reset=False)
-        return self._in_batches(x, lambda batch: self.model_.encode(batch, range=_range(x)))
+        return self._in_batches(x, lambda batch: self.model_.encode(batch, range=self._range(x)))
 
     def inverse_transform(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
         """Codes (N, code_size) to samples, in the shape in which `fit` was given them."""
@@ -187,12 +188,11 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         check_is_fitted(self)
         x = self._samples(X, reset=False)
-        again = self._in_batches(x, lambda batch: self.model_(batch, range=_range(x)).reconstruction)
-        grey, scaling = x.dtype == np.uint8, self.model_.inputs.scaling
-        both = [
-            torch.from_numpy(each.reshape(again.shape).astype(np.float64)) for each in (x / 255 if grey else x, again)
-        ]
-        seen, made = both if scaling is None else [scaling.apply(each) for each in both]
+        inputs, given = self.model_.inputs, self._range(x)
+        taken = self._in_batches(x, lambda batch: inputs.samples(batch, name="X", given=given)[0])
+        again = self._in_batches(x, lambda batch: self.model_(batch, range=given).reconstruction)
+        both = [torch.from_numpy(each).double() for each in (taken, again)]
+        seen, made = both if inputs.scaling is None else [inputs.scaling.apply(each) for each in both]
         return -(seen - made).square().mean().item()
 
     def _overrides(self, x: npt.NDArray[Any]) -> list[Any]:
@@ -208,7 +208,7 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         elif x.shape[1:] != self._shape_in:
             raise ValueError(f"X must have samples of shape {self._shape_in}, as in fit, got {x.shape[1:]}")
         if x.dtype.kind in "iub" and x.dtype != np.uint8:
-            x = x.astype(np.float32)
+            x = x.astype(np.float64)  # which keeps the seconds of a date
         if self.sample_shape is not None and x.ndim == 2:
             if np.prod(self.sample_shape) != x.shape[1]:
                 raise ValueError(
@@ -216,6 +216,13 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 )
             x = x.reshape(len(x), *self.sample_shape)
         return np.ascontiguousarray(x)
+
+    def _range(self, x: npt.NDArray[Any]) -> str | None:
+        """Floats are taken as they are, also far from what was trained on: other folds are others.
+
+        Grey levels have one range for all folds, 0 to 1: what is none of them is refused, as by `hourglass.load`.
+        """
+        return None if self._grey or x.dtype == np.uint8 else "any"
 
     def _given_back(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return samples.reshape(len(samples), *self._shape_in)
@@ -231,8 +238,3 @@ class Hourglass(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _range(x: npt.NDArray[Any]) -> str | None:
-    """Floats are taken as they are, also far from what was trained on: other folds are others."""
-    return None if x.dtype == np.uint8 else "any"
