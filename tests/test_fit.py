@@ -235,6 +235,14 @@ def test_a_table_keeps_its_names_and_its_units() -> None:
         unrecorded(frame.assign(day=pd.Timestamp("2020-01-01")))
 
 
+def test_columns_of_one_name_are_both_used() -> None:
+    values = np.random.default_rng(0).uniform(0, 1, (200, 2))
+    frame = pd.DataFrame(values, columns=["a", "a"])
+    fitted = unrecorded(frame, code_size=1)
+    assert fitted.data.columns == ("a", "a.1")
+    torch.testing.assert_close(fitted.encode(frame), fitted.encode(values))
+
+
 # -- mistakes ------------------------------------------------------------------------------------------------------
 
 

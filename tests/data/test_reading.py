@@ -79,6 +79,12 @@ def test_columns_of_a_frame_keep_their_names_and_digits() -> None:
     assert found.y.tolist() == [1, 0]
 
 
+def test_columns_of_one_name_are_told_apart() -> None:
+    found = read("x", pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "b"]))
+    assert found.columns == ("a", "a.1", "b")
+    assert found.x.tolist() == [[1, 2, 3]]
+
+
 @pytest.mark.parametrize(
     ("x", "y", "said"),
     [

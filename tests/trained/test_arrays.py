@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -325,6 +326,20 @@ def test_a_loaded_table_model_works_in_the_units_of_the_table(scaled: Result) ->
     torch.testing.assert_close(model.decode(code), expected)
     assert (output.reconstruction - rows).abs().mean(0)[1].item() < 3000  # grams, of 60,000 to 80,000
     assert (model.shape, model.code_size) == ((2,), 2)
+
+
+def test_the_columns_of_a_frame_are_taken_by_their_names(scaled: Result) -> None:
+    model = hourglass.load("scaled", uri=uri_of(scaled))
+    frame = pd.DataFrame({"height": [1.6, 1.9], "weight": [64_000.0, 77_000.0], "name": ["x", "y"]})
+    expected = model.encode(frame[["height", "weight"]].to_numpy())
+    assert torch.equal(model.encode(frame[["weight", "height"]]), expected)
+    assert torch.equal(model.encode(frame), expected)
+    with pytest.raises(HourglassError, match=r"^x must have the columns height, weight, got none named weight$"):
+        model.encode(frame[["height", "name"]])
+    with pytest.raises(
+        HourglassError, match=r"^x must have the columns height, weight, got none named height, weight$"
+    ):
+        model.encode(pd.DataFrame([[1.6, 64_000.0]]))
 
 
 def test_rows_go_in_and_out_of_files_in_the_units_of_the_table(

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from hourglass.data.columns import categories_of
+from hourglass.data.columns import categories_of, distinct
 from hourglass.data.frames import Frame
 from hourglass.system.errors import HourglassError, first_line
 
@@ -120,7 +120,7 @@ def _of_frame(what: str, frame: Any, y: Any) -> Arrays:
 
     if not len(frame.columns):
         raise HourglassError(f"{what} must have a column beside y={y!r}")
-    names = tuple(map(str, frame.columns))
+    names = tuple(distinct([str(name) for name in frame.columns]))  # a second `a` is one of its own
     numbers = [is_numeric_dtype(kind) or is_bool_dtype(kind) for kind in frame.dtypes]
     for name, kind, number in zip(names, frame.dtypes, numbers, strict=True):
         named = str(kind) in ("object", "str", "string", "category")

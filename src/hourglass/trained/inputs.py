@@ -6,7 +6,8 @@
     range   that of the training data: `hourglass.data.ranges` says how far beyond it; values of a range that is given,
             as (0, 255), are scaled to it
 
-Rows of a scaled table, and scaled images, are numbers of any type in their own units.
+Rows of a scaled table, and scaled images, are numbers of any type in their own units. Of a DataFrame the columns of the
+training are taken, by their names.
 """
 
 import math
@@ -19,8 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hourglass.data.columns import distinct, few
 from hourglass.data.dataset import Scaling
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, Range, compare, moved, read_range, usual
+from hourglass.data.reading import is_frame
 from hourglass.system.errors import HourglassError
 from hourglass.system.torch_internals import is_wrapped
 from hourglass.trained.pictures import read_pictures
@@ -55,16 +58,20 @@ class Inputs:
         could be looked at, only shape and type are checked.
 
         Args:
-            x: a tensor, an array, or what numpy makes one of; or the path of a picture, or of a folder of them.
+            x: a tensor, an array, a DataFrame, or what numpy makes an array of; or the path of a picture, or of a
+                folder of them.
             name: what x is called in a message.
             given: the range that its values are given in, see `read_range`; None: that of the training data.
 
         Raises:
-            HourglassError: another shape or type; values that are not finite, or far from the training data's.
+            HourglassError: another shape or type, other columns; values that are not finite, or far from the training
+                data's.
         """
         said = read_range(given)
         if isinstance(x, str | Path):
             x, name = read_pictures(Path(x).expanduser(), self.shape, fit=self.fit), str(x)
+        if self.columns is not None and hasattr(x, "columns"):
+            x = _by_name(x, self.columns, name)
         shaped = self._in_shape(_tensor(x, name), name)
         taken = self._floats(shaped, name, said) if self.scaling is None else _numbers(shaped, name, said)
         if _is_traced(taken):
@@ -147,6 +154,15 @@ def check_finite(x: Tensor, name: str) -> None:
     """Raise HourglassError where a value is NaN or infinite."""
     if not bool(x.isfinite().all()):
         raise HourglassError(f"{name} holds values that are not finite")
+
+
+def _by_name(x: Any, columns: Sequence[str], name: str) -> Any:
+    """These columns of a table that has names for them, in this order."""
+    names = distinct([str(each) for each in x.columns])
+    if missing := [each for each in columns if each not in names]:
+        raise HourglassError(f"{name} must have the columns {few(columns)}, got none named {few(missing)}")
+    places = [names.index(each) for each in columns]
+    return x.iloc[:, places] if is_frame(x) else np.asarray(x)[:, places]
 
 
 def _tensor(x: Any, name: str) -> Tensor:
