@@ -191,7 +191,13 @@ def test_missing_table(tmp_path: Path) -> None:
         )
 
 
-def further(folder: Path, text: str, columns: tuple[str, ...] | None, label_column: str | int | None = None) -> Any:
+def further(
+    folder: Path,
+    text: str,
+    columns: tuple[str, ...] | None,
+    label_column: str | int | None = None,
+    chosen: list[str | int] | None = None,
+) -> Any:
     (folder / "more.csv").write_text(text)
     return read_rows(
         str(folder / "more.csv"),
@@ -200,6 +206,7 @@ def further(folder: Path, text: str, columns: tuple[str, ...] | None, label_colu
         label_column=label_column,
         columns=columns,
         width=2,
+        chosen=chosen,
     ).tolist()
 
 
@@ -208,6 +215,18 @@ def test_further_rows_have_the_same_columns_with_or_without_the_label(tmp_path: 
     assert further(tmp_path, "a,kind,b\n1,x,2\n", ("a", "b"), "kind") == [[1, 2]]
     assert further(tmp_path, "a,b\n1,2\n", ("a", "b"), "kind") == [[1, 2]]
     assert further(tmp_path, "7,1,2\n", None, 0) == [[1, 2]]
+
+
+def test_of_further_rows_the_chosen_columns_are_picked(tmp_path: Path) -> None:
+    for text in ("a,b,c\n1,2,3\n", "c,a\n3,1\n", "a,c\n1,3\n"):
+        assert further(tmp_path, text, ("c", "a"), chosen=["c", "a"]) == [[3, 1]]
+    assert further(tmp_path, "kind,a,c\nx,1,3\n", ("c", "a"), "kind", [2, 1]) == [[3, 1]]
+    assert further(tmp_path, "1,2,3\n", None, chosen=[2, 0]) == [[3, 1]]
+    assert further(tmp_path, "3,1\n", None, chosen=[2, 0]) == [[3, 1]]  # these alone, as they were chosen
+    with pytest.raises(ValueError, match=r"more\.csv must hold the columns c, a, got a, b$"):
+        further(tmp_path, "a,b\n1,2\n", ("c", "a"), chosen=["c", "a"])
+    with pytest.raises(ValueError, match=r"more\.csv must hold 2 columns, got 0$"):
+        further(tmp_path, "3\n", None, chosen=[2, 0])
 
 
 @pytest.mark.parametrize(

@@ -402,6 +402,20 @@ def test_csv_files_that_do_not_fit(
         arrays.read_samples("more.csv", model)
 
 
+@pytest.mark.usefixtures("images")
+def test_of_a_table_some_of_whose_columns_were_chosen_these_are_taken(here: Path, home: Path) -> None:
+    table = np.random.default_rng(0).uniform(size=(60, 4))
+    words = ["data=csv", "data.columns=[c,a]", "model.code_size=1", "callback=[quick,pictures,baselines]"]
+    for header, name, chosen in (("a,b,c,d", "named", "[c,a]"), ("", "bare", "[2,0]")):
+        np.savetxt(here / f"{name}.csv", table, delimiter=",", header=header, comments="")
+        given = [f"data.path={here}/{name}.csv", f"data.columns={chosen}", f"name={name}", "training.epochs=1"]
+        trained_in(home, *words, *given)
+        np.save(here / "picked.npy", table[:, [2, 0]])
+        assert main(["encode", name, f"{name}.csv", "codes.npy"]) == 0
+        assert main(["encode", name, "picked.npy", "expected.npy"]) == 0
+        np.testing.assert_allclose(np.load(here / "codes.npy"), np.load(here / "expected.npy"), atol=1e-6)
+
+
 @pytest.mark.usefixtures("scaled")
 def test_rows_of_another_unit_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "more.csv").write_text("height;weight\n175;70000\n180;72000\n")  # centimetres

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from hourglass.data.columns import Table, Values, distinct, few, is_number, rows_of, sources_of
+from hourglass.data.columns import Table, Values, distinct, few, is_number, name_of, rows_of, sources_of
 from hourglass.data.dataset import Category, Dataset
 from hourglass.data.labels import Labels
 from hourglass.data.ranges import EXTREME
@@ -173,14 +173,16 @@ def read_rows(
     columns: Sequence[str] | None,
     width: int,
     decimal: str = ".",
+    chosen: Sequence[str | int] | None = None,
     exclude: Sequence[str | int] = (),
     categories: Sequence[Category] = (),
 ) -> npt.NDArray[np.float64]:
     """The rows (N, width) of a further csv file with the columns of one that `csv` has read, NaN where one is missing.
 
     delimiter, header, label_column, decimal: as for `csv`; the label column may be there or not, and so those of
-    exclude. columns: the names of what the model takes, where that file had a header. categories: which are one-hot.
-    Raises ValueError where the columns differ.
+    exclude. columns: the names of what the model takes, where that file had a header. chosen: the `columns` of that
+    file, which are picked here too; None: it had no others. categories: which are one-hot. Raises ValueError where the
+    columns differ.
     """
     file = existing_file("path", path)
     try:
@@ -194,6 +196,10 @@ def read_rows(
             names.remove(table.names[each])
         elif each in names and each not in wanted:
             names.remove(str(each))
+    if chosen is not None and columns is not None:
+        names = [name for name in wanted if name in table.names]
+    elif chosen is not None and all(type(each) is int and each < len(table.names) for each in chosen):
+        names = [name_of("columns", each, table) for each in chosen]
     if len(names) != len(wanted) or (columns is not None and names != wanted):
         shown = f"{width} columns" if columns is None else f"the columns {', '.join(wanted)}"
         raise ValueError(f"{file} must hold {shown}, got {', '.join(table.names)}")

@@ -186,6 +186,7 @@ def _read_table(path: str, trained: Trained) -> np.ndarray:
             label_column=data.get("label_column"),
             columns=trained.columns,
             width=trained.model.shape[0],
+            chosen=data.get("columns"),
             exclude=data.get("exclude") or (),
             categories=trained.categories,
         )
