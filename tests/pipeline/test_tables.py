@@ -119,6 +119,78 @@ def test_another_table_is_measured_with_the_same_categories(run: Result) -> None
         evaluate("table", ["data=csv", "data.path=other.csv", "data.missing=mask"], uri=None)
 
 
+def rows_in(path: str, size: int, *, height: float, holes: bool = False) -> pd.DataFrame:
+    """Rows of two columns, and a class; of the second every other is missing if there are holes."""
+    random = np.random.default_rng(size)
+    frame = pd.DataFrame({"x": random.uniform(0, 1, size), "height": height + random.uniform(0, 1, size)})
+    if holes:
+        frame.loc[::2, "height"] = np.nan
+    frame = frame.assign(kind=np.array(["left", "right"])[np.arange(size) % 2])
+    frame.to_csv(path, index=False)
+    frame.to_parquet(Path(path).with_suffix(".parquet"))
+    return frame
+
+
+FILLED = ["model=mean", "data.missing=mean", "data.label_column=kind", "callback=quick", "trainer.accelerator=cpu"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_holes_of_another_table_are_filled_with_the_runs_own_means(
+    kind: str, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows_in("filled.csv", 200, height=5, holes=True)
+    other = rows_in("others.csv", 80, height=7, holes=True).drop(columns="kind")
+    config, made = compose_config([f"data={kind}", f"data.path=filled.{kind}", *FILLED, f"name={kind} filled"])
+    ours = train(config, choices=made, folder=home).parts.data
+    assert ours.scaling is not None
+    means = ours.scaling.undo(ours.train.x).mean(0).numpy()  # of what is there, which the holes are filled with
+    errors = ((other.fillna({"height": means[1]}).to_numpy() - means) / ours.scaling.scale.numpy()) ** 2
+    caplog.set_level("INFO", "hourglass")
+    done, metrics = evaluate(f"{kind} filled", [f"data={kind}", f"data.path=others.{kind}"], uri=None)
+    assert metrics["test/mse"] == pytest.approx(errors.mean(), rel=1e-4)
+    assert done.params["data.missing"] == "mean"
+    assert any(text.endswith("in height: the mean of its column stands for each") for text in caplog.messages)
+    assert done.params["data.label_column"] == "kind"  # which the file holds: no input
+    other.to_csv("others.csv", index=False)
+    other.to_parquet("others.parquet")
+    done, bare = evaluate(f"{kind} filled", [f"data={kind}", f"data.path=others.{kind}"], uri=None)
+    assert bare["test/mse"] == metrics["test/mse"]
+    assert done.params["data.label_column"] == "null"
+
+
+def test_holes_of_other_frames_are_filled_with_the_runs_own_means() -> None:
+    given, other = (rows_in("any.csv", size, height=high, holes=True) for size, high in ((200, 5), (80, 7)))
+    given, other = given.drop(columns="kind"), other.drop(columns="kind")
+    words = {"data.missing": "mean", "trainer.accelerator": "cpu"}
+    fitted = hourglass.fit(given, model="mean", callback="quick", tracking=None, overrides=words)
+    scaling, fill = fitted.data.scaling, fitted.data.fill
+    assert scaling is not None
+    assert fill is not None
+    means = scaling.undo(fill[None])[0].numpy()
+    errors = ((other.fillna({"height": means[1]}).to_numpy() - means) / scaling.scale.numpy()) ** 2
+    assert fitted.evaluate(other)["test/mse"] == pytest.approx(errors.mean(), rel=1e-4)
+    whole = hourglass.fit(given.dropna(), model="mean", callback="quick", tracking=None, overrides=words)
+    with pytest.raises(HourglassError, match=r"^data=arrays has missing entries, .*data\.missing must be drop or mask"):
+        whole.evaluate(other)
+
+
+def test_a_position_of_labels_is_one_where_there_are_labels(home: Path) -> None:
+    rows = rows_in("any.csv", 100, height=5)
+    for header in (True, False):
+        name = f"labelled {header}"
+        rows[["x", "kind", "height"]].to_csv("labelled.csv", index=False, header=header)
+        words = ["data=csv", "data.path=labelled.csv", *FILLED, "data.label_column=1", f"name={name}"]
+        config, made = compose_config(words)
+        train(config, choices=made, folder=home)
+        found = []
+        for columns in (["x", "kind", "height"], ["x", "height"]):
+            rows[columns][:60].to_csv("others.csv", index=False, header=header)
+            done, metrics = evaluate(name, ["data=csv", "data.path=others.csv"], uri=None)
+            found.append((done.params["data.label_column"], metrics["test/mse"]))
+        assert [label for label, _ in found] == ["1", "null"]
+        assert found[0][1] == found[1][1]
+
+
 def test_a_stack_learns_what_single_runs_do(home: Path) -> None:
     def job(size: int, folder: str) -> Member:
         config, choices = compose_config(

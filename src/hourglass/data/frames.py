@@ -127,6 +127,11 @@ def _read(key: str, path: str) -> Frame:
     return Frame(frame, str(file))
 
 
+def parquet_column_names(path: str) -> list[str]:
+    """The names of the columns of a file as `parquet` reads it."""
+    return _read("path", path).names
+
+
 def read_parquet_rows(path: str, *, columns: Sequence[str], categories: Sequence[Category]) -> npt.NDArray[np.float64]:
     """The rows (N, D) of a further parquet file, NaN where one is missing; further columns are left out.
 

@@ -209,6 +209,11 @@ def read_rows(
         raise ValueError(error.args[0]) from error
 
 
+def column_names(path: str, *, delimiter: str, header: str, decimal: str = ".") -> list[str]:
+    """The names of the columns of a file as `csv` reads it; their positions where they have none."""
+    return _Cells.read(existing_file("path", path), delimiter, header, decimal).names
+
+
 def _check_signs(delimiter: str, decimal: str) -> None:
     if type(delimiter) is not str or (len(delimiter) != 1 and delimiter != TAB):
         raise ValueError(f"delimiter must be one character, got {delimiter!r}; {TAB} is a tab")

@@ -25,6 +25,9 @@ from hourglass.data.scaling import SCALINGS
 from hourglass.data.splitting import SplitsAndTest, Splitting
 from hourglass.system.checks import check_choice
 
+LEFT_OUT = ", which losses and errors leave out"
+"""What a note says of missing entries that nothing is measured on."""
+
 
 class _Required(SplitsAndTest):
     label_column: str | int | None
@@ -200,8 +203,6 @@ def _told(
         source = {at: span.column for span in spans for at in range(span.start, span.span.stop)}
         names = [source.get(at, columns[at]) for at in missing.any(0).nonzero().flatten().tolist()]
         few_of = few(list(dict.fromkeys(names)))
-        how = "the mean of its column stands for each" + (
-            ", which losses and errors leave out" if rules.missing == "mask" else ""
-        )
+        how = "the mean of its column stands for each" + (LEFT_OUT if rules.missing == "mask" else "")
         notes.append(f"missing entries in {int(missing.any(1).sum()):,} rows, in {few_of}: {how}")
     return notes

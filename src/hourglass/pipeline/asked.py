@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hourglass.configuration.composition import compose_config, update
 from hourglass.configuration.overrides import quoted
+from hourglass.data.columns import sources_of
+from hourglass.data.frames import parquet_column_names
+from hourglass.data.own_tables import column_names
 from hourglass.system.errors import HourglassError
 from hourglass.trained.load import Trained
 from hourglass.trained.pictures import is_picture
@@ -34,7 +37,10 @@ PATHS = ("path", "labels", "validation_path", "validation_labels", "test_path", 
 
 
 READING = ("delimiter", "decimal", "header", "columns", "exclude", "categorical", "missing")
-"""Keys that say how a table is read: another of the same kind is read as the run's own."""
+"""Keys that say how a table is read: another of the same kind is read as the run's own.
+
+So is `label_column`, where the other table has that column.
+"""
 
 
 class Asked(NamedTuple):
@@ -103,6 +109,31 @@ def _choose_part(data: DictConfig, trained: Trained, *, said: set[str], trained_
     for key, value in chosen.items():
         if key in data and key not in said:
             data[key] = value
+    label = trained.config.data.get("label_column")
+    inherited = not trained_on and data._target_ == trained.config.data._target_ and "label_column" not in said
+    if inherited and label is not None and _holds_label(data, label, trained):
+        data.label_column = label
+
+
+def _holds_label(data: DictConfig, label: str | int, trained: Trained) -> bool:
+    """Whether a table of the kind of the run's own has a column of labels, as that one had."""
+    if OmegaConf.is_missing(data, "path"):
+        return False
+    try:
+        if data._target_.endswith("csv"):
+            names = column_names(data.path, delimiter=data.delimiter, header=data.header, decimal=data.decimal)
+        elif data._target_.endswith("parquet"):
+            names = parquet_column_names(data.path)
+        else:
+            return False
+    except ValueError:  # what is wrong with it is said when it is read
+        return False
+    if isinstance(label, str):
+        return label in names
+    inputs = sources_of(trained.columns, trained.model.shape[0], trained.categories)
+    if trained.columns is None:  # positions say nothing: has it columns besides?
+        return label < len(names) and len(names) > len(inputs) + len(data.exclude or ())
+    return label < len(names) and names[label] not in inputs
 
 
 def _same_source(one: DictConfig, other: DictConfig) -> bool:

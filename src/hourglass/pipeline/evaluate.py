@@ -1,15 +1,16 @@
 """Trained models measured anew: on the test set of other data, under other noise.
 
 What the model sees changes, the model doesn't. Rows of another table are scaled as the run's own were, so that a
-metre stays a metre; a model that goes by classes is told those that it knows by their names;
-loss, errors and PSNR refer to the range of the data that it was trained on, and data far from
+metre stays a metre, and the run's own means stand for what is missing; a model that goes by classes is told those that
+it knows by their names; loss, errors and PSNR refer to the range of the data that it was trained on, and data far from
 that range are refused (see `hourglass.data.ranges`).
 
 What is asked for, and which part of a person's own data is measured: `asked`.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from hourglass.data import Dataset
 from hourglass.data.dataset import limits
 from hourglass.data.labels import renumbered
 from hourglass.data.ranges import ADVICE, ANY, GREY, TAKE_ANY, compare, moved, read_range, usual
+from hourglass.data.tables import LEFT_OUT
 from hourglass.models.principal_components import leading
 from hourglass.pipeline.asked import EVALUATED, OWN_SOURCES, Asked, asked
 from hourglass.pipeline.compose import compose
@@ -108,8 +110,9 @@ def measure(
     else:
         if other is not None:
             config.data, wanted.choices["data"] = other.node, "arrays"
-        with recorded_by(trained.run):
-            data = _as_seen(trained, build(config.data) if other is None else other.data, wanted.given)
+        with recorded_by(trained.run), holes_kept(config.data):
+            data = build(config.data) if other is None else other.data
+        data = _as_seen(trained, data, wanted.given, means=config.data.get("missing") == "mean")
     tags = {"kind": "evaluation", "evaluation_of": trained.run.id, **wanted.choices}
     config.trainer = measuring(config.trainer)
     config.start = None  # it has been
@@ -193,6 +196,19 @@ def _full_range(trained: Trained) -> tuple[float, float]:
     return low, high
 
 
+@contextmanager
+def holes_kept(node: DictConfig) -> Iterator[None]:
+    """While `missing=mean` of this node leaves a missing entry NaN, for the run's own mean to stand there."""
+    mean = node.get("missing") == "mean"
+    if mean:
+        node.missing = "mask"
+    try:
+        yield
+    finally:
+        if mean:
+            node.missing = "mean"
+
+
 def _keep_classes(run: Run, learner: Finetune) -> None:
     """Give the classifier the classes of its run, whichever of them occur."""
     bias = run.load_weights(HEAD).get(f"{len(learner.classifier) - 1}.bias")
@@ -213,8 +229,10 @@ def _numbered(trained: Trained, data: Dataset) -> Dataset:
     return renumbered(data, trained.classes)
 
 
-def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
+def _as_seen(trained: Trained, data: Dataset, given: str | None, *, means: bool) -> Dataset:
     """A data set scaled as the run's own was: a model knows no other units.
+
+    means: whether the run's own means are to stand for missing entries as values like any other.
 
     Raises:
         HourglassError: samples of another shape, values far from the training data's; unknown classes.
@@ -240,8 +258,16 @@ def _as_seen(trained: Trained, data: Dataset, given: str | None) -> Dataset:
         )
     elif grey and (target != (0.0, 1.0) or said == ANY):
         data = data.changed(lambda x: x.float() if said == ANY else moved(x.float(), GREY, trained.range))
+    if means and data.masked and trained.fill is None:
+        raise HourglassError(
+            f"data={data.name} has missing entries, run {trained.run.name} was trained without any and knows no means:"
+            " data.missing must be drop or mask, got mean"
+        )
     if trained.fill is not None:  # what stands for a missing entry is the run's own, too
         data = replace(data, fill=trained.fill)
+    if means and data.masked:
+        notes = tuple(note.removesuffix(LEFT_OUT) for note in data.notes)
+        data = replace(data.changed(data.filled), notes=notes)
     if data.test.x.dtype != torch.uint8 and said != ANY:
         seen = data.test.x if isinstance(data.test.x, torch.Tensor) else leading(data.test.x)[:]
         verdict = compare(data.filled(seen), trained.range, scaling=trained.scaling, columns=trained.columns)

@@ -20,7 +20,7 @@ from hourglass.data.ranges import ANY
 from hourglass.data.reading import Arrays, is_frame, read
 from hourglass.measures.health import told
 from hourglass.models import Autoencoder, Output
-from hourglass.pipeline.evaluate import InHand, measure
+from hourglass.pipeline.evaluate import InHand, holes_kept, measure
 from hourglass.system.errors import HourglassError
 from hourglass.system.undone import undone
 from hourglass.tracking import Run
@@ -180,7 +180,9 @@ class Fitted:
 
         config = OmegaConf.create({"data": self.config.data})
         config.data.update(test_share=1.0, scaling="none", validation="split", train_size=None, test_size=None)
-        return InHand(config.data, data_of(config, Given(self._ordered(read("x", x, y)))))
+        with holes_kept(config.data):
+            data = data_of(config, Given(self._ordered(read("x", x, y))))
+        return InHand(config.data, data)
 
     def _ordered(self, found: Arrays) -> Arrays:
         """The columns that were trained on, in their order, of what has names for its columns."""
