@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from hourglass.callbacks import Anomalies
 from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
+from hourglass.configuration.schema import located
 from hourglass.data import Dataset
 from hourglass.data.dataset import limits
 from hourglass.data.labels import renumbered
@@ -221,8 +222,9 @@ def _keep_classes(run: Run, learner: Finetune) -> None:
 
 def _numbered(trained: Trained, data: Dataset) -> Dataset:
     """A data set whose named classes have the numbers of the run's own, where its model or its head goes by them."""
-    told = trained.model.classes or getattr(get_object(trained.config.training._target_), "labelled", False)
-    if not told or data.classes is None or trained.classes is None or data.classes == trained.classes:
+    if data.classes is None or trained.classes is None or data.classes == trained.classes:
+        return data
+    if not (trained.model.classes or getattr(located(trained.config.training._target_, "training"), "labelled", False)):
         return data
     return renumbered(data, trained.classes)
 
