@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -178,6 +179,16 @@ def test_one_training_can_not_be_measured_in_two_ways(place: Path, capsys: pytes
         " callback.usefulness.probe_samples is 10000 and 500"
     ) in capsys.readouterr().err
     assert not (place / "mlflow.db").exists()
+
+
+def test_a_claim_about_a_file_that_has_changed_since_says_so(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    words = ["data=npy", "data.path=x.npy", *WORDS[1:]]
+    write("mine", arms={"a": ["model.code_size=2"]}, words=words, seeds=3, expect="a > 0")
+    for seed, warnings in ((0, 0), (0, 0), (1, 1)):
+        np.save("x.npy", np.random.default_rng(seed).random((60, 5), dtype=np.float32))
+        assert main(["claim", "mine.yaml"]) == 0
+        assert caplog.text.count("data.path=x.npy has changed since") == warnings
+    assert len(search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'training'")) == 3
 
 
 @pytest.mark.usefixtures("place")

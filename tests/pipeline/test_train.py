@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -41,6 +42,23 @@ def test_what_has_been_trained_is_found(tmp_path: Path) -> None:
     whole, found = (train_once([*words, "callback=[quick,floor]"], folder=tmp_path) for _ in range(2))
     assert whole.id == found.id != first.id
     assert "test/linear_mse" in whole.metrics
+
+
+def test_what_has_been_trained_on_a_file_that_has_changed_since_is_found_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "x.npy"
+    words = ["data=npy", f"data.path={path}", "model.code_size=2", "training.epochs=1", "callback=quick"]
+    words += [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+    draw = np.random.default_rng(0)
+    np.save(path, draw.random((60, 5), dtype=np.float32))
+    first = train_once(words, folder=tmp_path)
+    assert train_once(words, folder=tmp_path).id == first.id
+    assert "has changed" not in caplog.text
+    np.save(path, draw.random((60, 5), dtype=np.float32))
+    assert train_once(words, folder=tmp_path).id == first.id
+    assert f"data.path={path} has changed since runs that are taken were trained on it" in caplog.text
+    assert train_once([*words, "sweep.rerun=true"], folder=tmp_path).id != first.id
 
 
 def test_status_and_metrics(result: Result) -> None:

@@ -73,6 +73,26 @@ def test_a_study_does_what_is_missing_and_grows(tmp_path: Path, sweep: Sweep) ->
     assert sorted(run.data.params["model.code_size"] for run in fresh) == ["8", "8"]
 
 
+def test_a_file_that_has_changed_since_is_said_in_one_line(tmp_path: Path, sweep: Sweep) -> None:
+    table = tmp_path / "table.csv"
+    words = ["data=csv", "data.path=table.csv", "data.train_size=20,30", "model.code_size=2"]
+    warning = "data.path=table.csv has changed since runs that are taken were trained on it: sweep.rerun=true"
+
+    def write(rows: int) -> None:
+        table.write_text("\n".join(f"{row}.5,{row % 7},{row % 3}" for row in range(rows)))
+
+    write(40)
+    assert sweep(*words)[0] == 0
+    assert "has changed" not in sweep(*words)[1]
+    write(50)
+    code, said = sweep(*words)
+    assert code == 0
+    assert said.count(warning) == 1
+    assert len(runs(tmp_path, "training")) == 2
+    table.unlink()  # nothing to compare with
+    assert "has changed" not in sweep(*words)[1]
+
+
 def test_what_is_said_beside_a_recipe_counts_instead_of_its_axis(tmp_path: Path, sweep: Sweep) -> None:
     code, said = sweep("experiment=code_size_by_depth", "seed=1", "model.code_size=2", "model.depth=0,1")
     assert code == 0, said

@@ -1,7 +1,7 @@
 """The arms of claims, trained and measured: what is recorded already is not made again."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_multirun
 from hourglass.configuration.identity import config_hash
 from hourglass.configuration.overrides import explain
-from hourglass.pipeline.known import known_run, measuring
+from hourglass.pipeline.known import known_run, measuring, warn_of_changed_data
 from hourglass.sweeps.axes import key_of, said_last
 from hourglass.sweeps.composing import Composer, make_job
 from hourglass.sweeps.job import End, Job
@@ -25,6 +25,7 @@ from hourglass.sweeps.slots import execute
 from hourglass.sweeps.sweep import sweep
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import initialise_store, resolve_uri
+from hourglass.tracking.search import digest_of
 
 __all__ = ["Found", "run"]
 
@@ -173,14 +174,16 @@ def _both(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _finished(jobs: Iterable[Job], uri: str) -> dict[str, End]:
+def _finished(jobs: Sequence[Job], uri: str) -> dict[str, End]:
     """The jobs whose runs are recorded, with all measurements that they ask for."""
     known = {job.key: known_run(uri, job.key, job.config["callback"]) for job in jobs}
-    return {
-        key: End(run_id=run.info.run_id, metrics=dict(run.data.metrics))
+    ends = {
+        key: End(run_id=run.info.run_id, metrics=dict(run.data.metrics), digest=digest_of(run))
         for key, run in known.items()
         if run is not None
     }
+    warn_of_changed_data((job.config["data"], ends[job.key].digest) for job in jobs if job.key in ends)
+    return ends
 
 
 def _axes(jobs: Sequence[Job]) -> dict[str, list[str]]:

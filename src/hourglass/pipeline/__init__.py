@@ -6,5 +6,5 @@ Its modules:
     trainer   Lightning's `Trainer` as a node               recorder  what a run keeps
     resume    going on with a run                           evaluate  a finished run on other data
     fit       the same from Python, on arrays               fitted    what that answers
-    asked     what an evaluation is asked for
+    asked     what an evaluation is asked for               known     what is recorded already
 """

@@ -1,14 +1,22 @@
 """Trainings that are recorded already, with all that is to be measured of them: they are not made again."""
 
+import json
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
+from hourglass.configuration.build import build
+from hourglass.data import Dataset
+from hourglass.system.errors import HourglassError
 from hourglass.tracking import flatten, search_runs
 from hourglass.tracking.machine import CONFIG_HASH
 
-__all__ = ["known_run", "measuring"]
+__all__ = ["known_run", "measuring", "warn_of_changed_data"]
+
+log = logging.getLogger("hourglass")
 
 
 def known_run(uri: str, key: str, callbacks: Mapping[str, Any]) -> Any | None:
@@ -31,6 +39,33 @@ def known_run(uri: str, key: str, callbacks: Mapping[str, Any]) -> Any | None:
 def measuring(callbacks: Iterable[str]) -> set[str]:
     """Those that record numbers."""
     return set(callbacks) - {"progress", "pictures", "checkpoints"}
+
+
+def warn_of_changed_data(found: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+    """Say in one line of each file of one's own that it has changed since runs that are found were trained on it.
+
+    Args:
+        found: of each run the node `data` of its configuration, resolved, and the digest that it recorded; empty: none.
+    """
+    recorded: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
+    for data, digest in found:
+        if data.get("path") and digest:  # other data are what their configuration says
+            recorded.setdefault(json.dumps(data, sort_keys=True), (data, set()))[1].add(digest)
+    changed: set[str] = set()
+    for data, digests in recorded.values():
+        path = str(data["path"])
+        if path in changed:
+            continue
+        try:
+            now = build(OmegaConf.create({"data": dict(data)}).data, Dataset).digest
+        except HourglassError:  # what has gone can't be compared, and the numbers are still those of what was there
+            continue
+        if not all(now.startswith(each) for each in digests):
+            changed.add(path)
+    for path in sorted(changed):
+        log.warning(
+            "data.path=%s has changed since runs that are taken were trained on it: sweep.rerun=true trains anew", path
+        )
 
 
 def _has_measured(params: Mapping[str, str], callbacks: Mapping[str, Any]) -> bool:

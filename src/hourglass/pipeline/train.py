@@ -13,7 +13,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import check_seed, compose_config
 from hourglass.configuration.identity import config_hash
 from hourglass.pipeline.compose import Parts, compose
-from hourglass.pipeline.known import known_run
+from hourglass.pipeline.known import known_run, warn_of_changed_data
 from hourglass.pipeline.recorder import Recorder
 from hourglass.pipeline.replicated import replicated
 from hourglass.pipeline.resume import Earlier
@@ -100,7 +100,7 @@ def train_once(words: Sequence[str], *, folder: Path) -> Run:
     """Train what overrides say, or find the finished run that did, with all that their callbacks would measure.
 
     Args:
-        words: as on the command line.
+        words: as on the command line; with `sweep.rerun=true` it is trained in any case.
         folder: where files of the run go; it is made.
 
     Raises:
@@ -110,8 +110,10 @@ def train_once(words: Sequence[str], *, folder: Path) -> Run:
     uri = resolve_uri(config.tracking.uri)
     initialise_store(uri)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    known = known_run(uri, config_hash(resolved), resolved["callback"])
+    known = None if config.sweep.rerun else known_run(uri, config_hash(resolved), resolved["callback"])
     if known is not None:
-        return Run.find(known.info.run_id, uri)
+        run = Run.find(known.info.run_id, uri)
+        warn_of_changed_data([(resolved["data"], run.digest or "")])
+        return run
     folder.mkdir(parents=True, exist_ok=True)
     return train(config, choices=choices, folder=folder, words=words).run

@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How a job ended; the first three are of one that is finished."""
+    """How a job ended; the first four are of one that is finished."""
 
     run_id: str = ""
     """Of its run."""
@@ -63,6 +63,8 @@ class End:
     """The last value of each."""
     pruned: bool = False
     """Whether a search stopped it early."""
+    digest: str = ""
+    """Of the data of a run that was found recorded, its first 36 characters; empty: it names none."""
     failure: str | None = None
     """Why it failed, in one line; None: it is finished."""
     refused: bool = False

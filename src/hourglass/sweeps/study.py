@@ -9,6 +9,7 @@ from hourglass.system.passwords import redacted
 from hourglass.tracking import Run, search_runs
 from hourglass.tracking.machine import CONFIG_HASH, HOST, STUDY_ID
 from hourglass.tracking.mlflow_internals import PARENT
+from hourglass.tracking.search import digest_of
 
 
 def open_study(
@@ -50,7 +51,10 @@ def finished(parent: str, *, uri: str, key: str | None = None) -> dict[str, End]
     children = search_runs(uri, None, condition)
     return {
         run.data.tags[CONFIG_HASH]: End(
-            run_id=run.info.run_id, metrics=dict(run.data.metrics), pruned="pruned" in run.data.tags
+            run_id=run.info.run_id,
+            metrics=dict(run.data.metrics),
+            pruned="pruned" in run.data.tags,
+            digest=digest_of(run),
         )
         for run in sorted(children, key=lambda each: each.info.start_time)
         if CONFIG_HASH in run.data.tags

@@ -169,6 +169,7 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: st
     asked = time.time() if settings.engine == "local" else None  # claims are seen on their own machine
     if not settings.rerun:
         ends |= {key: end for key, end in finished(parent.id, uri=parent.uri).items() if key in todo}
+        _warn_of_changed_data(todo, ends)
     display = Display(name=name, total=len(todo), slots=engine.places, done=ends)
     waiting = [job for key, job in todo.items() if key not in ends]
     parts = [part for at in range(engine.places) if (part := waiting[at :: engine.places])]
@@ -206,6 +207,15 @@ def train_all(jobs: Sequence[Job], settings: Settings, *, study: Study, name: st
                 study.on_end()
     display.close(seconds=time.perf_counter() - began)
     return ends
+
+
+def _warn_of_changed_data(jobs: Mapping[str, Job], ends: Mapping[str, End]) -> None:
+    found = [(jobs[key].config["data"], end.digest) for key, end in ends.items()]
+    if any(data.get("path") for data, _ in found):
+        # It loads torch, which a sweep of other data goes without.
+        from hourglass.pipeline.known import warn_of_changed_data
+
+        warn_of_changed_data(found)
 
 
 def _ends(outcome: Outcome, group: Sequence[Job], *, study: Run, last: bool) -> dict[str, End]:

@@ -31,6 +31,11 @@ def search_runs(uri: str, experiment: str | None, condition: str) -> list[Any]:
     return list(_pages(client.search_runs, places, condition, order_by=["start_time DESC"])) if places else []
 
 
+def digest_of(run: Any) -> str:
+    """The digest of the data set that MLflow's own record of a run names; empty where it names none."""
+    return next((str(each.dataset.digest) for each in run.inputs.dataset_inputs), "") if run.inputs else ""
+
+
 def find_run(client: RetryingClient, uri: str, reference: str) -> tuple[Any, str]:
     """MLflow's record of the run with this id, beginning of an id (6 digits or more) or name; and its experiment.
 
