@@ -172,6 +172,7 @@ TYPES = {
     "masked_autoregressive": Facts(SIXTEEN.format("16 linear"), 821_024, "BCE, Adam 0.001, 10 x 256", SPLIT),
     # 784 512 + 512 + 512 8 + 8 + 8 512 + 512 + 512 784 + 784
     "inverse_autoregressive": Facts(SIXTEEN.format("8 linear"), 812_824, "BCE, Adam 0.001, 10 x 256", SPLIT),
+    "symbols_drawn": Facts("784-512 relu-32-512 relu-784 sigmoid", 837_424, "BCE, Adam 0.001, 10 x 256", SPLIT),
     "hamiltonian": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),
     "riemannian": Facts("784-400 relu-20-400 relu-784 sigmoid", 640_804, "BCE, Adam 0.001, 100 x 100", SPLIT),
     "miwae": Facts(FIFTY, 425_284, "BCE, Adam 0.001, 20 x 128", SPLIT),

@@ -86,7 +86,7 @@ def test_what_is_refused_and_what_is_nothing() -> None:
     sampler.check(Deterministic(code_size=2, activation="linear"), samples=10)
     with pytest.raises(ValueError, match=r"^components must be at most the training samples, 9, got 10$"):
         sampler.check(Deterministic(code_size=2, activation="linear"), samples=9)
-    with pytest.raises(ValueError, match="made of symbols: set sampler=none"):
+    with pytest.raises(ValueError, match="made of symbols: set sampler=autoregressive"):
         sampler.check(Binary(code_size=2, deviation=None), samples=100)
     none = NoSampler(code_size=2)
     none.fit(torch.rand(3, 2))

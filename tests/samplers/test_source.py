@@ -174,7 +174,7 @@ def test_every_continuous_code_has_draws_in_its_range(name: str) -> None:
     suited = [f"model.code_size={size}", *(["loss.reduction=sum"] if name in ("gaussian", "categorical") else [])]
     config, _ = compose_config(["data=digits", "sampler=mixture", f"bottleneck={name}", *suited])
     if name in SYMBOLS:
-        with pytest.raises(HourglassError, match=r"^sampler: .* made of symbols: set sampler=none$"):
+        with pytest.raises(HourglassError, match=r"^sampler: .* made of symbols: set sampler=autoregressive$"):
             compose(config)
         return
     torch.manual_seed(0)
@@ -199,7 +199,7 @@ def test_where_there_is_nothing_to_draw_from(home: Path) -> None:
     with pytest.raises(HourglassError, match=r"^the code has no prior to draw from: train with sampler=mixture"):
         model.sample(3)
     for words, message in (
-        (["bottleneck=vector_quantized"], r"^sampler: a density is of numbers, .* set sampler=none$"),
+        (["bottleneck=vector_quantized"], r"^sampler: a density is of numbers, .* set sampler=autoregressive$"),
         (["data.train_size=30", "sampler.components=31"], r"^sampler\.components must be at most the .* 30, got 31$"),
         (["sampler.components=0"], r"^sampler\.components must be at least 1, got 0$"),
     ):

@@ -18,6 +18,7 @@ from hourglass.bottlenecks.bottleneck import (
     HasSymbolDraws,
     HasThresholds,
     Refining,
+    Spelled,
     Symbolic,
 )
 from hourglass.bottlenecks.deterministic import Deterministic
@@ -78,6 +79,7 @@ __all__ = [
     "Radial",
     "Refining",
     "ResidualQuantized",
+    "Spelled",
     "StandardNormal",
     "Symbolic",
     "TopK",

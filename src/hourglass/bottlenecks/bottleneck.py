@@ -251,6 +251,18 @@ class Symbolic(Protocol):
 
 
 @runtime_checkable
+class Spelled(Protocol):
+    """A code of symbols that can be put together of their numbers."""
+
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """Numbers (B, parts) of symbols, as `Symbolic.choices` has them, to the codes (B, code_size) in use.
+
+        It undoes `choices`: what a model makes of a sample's symbols is what it makes of its code.
+
+        """
+
+
+@runtime_checkable
 class Refining(Protocol):
     """A bottleneck whose code is put together in steps, each nearer to what the encoder put out."""
 

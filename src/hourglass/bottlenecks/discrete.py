@@ -79,6 +79,10 @@ class Binary(Bottleneck):
         bits: Tensor = (self.spread(a) > 0).long()
         return bits
 
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """See `Spelled.of_choices`: the bits themselves."""
+        return choices * self.active
+
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (active bits, 2), how often each is 0, and 1."""
         ones = self.choices(a)[:, self.active > 0].sum(dim=0)
@@ -197,6 +201,10 @@ class Categorical(Bottleneck):
     def choices(self, a: Tensor) -> Tensor:
         """See `Symbolic.choices`: the category of each group, (B, code_size / K)."""
         return self._logits(a).argmax(dim=2)
+
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """See `Spelled.of_choices`: one-hot groups."""
+        return F.one_hot(choices, self.categories).flatten(1) * self.active
 
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (active groups, K), how often each category is the largest of its group."""

@@ -97,6 +97,11 @@ class FiniteScalar(Bottleneck):
         """See `Symbolic.choices`: the number of each group's entry, (B, code_size / d)."""
         return ((self._bounded(a).round() + self.steps).long() * self.place).sum(dim=2)
 
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """See `Spelled.of_choices`: the digits of each number."""
+        digits = choices.unsqueeze(2) // self.place % torch.tensor(self.levels, device=choices.device)
+        return ((digits - self.steps) / self.steps).flatten(1) * self.active
+
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (1, K), of the groups of active units."""
         used = self.active.view(-1, len(self.levels))[:, 0] > 0

@@ -118,6 +118,11 @@ class LookupFree(Bottleneck):
         places = 2 ** torch.arange(self.bits, device=a.device)
         return ((a > 0).reshape(a.shape[0], -1, self.bits) * places).sum(dim=2)
 
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """See `Spelled.of_choices`: the signs of each number's bits."""
+        bits = choices.unsqueeze(2) // 2 ** torch.arange(self.bits, device=choices.device) % 2
+        return (2.0 * bits - 1).flatten(1) * self.active
+
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (1, K), of the groups of active units."""
         used = self.active.view(-1, self.bits)[:, 0] > 0

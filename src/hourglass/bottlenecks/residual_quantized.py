@@ -11,7 +11,7 @@ L levels of K entries have K^L sums, which no codebook of that size could be lea
 
 import math
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -231,6 +231,15 @@ class ResidualQuantized(Bottleneck):
         """See `Symbolic.choices`: for each group the number of its entry at each level, (B, code_size / d L)."""
         chosen = (self._levels(a).entry % self.entries).reshape(self.levels, a.shape[0], -1)
         return chosen.permute(1, 2, 0).flatten(1)
+
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """See `Spelled.of_choices`: the sums of each group's entries."""
+        levels = choices.view(len(choices), -1, self.levels).unbind(2)  # L of (B, groups)
+        flat, path, total = self.codebook.flatten(0, 1), torch.zeros_like(levels[0]), 0.0
+        for level, chosen in enumerate(levels):
+            path = path * self.entries + chosen if self.codebooks == "tree" else chosen
+            total = total + flat[self._first(level) * self.entries + path]
+        return cast(Tensor, total).flatten(1) * self.active
 
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (codebooks, K), of groups of active units.

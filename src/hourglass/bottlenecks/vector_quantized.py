@@ -95,6 +95,10 @@ class VectorQuantized(Bottleneck):
         """Encoder outputs (B, code_size) to the numbers of the codebook vectors (B, code_size / d)."""
         return nearest(a.reshape(-1, self.dimension), self.codebook).view(a.shape[0], -1)
 
+    def of_choices(self, choices: Tensor) -> Tensor:
+        """See `Spelled.of_choices`: the vectors side by side."""
+        return self.codebook[choices].flatten(1) * self.active
+
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; the loss term is `commitment`."""
         chosen = self.choices(a)

@@ -7,12 +7,14 @@ fitted ex post serves both. Here belongs what learns a distribution of codes onc
 training brings the code to are those of bottlenecks, regularizers and training procedures. `NoSampler` leaves drawing
 to these.
 
-`Mixture`, `TwoStage` and the flows learn a density; `Hypersphere`, `Slerp` and `Neighbours` go by the codes themselves,
-`Riemannian` by a metric that was learned with the model.
+`Mixture`, `TwoStage` and the flows learn a density, `Autoregressive` a probability of the symbols of a discrete code;
+`Hypersphere`, `Slerp` and `Neighbours` go by the codes themselves, `Riemannian` by a metric that was learned with the
+model.
 
 Reference: From variational to deterministic autoencoders (Ghosh et al., 2020).
 """
 
+from hourglass.samplers.autoregressive import Autoregressive
 from hourglass.samplers.between import Hypersphere, Neighbours, Slerp
 from hourglass.samplers.flow import InverseAutoregressive, MaskedAutoregressive
 from hourglass.samplers.geometry import Geometry
@@ -22,6 +24,7 @@ from hourglass.samplers.sampler import HasLogDensity, NoSampler, Sampler
 from hourglass.samplers.two_stage import TwoStage
 
 __all__ = [
+    "Autoregressive",
     "Geometry",
     "HasLogDensity",
     "Hypersphere",

@@ -9,7 +9,7 @@ from typing_extensions import override
 from hourglass.bottlenecks import Bottleneck, Symbolic
 from hourglass.samplers.geometry import Geometry
 
-__all__ = ["HasLogDensity", "NoSampler", "Sampler", "check_codes"]
+__all__ = ["HasLogDensity", "NoSampler", "Sampler", "check_codes", "check_samples"]
 
 
 class Sampler(nn.Module):
@@ -20,6 +20,9 @@ class Sampler(nn.Module):
     Args:
         code_size: number of code units.
     """
+
+    of_symbols = False
+    """Whether it is fitted to the numbers of the symbols that codes are made of, (N, parts) int64, and draws these."""
 
     def __init__(self, *, code_size: int) -> None:
         super().__init__()
@@ -85,6 +88,11 @@ class NoSampler(Sampler):
 def check_codes(bottleneck: Bottleneck, *, samples: int) -> None:
     """ValueError for a code of symbols, which have no density, and for fewer than 2 samples."""
     if isinstance(bottleneck, Symbolic):
-        raise ValueError("a density is of numbers, but the model's code is made of symbols: set sampler=none")
+        raise ValueError("a density is of numbers, but the model's code is made of symbols: set sampler=autoregressive")
+    check_samples(samples)
+
+
+def check_samples(samples: int) -> None:
+    """ValueError for fewer than 2 samples."""
     if samples < 2:
         raise ValueError(f"a density needs at least 2 training samples, got {samples}")

@@ -65,12 +65,10 @@ class Source(NamedTuple):
                 torch.manual_seed(seed)
             drawn = self._drawn(model, count)
         if drawn is None:
-            advice = (
-                ""
-                if isinstance(model.bottleneck, Symbolic)
-                else ": train with sampler=mixture, which fits a density to it"
+            fits = "autoregressive" if isinstance(model.bottleneck, Symbolic) else "mixture"
+            raise HourglassError(
+                f"the code has no prior to draw from: train with sampler={fits}, which fits a density to it"
             )
-            raise HourglassError(f"the code has no prior to draw from{advice}")
         return drawn
 
     def _drawn(self, model: Autoencoder, count: int) -> Tensor | None:

@@ -7,13 +7,13 @@ The target is always the clean x; what is missing in it (`Dataset.target`) count
 every epoch and in the test: `measurement`.
 """
 
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from hourglass.bottlenecks import Above, Activity, HasAuxiliary, HasPrior
+from hourglass.bottlenecks import Above, Activity, HasAuxiliary, HasPrior, Symbolic
 from hourglass.data import Dataset, Split
 from hourglass.data.dataset import EVAL_BATCH
 from hourglass.losses import Loss, Term
@@ -188,10 +188,11 @@ class Learner(pl.LightningModule):
         return bottleneck.prior(count) if isinstance(bottleneck, HasPrior) else self.penalties.prior(self.model, count)
 
     @torch.no_grad()
-    def drawn_codes(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def drawn_codes(self, x: Tensor, y: Tensor | None = None, *, symbols: bool = False) -> Tensor:
         """Codes (N, code_size) of samples (N, *shape), and their classes, as training sees and draws them, on the CPU.
 
         See `Bottleneck.sampled`. Noise and draws are the same every time, and the same as those of validation and test.
+        symbols: the numbers of their symbols instead, (N, parts), see `Symbolic.choices`.
 
         """
         found = []
@@ -200,14 +201,17 @@ class Learner(pl.LightningModule):
                 clean = self.data.scaled(block.to(self.device)).to(self.dtype)
                 with self.noise.seeded(index):
                     encoded = self.model.encoded(self.noise(clean), None if told is None else told.to(self.device))
-                    found.append(self.model.bottleneck.sampled(encoded).float().cpu())
+                    neck = self.model.bottleneck
+                    codes = cast(Symbolic, neck).choices(encoded) if symbols else neck.sampled(encoded).float()
+                    found.append(codes.cpu())
         return torch.cat(found)
 
     def on_fit_end(self) -> None:
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
         if self.sampler.state_dict():  # else there is nothing to learn
             with evaluating(self.model):
-                self.sampler.fit(self.drawn_codes(*some_of(self.data.train, FITTED)), geometry=self.geometry)
+                some = some_of(self.data.train, FITTED)
+                self.sampler.fit(self.drawn_codes(*some, symbols=self.sampler.of_symbols), geometry=self.geometry)
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
