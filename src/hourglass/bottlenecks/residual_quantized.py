@@ -11,7 +11,7 @@ L levels of K entries have K^L sums, which no codebook of that size could be lea
 
 import math
 from itertools import accumulate
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -235,11 +235,12 @@ class ResidualQuantized(Bottleneck):
     def of_choices(self, choices: Tensor) -> Tensor:
         """See `Spelled.of_choices`: the sums of each group's entries."""
         levels = choices.view(len(choices), -1, self.levels).unbind(2)  # L of (B, groups)
-        flat, path, total = self.codebook.flatten(0, 1), torch.zeros_like(levels[0]), 0.0
+        flat, path = self.codebook.flatten(0, 1), torch.zeros_like(levels[0])
+        entries = []
         for level, chosen in enumerate(levels):
             path = path * self.entries + chosen if self.codebooks == "tree" else chosen
-            total = total + flat[self._first(level) * self.entries + path]
-        return cast(Tensor, total).flatten(1) * self.active
+            entries.append(flat[self._first(level) * self.entries + path])
+        return torch.stack(entries).sum(0).flatten(1) * self.active
 
     def symbols(self, a: Tensor) -> Tensor:
         """See `Symbolic.symbols`: (codebooks, K), of groups of active units.

@@ -70,7 +70,7 @@ class Autoregressive(Sampler):
 
     def _begin(self, *, parts: int, entries: int) -> None:
         """A network for so many symbols of a code, each one of so many; its weights are always the same."""
-        with own_random():
+        with own_random(), torch.inference_mode(False):  # of which a weight would never learn
             self.network = _Causal(parts=parts, entries=entries, width=self.width, depth=self.depth)
 
     @override
