@@ -58,6 +58,7 @@ SUITED = {
     **{name: ["bottleneck=gaussian"] for name in ("importance_weighted", "miwae", "ciwae", "piwae")},
     **{name: ["bottleneck=gaussian"] for name in ("factor", "hamiltonian", "vae_gan")},
     "riemannian": ["bottleneck=gaussian", "training=riemannian"],
+    "autoregressive": ["bottleneck=vector_quantized"],  # which draws symbols
     "masked": ["model=transformer", "model.patch_size=2"],
     "closed_form": ["model=pca"],
     "residual": ["model.widths=[16,16,16]"],  # or else it takes as long as all other models together

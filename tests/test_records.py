@@ -44,6 +44,7 @@ NO_TYPES = {
     "sampler": {  # from which any code is drawn
         "none",
         *("gaussian", "hypersphere", "masked_autoregressive", "inverse_autoregressive", "neighbours", "slerp"),
+        "autoregressive",  # of symbols
     },
     "loss": {"auto", "bce"},  # what is there without a choice
     "noise": {
