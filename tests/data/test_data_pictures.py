@@ -92,9 +92,15 @@ SPLITS: dict[str, Any] = {
     "order_seed": 0,
     "resident": "auto",
 }
-HELD = {"bits": Image.fromarray(GREY > 99), "grey": Image.fromarray(GREY), "transparent": Image.merge(
-    "LA", [Image.fromarray(GREY), Image.fromarray(255 - GREY)]), "deep": deep("I;16"), "palette": palette(),
-    "colour": Image.fromarray(COLOUR), "both": Image.fromarray(np.dstack([COLOUR, GREY]))}  # fmt: skip
+HELD = {
+    "bits": Image.fromarray(GREY > 99),
+    "grey": Image.fromarray(GREY),
+    "transparent": Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(255 - GREY)]),
+    "deep": deep("I;16"),
+    "palette": palette(),
+    "colour": Image.fromarray(COLOUR),
+    "both": Image.fromarray(np.dstack([COLOUR, GREY])),
+}
 
 
 @pytest.mark.parametrize("name", HELD)

@@ -86,12 +86,11 @@ def test_laws(tmp_path: Path) -> None:
     assert drawn(sampler, 50).equal(draws)
 
 
-@pytest.mark.parametrize("tree", [False, True])
-@pytest.mark.parametrize("name", SYMBOLIC)
-def test_a_code_is_put_together_of_its_symbols(name: str, tree: bool) -> None:
-    words = ["model.bottleneck.codebooks=tree", "model.bottleneck.entries=4"] if tree else []
-    if tree and name != "residual_quantized":
-        pytest.skip("has no tree")
+TREE = ("model.bottleneck.codebooks=tree", "model.bottleneck.entries=4")
+
+
+@pytest.mark.parametrize(("name", "words"), [*((name, ()) for name in SYMBOLIC), ("residual_quantized", TREE)])
+def test_a_code_is_put_together_of_its_symbols(name: str, words: tuple[str, ...]) -> None:
     config, _ = compose_config(["data=digits", f"bottleneck={name}", "model.code_size=16", *words])
     neck = build(config.model, shape=(1, 8, 8)).bottleneck.eval()
     assert isinstance(neck, Symbolic)
@@ -150,7 +149,7 @@ def test_draws_are_codes_that_the_encoder_could_have_given() -> None:
     book = learner.model.bottleneck.codebook
     distance = (draws.view(-1, 1, 4) - book).square().sum(2).min(1).values
     assert distance.max().item() == 0
-    known = {tuple(row.tolist()) for row in learner.drawn_codes(learner.data.train.x, symbols=True)}
+    known = {tuple(row.tolist()) for row in learner.symbols_of(learner.data.train.x)}
     again = {tuple(row.tolist()) for row in learner.sampler.sample(200)}
     assert len(known) < 64
     assert len(again - known) < len(again) / 2  # most pairs were seen

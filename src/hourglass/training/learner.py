@@ -7,6 +7,7 @@ The target is always the clean x; what is missing in it (`Dataset.target`) count
 every epoch and in the test: `measurement`.
 """
 
+from collections.abc import Callable
 from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
@@ -187,31 +188,35 @@ class Learner(pl.LightningModule):
         bottleneck = self.model.bottleneck
         return bottleneck.prior(count) if isinstance(bottleneck, HasPrior) else self.penalties.prior(self.model, count)
 
-    @torch.no_grad()
-    def drawn_codes(self, x: Tensor, y: Tensor | None = None, *, symbols: bool = False) -> Tensor:
+    def drawn_codes(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Codes (N, code_size) of samples (N, *shape), and their classes, as training sees and draws them, on the CPU.
 
         See `Bottleneck.sampled`. Noise and draws are the same every time, and the same as those of validation and test.
-        symbols: the numbers of their symbols instead, (N, parts), see `Symbolic.choices`.
 
         """
+        return self._of_outputs(x, y, lambda encoded: self.model.bottleneck.sampled(encoded).float())
+
+    def symbols_of(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The numbers (N, parts) of the symbols of their codes, on the CPU, see `Symbolic.choices`."""
+        return self._of_outputs(x, y, cast(Symbolic, self.model.bottleneck).choices)
+
+    @torch.no_grad()
+    def _of_outputs(self, x: Tensor, y: Tensor | None, read: Callable[[Tensor], Tensor]) -> Tensor:
         found = []
         with torch.autocast(self.device.type, enabled=False):
             for index, (block, told) in enumerate(blocks_of(x, y)):
                 clean = self.data.scaled(block.to(self.device)).to(self.dtype)
                 with self.noise.seeded(index):
                     encoded = self.model.encoded(self.noise(clean), None if told is None else told.to(self.device))
-                    neck = self.model.bottleneck
-                    codes = cast(Symbolic, neck).choices(encoded) if symbols else neck.sampled(encoded).float()
-                    found.append(codes.cpu())
+                    found.append(read(encoded).cpu())
         return torch.cat(found)
 
     def on_fit_end(self) -> None:
         """Fit the sampler, with the weights that are kept: callbacks have put them back."""
         if self.sampler.state_dict():  # else there is nothing to learn
             with evaluating(self.model):
-                some = some_of(self.data.train, FITTED)
-                self.sampler.fit(self.drawn_codes(*some, symbols=self.sampler.of_symbols), geometry=self.geometry)
+                codes = self.symbols_of if self.sampler.of_symbols else self.drawn_codes
+                self.sampler.fit(codes(*some_of(self.data.train, FITTED)), geometry=self.geometry)
 
     def activity(self) -> Activity:
         """Counts when units of the code are on, by the code's own definition or the threshold that a person set."""
