@@ -62,6 +62,9 @@ VARIATIONAL = Group(
 )
 
 ZEROS_AND_ONES = "VAE of 0 and 1"
+FEW = 2
+"""Epochs of what takes thirty times as long as the others, and of its control."""
+TWO_EPOCHS = "VAE of 0 and 1, two epochs (control)"
 
 
 def _tighter(name: str, reference: str, words: str, held: Property = LIKELIER) -> Type:
@@ -86,11 +89,14 @@ LIKELIHOOD = Group(
             "training=hamiltonian",
             Less("test/loss", "minus the bound, in nats", ".1f"),
         ),
-        _tighter(
+        Type(TWO_EPOCHS, "", BINARISED, epochs=FEW),
+        Type(
             "Riemannian Hamiltonian VAE",
             "Chadebec et al., 2020",
-            "training=riemannian sampler=riemannian",
+            f"{BINARISED} training=riemannian sampler=riemannian",
             Less("test/loss", "minus the bound, in nats", ".1f"),
+            TWO_EPOCHS,
+            epochs=FEW,
         ),
         _tighter("VampPrior", "Tomczak & Welling, 2018", "prior=vamp"),
         _tighter("mixture prior", "Dilokthanakul et al., 2016", "prior=mixture"),
