@@ -254,7 +254,7 @@ def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(tmp_path: Path, monkeyp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     searched = SimpleNamespace(run=lambda *_, **__: None, DEVNULL=None)  # it is recorded already
     monkeypatch.setattr(measure, "subprocess", searched)
-    tags = {"study": f"zoo search: {TYPES[0].name}"}
+    tags = {"study": f"zoo search: {TYPES[0].name} data=digits"}
     trials = {
         "steady": ("best", [5.0, 4.0, 3.0], {"fit/best_epoch": 3}),
         "overfits": ("best", [5.0, 2.0, 4.0], {"fit/best_epoch": 2}),
@@ -268,7 +268,7 @@ def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(tmp_path: Path, monkeyp
             for epoch, loss in enumerate(losses, start=1):
                 run.log_metrics({"val/loss": loss}, step=10 * epoch)
             run.log_metrics(found, step=0)
-    assert measure.tune(TYPES[0]) == ("optimizer.lr=overfits", "schedule=cosine")
+    assert measure.tune(TYPES[0], ("data=digits",)) == ("data=digits", "optimizer.lr=overfits", "schedule=cosine")
     kept = {name: measure.loss_kept(Run.find(name, None)) for name in trials}
     assert kept == {"steady": 3.0, "overfits": 2.0, "warms_up": 2.5, "last": 6.0, "never_settles": 3.5}
 

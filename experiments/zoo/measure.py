@@ -56,7 +56,7 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
     """Train what is missing, and write numbers and mosaics; 1 if a run failed, which costs its type a row."""
     cores = len(os.sched_getaffinity(0))
     fixed = tuple(word for word in words if not word.startswith("training."))  # a formula takes no epochs
-    settings = {kind.name: fixed if not kind.epochs else tune(kind) if tuned else words for kind in kinds}
+    settings = {kind.name: fixed if not kind.epochs else tune(kind, words) if tuned else words for kind in kinds}
     study = "zoo_tuned" if tuned else "zoo"
     jobs = [Job(kind, seed, settings[kind.name], study) for kind in kinds for seed in seeds]
     found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in kinds}
@@ -82,15 +82,15 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
     return 1 if failures else 0
 
 
-def tune(kind: Type) -> tuple[str, ...]:
-    """The settings of the best of `TRIALS` trials with the first seed, by the validation loss of the weights kept."""
-    study = f"zoo search: {kind.name}"
+def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Settings, and those of the best of `TRIALS` trials with them, by the validation loss of the weights kept."""
+    study = " ".join(["zoo search:", kind.name, *words])
     command = [
         *(str(Path(sys.executable).parent / "hourglass"), "train", "-m", "hydra/sweeper=hourglass_optuna"),
         *(f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.startup_trials=6", "hydra.sweeper.batch_size=4"),
         *("hydra.sweeper.objective=val/loss", "hydra.sweeper.pruner=median"),
         *("hydra.sweeper.prune_after=4", "hydra.sweeper.grace_epochs=2"),
-        *(*words_of(kind), "callback=quick", f"seed={SEEDS[0]}", f"study={study!r}"),
+        *(*words_of(kind), *words, "callback=quick", f"seed={SEEDS[0]}", f"study={study!r}"),
     ]
     print(f"searching: {kind.name}", file=sys.stderr)
     # Trials that diverge are part of a search, and the command says so with its exit code.
@@ -106,7 +106,7 @@ def tune(kind: Type) -> tuple[str, ...]:
     if not trials:
         raise HourglassError(f"no trial of {kind.name} is finished")
     best = min(trials, key=lambda trial: loss_kept(Run.find(trial.info.run_id, None)))
-    return f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
+    return *words, f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
 
 
 def loss_kept(run: Run) -> float:

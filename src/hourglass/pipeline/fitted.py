@@ -20,7 +20,8 @@ from hourglass.data.ranges import ANY
 from hourglass.data.reading import Arrays, is_frame, read
 from hourglass.measures.health import told
 from hourglass.models import Autoencoder, Output
-from hourglass.pipeline.evaluate import InHand, holes_kept, measure
+from hourglass.pipeline.evaluate import InHand, measure
+from hourglass.pipeline.other_data import holes_kept
 from hourglass.system.errors import HourglassError
 from hourglass.system.undone import undone
 from hourglass.tracking import Run
@@ -178,10 +179,10 @@ class Fitted:
         """Other arrays as a data set that is all test."""
         from hourglass.pipeline.fit import data_of
 
-        config = OmegaConf.create({"data": self.config.data})
+        config = OmegaConf.create({"data": holes_kept(self.config.data)})
         config.data.update(test_share=1.0, scaling="none", validation="split", train_size=None, test_size=None)
-        with holes_kept(config.data):
-            data = data_of(config, Given(self._ordered(read("x", x, y))))
+        data = data_of(config, Given(self._ordered(read("x", x, y))))
+        config.data.update(missing=self.config.data.get("missing"))  # as it was asked for
         return InHand(config.data, data)
 
     def _ordered(self, found: Arrays) -> Arrays:

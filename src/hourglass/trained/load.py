@@ -285,12 +285,20 @@ def recorded_by(run: Run) -> Iterator[None]:
         ) from missing
 
 
-def restore(module: nn.Module, run: Run, name: str, *, assign: bool = False) -> None:
-    """Give a network the weights that a run kept under a name; `assign`: it takes the tensors as they are."""
+def kept_weights(run: Run, name: str) -> dict[str, torch.Tensor]:
+    """The weights that a run kept under a name."""
     try:
-        module.load_state_dict(run.load_weights(name), assign=assign)
+        return run.load_weights(name)
     except SafetensorError as error:
         raise HourglassError(f"run {run.name} ({run.id}) holds a damaged {name}: {error}") from error
+
+
+def restore(
+    module: nn.Module, run: Run, name: str, *, weights: Mapping[str, torch.Tensor] | None = None, assign: bool = False
+) -> None:
+    """Give a network the weights that a run kept under a name, or has read; `assign`: it takes the tensors as are."""
+    try:
+        module.load_state_dict(kept_weights(run, name) if weights is None else weights, assign=assign)
     except RuntimeError as error:
         raise HourglassError(
             f"run {run.name} ({run.id}) holds other weights in {name} than this version's network has:"

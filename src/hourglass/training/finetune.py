@@ -7,7 +7,7 @@ reconstruction had brought it (`start=RUN`). The decoder stays as it came, so th
 the code has lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 import torch.nn.functional as F
@@ -22,6 +22,9 @@ from hourglass.training.head import Head
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 __all__ = ["Finetune"]
+
+CLASSIFIER = "classifier"
+"""What the head is kept under."""
 
 
 class Finetune(Minibatch):
@@ -74,12 +77,12 @@ class Finetune(Minibatch):
         trained = [*self.classifier.parameters(), *([] if frozen else encoder)]
         self.optimizer = self.make_optimizer(params=trained)
 
-    def know(self, classes: int) -> None:
-        """Have a head of so many classes: in an evaluation those of the run, of which other data may lack some.
-
-        Raises:
-            ValueError: labels beyond them.
-        """
+    def size_as(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        """See `Learner.size_as`: the head has the classes of the run, of which other data may lack some."""
+        bias = weights.get(f"{len(self.classifier) - 1}.bias")
+        if name != CLASSIFIER or bias is None:  # which restoring it says
+            return
+        classes = len(bias)
         if self.classes > classes:
             raise ValueError(
                 f"the classifier knows classes from 0 to {classes - 1}, and data={self.data.name} has labels up to"
@@ -109,7 +112,7 @@ class Finetune(Minibatch):
 
     def auxiliary_networks(self) -> dict[str, nn.Module]:
         """The classifier."""
-        return {**super().auxiliary_networks(), "classifier": self.classifier}
+        return {**super().auxiliary_networks(), CLASSIFIER: self.classifier}
 
     def on_train_epoch_start(self) -> None:
         """A frozen encoder keeps still: no draws, no counts of its units."""

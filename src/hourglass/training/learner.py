@@ -7,7 +7,7 @@ The target is always the clean x; what is missing in it (`Dataset.target`) count
 every epoch and in the test: `measurement`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
@@ -226,6 +226,13 @@ class Learner(pl.LightningModule):
         """What learns or counts besides the model, by the name that its state is kept under."""
         held = {"sampler": self.sampler, "regularizers": self.penalties}
         return {name: module for name, module in held.items() if module.state_dict()}
+
+    def size_as(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        """Give an auxiliary network the size of the weights that a run kept of it, where that goes by the data.
+
+        Raises:
+            ValueError: the data have more than weights of this size know.
+        """
 
     def optimizers_used(self) -> list[torch.optim.Optimizer]:
         """All optimizers, in an order that stays; schedules and checkpoints serve each."""
