@@ -37,6 +37,14 @@ def test_a_page_is_made_again_of_its_numbers(tmp_path: Path) -> None:
     assert text(judge([CLAIM], found, {}), "mine", read_page(path)) == path.read_text()
 
 
+def test_the_order_in_which_arms_were_measured_changes_nothing(tmp_path: Path) -> None:
+    dead = {seed: {arm: {**values, "dead": 1.0} for arm, values in FOUND[seed].items()} for seed in SEEDS}
+    other = {seed: dict(reversed(arms.items())) for seed, arms in dead.items()}
+    for name, found in (("ONE", dead), ("TWO", other)):
+        write(judge([CLAIM], {"small": found}, {}), tmp_path / f"{name}.md", PAGE)
+    assert (tmp_path / "one/results.csv").read_text() == (tmp_path / "two/results.csv").read_text()
+
+
 def test_what_is_shown_besides_has_a_column_for_the_arms_that_have_it() -> None:
     lines = text(judge([CLAIM], {"small": FOUND}, {}), "mine", PAGE).splitlines()
     assert "| arm | m | dead |" in lines

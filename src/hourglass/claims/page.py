@@ -152,7 +152,7 @@ def _shown(judged: Judged) -> list[tuple[str, str]]:
     """The arms and metrics of the table: what is compared, and what is shown besides of each arm that has it."""
     compared = [need for effect in judged.effects for need in effect.comparison.needs]
     first = next(iter(judged.values.values()), {})
-    also = [(arm, metric) for metric in judged.claim.also for arm, metrics in first.items() if metric in metrics]
+    also = [(arm, metric) for metric in judged.claim.also for arm in judged.claim.arms if metric in first.get(arm, ())]
     return list(dict.fromkeys([*compared, *also]))
 
 
