@@ -59,9 +59,9 @@ def make_read_only(database: Path) -> None:
 @pytest.mark.parametrize(
     "disturb",
     [
+        make_read_only,
         delete,
-        pytest.param(make_read_only, marks=pytest.mark.slow),
-        pytest.param(begin_anew, marks=pytest.mark.slow),
+        begin_anew,
         pytest.param(empty, marks=pytest.mark.slow),
         pytest.param(cut_off, marks=pytest.mark.slow),
         pytest.param(replace, marks=pytest.mark.slow),
