@@ -230,10 +230,12 @@ def _measure(
         return
     places = list(asked)
     slots = settings.slots(accelerator="cpu", jobs=len(places))
-    for outcome in execute(measure, list(asked.values()), slots=slots):
+    log.info("claims: %d measurements of what was trained, %d at a time", len(places), len(slots))
+    for done, outcome in enumerate(execute(measure, list(asked.values()), slots=slots), start=1):
         place = places[outcome.job]
         if outcome.failure is not None:
             found.failures.setdefault(place.claim, f"arm {place.arm}, seed {place.seed}: {outcome.failure}")
             log.error("%s, arm %s: %s", place.claim, place.arm, outcome.failure)
         else:
             found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = outcome.value
+            log.info("measured %s %s seed=%d (%d of %d)", place.claim, place.arm, place.seed, done, len(places))
