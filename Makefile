@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run sweep test test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast size-and-depth claims type-claims equal-l0 activations lint audit clean
+.PHONY: help setup run sweep test test-long test-browser test-slow chaos dashboard docs bench bench-sweeps gpu-check figures pages quickstart zoo zoo-tuned types exact-vs-fast size-and-depth claims type-claims equal-l0 activations lint audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -26,8 +26,11 @@ run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes on 2 cores); writes experiments/code_size_by_depth/
 	@$(BIN)/python -m experiments.code_size_by_depth.measure
 
-test: $(READY) ## the whole test suite
+test: $(READY) ## the test suite (ten minutes)
 	@$(BIN)/pytest
+
+test-long: $(READY) ## the tests that take seconds each: whole sweeps, servers, killed processes (seven minutes)
+	@$(BIN)/pytest -m 'long and not slow and not browser'
 
 test-browser: $(READY) ## the dashboard in Debian's Chromium (2 minutes); what was seen is in build/screenshots
 	@test -n "$(CHROMIUM)" || command -v chromium >/dev/null || { echo "test-browser needs Chromium: apt-get install chromium, or CHROMIUM=FILE"; exit 2; }

@@ -192,6 +192,7 @@ def node(group: str, choice: str) -> Any:
     return config if group == "model" else config[group]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(1, len(MODELS)))])
 @pytest.mark.parametrize("noise", NOISES)
 def test_every_combination_of_groups_works_or_says_why_not(noise: str, turn: int) -> None:
@@ -292,6 +293,7 @@ def trains(name: str, store: str, folder: Path) -> None:
     assert (folder / "reconstructions.png").exists() == (name in PICTURED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", UNLIKE_OTHERS)
 def test_a_recipe_that_is_unlike_others_trains(name: str, store: str, tmp_path: Path) -> None:
     trains(name, store, tmp_path)
@@ -320,6 +322,7 @@ def recorded(folder: Path) -> list[Any]:
     return list(client.search_runs([experiment.experiment_id]))
 
 
+@pytest.mark.long
 def test_train_leaves_a_run_a_picture_and_pointers_to_both(tmp_path: Path) -> None:
     done = hourglass("train", "data=digits", "training.epochs=2")
     assert done.returncode == 0, done.stderr

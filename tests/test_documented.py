@@ -177,6 +177,7 @@ def thinned(word: str, count: int) -> str:
 # What the pages say, without running it
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_composes(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in commands(page):
@@ -356,6 +357,7 @@ def there(folder: Path) -> Iterator[None]:
 # What runs at once
 
 
+@pytest.mark.long
 def test_every_example_in_python_runs(trained: Path) -> None:
     examples = [block for page in PAGES for block in blocks(page) if block.language == "python" and not block.title]
     assert len(examples) > 4

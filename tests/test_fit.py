@@ -149,6 +149,7 @@ def test_it_is_measured_on_other_arrays_and_under_other_noise(
         recorded.evaluate(overrides={"optimizer.lr": 1})
 
 
+@pytest.mark.long
 def test_what_needs_the_arrays_says_that_no_record_holds_them(
     recorded: Fitted, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +174,7 @@ def test_what_needs_the_arrays_says_that_no_record_holds_them(
 # -- the same as on the command line -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_it_gives_the_numbers_of_the_command_line_each_time(digits: tuple[np.ndarray, np.ndarray]) -> None:
     np.savez("mine.npz", x=digits[0], y=digits[1])
     first = hourglass.fit(*digits, noise="masking", **QUICK)

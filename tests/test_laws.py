@@ -346,6 +346,7 @@ def test_a_model_is_either_solved_or_trained(name: str) -> None:
         torch.testing.assert_close(value.abs(), solved[key].abs(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "regularizer"), product(TRAINED, REGULARIZERS), ids=str)
 def test_the_gradient_reaches_every_parameter(name: str, regularizer: str) -> None:
     parts = fresh_parts(f"model={name}", *suited(regularizer, name), *LIGHT.get(name, ()), regularizer=regularizer)

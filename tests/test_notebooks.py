@@ -66,6 +66,7 @@ def run(name: str, folder: Path) -> Shown:
     return Shown(client)
 
 
+@pytest.mark.long
 def test_the_first_run(tmp_path: Path) -> None:
     shown = run("first_run", tmp_path)
     assert shown.pictures() == 3
@@ -85,6 +86,7 @@ def test_the_first_run(tmp_path: Path) -> None:
     assert "\r" not in said
 
 
+@pytest.mark.long
 def test_an_autoencoder_of_ones_own_and_lines_where_there_are_no_widgets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def data_of(old: Old) -> Dataset:
     return compose(compose_config(old.words())[0]).data
 
 
+@pytest.mark.long
 def test_an_old_run_loads_is_evaluated_and_goes_on(old: Old, tmp_path: Path) -> None:
     model, data = hourglass.load(old.id, uri=old.uri), data_of(old)
     x = data.scaled(data.test.x)

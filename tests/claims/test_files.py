@@ -8,6 +8,10 @@ import pytest
 
 from hourglass.claims import read
 from hourglass.claims.claim import check_names
+from hourglass.claims.running import trainings
+from hourglass.configuration.composition import compose_multirun
+from hourglass.sweeps.composing import Composer
+from hourglass.sweeps.worker import refusals
 
 RECORDS = Path(__file__).resolve().parents[2] / "experiments"
 FOLDERS = [folder for folder in (RECORDS / "claims", RECORDS / "types") if list(folder.glob("*.yaml"))]
@@ -31,6 +35,17 @@ def test_every_claim_of_the_documents_has_a_file() -> None:
     names = [path.stem for path in (RECORDS / "claims").glob("*.yaml")]
     assert len(ROWS.split()) == 47
     assert [row for row in ROWS.split() if not any(name.startswith(f"{row}_") for name in names)] == []
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_arm_would_be_refused(folder: Path, quick: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    claims = [read(path) for path in sorted(folder.glob("*.yaml"))]
+    with compose_multirun(["study=claims"]) as (context, config):
+        jobs = trainings([claim.hurried() if quick else claim for claim in claims], Composer(context, config))
+    reasons = refusals(list(jobs.values()))
+    assert {place: reasons[job.key] for place, job in jobs.items() if job.key in reasons} == {}
 
 
 STACKED = RECORDS / "claims" / "E08_stacking.yaml"

@@ -37,6 +37,7 @@ def write(name: str, **content: object) -> None:
     Path(f"{name}.yaml").write_text(yaml.safe_dump({"claim": "Larger codes lose less.", "words": WORDS, **content}))
 
 
+@pytest.mark.long
 def test_a_claim_is_trained_measured_and_judged_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(
         "sizes",
@@ -80,6 +81,7 @@ def test_a_claim_is_trained_measured_and_judged_once(place: Path, capsys: pytest
     assert Path("again/results.csv").read_text() == Path("page/results.csv").read_text()
 
 
+@pytest.mark.long
 def test_a_function_that_is_written_anew_measures_anew(place: Path) -> None:
     write("value", arms={"a": {"measure": {"_target_": "own_measures.constant", "value": 5}}}, expect='a["value"] > 4')
     path = place / "own_measures.py"
@@ -103,6 +105,7 @@ def test_a_function_that_is_written_anew_measures_anew(place: Path) -> None:
     assert values() == sorted([*anew, *once])
 
 
+@pytest.mark.long
 def test_claims_that_share_a_training_get_the_measurements_of_each(place: Path) -> None:
     arms = {"small": ["model.code_size=2"], "large": ["model.code_size=16"]}
     write("error", arms=arms, seeds=3, expect="large < small")
@@ -119,6 +122,7 @@ def test_claims_that_share_a_training_get_the_measurements_of_each(place: Path) 
         assert len(search_runs(uri, None, "tags.kind = 'training'")) == 12
 
 
+@pytest.mark.long
 def test_probes_that_two_claims_ask_of_one_training_are_both_made(place: Path) -> None:
     arms = {"small": ["model.code_size=2"]}
 
@@ -141,6 +145,7 @@ def test_probes_that_two_claims_ask_of_one_training_are_both_made(place: Path) -
         assert len(search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'training'")) == trainings
 
 
+@pytest.mark.long
 def test_a_claim_that_asks_for_one_more_measurement_is_measured(place: Path) -> None:
     arms = {"small": ["model.code_size=2"]}
     asked = [
@@ -181,6 +186,7 @@ def test_one_training_can_not_be_measured_in_two_ways(place: Path, capsys: pytes
     assert not (place / "mlflow.db").exists()
 
 
+@pytest.mark.long
 def test_a_claim_about_a_file_that_has_changed_since_says_so(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     words = ["data=npy", "data.path=x.npy", *WORDS[1:]]
     write("mine", arms={"a": ["model.code_size=2"]}, words=words, seeds=3, expect="a > 0")
@@ -191,6 +197,7 @@ def test_a_claim_about_a_file_that_has_changed_since_says_so(place: Path, caplog
     assert len(search_runs(f"sqlite:///{place}/mlflow.db", None, "tags.kind = 'training'")) == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("place")
 def test_an_arm_that_fails_leaves_the_others_their_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     arms = {"a": ["model.code_size=2"], "b": {"of": "a", "measure": {"_target_": "own_measures.nothing"}}}

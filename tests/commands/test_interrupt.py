@@ -37,6 +37,7 @@ def _wait_for_a_point(uri: str, process: subprocess.Popen[str]) -> None:
     pytest.fail("the training did not start within two minutes")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_training_as_killed(number: signal.Signals, code: int, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -74,6 +75,7 @@ def _ended_in_the_test(command: list[str], number: int, folder: Path, environmen
     return process.returncode
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
@@ -111,6 +113,7 @@ def test_a_signal_while_everything_is_imported_ends_it_at_once(tmp_path: Path) -
     assert (done.returncode, done.stderr) == (143, "")
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_without_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each checkpoint finds the points of its epochs recorded, and nothing is left outside the run's own folder."""
     monkeypatch.chdir(tmp_path)

@@ -275,6 +275,7 @@ TRAIN = {
 """Words of a training that goes wrong, and what the complaint must hold."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", TRAIN)
 def test_train(shell: Shell, words: str) -> None:
     ended = shell("train", *SMALL, *words.split())
@@ -400,6 +401,7 @@ def test_a_resumed_run_takes_values_of_its_own_choices(shell: Shell) -> None:
     assert (config["noise"]["masking"]["share"], config["optimizer"]["lr"]) == (0.1, 1e-4)
 
 
+@pytest.mark.long
 def test_words_stand_on_both_sides_of_a_flag(shell: Shell) -> None:
     shown = shell("train", "data=digits", "--cfg", "job", "model=multilayer", "--resolve", "model.depth=2")
     assert shown.code == 0, shown.err
@@ -434,6 +436,7 @@ class Net(Autoencoder):
 """
 
 
+@pytest.mark.long
 def test_mistakes_in_an_own_class_are_one_line_too(shell: Shell) -> None:
     (shell.folder / "conf" / "model").mkdir(parents=True)
     (shell.folder / "own_net.py").write_text(OWN)
@@ -470,6 +473,7 @@ def test_the_traceback_is_there_for_those_who_ask(shell: Shell) -> None:
     assert "model.code_size must be at least 1, got -1" in ended.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [

@@ -181,6 +181,7 @@ def test_code_in_the_current_folder_comes_last_and_only_when_named(
     assert sys.path.count(here) == 1
 
 
+@pytest.mark.long
 def test_the_installed_command_in_a_folder_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(
         tmp_path / "conf", "noise", "exposure", "# Exposure\nexposure:\n  _target_: exposure.Exposure\n  sigma: 0.3\n"

@@ -166,6 +166,7 @@ def test_large_samples_have_none(monkeypatch) -> None:
     assert linear_floor(*made("data=digits", "noise=masking")) is None
 
 
+@pytest.mark.long
 def test_of_mnist_under_masking() -> None:
     """The best linear denoiser of rank 64 where half of the pixels are hidden; test error on the test's own draws."""
     data, noise = made("data=mnist", "noise=masking", "noise.masking.share=0.5")
@@ -179,6 +180,7 @@ def trained(folder, *words: str):
     return train(config, choices=choices, folder=folder)
 
 
+@pytest.mark.long
 def test_a_run_says_which_floor_and_leaves_out_what_can_not_be_compared(tmp_path) -> None:
     noisy = trained(tmp_path, "noise=masking", "model.code_size=8", "model.bottleneck.activation=linear")
     metrics = noisy.metrics

@@ -67,6 +67,7 @@ def documented(name: str) -> bool:
     return bare.endswith("_weighted") and "<term>_weighted" in NAMES and documented(bare.removesuffix("_weighted"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", TYPES)
 def test_whatever_a_run_logs_has_a_row(kind: str, tmp_path: Path) -> None:
     words = ["data=digits", "training.epochs=1", "trainer.accelerator=cpu", "~callback.pictures"]

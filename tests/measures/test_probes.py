@@ -234,6 +234,7 @@ def test_what_a_run_logs(tmp_path):
     assert same["test/log_likelihood"] == metrics["test/log_likelihood"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "classes"), [(4, 2), (30, 1)])
 def test_a_handful_of_samples_and_labels_of_one_class(tmp_path, count, classes):
     rng = np.random.default_rng(0)

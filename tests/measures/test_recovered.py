@@ -54,6 +54,7 @@ def test_a_head_is_its_layers(tmp_path: Path) -> None:
         DenseHead(path=path)
 
 
+@pytest.mark.long
 def test_a_run_on_shards_goes_on_is_measured_and_is_measured_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 # None of them is expected to fail; the one of other array libraries skips itself where these are not enabled.
+@pytest.mark.long
 @parametrize_with_checks([Hourglass(code_size=2, **QUICK)])
 def test_it_is_an_estimator(estimator: Hourglass, check: Callable[..., None]) -> None:
     check(estimator)
@@ -156,6 +157,7 @@ def test_it_is_recorded_where_that_is_asked_for(
     assert np.allclose(hourglass.load("mine").encode(digits[0]).detach().numpy(), estimator.transform(digits[0]))
 
 
+@pytest.mark.long
 def test_the_package_imports_no_scikit_learn() -> None:
     code = "import sys, hourglass; assert 'sklearn' not in sys.modules; hourglass.Hourglass(code_size=2)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -183,6 +183,7 @@ def test_all_of_an_own_file_is_measured(floats: Result, home: Path, caplog: pyte
     assert sized["test/mse"] == metrics["test/mse"]
 
 
+@pytest.mark.long
 def test_of_the_file_that_the_run_was_trained_on_its_own_test_part_is(
     floats: Result, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -200,6 +201,7 @@ def test_of_the_file_that_the_run_was_trained_on_its_own_test_part_is(
     )
 
 
+@pytest.mark.long
 def test_data_of_another_range(floats: Result, home: Path) -> None:
     x = np.random.default_rng(1).random((30, 2, 8, 8), dtype=np.float32)
     _, expected = evaluate("floats", [*given(home, x), "noise=none"], uri=uri_of(floats))
@@ -283,6 +285,7 @@ def test_a_classifier_is_measured_on_some_of_its_classes() -> None:
         fitted.evaluate(x, numbers + 1)
 
 
+@pytest.mark.long
 def test_folders_of_pictures_are_classes_by_their_names(home: Path, images: Result) -> None:  # noqa: ARG001
     levels = np.random.default_rng(0).integers(0, 60, (90, 8, 8), dtype=np.uint8)
     levels += 97 * (np.arange(90, dtype=np.uint8) % 3)[:, None, None]

@@ -49,6 +49,7 @@ def learned(result: Result) -> dict[str, list[tuple[int, float]]]:
     return {key: points for key, points in curves(result).items() if key.startswith(("train/", "val/"))}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [
@@ -74,6 +75,7 @@ def test_two_devices_give_the_numbers_of_one(words: tuple[str, ...], uri: str) -
     assert len(pictures[0]) == len(pictures[1]) > 0
 
 
+@pytest.mark.long
 def test_a_resumed_training_goes_on_bit_by_bit() -> None:
     """Its code is drawn on each device from a stream that the step says."""
     words = ("bottleneck=gaussian", "loss.reduction=sum", "noise=masking", "schedule=plateau", "schedule.patience=0")

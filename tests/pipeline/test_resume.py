@@ -202,6 +202,7 @@ def test_weights_without_words_about_them_are_named(finished: Run) -> None:
 # -- nothing left to do ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "given",
     [

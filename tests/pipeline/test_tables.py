@@ -134,6 +134,7 @@ def rows_in(path: str, size: int, *, height: float, holes: bool = False) -> pd.D
 FILLED = ["model=mean", "data.missing=mean", "data.label_column=kind", "callback=quick", "trainer.accelerator=cpu"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_holes_of_another_table_are_filled_with_the_runs_own_means(
     kind: str, home: Path, caplog: pytest.LogCaptureFixture
@@ -174,6 +175,7 @@ def test_holes_of_other_frames_are_filled_with_the_runs_own_means() -> None:
         whole.evaluate(other)
 
 
+@pytest.mark.long
 def test_a_position_of_labels_is_one_where_there_are_labels(home: Path) -> None:
     rows = rows_in("any.csv", 100, height=5)
     for header in (True, False):

@@ -124,6 +124,7 @@ def test_transcoders_read_a_second_folder(tmp_path: Path) -> None:
         compose(compose_config([*words, *code])[0])
 
 
+@pytest.mark.long
 def test_grey_images_become_colour() -> None:
     grey = RANDOM.integers(0, 256, size=(40, 1, 8, 8), dtype=np.uint8)
     colour = np.repeat(grey, 3, axis=1)

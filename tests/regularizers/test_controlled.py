@@ -67,6 +67,7 @@ def trained(*overrides: str) -> tuple[Parts, float]:
     return parts, (parts.model(x).code > 0).sum(1).float().mean().item()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [

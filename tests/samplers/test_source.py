@@ -116,6 +116,7 @@ def test_a_resumed_run_fits_it_anew(fitted: Result, home: Path) -> None:
         assert again.sample(5, seed=0).equal(model.sample(5, seed=0)) == (words == ["training.epochs=3"])
 
 
+@pytest.mark.long
 def test_members_of_a_stack_have_their_own(home: Path) -> None:
     members = [
         ("model.code_size=6", "sampler=mixture"),

@@ -78,6 +78,7 @@ def test_terminals_that_begin_at_once_make_one_study(tmp_path: Path) -> None:
     assert study.info.status == "FINISHED"
 
 
+@pytest.mark.long
 def test_two_terminals_share_the_jobs(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.trap("hang-0", "hang-1")

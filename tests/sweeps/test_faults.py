@@ -98,6 +98,7 @@ def errors(ends: dict[str, End]) -> dict[str, float]:
     return {label: end.metrics["test/mse"] for label, end in ends.items()}
 
 
+@pytest.mark.long
 def test_whatever_happens_to_a_job_happens_to_it_alone(
     place: Place, undisturbed: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,6 +130,7 @@ def test_whatever_happens_to_a_job_happens_to_it_alone(
     assert "failure" not in study.data.tags
 
 
+@pytest.mark.long
 def test_members_of_a_killed_stack_are_tried_again_alone(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "hourglass")
     words = ("sweep.max_stack=4", "sweep.workers=1")
@@ -146,6 +148,7 @@ def test_members_of_a_killed_stack_are_tried_again_alone(place: Place, caplog: p
     assert place.statuses() == {"KILLED": 4, "FINISHED": 8}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_a_signal_to_the_sweep_ends_its_jobs_truly(
     number: signal.Signals, raised: type[BaseException], place: Place, undisturbed: dict[str, float]
@@ -170,6 +173,7 @@ def test_a_signal_to_the_sweep_ends_its_jobs_truly(
     assert [run.info.status for run in place.runs("study")] == ["FINISHED"]
 
 
+@pytest.mark.long
 def test_a_killed_sweep_leaves_nothing_behind_and_goes_on(place: Place, undisturbed: dict[str, float]) -> None:
     place.trap("hang-2", "hang-3")
     script = f"from pathlib import Path; import test_faults; test_faults.Place(Path({str(place.folder)!r})).sweep(6)"

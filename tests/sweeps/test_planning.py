@@ -64,6 +64,7 @@ def test_a_long_sweep_is_measured_and_a_short_one_is_not(caplog: pytest.LogCaptu
     assert [[job.config["model"]["code_size"] for job in group] for group in fixed.groups] == [[8, 16], [4], [3], [2]]
 
 
+@pytest.mark.long
 def test_what_can_not_be_measured_trains_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     engine = Local(slots=[Slot(gpu=None, threads=1)] * 2)
     broken = [replace(job, config={**job.config, "data": {**job.config["data"], "train_size": -1}}) for job in jobs(1)]

@@ -81,6 +81,7 @@ def wait_for(condition: Any, seconds: float = 240) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("last", ["", pytest.param("kill the worker", marks=pytest.mark.slow)])
 def test_a_job_or_a_worker_that_is_killed_fails_alone(
     last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

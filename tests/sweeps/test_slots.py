@@ -127,6 +127,7 @@ def killed_with_a_bar(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_job_that_is_killed_leaves_no_semaphore() -> None:
     script = "import test_slots as t; print([*t.execute(t.killed_with_a_bar, [0], slots=t.slots(1))][0].failure)"
     done = subprocess.run(

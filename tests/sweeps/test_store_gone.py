@@ -56,6 +56,7 @@ def make_read_only(database: Path) -> None:
     subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "disturb",
     [
@@ -121,6 +122,7 @@ def count(database: Path, status: str) -> int:
         return 0
 
 
+@pytest.mark.long
 def test_a_training_whose_database_is_gone_does_not_end_well(tmp_path: Path) -> None:
     database, traps = tmp_path / "mlflow.db", tmp_path / "traps"
     traps.mkdir()

@@ -49,6 +49,7 @@ def runs(folder: Path, kind: str) -> list[Any]:
     return search_runs(f"sqlite:///{path}", None, f"tags.kind = '{kind}'") if path.exists() else []
 
 
+@pytest.mark.long
 def test_a_study_does_what_is_missing_and_grows(tmp_path: Path, sweep: Sweep) -> None:
     code, said = sweep("model.code_size=2,4", "seed=0,1")
     assert code == 0, said
@@ -73,6 +74,7 @@ def test_a_study_does_what_is_missing_and_grows(tmp_path: Path, sweep: Sweep) ->
     assert sorted(run.data.params["model.code_size"] for run in fresh) == ["8", "8"]
 
 
+@pytest.mark.long
 def test_a_file_that_has_changed_since_is_said_in_one_line(tmp_path: Path, sweep: Sweep) -> None:
     table = tmp_path / "table.csv"
     words = ["data=csv", "data.path=table.csv", "data.train_size=20,30", "model.code_size=2"]
@@ -169,6 +171,7 @@ def test_a_gpu_that_is_not_there_is_one_line(
     assert not runs(tmp_path, "study")
 
 
+@pytest.mark.long
 def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, sweep: Sweep) -> None:
     words = ["model.code_size=2,5", "training=backprop,layerwise", "training.epochs=6"]
     code, said = sweep(*words, "sweep.max_stack=8", "sweep.workers=1")
@@ -180,6 +183,7 @@ def test_a_stack_leaves_the_runs_that_its_members_would_have(tmp_path: Path, swe
     assert sorted(run.data.tags.get("fused", "") for run in children) == ["", "", "2", "2"]
 
 
+@pytest.mark.long
 def test_the_process_of_a_sweep_imports_no_torch(tmp_path: Path) -> None:
     code = "import sys; from hourglass.commands.main import main; main(sys.argv[1:]); print(*sys.modules)"
     words = [sys.executable, "-c", code, "train", "-m", *SMALL, "model.code_size=2,4"]

@@ -84,6 +84,7 @@ def assert_whole(uri: str, *, jobs: int) -> list[Any]:
 # The database is locked
 
 
+@pytest.mark.long
 def test_a_database_that_is_locked_for_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     database = tmp_path / "mlflow.db"

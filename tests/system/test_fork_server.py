@@ -76,6 +76,7 @@ def stuck(path: str) -> None:
     time.sleep(600)
 
 
+@pytest.mark.long
 def test_a_child_answers_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fork_server.start(PRELOAD)  # all that other tests of this process need: it has one server
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://here")  # the server is older than that

@@ -17,6 +17,7 @@ def python(code: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.long
 def test_a_training_imports_nothing_of_the_compiler_nor_of_unused_metrics() -> None:
     said = python(
         "import sys, torch\n"
@@ -34,6 +35,7 @@ def test_a_training_imports_nothing_of_the_compiler_nor_of_unused_metrics() -> N
     assert said == "[] True\n[] tensor([3.])\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", ["pytorch_lightning as pl", "torch as pl"])
 @pytest.mark.parametrize(
     "use",
@@ -64,6 +66,7 @@ def test_whatever_else_is_asked_of_torchmetrics_is_there(use: str, first: str) -
     )
 
 
+@pytest.mark.long
 def test_a_metric_is_drawn_and_operations_are_counted_for_whoever_asks() -> None:
     """What was put in their place does the same, and may be derived from and compared with."""
     python(
@@ -93,6 +96,7 @@ def test_a_metric_is_drawn_and_operations_are_counted_for_whoever_asks() -> None
     )
 
 
+@pytest.mark.long
 def test_the_compiler_is_there_for_whoever_compiles() -> None:
     python(
         "import sys, torch\n"

@@ -61,6 +61,7 @@ def test_a_message_is_written_without_the_passwords_in_it(tmp_path: Path, log: l
     assert "secret" not in text
 
 
+@pytest.mark.long
 def test_a_training_survives_a_full_working_folder_quietly(small_disk: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"

@@ -144,6 +144,7 @@ def assert_nowhere(folder: Path, *said: str) -> None:
                 assert part.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.long
 def test_a_server_that_asks_for_a_password_gets_it_and_no_file_does(gate: str, tmp_path: Path) -> None:
     uri = f"http://me:{PASSWORD}@{gate}"
     own = tmp_path / "own"
@@ -176,6 +177,7 @@ def test_a_server_that_asks_for_a_password_gets_it_and_no_file_does(gate: str, t
     assert "hourglass ui" in said
 
 
+@pytest.mark.long
 def test_a_wrong_password_is_one_line(gate: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "hourglass", "train", *SMALL, f"tracking.uri=http://me:wr@ng@{gate}"],

@@ -57,6 +57,7 @@ def test_a_page_that_is_not_understood_is_refused() -> None:
         with_first_choices("<html></html>", "")
 
 
+@pytest.mark.long
 def test_a_server_shows_the_runs_ends_without_a_trace_and_loses_no_points_when_it_comes_back(
     run: Run, uri: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from browser.driving import browser, columns, dashboard, values, visitor
 from hourglass.tracking import Run
 from hourglass.tracking.first_page import as_javascript, columns_for, first_view, script
@@ -47,6 +49,7 @@ def test_the_view_pins_the_study(tmp_path: Path) -> None:
     assert set(view["selectedColumns"]) < set(view["columnOrder"])
 
 
+@pytest.mark.long
 def test_the_table_opens_sorted_and_a_later_axis_finds_its_place(tmp_path: Path) -> None:
     made_up(tmp_path)
     with browser() as opened, dashboard(tmp_path) as address, visitor(opened) as page:

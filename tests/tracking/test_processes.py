@@ -51,6 +51,7 @@ def _held(context: Any, uri: str) -> tuple[Any, str]:
     return process, mine.recv()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ready", [True, False], ids=["prepared by one", "prepared by all at once"])
 def test_eight_processes_write_to_one_new_file_and_nothing_is_lost(
     context: Any, uri: str, tmp_path: Path, ready: bool

@@ -43,6 +43,7 @@ def answers(folder: Path, side: str, x: Tensor) -> list[Tensor]:
     return [found.detach(), torch.from_numpy(session.run(None, {name: x.numpy()})[0])]
 
 
+@pytest.mark.long
 def test_both_formats_answer_as_the_model_for_any_batch_in_the_range_that_is_said(tmp_path: Path) -> None:
     model, folder = made((1, 8, 8), "model=conv"), tmp_path / "a" / "b"
     folder.mkdir(parents=True)

@@ -585,6 +585,7 @@ def test_names_in_data_leave_nothing_outside_and_break_no_picture(tmp_path: Path
     assert Trained.of(result.run.id, uri=result.run.uri).columns == tuple(names)
 
 
+@pytest.mark.long
 def test_the_command_says_one_line_and_ends_with_2(store: Store, canary: Path) -> None:
     config = copy.deepcopy(store.config)
     CONFIGS["a command for a bottleneck"][0](config, str(canary))

@@ -428,6 +428,7 @@ def test_a_loss_that_is_no_number_ends_the_run_as_failed(uri: str, tmp_path: Pat
     assert all(math.isfinite(value) for _, value in run.history("train/loss"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keep", ["best", "last"])
 @pytest.mark.parametrize("noise", ["noise=masking", "noise=[gaussian,salt_and_pepper_count]"])
 def test_resumed_training_is_the_undisturbed_one(uri: str, tmp_path: Path, noise: str, keep: str) -> None:

@@ -56,6 +56,7 @@ SEEDS = 20
 """Of the draws, for a standard error."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("type_", BOUNDS, ids=" ".join)
 def test_no_bound_is_above_the_likelihood(type_: tuple[str, ...]) -> None:
     parts, measured = trained(*type_)

@@ -52,6 +52,7 @@ def test_the_volume_changes_as_the_bound_has_it_and_the_energy_hardly() -> None:
     assert after.item() == pytest.approx(before.item(), abs=1e-3)
 
 
+@pytest.mark.long
 def test_the_mean_of_the_bound_s_weights_is_the_likelihood() -> None:
     """With nothing to tell of the code p(x) is known, and exp(bound) has it as its mean."""
     learner = make("training.largest=1.0").learner

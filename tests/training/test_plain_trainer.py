@@ -77,6 +77,7 @@ def same(one: Learner, other: Learner) -> bool:
     return all(torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_procedure_trains_with_its_own_loaders_and_with_a_persons(kind: str) -> None:
     learner, watch = make(kind), Watch()

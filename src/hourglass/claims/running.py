@@ -27,7 +27,7 @@ from hourglass.system.errors import HourglassError
 from hourglass.tracking import initialise_store, resolve_uri
 from hourglass.tracking.search import digest_of
 
-__all__ = ["Found", "run"]
+__all__ = ["Found", "Place", "run", "trainings"]
 
 log = logging.getLogger("hourglass")
 
@@ -44,7 +44,7 @@ class Found(NamedTuple):
     """By claim why an arm has none, in one line."""
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """One arm of a claim with one seed."""
 
     claim: str
@@ -64,15 +64,9 @@ def run(claims: Sequence[Claim], *, name: str, command: str, words: Sequence[str
     Raises:
         HourglassError: words that can't be composed, with the claim and the arm; nothing is trained then.
     """
-    jobs: dict[_Place, Job] = {}
     with compose_multirun([f"study={name}", *words]) as (context, config):
         _ = config.hydra.sweep.dir  # has the time in it, which from now on is that of all jobs
-        composer = Composer(context, config)
-        for claim in claims:
-            for arm, spec in claim.arms.items():
-                if _is_trained(spec):
-                    for seed in claim.seeds:
-                        jobs[_Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
+        jobs = trainings(claims, Composer(context, config), words)
         ends, settings = _train(
             _together(jobs), config, name=name, command=command, claims=[claim.name for claim in claims]
         )
@@ -85,6 +79,21 @@ def run(claims: Sequence[Claim], *, name: str, command: str, words: Sequence[str
             found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = end.metrics
     _measure(claims, {place: ends[job.key].run_id for place, job in jobs.items()}, config, settings, found)
     return found
+
+
+def trainings(claims: Sequence[Claim], composer: Composer, words: Sequence[str] = ()) -> dict[Place, Job]:
+    """The jobs of all arms that are trained, with every seed.
+
+    Raises:
+        HourglassError: words that can't be composed, with the claim and the arm.
+    """
+    jobs: dict[Place, Job] = {}
+    for claim in claims:
+        for arm, spec in claim.arms.items():
+            if _is_trained(spec):
+                for seed in claim.seeds:
+                    jobs[Place(claim.name, arm, seed)] = _job(composer, claim, arm, seed, len(jobs), words)
+    return jobs
 
 
 def _is_trained(arm: Arm) -> bool:
@@ -137,10 +146,10 @@ def _measurements(job: Job) -> dict[str, Any]:
     return {name: callbacks[name] for name in measuring(callbacks)}
 
 
-def _together(jobs: Mapping[_Place, Job]) -> list[Job]:
+def _together(jobs: Mapping[Place, Job]) -> list[Job]:
     """Each training once, measured by all that any of its claims asks for: callbacks make no other training."""
     found: dict[str, Job] = {}
-    first: dict[str, _Place] = {}
+    first: dict[str, Place] = {}
     for place, job in jobs.items():
         known = found.setdefault(job.key, job)
         first.setdefault(job.key, place)
@@ -196,17 +205,17 @@ def _axes(jobs: Sequence[Job]) -> dict[str, list[str]]:
 
 
 def _measure(
-    claims: Sequence[Claim], runs: Mapping[_Place, str], config: DictConfig, settings: Settings, found: Found
+    claims: Sequence[Claim], runs: Mapping[Place, str], config: DictConfig, settings: Settings, found: Found
 ) -> None:
     """Measure models anew, each in a process of its own, and add what was found."""
     uri, experiment = resolve_uri(config.tracking.uri), config.tracking.experiment
-    asked: dict[_Place, Measurement] = {}
+    asked: dict[Place, Measurement] = {}
     for claim in (claim for claim in claims if claim.name not in found.failures):
         for arm, spec in claim.arms.items():
             if not _is_trained(spec):
                 for seed in claim.seeds:
-                    run_id = runs[_Place(claim.name, spec.of, seed)] if spec.of is not None else None
-                    asked[_Place(claim.name, arm, seed)] = Measurement(
+                    run_id = runs[Place(claim.name, spec.of, seed)] if spec.of is not None else None
+                    asked[Place(claim.name, arm, seed)] = Measurement(
                         uri,
                         experiment,
                         run_id,
@@ -221,10 +230,12 @@ def _measure(
         return
     places = list(asked)
     slots = settings.slots(accelerator="cpu", jobs=len(places))
-    for outcome in execute(measure, list(asked.values()), slots=slots):
+    log.info("claims: %d measurements of what was trained, %d at a time", len(places), len(slots))
+    for done, outcome in enumerate(execute(measure, list(asked.values()), slots=slots), start=1):
         place = places[outcome.job]
         if outcome.failure is not None:
             found.failures.setdefault(place.claim, f"arm {place.arm}, seed {place.seed}: {outcome.failure}")
             log.error("%s, arm %s: %s", place.claim, place.arm, outcome.failure)
         else:
             found.values.setdefault(place.claim, {}).setdefault(place.seed, {})[place.arm] = outcome.value
+            log.info("measured %s %s seed=%d (%d of %d)", place.claim, place.arm, place.seed, done, len(places))

@@ -182,7 +182,8 @@ class Fitted:
         config = OmegaConf.create({"data": holes_kept(self.config.data)})
         config.data.update(test_share=1.0, scaling="none", validation="split", train_size=None, test_size=None)
         data = data_of(config, Given(self._ordered(read("x", x, y))))
-        config.data.update(missing=self.config.data.get("missing"))  # as it was asked for
+        if "missing" in self.config.data:
+            config.data.missing = self.config.data.missing  # as it was asked for
         return InHand(config.data, data)
 
     def _ordered(self, found: Arrays) -> Arrays:

@@ -257,6 +257,7 @@ def test_every_model_that_is_trained_by_gradients_is_here() -> None:
 LONG = {"residual": pytest.mark.slow}  # its many small convolutions, each grouped
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in MODELS])
 def test_every_model_becomes_what_it_would_alone(name: str, length: tuple[int, int]) -> None:
@@ -375,6 +376,7 @@ RANDOM = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("component", RANDOM)
 def test_what_is_drawn_has_the_same_distribution(component: str, device: str) -> None:
@@ -413,6 +415,7 @@ OPTIMIZERS = {name: {} for name in STACKED} | {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_makes_the_steps_that_it_would_alone(name: str) -> None:
     """Each member at its own rate, on its own schedule, with its own clipping and weight decay."""

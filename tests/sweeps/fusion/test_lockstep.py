@@ -138,6 +138,7 @@ def test_a_stack_that_draws_at_random_repeats_itself(tmp_path: Path) -> None:
         assert all(torch.equal(once[name], again[name]) for name in once)
 
 
+@pytest.mark.long
 def test_a_member_that_diverges_fails_alone(tmp_path: Path) -> None:
     """With a loss that becomes infinite, and with one that refuses a number that is none."""
     for loss in ("mse", "bce"):
@@ -202,6 +203,7 @@ def test_a_job_that_makes_no_sense_fails_before_the_others_train(tmp_path: Path)
     assert [ended.error is None for ended in ends] == [True, False, True]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides", [("trainer.precision=64-true",), ("trainer=fast", "trainer.precision=bf16-mixed")]
 )
@@ -232,6 +234,7 @@ train_fused(made)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_every_run_as_killed(number: signal.Signals, tmp_path: Path) -> None:
     script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path))

@@ -47,6 +47,7 @@ PRUNED = [
 ]
 
 
+@pytest.mark.long
 def test_a_search_grows_stops_what_is_bad_and_says_what_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_search_grows_stops_what_is_bad_and_says_what_failed(
     assert "training diverged" in run.artifact("report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_two_objectives_leave_a_front_and_a_stack_is_pruned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -180,8 +180,8 @@ class Table:
         return text.getvalue()
 
     def label(self, row: Row) -> str:
-        """`model.code_size=8 seed=0`."""
-        return " ".join(f"{axis}={row.point[axis]}" for axis in self.values)
+        """`model.code_size=8 seed=0`: its value on each axis that it has."""
+        return " ".join(f"{axis}={row.point[axis]}" for axis in self.values if row.point[axis] != "")
 
 
 def at(row: Row, axes: Sequence[str]) -> Point:
