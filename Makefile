@@ -85,7 +85,7 @@ exact-vs-fast: $(READY) ## what bfloat16 changes; writes experiments/exact_vs_fa
 size-and-depth: $(READY) ## how useful codes of 2 to 256 units are at depth 0 to 4, on digits and clothes, 5 seeds; writes experiments/size_and_depth/
 	@$(BIN)/python -m experiments.size_and_depth.measure
 
-claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (545 trainings, an hour; QUICK=true: sooner, in build/)
+claims: $(READY) ## the documents' claims put to the test, 5 seeds each; writes experiments/CLAIMS.md (560 trainings, an hour; QUICK=true: ten minutes, in build/)
 	@$(BIN)/hourglass claim experiments/claims title="What is claimed, and what is so" $(if $(QUICK),quick=true into=build/CLAIMS.md,into=experiments/CLAIMS.md)
 
 type-claims: $(READY) ## whether each type does what its paper says, 5 or 10 seeds each (an hour); writes experiments/TYPE_CLAIMS.md (QUICK=true: sooner, in build/)
