@@ -26,10 +26,10 @@ run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes on 2 cores); writes experiments/code_size_by_depth/
 	@$(BIN)/python -m experiments.code_size_by_depth.measure
 
-test: $(READY) ## the test suite (ten minutes)
+test: $(READY) ## the test suite, but for what takes seconds each
 	@$(BIN)/pytest
 
-test-long: $(READY) ## the tests that take seconds each: whole sweeps, servers, killed processes (seven minutes)
+test-long: $(READY) ## the tests that take seconds each: whole sweeps, servers, killed processes (ten minutes)
 	@$(BIN)/pytest -m 'long and not slow and not browser'
 
 test-browser: $(READY) ## the dashboard in Debian's Chromium (2 minutes); what was seen is in build/screenshots
