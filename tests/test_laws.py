@@ -23,7 +23,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import conf_dir
 from hourglass.configuration.schema import located
-from hourglass.losses import logged, total
+from hourglass.losses import Term, logged, total
 from hourglass.measures.restorations import METHODS
 from hourglass.models import Autoencoder, Output, Solvable, stages_of
 from hourglass.noise import Corruption
@@ -497,6 +497,38 @@ def test_penalties_are_positive_and_linear_in_their_weight(name: str, model_name
         assert terms(0.0)[key] == 0.0
         assert terms(4.0)[key] == 4 * value  # a power of two, so exactly
         assert terms(3.0)[key].item() == pytest.approx(3 * value.item(), rel=1e-6)
+
+
+def means_over_samples(penalties: Penalties, model: Autoencoder) -> None:
+    """Assert that of a code in use the terms of 24 samples are the means of those of 8, 8 and 8."""
+    model.eval()
+    penalties.eval()
+    x = torch.rand(24, 1, 8, 8)
+
+    def terms(part: Tensor) -> dict[str, Tensor]:
+        output = model(part)
+        return logged({**output.losses, **penalties(model, part, output), "zero": Term(x.new_zeros(()))})
+
+    with torch.no_grad():
+        parts = [terms(part) for part in x.split(8)]
+        for name, value in terms(x).items():
+            assert value.item() == pytest.approx(sum(part[name].item() for part in parts) / 3, rel=1e-4, abs=1e-7), name
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_a_penalty_that_mixes_no_samples_is_the_mean_over_them(name: str) -> None:
+    """Which is what validation takes it for; one that does is measured in batches of about the training's size."""
+    model, penalties = make_model("multilayer", (1, 8, 8), *suited(name, "multilayer")), make_penalties(name)
+    if not any(each.mixes_samples for each in penalties.regularizers.values()):
+        penalties.attach(model, batch_size=8)
+        means_over_samples(penalties, model)
+
+
+@pytest.mark.parametrize("name", BOTTLENECKS)
+def test_terms_of_a_bottleneck_that_mixes_no_samples_are_means_over_them(name: str) -> None:
+    model = with_bottleneck(name).model
+    if not any(getattr(module, "mixes_samples", False) for module in model.modules()):
+        means_over_samples(Penalties(), model)
 
 
 @pytest.mark.parametrize(("name", "bottleneck"), product(REGULARIZERS, BOTTLENECKS), ids=str)

@@ -141,6 +141,17 @@ def test_a_diverged_code_is_nan(which: int) -> None:
     assert math.isnan(linear_probe(*parts).accuracy)
 
 
+def test_a_fit_that_is_not_finite_is_nan_and_not_the_first_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L-BFGS of a loss that isn't a number ends where it began, at weights of 0, whose largest logit is the first."""
+    z = torch.randn(50, 4)
+
+    def broken(z: torch.Tensor) -> module._Axes:
+        return module._Axes(torch.full((z.shape[1], z.shape[1]), math.nan), torch.ones(z.shape[1]))
+
+    monkeypatch.setattr(module._Axes, "of", broken)
+    assert math.isnan(linear_probe((z, z[:, 0].gt(0).long()), None, (z, z[:, 0].gt(0).long())).accuracy)
+
+
 def test_pixels_of_mnist() -> None:
     """Scikit-learn gives 91.4 % for 10,000 digits at C = .01, and 92.6 % for all."""
     data = build(compose_config(["data=mnist"])[0].data)

@@ -262,6 +262,17 @@ def test_bits_of_codes_that_are_known():
     assert symbol_bits(bits.symbols(a), samples=4) == pytest.approx((2, 3))
 
 
+@pytest.mark.parametrize(("least", "collapsed"), [(0.009, 2), (0.0101, 1)])
+def test_units_that_carry_less_than_a_hundredth_of_a_nat_have_collapsed(least, collapsed):
+    """By their mean over the samples: 0 of the first unit, `least` of the second, .02 of the third."""
+    metrics = Metrics(shape=(2,), data_range=(0.0, 1.0), activity=Switched(), active=torch.ones(3))
+    x = torch.rand(4, 2)
+    rates = torch.tensor([[0.0, 2 * least, 0.0], [0.0, 0.0, 0.04]]).repeat(2, 1)
+    for rows in (slice(0, 2), slice(2, 4)):
+        metrics.update(x[rows], None, x[rows], torch.ones(2, 3), rates=rates[rows])
+    assert metrics.compute()["code_collapsed_units"] == collapsed
+
+
 def test_batches_do_not_matter():
     generator = torch.Generator().manual_seed(1)
     x, corrupted, reconstruction = torch.rand(3, 300, 1, 28, 28, generator=generator)

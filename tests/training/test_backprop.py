@@ -366,6 +366,19 @@ def test_epochs_before_the_end_of_a_warm_up_are_no_candidates() -> None:
     assert_same(weights(learner), every.epochs[2 + values[2:].index(min(values[2:]))])
 
 
+def test_a_warm_up_that_outlasts_the_training_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    every = Every()
+    learner, _ = fit(*WARM, "training.epochs=2", callbacks=[every])
+    assert_same(weights(learner), every.epochs[-1])
+    assert learner.best_epoch is None
+    assert "training.keep=best had no epoch to choose from" in caplog.text
+
+
+def test_what_the_verdict_on_the_best_epoch_goes_by_are_the_epochs_that_count() -> None:
+    learner, points = fit(*WARM, "optimizer.lr=1e-4")
+    assert learner.validated == [value for _, value in points.of("val/loss")][2:]
+
+
 def test_patience_waits_for_the_end_of_a_warm_up() -> None:
     _, points = fit(*WARM, "optimizer.lr=0.0", "training.epochs=10", "training.patience=1")
     assert len(points.of("val/loss")) == 4  # two that don't count, the first that does, one that is no better

@@ -31,6 +31,7 @@ from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
 from hourglass.bottlenecks.normal import Gives, Normal, together
 from hourglass.losses import Term
 from hourglass.system.checks import check_level, check_whole, check_widths
+from hourglass.system.modes import same_draws
 
 __all__ = ["Hierarchical", "Ladder"]
 
@@ -154,8 +155,9 @@ class Layered(Bottleneck):
         return torch.cat([each[0] * self.active, *each[1:]], dim=-1).sum(-1)
 
     def rates(self, a: Tensor) -> Tensor:
-        """See `HasRate.rates`: of the units of all layers, each with the layers above it at their means."""
-        layers = self.layers(a, drawn=False)
+        """See `HasRate.rates`: of the units of all layers, given one draw of the layers above, always the same."""
+        with same_draws(a):
+            layers = self.layers(a, drawn=True)
         code, *upper = (layer.posterior.divergence(layer.prior) for layer in layers)
         return torch.cat([code * self.active, *upper], dim=-1)
 

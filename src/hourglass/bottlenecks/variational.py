@@ -9,8 +9,6 @@ Where the divergence has no formula, it is estimated by the draw itself, log q(z
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -20,6 +18,7 @@ from typing_extensions import override
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.losses import Term
 from hourglass.system.checks import check_level, check_whole
+from hourglass.system.modes import same_draws
 
 __all__ = ["Drawn", "Variational"]
 
@@ -84,7 +83,7 @@ class Variational(Bottleneck):
         exact = self.exact_rates(a)
         if exact is not None:
             return exact
-        with _same_draws(a):
+        with same_draws(a):
             return self.drawn(a).rates
 
     def forward(self, a: Tensor) -> Bottled:
@@ -118,11 +117,3 @@ class Variational(Bottleneck):
     def slope(self, a: Tensor) -> None:
         """None: a distribution is not one value per unit."""
         return
-
-
-@contextmanager
-def _same_draws(like: Tensor) -> Iterator[None]:
-    """Within, the same random numbers every time; afterwards the caller's go on as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=[like.device] if like.is_cuda else []):
-        torch.manual_seed(0)
-        yield

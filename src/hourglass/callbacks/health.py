@@ -55,8 +55,8 @@ class Health(RunCallback):
         run.log_end_values(values, steps=pl_module.steps_done)
         run.flush()  # the other callbacks' points too
         metrics = {**run.metrics, "model/code_size": pl_module.model.code_size}
-        losses = [value for _, value in run.history(f"val/{pl_module.monitor}")]
-        found = health.verdicts(metrics, floor=run.tags.get("linear_floor", ""), losses=losses)
+        floor = run.tags.get("linear_floor", "")
+        found = health.verdicts(metrics, floor=floor, losses=getattr(pl_module, "validated", ()))
         run.set_tags({"health": health.tag(found)})
 
     @override

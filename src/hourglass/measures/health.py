@@ -35,7 +35,7 @@ def verdicts(metrics: Mapping[str, float], *, floor: str, losses: Sequence[float
     Args:
         metrics: the last value of every metric of the run; what was not measured says nothing.
         floor: name of the linear floor that `test/mse_over_linear` refers to; empty where there is none.
-        losses: the validation loss that chooses the best epoch, after each epoch.
+        losses: the validation loss that chooses the best epoch, of each epoch that counts.
     """
 
     def value(name: str) -> float:

@@ -43,7 +43,7 @@ class Found(NamedTuple):
     """A probe's result."""
 
     accuracy: float
-    """Share of the test codes that get their class; NaN for codes that are not finite."""
+    """Share of the test codes that get their class; NaN for codes that are not finite, and where the fit isn't."""
     samples: int
     """Training codes that it learned from."""
     strength: float
@@ -85,8 +85,10 @@ def linear_probe(
     code = code.float()
     mean, deviation = code.mean(0), code.std(0, correction=0)
     # A constant unit of 0.1 has a deviation of rounding, not of 0.
-    scale = torch.where(deviation > 1e-6 * mean.abs().clamp(min=1e-30), 1 / deviation, 0.0)
-    z, *others = ((part.detach().cpu().float() - mean) * scale for part in (code, validation[0], test[0]))
+    says = ~(deviation <= 1e-6 * mean.abs().clamp(min=1e-30))  # or isn't finite
+    z, *others = (
+        ((part.detach().cpu().float() - mean) / deviation)[:, says] for part in (code, validation[0], test[0])
+    )
     if not all(bool(part.isfinite().all()) for part in (z, *others)):
         return Found(math.nan, len(y), math.nan)
     axes = _Axes.of(z[:: max(1, len(z) // _AXES_OF)])
@@ -96,6 +98,8 @@ def linear_probe(
     parameters = torch.zeros(len(classes), z.shape[1] + 1)
     for strength in STRENGTHS:
         parameters = _fit(samples, target, strength, start=parameters, units=axes.units(strength))
+        if not bool(parameters.isfinite().all()):
+            return Found(math.nan, len(y), math.nan)
         found = torch.cat([axes.back(parameters[:, :-1]), parameters[:, -1:]], dim=1)
         right = _accuracy(found, others[0], validation[1].cpu(), classes)
         if right > best[0]:
@@ -118,8 +122,8 @@ class _Axes(NamedTuple):
         """The principal axes of standardised codes (N, units)."""
         if z.shape[1] > _TURNED:
             return cls(None, torch.ones(z.shape[1]))
-        variances, axes = torch.linalg.eigh(z.T @ z / len(z))
-        return cls(axes, variances.clamp(min=0))
+        variances, axes = torch.linalg.eigh((z.T @ z / len(z)).double())
+        return cls(axes.float(), variances.float().clamp(min=0))
 
     def turned(self, z: Tensor) -> Tensor:
         """Codes in these axes."""
@@ -135,7 +139,7 @@ class _Axes(NamedTuple):
 
 
 def _fit(z: Tensor, target: Tensor, strength: float, *, start: Tensor, units: Tensor) -> Tensor:
-    """Weights and, in the last column, biases, (classes, units + 1), by L-BFGS in these units."""
+    """Weights and, in the last column, biases, (classes, units + 1), by L-BFGS in these units; NaN if it fails."""
     from scipy.optimize import minimize
 
     classes, samples = len(start), len(z)
@@ -145,7 +149,7 @@ def _fit(z: Tensor, target: Tensor, strength: float, *, start: Tensor, units: Te
     share = torch.zeros(classes).index_add_(0, target, ones) / samples
 
     # In blocks, because both products read the codes, which are not to leave the cache in between.
-    blocks = torch.split(z, max(_FEWEST_ROWS, _BLOCK // z.shape[1]))
+    blocks = torch.split(z, max(_FEWEST_ROWS, _BLOCK // max(1, z.shape[1])))
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         parameters = torch.from_numpy(flat).float().view(classes, -1) * units
@@ -168,10 +172,10 @@ def _fit(z: Tensor, target: Tensor, strength: float, *, start: Tensor, units: Te
     # Between two steps of scipy's, in which there is nothing to share, its own threads would stay awake beside torch's:
     # five times as slow on two cores. A library that is imported later would have no limit.
     with threadpool_limits(1, user_api="blas"):
-        found: Floats = minimize(
-            loss, (start / units).double().flatten().numpy(), jac=True, method="L-BFGS-B", options=options
-        ).x
-    return torch.from_numpy(found).float().view(classes, -1) * units
+        found = minimize(loss, (start / units).double().flatten().numpy(), jac=True, method="L-BFGS-B", options=options)
+    if not math.isfinite(found.fun):  # it ends where it began, as if nothing could be told
+        return torch.full_like(start, math.nan)
+    return torch.from_numpy(found.x).float().view(classes, -1) * units
 
 
 def _accuracy(parameters: Tensor, z: Tensor, y: Tensor, classes: Tensor) -> float:

@@ -1,11 +1,12 @@
-"""Modes of a module: training and evaluation, of which a bottleneck, a dropout or a running mean takes notice."""
+"""What holds within a `with` only: a module's evaluation mode, and the random numbers of a measurement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-__all__ = ["evaluating"]
+__all__ = ["evaluating", "same_draws"]
 
 
 @contextmanager
@@ -26,3 +27,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
+
+
+@contextmanager
+def same_draws(like: Tensor) -> Iterator[None]:
+    """Within, the same random numbers every time; afterwards the caller's go on as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[like.device] if like.is_cuda else []):
+        torch.manual_seed(0)
+        yield

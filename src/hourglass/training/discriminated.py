@@ -11,7 +11,7 @@ mixtures (`Factor`), samples and reconstructions (`AdversarialReconstruction`, `
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Unpack
 
 import torch
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hourglass.losses import logged, total
+from hourglass.losses import Term, logged, total
 from hourglass.models import Output
 from hourglass.system.checks import check_level, check_widths
 from hourglass.system.precision import wide
@@ -63,7 +63,9 @@ class Discriminated(Minibatch):
     """
 
     # Not by the loss: the discriminator that a part of it is measured by changes from epoch to epoch.
-    monitor = "reconstruction"
+    monitor = "loss_uncontested"
+    contested: tuple[str, ...] = ("adversarial",)
+    """The terms of the loss that go by what the discriminator says."""
     weight: Tensor
 
     def __init__(
@@ -91,6 +93,12 @@ class Discriminated(Minibatch):
     @abstractmethod
     def judged(self, output: Output, x: Tensor) -> Judged:
         """What the discriminator says of both kinds, for an output of the model and its target (B, *shape)."""
+
+    @override
+    def uncontested(self, terms: Mapping[str, Term]) -> dict[str, Tensor]:
+        """See `Learner.uncontested`; the reconstruction counts whole, whatever its own weight against the contest."""
+        kept = {name: term for name, term in terms.items() if name not in self.contested}
+        return {self.monitor: total({**kept, "reconstruction": Term(terms["reconstruction"].value)})}
 
     @override
     def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:

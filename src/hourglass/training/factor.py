@@ -52,6 +52,7 @@ class Factor(Discriminated):
     """
 
     mixes_samples = True
+    contested = ("dependence",)
 
     def __init__(self, **shared: Unpack[DiscriminatedArguments]) -> None:
         super().__init__(**shared)

@@ -55,6 +55,7 @@ class Finetune(Minibatch):
     """
 
     labelled = True
+    scores_in_use = True
     stackable = True
 
     def __init__(self, *, head_widths: Sequence[int], frozen: bool, **shared: Unpack[MinibatchArguments]) -> None:
@@ -94,6 +95,11 @@ class Finetune(Minibatch):
             self.classes = classes
 
     @override
+    def as_trained(self, output: Output, x: Tensor, corrupted: Tensor) -> Output:
+        """See `Learner.as_trained`: a frozen encoder draws nothing, in training neither."""
+        return output if self.frozen else super().as_trained(output, x, corrupted)
+
+    @override
     def step(self, x: Tensor, corrupted: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         return self.backpropagate(x, corrupted, y)
 
@@ -106,7 +112,7 @@ class Finetune(Minibatch):
 
     @override
     def scores(self, output: Output, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """The share of samples that get their class, and the share that don't."""
+        """The share of samples that get their class, and the share that don't; of the code in use."""
         right = (self.classifier(output.code).argmax(1) == y).float().mean()
         return {"accuracy": right, "error": 1 - right}
 

@@ -95,6 +95,7 @@ class VAEGAN(Discriminated):
     """
 
     any_target = False
+    contested = ("adversarial", "features")
 
     features: Tensor
     pixels: Tensor

@@ -1,5 +1,6 @@
 """Which epoch's weights a training keeps."""
 
+import logging
 import math
 from typing import Any, Literal
 
@@ -13,30 +14,31 @@ from hourglass.training.lightning_internals import is_fitting
 
 __all__ = ["KeepBest"]
 
+log = logging.getLogger("hourglass")
+
 
 class KeepBest(pl.Callback):
     """At the end of the fit, puts back the weights of the epoch with the lowest validation loss.
 
-    Which loss is the learner's `monitor`, as a rule the one that is trained. Epochs don't count while a term's weight
-    still rises, or follows a target: their loss is of another problem. The test set has no part in the choice.
+    Which loss is the learner's `monitor`, as a rule the one that is trained. Epochs don't count before it has
+    `settled`, as while a term's weight still rises: their loss is of another problem. The test set has no part in the
+    choice.
 
     Args:
         keep: `best`, or `last` to leave the weights as training left them.
         patience: epochs without an improvement after which training ends early, at least 1; null: never.
-        first: the first epoch that counts, for either.
 
     Example:
-        >>> chosen = KeepBest(keep="best", patience=3, first=0)
+        >>> chosen = KeepBest(keep="best", patience=3)
         >>> chosen.lowest, chosen.epoch
         (inf, -1)
     """
 
-    def __init__(self, *, keep: Literal["best", "last"], patience: int | None, first: int) -> None:
+    def __init__(self, *, keep: Literal["best", "last"], patience: int | None) -> None:
         check_choice("keep", keep, ("best", "last"))
         check_whole("patience", patience, lowest=1, null=True)
         self.keep = keep
         self.patience = patience
-        self.first = first
         self.lowest = math.inf
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}
@@ -51,7 +53,7 @@ class KeepBest(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare this epoch with the best one, in a fit."""
-        if not is_fitting(trainer) or trainer.current_epoch < self.first or not pl_module.settled:
+        if not is_fitting(trainer) or not pl_module.settled:
             return
         value = float(trainer.callback_metrics[f"val/{pl_module.monitor}"])
         if value < self.lowest:
@@ -79,6 +81,11 @@ class KeepBest(pl.Callback):
         """Put the best weights back, also where a resumed training had no epoch left."""
         if self.weights:
             pl_module.load_state_dict(self.weights)
+        elif self.keep == "best" and not pl_module.settled:
+            log.warning(
+                "training.keep=best had no epoch to choose from, because the weights of terms changed until the end:"
+                " the last one's are kept"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs."""

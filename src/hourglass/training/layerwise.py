@@ -19,7 +19,6 @@ from hourglass.losses import MSE
 from hourglass.models import stages_of
 from hourglass.system.checks import check_whole
 from hourglass.system.errors import HourglassError
-from hourglass.training.keep_best import KeepBest
 from hourglass.training.minibatch import Minibatch, MinibatchArguments
 
 __all__ = ["Layerwise"]
@@ -71,7 +70,6 @@ class Layerwise(Minibatch):
         if self.noise.frozen:
             raise ValueError("hidden activations change while they are learned from: set noise.frozen=false")
         self.pretrain_epochs = pretrain_epochs
-        self.keep_best = KeepBest(keep=shared["keep"], patience=shared["patience"], first=pretraining)
         self.stage_optimizers = [self.make_optimizer(params=list(stage.parameters)) for stage in self.stages]
         self.hidden_loss = MSE(reduction=self.loss.reduction)
         self._check_noise()
@@ -91,6 +89,11 @@ class Layerwise(Minibatch):
                         raise ValueError(
                             f"noise={name} doesn't suit the activations of stage {number}: {error}"
                         ) from error
+
+    @property
+    @override
+    def settled(self) -> bool:
+        return super().settled and self.current_epoch >= self.pretrain_epochs * len(self.stages)
 
     @override
     def setup(self, stage: str) -> None:

@@ -78,6 +78,8 @@ class Learner(pl.LightningModule):
     """Whether it learns from targets that are not the samples themselves."""
     classes = 0
     """How many it knows, if `labelled`."""
+    scores_in_use = False
+    """Whether `scores` are of the code in use; else of the code as it is trained."""
     decodes_disturbed = True
     """Whether what it decodes in training is the code that a regularizer has disturbed."""
 
@@ -119,6 +121,11 @@ class Learner(pl.LightningModule):
     def seconds(self) -> float:
         """Seconds of training so far."""
         return self.clock.seconds
+
+    @property
+    def batch_size(self) -> int | None:
+        """Samples of a training batch; None where it isn't trained by batches."""
+        return None
 
     @property
     def best_epoch(self) -> int | None:
@@ -164,9 +171,13 @@ class Learner(pl.LightningModule):
         """What else to measure of a batch, means over its samples by name; no part of the loss. See `terms_of`."""
         return {}
 
+    def uncontested(self, terms: Mapping[str, Term]) -> dict[str, Tensor]:  # noqa: ARG002
+        """The loss without the terms that another network changes, by name; empty where there are none."""
+        return {}
+
     @property
     def settled(self) -> bool:
-        """Whether the weights of all terms have reached what they are to be: losses of before don't compare."""
+        """Whether what is trained is what it is to be, all terms with their weights: losses of before don't compare."""
         return self.model.bottleneck.settled and self.penalties.settled
 
     @property

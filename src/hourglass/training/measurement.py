@@ -2,22 +2,28 @@
 
 Noise is drawn from fixed seeds and everything is measured with full precision, so that numbers of different runs can be
 compared. Every loss term is of the code as it is trained, drawn from the same fixed seeds: `val/loss` is what training
-minimises, for a variational code a bound on the likelihood. What the code in use reconstructs, its mean, say `mse` and
-all else that `hourglass.measures.streaming` measures.
+minimises, for a variational code a bound on the likelihood. A term that compares the samples of a batch with each other
+goes by how many there are, and is the mean over batches of about the training's size. Only what a regularizer does to
+the code on its way to the decoder is left out. What the code in use reconstructs, its mean, say `mse` and all else that
+`hourglass.measures.streaming` measures.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from hourglass.bottlenecks import HasRate, Refining, Symbolic
 from hourglass.data import Split
 from hourglass.losses import logged
 from hourglass.measures.streaming import Clean, Metrics
+from hourglass.models import Output
 from hourglass.system.errors import Diverged
 from hourglass.training.batches import is_all
 from hourglass.training.lightning_internals import evaluated
@@ -50,6 +56,7 @@ class Measurement:
         own = is_own(loader) and loader.split is split
         self._whole = own and is_all(limit) and not learner.trainer.sanity_checking
         self._clean = _CLEAN.setdefault(data.targets_of(split), {})
+        self._mixes = any(getattr(module, "mixes_samples", False) for module in learner.modules())
         with _differentiable():
             self._metrics = Metrics(
                 shape=data.wanted.shape,
@@ -93,12 +100,10 @@ class Measurement:
         with torch.autocast(x.device.type, enabled=False), learner.noise.seeded(index):
             corrupted = learner.noise(x)
             output = model(corrupted, batch.y)
-            trained = learner.as_trained(output, target, corrupted)
-            terms = logged(learner.penalties.reweigh(learner.terms_of(trained, target, batch.y), trained))
-            measured = learner.penalties.scores(model, x, output, target=target)
-            scores = learner.scores(trained, target, batch.y) | measured
-            if trained is not output:
-                scores = {**scores, "mse_as_trained": (trained.reconstruction - target).square().nanmean()}
+            scores = learner.penalties.scores(model, x, output, target=target)
+            if learner.scores_in_use:
+                scores |= learner.scores(output, target, batch.y)
+            scores |= self._as_trained(output, target, corrupted)
             if isinstance(neck, Refining):
                 for name, code in neck.refined(output.encoded).items():
                     scores = {**scores, f"mse_{name}": (model.decode(code, output.y) - target).square().nanmean()}
@@ -113,8 +118,44 @@ class Measurement:
             rates=rates,
         )
         self._samples += len(x)
-        for name, term in {**terms, **scores}.items():
+        for name, term in scores.items():
             self._sums[name] = self._sums.get(name, 0.0) + term.item() * len(x)
+
+    def _as_trained(self, output: Output, target: Tensor, corrupted: Tensor) -> dict[str, Tensor]:
+        """The loss, its terms and what else is said of the code as it is trained, means over the samples by name."""
+        learner, found = self._learner, defaultdict[str, list[Tensor]](list)
+        for rows in self._batches(len(target)):
+            part = output if rows == slice(0, len(target)) else self._part(output, rows)
+            x = target[rows]
+            trained = learner.as_trained(part, x, corrupted[rows])
+            terms = learner.penalties.reweigh(learner.terms_of(trained, x, part.y), trained)
+            values = logged(terms) | learner.uncontested(terms)
+            if not learner.scores_in_use:
+                values |= learner.scores(trained, x, part.y)
+            if trained is not part:
+                values["mse_as_trained"] = (trained.reconstruction - x).square().nanmean()
+            for name, value in values.items():
+                found[name].append(value * (len(x) / len(target)))
+        return {name: torch.stack(shares).sum() for name, shares in found.items()}
+
+    def _batches(self, samples: int) -> list[slice]:
+        """Batches of about the training's size and about as large as each other, where a term goes by its batch."""
+        trained = self._learner.batch_size
+        count = max(1, round(samples / trained)) if trained is not None and self._mixes else 1
+        edges = [samples * number // count for number in range(count + 1)]
+        return [slice(begin, end) for begin, end in pairwise(edges)]
+
+    def _part(self, output: Output, rows: slice) -> Output:
+        """Some samples of an output, with the losses that the bottleneck has of them alone."""
+        encoded = output.encoded[rows]
+        return Output(
+            output.reconstruction[rows],
+            output.code[rows],
+            self._learner.model.bottle(encoded).losses,
+            encoded,
+            None if output.y is None else output.y[rows],
+            None if output.given is None else output.given[rows],
+        )
 
 
 @contextmanager

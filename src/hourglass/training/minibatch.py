@@ -65,6 +65,7 @@ class Minibatch(Learner):
         Diverged: a loss became NaN or infinite.
     """
 
+    _given_size: int | None = None  # of the batches of a person's own loader
     _watched = False  # by a callback that counts batches
     _rates: Rates | None = None  # made at the first step, when a resumed training knows how many there are
     _random: Tensor | None = None  # where a resumed training was in its draws
@@ -106,14 +107,20 @@ class Minibatch(Learner):
         self.automatic_optimization = False
         self.make_optimizer = optimizer
         self.optimizer = optimizer(params=list(self.model.parameters()))
-        self.keep_best = KeepBest(keep=keep, patience=patience, first=0)
+        self.keep_best = KeepBest(keep=keep, patience=patience)
         self.keep_best.check_data(self.data)
         self.steps = self.settings.steps(len(self.data.train.x))
         self.replicas = replicas or Replicas()
         self._stepper: Stepper = stepper or type(self).own_steps
         self.schedule = schedule or Schedule(every="epoch")
-        self._validated: list[float] = []
+        self.validated: list[float] = []
+        """The validation loss of each epoch that had settled."""
         self._points = Points()
+
+    @property
+    @override
+    def batch_size(self) -> int:
+        return self._given_size or self.settings.batch_size
 
     @property
     @override
@@ -202,7 +209,7 @@ class Minibatch(Learner):
                 length=self.steps if self.schedule.every == "step" else self.settings.epochs,
                 warmup_steps=self.settings.warmup_steps,
             )
-        found = self._rates.of_step(step, epoch=self.current_epoch, validated=self._validated)
+        found = self._rates.of_step(step, epoch=self.current_epoch, validated=self.validated)
         for group, rate in zip(groups, found, strict=True):
             group["lr"] = rate
         self._points.rates[step] = groups[0]["lr"]
@@ -265,7 +272,7 @@ class Minibatch(Learner):
         if not self.trainer.is_last_batch:  # a validation within an epoch, which goes on
             self.clock.start()
         if self.settled:
-            self._validated.append(float(self.trainer.callback_metrics[f"val/{self.monitor}"]))
+            self.validated.append(float(self.trainer.callback_metrics[f"val/{self.monitor}"]))
 
     @override
     def setup(self, stage: str) -> None:
@@ -280,7 +287,7 @@ class Minibatch(Learner):
             every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
             self.settings = replace(self.settings, log_every_n_steps=every or sys.maxsize)
         if self.steps_done and not self.trainer.global_step:  # another trainer's, of the weights that are there
-            self.steps_done, self._rates, self._validated, self._points = 0, None, [], Points()
+            self.steps_done, self._rates, self.validated, self._points = 0, None, [], Points()
             self.keep_best.forget()
 
     def train_dataloader(self) -> Batches:
@@ -319,7 +326,7 @@ class Minibatch(Learner):
             "steps_done": self.steps_done,
             "seconds": self.seconds,
             "since_point": self._points.values,
-            "validated": self._validated,
+            "validated": self.validated,
             "random": torch.get_rng_state(),
             "random_there": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -333,7 +340,7 @@ class Minibatch(Learner):
         self.steps_done = state["steps_done"]
         self.clock = Clock(state["seconds"])
         self._points.values = state["since_point"]
-        self._validated = state.get("validated", [])  # which earlier versions had no use for
+        self.validated = state.get("validated", [])  # which earlier versions had no use for
         self._random = state["random"]
         self._random_there = state.get("random_there")  # earlier versions kept the CPU's only
         # An epoch that was cut off, or had other batches, made another number of steps than it would now.
@@ -348,7 +355,8 @@ class Minibatch(Learner):
         loader, per_epoch = self.trainer.train_dataloader, self.trainer.num_training_batches
         if not is_own(loader):
             check_train_loader(self)
-            self.penalties.batches_of(getattr(loader, "batch_size", None) or self.settings.batch_size)
+            self._given_size = getattr(loader, "batch_size", None)
+            self.penalties.batches_of(self.batch_size)
         elif not self._watched:  # its batches are chunks
             per_epoch = self.settings.steps_per_epoch(len(self.data.train.x))
         if self.trainer.max_epochs == -1 and not math.isinf(per_epoch):
