@@ -70,7 +70,7 @@ pages: $(READY) ## every record's page anew from its results.csv, and their inde
 quickstart: $(READY) ## the recipe of `make run`, measured; writes experiments/quickstart/README.md
 	@$(BIN)/python -m experiments.quickstart.measure
 
-zoo: $(READY) ## every type on MNIST on equal terms, 3 seeds (86 minutes on two quiet cores); writes experiments/zoo/README.md and its mosaics
+zoo: $(READY) ## every type on MNIST on one budget, 3 seeds (86 minutes on two quiet cores); writes experiments/zoo/README.md and its mosaics
 	@$(BIN)/python -m experiments.zoo.measure
 
 zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md

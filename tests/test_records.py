@@ -269,8 +269,16 @@ def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(tmp_path: Path, monkeyp
                 run.log_metrics({"val/loss": loss}, step=10 * epoch)
             run.log_metrics(found, step=0)
     assert measure.tune(TYPES[0], ("data=digits",)) == ("data=digits", "optimizer.lr=overfits", "schedule=cosine")
-    kept = {name: measure.loss_kept(Run.find(name, None)) for name in trials}
+    kept = {name: measure.loss_kept(Run.find(name, None), "val/loss") for name in trials}
     assert kept == {"steady": 3.0, "overfits": 2.0, "warms_up": 2.5, "last": 6.0, "never_settles": 3.5}
+
+
+def test_a_type_with_a_discriminator_is_tuned_by_what_it_has_no_say_in() -> None:
+    goals = {
+        kind.name: measure.goal_of(kind) for kind in TYPES if kind.name in ("VAE", "FactorVAE", "adversarial (AAE)")
+    }
+    uncontested = "val/loss_uncontested"
+    assert goals == {"VAE": "val/loss", "FactorVAE": uncontested, "adversarial (AAE)": uncontested}
 
 
 @pytest.mark.slow

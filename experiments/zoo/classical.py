@@ -1,7 +1,7 @@
 """Controls, nets without more than their shape, and those that see a corrupted input."""
 
 from experiments.zoo.kinds import CODE, SMALL, WIDE, Group, Type
-from experiments.zoo.properties import Below, Contracts, Learns, Less, More, Property
+from experiments.zoo.properties import Below, Closer, Contracts, Learns, Less, More, Property
 
 CONV = "model=conv model.code_size=32"
 RESIDUAL = "model=residual model.widths=[8,16,16] model.code_size=32 trainer=exact"  # bfloat16 is slower on a CPU
@@ -69,7 +69,7 @@ LOSSES = Group(
             "features of a random net (perceptual)",
             "Hou et al., 2017",
             f"{CODE} loss=random_features loss.widths=[8,16]",
-            More("test/sharpness", "sharpness", ".2f"),
+            Closer("test/sharpness", "sharpness", ".2f"),
             "squared error (control)",
             epochs=5,
         ),
@@ -77,7 +77,7 @@ LOSSES = Group(
             "adversarial reconstruction",
             "Esser, Rombach & Ommer, 2021",
             f"{CODE} training=adversarial_reconstruction training.discriminator_widths=[8,16]",
-            More("test/sharpness", "sharpness", ".2f"),
+            Closer("test/sharpness", "sharpness", ".2f"),
             "multilayer",
             epochs=5,
         ),

@@ -11,14 +11,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
+
+from hydra.utils import get_class
 
 from experiments import records
 from experiments.zoo import page
 from experiments.zoo.collection import TYPES
 from experiments.zoo.kinds import Type
 from experiments.zoo.training import SEEDS, Job, Trained, train, words_of
+from hourglass.configuration.composition import compose_config
 from hourglass.sweeps import Slot, execute
 from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, resolve_uri, search_runs
@@ -33,7 +37,8 @@ def main() -> int:
     parser = records.parser(__doc__)
     parser.add_argument("--tuned", action="store_true", help="search learning rate and schedule of each type first")
     parser.add_argument("--into", type=Path, default=HERE, help="where numbers, page and mosaics go")
-    parser.add_argument("--only", nargs="+", metavar="TYPE", help="the types with these names")
+    names = [kind.name for kind in TYPES]
+    parser.add_argument("--only", nargs="+", metavar="TYPE", choices=names, help="the types with these names")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("words", nargs="*", help="settings of one's own, as hourglass train takes them")
     given = parser.parse_args()
@@ -56,7 +61,9 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
     """Train what is missing, and write numbers and mosaics; 1 if a run failed, which costs its type a row."""
     cores = len(os.sched_getaffinity(0))
     fixed = tuple(word for word in words if not word.startswith("training."))  # a formula takes no epochs
-    settings = {kind.name: fixed if not kind.epochs else tune(kind, words) if tuned else words for kind in kinds}
+    with ThreadPool(2) as pool:  # one search reads and starts processes while the other trains
+        searched = pool.map(lambda kind: tune(kind, words) if tuned and kind.epochs else words, kinds, chunksize=1)
+    settings = {kind.name: chosen if kind.epochs else fixed for kind, chosen in zip(kinds, searched, strict=True)}
     study = "zoo_tuned" if tuned else "zoo"
     jobs = [Job(kind, seed, settings[kind.name], study) for kind in kinds for seed in seeds]
     found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in kinds}
@@ -83,16 +90,17 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
 
 
 def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
-    """Settings, and those of the best of `TRIALS` trials with them, by the validation loss of the weights kept.
+    """Settings, and those of the best of `TRIALS` trials with them, by what chooses the weights on validation.
 
     Of MNIST, which is trained on if the settings say nothing else, a trial sees the first digits only.
     """
+    goal = goal_of(kind)
     few = [] if any(word.startswith("data=") for word in words) else [f"data.train_size={page.SEARCHED}"]
     study = " ".join(["zoo search:", kind.name, *few, *words])
     command = [
         *(str(Path(sys.executable).parent / "hourglass"), "train", "-m", "hydra/sweeper=hourglass_optuna"),
         *(f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.startup_trials=6", "hydra.sweeper.batch_size=4"),
-        *("hydra.sweeper.objective=val/loss", "hydra.sweeper.pruner=median"),
+        *(f"hydra.sweeper.objective={goal}", "hydra.sweeper.pruner=median"),
         *("hydra.sweeper.prune_after=4", "hydra.sweeper.grace_epochs=2"),
         *(*words_of(kind), *few, *words, "callback=quick", f"seed={SEEDS[0]}", f"study={study!r}"),
     ]
@@ -105,17 +113,23 @@ def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
     trials = [
         trial
         for trial in trials
-        if "val/loss" in trial.data.metrics and "optimizer.lr" in trial.data.params and "pruned" not in trial.data.tags
+        if goal in trial.data.metrics and "optimizer.lr" in trial.data.params and "pruned" not in trial.data.tags
     ]
     if not trials:
         raise HourglassError(f"no trial of {kind.name} is finished")
-    best = min(trials, key=lambda trial: loss_kept(Run.find(trial.info.run_id, None)))
+    best = min(trials, key=lambda trial: loss_kept(Run.find(trial.info.run_id, None), goal))
     return *words, f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
 
 
-def loss_kept(run: Run) -> float:
+def goal_of(kind: Type) -> str:
+    """What the best epoch of a type goes by: the validation loss, without the terms that a discriminator judges."""
+    config, _ = compose_config(words_of(kind))
+    return f"val/{get_class(config.training._target_).monitor}"
+
+
+def loss_kept(run: Run, goal: str) -> float:
     """The validation loss of the weights that a run kept; the metric's last value is that of its last epoch."""
-    losses = [value for _, value in run.history("val/loss")]  # one for each epoch
+    losses = [value for _, value in run.history(goal)]  # one for each epoch
     best = run.metrics.get("fit/best_epoch")  # counted from 1; none where no epoch counted, and the last one is kept
     return losses[-1] if best is None or run.params["training.keep"] == "last" else losses[int(best) - 1]
 

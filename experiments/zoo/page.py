@@ -23,6 +23,7 @@ COSINE = "schedule=cosine"
 Found = Mapping[str, Sequence[records.Run]]
 """The metrics of each type's runs, one for each seed in order."""
 
+TIME = "time/fit_seconds"
 COLUMNS = {
     "fit/epochs": ("epochs", "{:.0f}"),
     "test/mse_over_linear": ("over linear", "{:.2f}"),
@@ -30,7 +31,7 @@ COLUMNS = {
     "fit/dead_units": ("dead units", "{:.0f}"),
     "test/code_bits": ("bits", "{:.1f}"),
     "test/linear_accuracy": ("linear probe", "{:.1%}"),
-    "time/fit_seconds": ("seconds", "{:.0f}"),
+    TIME: ("seconds", "{:.0f}"),
 }
 KEPT = (
     *("test/mse", AS_TRAINED, *COLUMNS, "test/linear_accuracy_pixels", "test/linear_samples"),
@@ -44,8 +45,8 @@ KEPT = (
 TEXT = """\
 # The zoo{tuned}
 
-**Question.** What does each type of autoencoder make of MNIST, given the same data, batches, optimizer and passes, and
-does it do what it is for?
+**Question.** What does each type of autoencoder make of MNIST, given the same data, batches and optimizer, and
+{epochs} passes where a step doesn't cost many times that of the others, and does it do what it is for?
 
 **Command.** `make {target}` (on {cores:.0f} cores, one run on each; {budget}; seeds {seeds}). {how}
 Numbers: [{numbers}]({numbers}).
@@ -60,8 +61,7 @@ code of as many units on the same input, PCA or, under noise, reduced-rank regre
 code; none for sparse codes. *Active*: share of the units that are on for a digit, which depends on the kind of code
 (docs/metrics.md). *Dead units*: on for no training digit. *Bits*: what a discrete code's symbols carry of a digit.
 *Linear probe*: accuracy of a linear classifier that sees only the code and learns from {samples:,.0f} digits; on the
-pixels it is {pixels:.1%}. *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed;
-all {trainings} trainings together took {minutes:.0f} minutes of a core.
+pixels it is {pixels:.1%}.{seconds}
 What has `data.binarize=static` sees and restores digits of 0 and 1, of which a Bernoulli likelihood is one: its errors
 compare among themselves.
 
@@ -73,14 +73,18 @@ compare among themselves.
 
 *Against its control*: the difference of the test MSE to that of the type named there, which differs in nothing but what
 makes this one (and in epochs, where this one has fewer), seed by seed with the same batches: its mean and 95 % interval
-(Student's t, {count} pairs). What counts as having the property: `experiments/zoo/properties.py`. *MMD from the prior*:
-how far codes are from what new ones are drawn from, the prior or a sampler; of a type that is for drawing it is at most
-.04, about that of draws that are a fifth too wide. *Nats*, where nothing else is said: log-likelihood of a test digit,
-which compares where data and loss are the same. Of types that are for something else both are told and decide
-nothing.{trained}
+(Student's t, {count} pairs); beside a number of the property stands the same of that number. What counts as having the
+property: `experiments/zoo/properties.py`. *MMD from the prior*: how far codes are from what new ones are drawn from,
+the prior or a sampler; of a type that is for drawing it is at most .04, about that of draws that are a fifth too
+wide. *Nats*, where nothing else is said: log-likelihood of a test digit, which compares where data and loss are the same. Of types that are for
+something else both are told and decide nothing.{trained}
 
-**Verdict.** {verdict}
+**Verdict.** {verdict} Of a number that is compared seed by seed, "with every seed" is {count} signs, which
+chance alone gives one time in {chance:.0f}: the intervals beside say more.
 """
+
+SECONDS = """ *Seconds*: training on one core, in bfloat16 where the hardware has it, of the fastest seed;
+all {trainings} trainings together took {minutes:.0f} minutes of a core."""
 
 MOSAICS = """
 ![Ten test digits as each type restores them](mosaic.png)
@@ -166,11 +170,11 @@ def text(results: records.Results, *, configured: records.Results | None = None,
             epochs=EPOCHS,
             samples=one["test/linear_samples"],
             pixels=one["test/linear_accuracy_pixels"],
-            trainings=sum(map(len, found.values())),
-            minutes=sum(run["time/fit_seconds"] for runs in found.values() for run in runs) / 60,
+            seconds="" if tuned else _seconds(found),  # searches ran beside
             elsewhere=ELSEWHERE + _missing(found),
             properties=_properties(found),
             count=len(seeds),
+            chance=2 ** len(seeds),
             trained=_trained(found),
             verdict=_verdict(found),
         )
@@ -206,6 +210,11 @@ def _grouped(found: Found) -> list[tuple[str, list[Type]]]:
     return [(name, kinds) for name, kinds in groups if kinds]
 
 
+def _seconds(found: Found) -> str:
+    runs = [run for of in found.values() for run in of]
+    return SECONDS.format(trainings=len(runs), minutes=sum(run[TIME] for run in runs) / 60)
+
+
 def _trained(found: Found) -> str:
     """The legend of the error as trained, where a run has it."""
     return WITH_TRAINED if any(AS_TRAINED in run for runs in found.values() for run in runs) else ""
@@ -218,7 +227,8 @@ def _missing(found: Found) -> str:
 
 def _measurements(found: Found, configured: Found | None) -> str:
     changes = [] if configured is None else ["tuned less as configured"]
-    rows = [["type", "reference", "code", "test MSE", *changes, *(head for head, _ in COLUMNS.values()), "command"]]
+    columns = {metric: column for metric, column in COLUMNS.items() if configured is None or metric != TIME}
+    rows = [["type", "reference", "code", "test MSE", *changes, *(head for head, _ in columns.values()), "command"]]
     for group, kinds in _grouped(found):
         rows.append([f"**{group}**", *[""] * (len(rows[0]) - 1)])
         for kind in kinds:
@@ -230,7 +240,7 @@ def _measurements(found: Found, configured: Found | None) -> str:
                 before = [run["test/mse"] for run in configured.get(kind.name, ())]
                 pairs = kind.epochs and len(before) == len(errors) > 1
                 cells.append(paired_difference(errors, before).said("+.4f") if pairs else "")
-            for metric, (_, form) in COLUMNS.items():
+            for metric, (_, form) in columns.items():
                 values = [run[metric] for run in runs if metric in run]
                 # What else ran on the machine can only have made it slower.
                 middle = min if metric.startswith("time/") else mean

@@ -6,6 +6,8 @@ from statistics import mean
 
 from typing_extensions import override
 
+from hourglass.measures.paired import paired_difference
+
 Runs = Sequence[dict[str, float]]
 """The metrics of one type's runs, one for each seed."""
 LIKELIHOOD = "test/log_likelihood"
@@ -157,7 +159,29 @@ class Symbols(Property):
         return run["test/code_bits"] >= 0.9 * run["test/code_bits_capacity"] and run["test/code_usage"] >= 0.9
 
 
-class Less(Property):
+class Compared(Property):
+    """A number beside that of the runs without what makes the type, seed by seed; that its mean differs says less.
+
+    Args:
+        metric: which.
+        words: what it is called.
+        form: how it is written.
+    """
+
+    metric: str
+
+    def __init__(self, metric: str, words: str, form: str) -> None:
+        self.metric, self.words, self.form = metric, words, form
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`; with the mean difference and its 95 % interval, where there are two seeds or more."""
+        found, without = ([run[self.metric] for run in each] for each in (runs, controls))
+        said = f"{self.words} {mean(found):{self.form}}, without {mean(without):{self.form}}"
+        return f"{said}: {paired_difference(found, without).said('+' + self.form)}" if len(found) > 1 else said
+
+
+class Less(Compared):
     """A number that is smaller than without what makes the type, seed by seed.
 
     Args:
@@ -168,14 +192,14 @@ class Less(Property):
     """
 
     def __init__(self, metric: str, words: str, form: str, share: float = 1.0) -> None:
-        self.metric, self.words, self.form, self.share = metric, words, form, share
+        super().__init__(metric, words, form)
+        self.share = share
 
     @override
     def says(self, runs: Runs, controls: Runs) -> str:
         """See `Property.says`."""
-        found, without = (mean(run[self.metric] for run in each) for each in (runs, controls))
-        wished = "" if self.share == 1 else f", wished below {self.share:.0%} of it"
-        return f"{self.words} {found:{self.form}}, without {without:{self.form}}{wished}"
+        wished = "" if self.share == 1 else f"; wished below {self.share:.0%} of it"
+        return f"{super().says(runs, controls)}{wished}"
 
     @override
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
@@ -202,22 +226,31 @@ class Nested(Less):
         return super().holds(run, control) and self.sparse.holds(run, control)
 
 
-class More(Property):
-    """A number that is larger than without what makes the type, seed by seed; arguments as of `Less`."""
-
-    def __init__(self, metric: str, words: str, form: str) -> None:
-        self.metric, self.words, self.form = metric, words, form
-
-    @override
-    def says(self, runs: Runs, controls: Runs) -> str:
-        """See `Property.says`."""
-        found, without = (mean(run[self.metric] for run in each) for each in (runs, controls))
-        return f"{self.words} {found:{self.form}}, without {without:{self.form}}"
+class More(Compared):
+    """A number that is larger than without what makes the type, seed by seed; arguments as of `Compared`."""
 
     @override
     def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
         """See `Property.holds`."""
         return control is not None and run[self.metric] > control[self.metric]
+
+
+class Closer(Compared):
+    """A number that is nearer to 1 than without what makes the type, seed by seed; arguments as of `Compared`.
+
+    Of sharpness, say, which is that of the samples themselves at 1.
+    """
+
+    @override
+    def says(self, runs: Runs, controls: Runs) -> str:
+        """See `Property.says`; without an interval, since on both sides of 1 a difference doesn't tell."""
+        found, without = (mean(run[self.metric] for run in each) for each in (runs, controls))
+        return f"{self.words} {found:{self.form}}, without {without:{self.form}}; wished nearer to 1"
+
+    @override
+    def holds(self, run: dict[str, float], control: dict[str, float] | None) -> bool:
+        """See `Property.holds`."""
+        return control is not None and abs(run[self.metric] - 1) < abs(control[self.metric] - 1)
 
 
 class Near(Property):
