@@ -76,8 +76,8 @@ makes this one (and in epochs, where this one has fewer), seed by seed with the 
 (Student's t, {count} pairs); beside a number of the property stands the same of that number. What counts as having the
 property: `experiments/zoo/properties.py`. *MMD from the prior*: how far codes are from what new ones are drawn from,
 the prior or a sampler; of a type that is for drawing it is at most .04, about that of draws that are a fifth too
-wide. *Nats*, where nothing else is said: log-likelihood of a test digit, which compares where data and loss are the same. Of types that are for
-something else both are told and decide nothing.{trained}
+wide. *Nats*, where nothing else is said: log-likelihood of a test digit, which compares where data and loss are the
+same. Of types that are for something else both are told and decide nothing.{trained}
 
 **Verdict.** {verdict} Of a number that is compared seed by seed, "with every seed" is {count} signs, which
 chance alone gives one time in {chance:.0f}: the intervals beside say more.
