@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.configuration.composition import compose_config
-from hourglass.configuration.groups import choices
+from hourglass.configuration.groups import choices, conf_dir
 from hourglass.models.layers import TiedLinear
 from hourglass.pipeline.compose import Parts, compose
 from hourglass.system.errors import HourglassError
@@ -331,6 +331,19 @@ def test_a_recipe_is_what_its_document_says(name: str) -> None:
     judged = isinstance(parts.learner, Discriminated)  # what an epoch is measured by changes with the discriminator
     assert config.training.keep == ("last" if same or judged else "best")
     assert config.training.patience is None
+
+
+def of_keras() -> list[str]:
+    """The recipes whose source is code for Keras."""
+    said = {name: (conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8") for name in RECIPES}
+    return [name for name, text in said.items() if any(word in text for word in ("Keras", "Dertat"))]
+
+
+@pytest.mark.parametrize("name", of_keras())
+def test_a_recipe_of_code_for_keras_has_its_epsilon(name: str) -> None:
+    """Of 1e-7, where torch has 1e-8 for Adam."""
+    _, parts = composed(name)
+    assert parts.learner.optimizer.defaults.get("eps", 1e-7) == 1e-7  # SGD has none
 
 
 def test_tflearn_recipes_train_on_what_its_loader_leaves() -> None:
