@@ -31,6 +31,12 @@ def test_by_hand() -> None:
     assert penalty(Capacity(weight=1.0, capacity=8.0, steps=0).eval(), 5.0) == 3
 
 
+def test_of_a_code_of_several_layers_it_is_of_all_their_rates() -> None:
+    code = torch.zeros(1, 2)
+    output = Output(code, code, {"kl_1": Term(torch.tensor(5.0)), "kl_2": Term(torch.tensor(2.0))}, code)
+    assert Capacity(weight=1.0, capacity=8.0, steps=0).eval()(mlp(), code, output).value.item() == 1
+
+
 def test_losses_of_before_the_capacity_has_risen_do_not_compare() -> None:
     penalties = Penalties(capacity=Capacity(weight=1.0, capacity=1.0, steps=1))
     assert not penalties.settled

@@ -21,7 +21,7 @@ class Capacity(Penalty):
     """Distance of the code's divergence from a capacity that rises linearly.
 
     It takes the place of beta, which therefore has to be 0. KL is the bottleneck's own term `kl`, a mean over the
-    batch. Outside training the capacity stays where the training has brought it.
+    batch, or the sum of those of all its layers. Outside training the capacity stays where the training has brought it.
 
     Reference: Understanding disentangling in beta-VAE (Burgess et al., 2018).
 
@@ -76,4 +76,5 @@ class Capacity(Penalty):
         if self.training:
             self.step += 1
         risen = torch.where(self.step < self.steps, self.step / self.steps.clamp(min=1), 1.0)
-        return (output.losses["kl"].value - self.capacity * risen).abs()
+        layers = [term.value for name, term in output.losses.items() if name == "kl" or name.startswith("kl_")]
+        return (torch.stack(layers).sum() - self.capacity * risen).abs()
