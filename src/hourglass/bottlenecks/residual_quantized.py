@@ -42,7 +42,9 @@ class ResidualQuantized(Bottleneck):
     The codebooks follow what chose them, and vectors that nobody chose are put back, as in `VectorQuantized`; the encoder
     is committed to the sum at every level:
 
-        commitment = lambda/(B n) sum_b sum_g sum_l |a_bg - sg(e_(k_1) + ... + e_(k_l))|^2
+        commitment = 1/(B n) sum_b sum_g sum_l |a_bg - sg(e_(k_1) + ... + e_(k_l))|^2
+
+    weighted with lambda: a mean over the n active units, a sum over the levels.
 
     With `dropout` some samples of a training step have the first levels alone, as many as chance says, so that each
     level is good without those that follow. There is no prior to draw from, as of `VectorQuantized`.

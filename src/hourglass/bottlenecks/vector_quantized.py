@@ -19,9 +19,10 @@ class VectorQuantized(Bottleneck):
     The code is read as groups of d values; each group a_g becomes the nearest of K codebook vectors e_k. The codebook
     follows the groups that chose it as a running mean, and the encoder is committed to its choice:
 
-        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = lambda/(B n) sum_b sum_g |a_bg - sg(h_bg)|^2
+        h_g = e_k,  k = argmin_k |a_g - e_k|^2;   commitment = 1/(B n) sum_b sum_g |a_bg - sg(h_bg)|^2
 
-    a mean over the n active units, where the paper has a sum: its lambda is n times this one.
+    weighted with lambda. It is a mean over the n active units, where the paper has a sum: lambda is n times the paper's
+    beside a reconstruction loss that is a sum over the D values of a sample, n / D times beside a mean.
 
     Vectors that nobody has chosen for a while are put back onto groups of the current batch. There is no prior to draw
     from: entries drawn evenly and one by one are not what an encoder gives; the reference learns a second model of it.
