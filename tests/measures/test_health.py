@@ -65,6 +65,7 @@ def test_dead_units() -> None:
 
 def test_a_collapsed_posterior() -> None:
     assert judged(test__code_collapsed_units=10.0) == ["posterior collapsed: 10 units below .01 nats"]
+    assert judged(test__code_collapsed_units=1.0) == ["posterior collapsed: 1 unit below .01 nats"]
 
 
 def test_a_gap() -> None:

@@ -56,7 +56,7 @@ def verdicts(metrics: Mapping[str, float], *, floor: str, losses: Sequence[float
         found.append(f"{value('fit/dead_units'):.0f} of {units:.0f} units dead")
     if value("test/code_collapsed_units") > 0:
         silent, least = value("test/code_collapsed_units"), f"{COLLAPSED_BELOW:g}".removeprefix("0")
-        found.append(f"posterior collapsed: {silent:.0f} units below {least} nats")
+        found.append(f"posterior collapsed: {silent:.0f} unit{'' if silent == 1 else 's'} below {least} nats")
     if value("fit/val_mse") > MOST_GAP * value("fit/train_mse") and explained < 1 - ROUNDING:
         gap = value("fit/val_mse") / value("fit/train_mse") if value("fit/train_mse") else math.inf
         found.append(f"gap: {gap:.2f} times the training error on validation")
