@@ -28,7 +28,7 @@ OF_MNIST = 55_000
 kept before they held `LEARNED` don't say so themselves."""
 
 PROBED_BEFORE = """\
-It was measured before commit 5019abe, since which the probe comes to its minimum; what that changed in the zoo is
+The probe was measured before commit 5019abe, since which it comes to its minimum; what that changed in the zoo is
 [said there](../zoo/README.md)."""
 """What a page says of the linear probe where its results were kept before they held `LEARNED`."""
 

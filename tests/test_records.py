@@ -211,12 +211,14 @@ def test_where_depth_helps_is_judged_by_paired_differences() -> None:
     # -1, -1, -.9: mean -.9667, deviation .05774, t(.975, 2) = 4.303: half of the interval 4.303 * .05774 / sqrt(3)
     assert lower == pytest.approx((-0.96667, -1.11010, -0.82323), abs=1e-4)
     said = code_size_by_depth.verdict(found)
-    assert "Depth 1 has a lower error than depth 0 at code size 2, a higher one at none." in said
-    assert "Depth 2 has a lower error than depth 1 at code size none, a higher one at none; undecided at 2." in said
-    assert "Depth 0 has a lower error than PCA at code size none, a higher one at none; undecided at 2." in said
+    assert said.startswith(
+        "Depth 1 has a lower error than depth 0 at code size 2, a higher one at none; depth 2 has a lower error than"
+        " depth 1 at code size none, a higher one at none, undecided at 2."
+    )
+    assert "Depth 0 has a lower error than PCA at code size none, a higher one at none, undecided at 2." in said
     alone = {place: {"0": runs["0"]} for place, runs in found.items()}
     assert code_size_by_depth.difference(alone, "2", "1", "0") is None
-    assert "at code size none, a higher one at none; undecided at 2." in code_size_by_depth.verdict(alone)
+    assert "at code size none, a higher one at none, undecided at 2." in code_size_by_depth.verdict(alone)
 
 
 def test_the_class_told_at_an_equal_l0_is_judged_of_types_as_sparse_as_l1() -> None:

@@ -153,10 +153,12 @@ Found = Mapping[Place, Mapping[str, records.Run]]
 def verdict(found: Found) -> str:
     """What the numbers say: where a further layer helps and where PCA is beaten, by intervals of paired differences."""
     sizes, depths = _axes(found)
-    said = [
-        f"Depth {more} has a lower error than depth {less} {_judged(found, sizes, more, less)}."
+    deeper = [
+        f"depth {more} has a lower error than depth {less} {_judged(found, sizes, more, less)}"
         for less, more in pairwise(depths)
     ]
+    first = "; ".join(deeper)
+    said = [f"{first[0].upper()}{first[1:]}."] if first else []
     said += [f"Depth {depth} has a lower error than PCA {_judged(found, sizes, depth, None)}." for depth in depths]
     best = min(found, key=lambda place: records.middle(found[place], ERROR))
     least = records.middle(found[best], ERROR)
@@ -179,7 +181,7 @@ def _judged(found: Found, sizes: Sequence[str], depth: str, less: str | None) ->
     lower = [size for size, each in of.items() if each is not None and each.high < 0]
     higher = [size for size, each in of.items() if each is not None and each.low > 0]
     rest = [size for size in sizes if size not in (*lower, *higher)]
-    open_ = f"; undecided at {_list(rest)}" if rest else ""
+    open_ = f", undecided at {_list(rest)}" if rest else ""
     return f"at code size {_list(lower)}, a higher one at {_list(higher)}{open_}"
 
 
