@@ -27,6 +27,11 @@ OF_MNIST = 55_000
 """So many of MNIST and Fashion-MNIST, where nothing is taken away: all but the 5,000 of validation. Results that were
 kept before they held `LEARNED` don't say so themselves."""
 
+PROBED_BEFORE = """\
+The probe was measured before commit 5019abe, since which it comes to its minimum; what that changed in the zoo is
+[said there](../zoo/README.md)."""
+"""What a page says of the linear probe where its results were kept before they held `LEARNED`."""
+
 Run = Mapping[str, float]
 """Metric to value."""
 Results = Mapping[str, Mapping[str, Run]]
@@ -116,6 +121,16 @@ def learned(results: Results, *, otherwise: int | None) -> str:
         return ""
     least, most = min(found), max(found)
     return f" and learned from {least:,}{f' to {most:,}' if most > least else ''} training samples"
+
+
+def older_probe(results: Results, said: str = PROBED_BEFORE) -> str:
+    """What is said of results of an older linear probe; empty where a run says how many samples its probe saw.
+
+    Args:
+        results: of a record whose numbers without `LEARNED` are of an older probe.
+        said: of which.
+    """
+    return "" if any(LEARNED in run for runs in results.values() for run in runs.values()) else said
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

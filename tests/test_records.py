@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from experiments import pages, records
+from experiments.code_size_by_depth import measure as code_size_by_depth
+from experiments.equal_l0 import page as page_of_equal_l0
 from experiments.equal_l0 import training as equal_l0
 from experiments.size_and_depth import measure as size_and_depth
 from experiments.types.training import PUBLISHED_VAE
@@ -186,6 +188,53 @@ def test_what_is_known_of_the_probes_samples_is_what_the_recipes_leave(data: str
         config, _ = compose_config(chosen)
         assert config.data.train_size is None
         assert 60_000 - config.data.validation_size == records.OF_MNIST <= SAMPLES
+
+
+def test_a_page_says_that_its_probe_is_an_older_one_where_no_run_says_what_it_learned_from() -> None:
+    silent: dict[str, dict[str, dict[str, float]]] = {"a": {"0": {"m": 1.0}}}
+    assert "before commit 5019abe" in records.older_probe(silent)
+    assert records.older_probe(silent, "so") == "so"
+    assert records.older_probe({**silent, "b": {"0": {records.LEARNED: 1000.0}}}) == ""
+
+
+def test_where_depth_helps_is_judged_by_paired_differences() -> None:
+    def runs_of(errors: tuple[float, ...]) -> dict[str, dict[str, float]]:
+        return {str(seed): {"test/mse": error, "test/linear_mse": 4.0} for seed, error in enumerate(errors)}
+
+    found = {
+        code_size_by_depth.Place("2", "0"): runs_of((3.0, 5.0, 7.0)),
+        code_size_by_depth.Place("2", "1"): runs_of((2.0, 4.0, 6.1)),  # lower with every seed, though the ranges meet
+        code_size_by_depth.Place("2", "2"): runs_of((2.1, 4.2, 9.0)),  # higher with every seed, which decides nothing
+    }
+    lower = code_size_by_depth.difference(found, "2", "1", "0")
+    assert lower is not None
+    # -1, -1, -.9: mean -.9667, deviation .05774, t(.975, 2) = 4.303: half of the interval 4.303 * .05774 / sqrt(3)
+    assert lower == pytest.approx((-0.96667, -1.11010, -0.82323), abs=1e-4)
+    said = code_size_by_depth.verdict(found)
+    assert said.startswith(
+        "Depth 1 has a lower error than depth 0 at code size 2, a higher one at none; depth 2 has a lower error than"
+        " depth 1 at code size none, a higher one at none, undecided at 2."
+    )
+    assert "Depth 0 has a lower error than PCA at code size none, a higher one at none, undecided at 2." in said
+    alone = {place: {"0": runs["0"]} for place, runs in found.items()}
+    assert code_size_by_depth.difference(alone, "2", "1", "0") is None
+    assert "at code size none, a higher one at none, undecided at 2." in code_size_by_depth.verdict(alone)
+
+
+def test_the_class_told_at_an_equal_l0_is_judged_of_types_as_sparse_as_l1() -> None:
+    def runs(on: float, accuracies: tuple[float, ...], dead: int) -> dict[str, dict[str, float]]:
+        kept = {"test/code_l0": on, "fit/dead_units": dead}
+        return {str(seed): {"test/linear_accuracy": each, **kept} for seed, each in enumerate(accuracies)}
+
+    results = {
+        "L1, L0 4": runs(4.0, (0.90, 0.91, 0.92), 25),
+        "gated, L0 4": runs(4.1, (0.91, 0.92, 0.93), 26),  # a point more with every seed
+        "k-sparse, L0 4": runs(4.0, (0.91, 0.91, 0.91), 0),
+        "winner-take-all, L0 4": runs(30.0, (0.95, 0.96, 0.97), 0),  # not as sparse
+    }
+    said = page_of_equal_l0.verdict_of_probe(results)
+    assert said.endswith("With 4 units on gated +1.0 (+1.0 to +1.0); undecided of k-sparse.")
+    assert page_of_equal_l0.dead_codes(results) == "More than a tenth of 256 units is dead of gated (26 with 4 on)."
 
 
 def test_a_spread_is_of_the_seeds_or_of_what_is_known_of_them() -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 from experiments import records
 from experiments.equal_l0.training import BUDGET, LEVELS, TYPES, arm, words_of
-from hourglass.measures.paired import paired_difference
+from hourglass.measures.paired import Difference, paired_difference
 
 SELECTED = "winner-take-all"
 """The type that chooses its units while it trains, and not outside."""
+UNITS = 256
 SHOWN = {"mse": ".4f", "linear_accuracy": ".1%"}
 TEXT = """\
 # Sparsity at equal L0
@@ -22,7 +23,8 @@ TEXT = """\
 
 *Units on*: of a test sample, on average; `regularizer=target_l0` and the k of k-sparse codes hold those of training
 samples. *Probe*: accuracy of a linear classifier that sees the code{learned}.
-*Dead*: units that no training sample puts on.
+{probed}*Dead*: units that no training sample puts on. k-sparse and batch top-k have `regularizer=revival`, which brings
+dead units back; no other type has. {dead}
 Winner-take-all keeps a share of each unit's batch while it trains, and whatever is above 0 outside: its units on are
 those, as its authors use it, and *as trained* is its error with the share kept. KL's units are sigmoids: each is on in
 the upper half of its own range, and one that moves by no more than a hundredth of the way from 0 to 1 is never on.
@@ -57,26 +59,34 @@ def page(results: records.Results) -> str:
         table=records.table(rows),
         commands=commands,
         learned=records.learned(results, otherwise=records.OF_MNIST),
+        probed=f"{said}\n" if (said := records.older_probe(results)) else "",
+        dead=dead_codes(results),
         missed=missed(results),
-        verdict=verdict(results),
+        verdict=f"{verdict(results)}\n\n{verdict_of_probe(results)}",
     )
 
 
-def verdict(results: records.Results) -> str:
-    """Which types lose less than L1 with every seed, by how much, at each level where they are as sparse."""
-    better: dict[int, dict[str, str]] = {}
+def against_l1(results: records.Results, metric: str) -> dict[int, dict[str, Difference]]:
+    """A metric less L1's, seed by seed, at each level of each type that has at most a tenth more units on than L1."""
+    found: dict[int, dict[str, Difference]] = {}
     for level in LEVELS:
         base = results.get(arm("L1", level))
         if base is None:
             continue
-        better[level] = {}
-        for kind in TYPES:
-            runs = results.get(arm(kind, level))
-            if kind == "L1" or runs is None or not as_sparse(runs, base):
-                continue
-            difference = paired_difference(records.each(runs, "test/mse"), records.each(base, "test/mse"))
-            if difference.high < 0:
-                better[level][kind] = f"{kind} {difference.said('+.4f')}"
+        found[level] = {
+            kind: paired_difference(records.each(runs, metric), records.each(base, metric))
+            for kind in TYPES
+            if kind != "L1" and (runs := results.get(arm(kind, level))) is not None and as_sparse(runs, base)
+        }
+    return found
+
+
+def verdict(results: records.Results) -> str:
+    """Which types lose less than L1, by how much, at each level where they are as sparse."""
+    better = {
+        level: {kind: f"{kind} {each.said('+.4f')}" for kind, each in found.items() if each.high < 0}
+        for level, found in against_l1(results, "test/mse").items()
+    }
     always = [kind for kind in TYPES if better and all(kind in found for found in better.values())]
     levels = ", ".join(map(str, better))
     details = "; ".join(
@@ -86,6 +96,39 @@ def verdict(results: records.Results) -> str:
         f"At each of {levels} units on these lose less than L1: {', '.join(always) if always else 'none'}."
         f" Differences of the test MSE, with intervals below 0, of all that are as sparse: {details}."
     )
+
+
+def verdict_of_probe(results: records.Results) -> str:
+    """Whose code tells more of the class than L1's, and whose less, at each level where they are as sparse."""
+    said = []
+    for level, found in against_l1(results, "test/linear_accuracy").items():
+        decided = [
+            f"{kind} {Difference(*(100 * value for value in each)).said('+.1f')}"
+            for kind, each in found.items()
+            if each.low > 0 or each.high < 0
+        ]
+        open_ = [kind for kind, each in found.items() if each.low <= 0 <= each.high]
+        rest = f"; undecided of {', '.join(open_)}" if open_ else ""
+        said.append(f"with {level} units on {', '.join(decided) if decided else 'none'}{rest}")
+    return (
+        "How much of the class a code tells, in points of the linear probe beside L1, with intervals on one side of 0"
+        f" of all that are as sparse: {'. '.join(each[0].upper() + each[1:] for each in said)}."
+    )
+
+
+def dead_codes(results: records.Results) -> str:
+    """Which types have more than a tenth of their units dead, in one sentence."""
+    said = []
+    for kind in TYPES:
+        dead = {
+            level: count
+            for level in LEVELS
+            if (runs := results.get(arm(kind, level))) is not None
+            and (count := records.middle(runs, "fit/dead_units")) > UNITS / 10
+        }
+        if dead:
+            said.append(f"{kind} ({', '.join(f'{count:.0f} with {level} on' for level, count in dead.items())})")
+    return f"More than a tenth of {UNITS} units is dead of {'; '.join(said) if said else 'none'}."
 
 
 def missed(results: records.Results) -> str:

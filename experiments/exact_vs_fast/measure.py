@@ -26,6 +26,7 @@ NETS = {
 TRAINERS = ("exact", "fast")
 BEFORE = ", rectified code, commit 97df471"
 """Ends the name of what exact training was measured as before codes were linear by default."""
+DEAD = "fit/dead_units"
 METRICS = {"test/mse": 5, "test/bce": 4, "test/explained_variance": 4, "test/ssim": 4}
 
 TEXT = """\
@@ -40,7 +41,7 @@ Numbers: [results.csv](results.csv).
 
 *Fast - exact*: the mean of the differences of runs with the same seed and batches, with its 95 % interval (Student's
 t, {count} pairs); in percent of the exact mean. They count as equal where the whole interval lies within {margin:.0%},
-a margin that was stated before the runs.
+a margin that was stated before the runs. {dead}
 
 **Verdict.** {verdict}
 {changed}"""
@@ -90,9 +91,20 @@ def page(results: records.Results) -> str:
         rows=records.table(rows),
         count=len(seeds),
         margin=MARGIN,
+        dead=_dead(results),
         verdict=verdict,
         changed=_changed(results),
     )
+
+
+def _dead(results: records.Results) -> str:
+    """How many units are dead, where that was kept."""
+    found = [
+        run[DEAD] for net in NETS for trainer in TRAINERS for run in results[arm(net, trainer)].values() if DEAD in run
+    ]
+    if not found:
+        return "How many units of the codes, which are linear, are dead was not kept."
+    return f"At most {max(found):.0f} units of a code are dead." if max(found) else "No unit of any code is dead."
 
 
 def _changed(results: records.Results) -> str:
@@ -129,7 +141,7 @@ def _metrics(trainer: str, seed: int, words: list[str]) -> dict[str, float]:
     settings = [f"trainer={trainer}", f"seed={seed}", "study=exact_vs_fast", "callback=[quick,pictures,baselines]"]
     metrics = train_once([*words, *settings], folder=Path("runs") / "exact_vs_fast").metrics
     print(f"{words[0]} {trainer} seed {seed}: test/mse {metrics['test/mse']:.5f}", file=sys.stderr)
-    return records.kept(metrics, METRICS)
+    return records.kept(metrics, (*METRICS, DEAD))
 
 
 if __name__ == "__main__":

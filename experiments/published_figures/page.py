@@ -20,7 +20,8 @@ The allowed differences and their reasons were written down before the first run
 stays a miss. Figures without a seed are computed, not trained. A recipe names what its source leaves open and where it
 departs from it. Hourglass starts from Glorot-uniform weights and zero biases, as Keras does. Where the source validates
 on the test set, so does Hourglass, and the weights of the last epoch are kept: nothing is chosen by it. Losses of
-training are means over the steps of the last epoch, as Keras prints them.
+training are means over the steps of the last epoch, as Keras prints them. Nothing but the number that was published is
+kept of a training: not how many units of rectified, tied and sparse codes are dead, either.
 
 A variational autoencoder of the Keras examples, an hour of training, is [with the types](../types/README.md).
 

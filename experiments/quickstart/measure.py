@@ -21,6 +21,7 @@ METRICS = [
     "test/ssim",
     "test/linear_accuracy",
     "test/linear_accuracy_pixels",
+    records.LEARNED,
     "test/knn_accuracy",
     "fit/dead_units",
     "time/fit_seconds",
@@ -39,7 +40,7 @@ TEXT = """\
 batch 128, 5 epochs, bfloat16 where the processor has it. Numbers: [results.csv](results.csv).
 
 {rows}
-
+{probed}
 ![Original, corrupted, output and absolute error of ten test images]({picture})
 
 **Verdict.** {gain:.2f} dB of PSNR are gained; where a stroke's end is lost with its pixels, it is not invented. One
@@ -77,8 +78,13 @@ def page(results: records.Results) -> str:
             f"{run['time/fit_seconds']:.1f} s, {run['time/steps_per_second']:.0f} steps/s",
         ],
     ]
+    said = records.older_probe(results)
     return TEXT.format(
-        parameters=run["model/parameters"], rows=records.table(rows), picture=PICTURE, gain=run["test/psnr_gain"]
+        parameters=run["model/parameters"],
+        rows=records.table(rows),
+        probed=f"\n{said}\n" if said else "",
+        picture=PICTURE,
+        gain=run["test/psnr_gain"],
     )
 
 

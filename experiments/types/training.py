@@ -7,7 +7,7 @@ from typing import NamedTuple
 from experiments import records
 
 PUBLISHED_VAE = {"loss": 147.0, "reconstruction": 140.0, "kl": 7.0}
-PROBED = ("test/linear_accuracy", "fit/dead_units", "test/linear_accuracy_pixels")
+PROBED = ("test/linear_accuracy", "fit/dead_units", "test/linear_accuracy_pixels", records.LEARNED)
 METRICS = {
     "vae": tuple(f"train/{name}" for name in PUBLISHED_VAE),
     "k=25": PROBED,
