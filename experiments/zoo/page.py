@@ -93,11 +93,12 @@ MOSAICS = """
 """
 
 CONFIGURED = """\
-Every weight, k, beta and share is the one in conf/,
-unless the last column says otherwise; the learning rate is that of all. Looked at on MNIST, with two to eight values
-and one seed, were JumpReLU's weight and thresholds, the weights of L1 and contraction, weight and rate of the
-discriminator, and the spread of the logits of bits and categories; with one seed, how near the rate has to come to its
-capacity, and how much smaller penalties have to make what they penalise."""
+Every weight, k, beta and share is the one in conf/, unless the last column says otherwise; the learning rate is that of
+all. Looked at on MNIST, with two to eight values and one seed, were JumpReLU's weight and thresholds, the weights of
+L1 and contraction, weight and rate of the discriminator, and the spread of the logits of bits and categories; with one
+seed, how near the rate has to come to its capacity, how much smaller penalties have to make what they penalise, the
+weights of InfoVAE's discrepancy, of the VAE-GAN's features and of the entropies of a lookup-free code, and the beta of
+the squared error beside log-cosh, with which both have about the same rate."""
 
 TUNED = f"""\
 Learning rate and schedule of each type are the best of 12 trials with seed 0 on the first {SEARCHED:,} digits of its
