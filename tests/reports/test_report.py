@@ -64,7 +64,8 @@ def test_compared_runs_say_what_differs_and_whether_seeds_would(
     assert keys[0] == "model.code_size"
     assert set(keys) - {"seed"} == {"model.code_size", "noise"}  # and nothing below the choice of noise
     assert re.search(r"^test/mse .* clear$", said, re.MULTILINE)
-    assert "more test MSE than A: more than seeds do." in said
+    assert re.search(r"more test MSE than A, 95 % interval \+.*% to \+.*% over 2 seeds\.$", said, re.MULTILINE)
+    assert "no difference shown" in said
     text = (tmp_path / "both.html").read_text(encoding="utf-8")
     assert "all errors on one scale" in text
     assert 'id="units-A"' in text
