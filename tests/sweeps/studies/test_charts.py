@@ -95,6 +95,25 @@ def test_the_least_cell_is_framed() -> None:
     assert (frame.get_x() + 0.47, frame.get_y() + 0.47) == pytest.approx((2, 0))  # code size 32
 
 
+def test_dead_units_have_a_panel_and_the_probe_its_number_of_samples() -> None:
+    table = study(BOTH)
+    for row in table.rows:
+        row.metrics["fit/dead_units"] = float(row.point["seed"] == "2") * float(row.point["model.code_size"])
+        row.metrics["test/linear_accuracy"] = 0.9 - 1 / float(row.point["model.code_size"])
+        row.metrics["test/linear_samples"] = 55_000.0
+    figure = curves(table)
+    assert figure is not None
+    dead, probe = figure.axes[2:]
+    assert dead.get_title() == "dead units: on for no training sample"
+    line, *_ = (each for each in dead.lines if each.get_marker() == "o")
+    assert np.allclose(line.get_xydata(), [(2, 2 / 3), (4, 4 / 3), (32, 32 / 3)])  # of one seed in three
+    assert probe.get_title() == "linear probe of the code: accuracy, from 55,000 samples"
+    table.rows[0].metrics["test/linear_samples"] = 10_000.0
+    figure = curves(table)
+    assert figure is not None
+    assert figure.axes[3].get_title().endswith(", from 10,000 to 55,000 samples")
+
+
 def test_one_job_that_diverged_does_not_flatten_the_others() -> None:
     table = study({"model.code_size": ["2", "3", "4", "5", "6"]})
     table.rows[2].metrics["test/mse"] = 1000.0

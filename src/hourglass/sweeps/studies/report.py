@@ -15,17 +15,19 @@ from hourglass.sweeps.studies.main_effects import main_effects
 from hourglass.sweeps.studies.mosaic import mosaic
 from hourglass.sweeps.studies.searched import conclusion as searched
 from hourglass.sweeps.studies.searched import section as search_section
-from hourglass.sweeps.studies.table import ERROR, Table, in_words
+from hourglass.sweeps.studies.table import DEAD, ERROR, LEARNED, PROBE, SPARSITY, Table, in_words
 from hourglass.tracking import Run
 from hourglass.tracking.machine import GIT_DIRTY, GIT_SHA, machine_tag
 
 _SHOWN = (
-    ("test/mse", "test MSE", True),
+    (ERROR, "test MSE", True),
+    ("test/mse_as_trained", "test MSE as trained", True),
     ("test/mse_over_linear", "over linear floor", True),
     ("test/psnr", "PSNR in dB", False),
-    ("test/code_active_fraction", "active units, share", None),
-    ("fit/dead_units", "dead units", None),
-    ("test/linear_accuracy", "linear probe", False),
+    (SPARSITY, "active units, share", None),
+    (DEAD, "dead units", None),
+    (PROBE, "linear probe", False),
+    (LEARNED, "probe's samples", None),
 )
 _KINDS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "were ended", "RUNNING": "are running"}
 
@@ -119,7 +121,7 @@ def _jobs(table: Table) -> Grid:
     axes = [Column(name=in_words(axis), number=table.is_numeric(axis)) for axis in table.values]
     columns = [
         *axes,
-        *(Column(name=name, number=True, bar=True, low_is_good=low) for _, name, low in metrics),
+        *(Column(name=name, number=True, bar=key != LEARNED, low_is_good=low) for key, name, low in metrics),
         Column(name="seconds", number=True),
         *(Column(name=name) for name in ("status", "verdict", "run")),
     ]
