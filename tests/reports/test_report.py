@@ -134,7 +134,7 @@ def test_cards_hold_what_the_code_does(in_small: str) -> None:
     moved[0, 3], moved[1, 3] = low, high
     both = inside.trained.model.decode(moved).detach().numpy()
     np.testing.assert_allclose(added[0], both[1] - both[0], atol=1e-5)
-    words, live = unit_cards(inside)
+    words, _, live = unit_cards(inside)
     assert words.lines[0].startswith("9 units, numbered from 1 as in every picture; 0 never on")  # type: ignore[union-attr]
     assert isinstance(live, Live)
     assert sorted(map(int, re.findall(r'data-unit="(\d+)"', live.html))) == list(range(1, 10))
@@ -170,5 +170,5 @@ def test_classes_are_called_by_their_names(in_small: str) -> None:
     data = json.loads(re.search(r'id="map-data">(.*?)</script>', code_map(inside, method="pca").html)[1])  # type: ignore[index]
     assert data["names"] == list(names)
     assert data["class"][0] == names[int(inside.y[0])]  # type: ignore[index]
-    (_, live) = unit_cards(inside)
+    (*_, live) = unit_cards(inside)
     assert "&lt;name 3&gt;" in live.html  # type: ignore[union-attr]
