@@ -60,6 +60,7 @@ def test_what_can_not_be_paired_says_why() -> None:
     same = side("B: two", {"0": 1.0, "1": 2.0, "2": 3.0}, size="4")
     assert against(A, same) == "the same at each seed"
     assert conclusion([A, same]) == ["B: two has the test MSE of A at each of 3 seeds."]
+    assert against(A, side("B: two", {"0": 3.0, "1": 4.0, "2": 5.0}, size="4")) == "+2 at each seed"
     sibling = Side("B: one", A.siblings[1], A.siblings)
     assert against(A, sibling) == "+1, same setting"
     assert conclusion([A, sibling]) == [

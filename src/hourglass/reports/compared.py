@@ -220,6 +220,8 @@ def _against(first: Side, side: Side, metric: str) -> str:
         return f"{here - there:+.3g}, {_unpaired(first, side, metric)}"
     if pairs.is_same:
         return "the same at each seed"
+    if pairs.difference.low == pairs.difference.high:  # as of sizes, which know no chance
+        return f"{pairs.difference.mean:+.3g} at each seed"
     clear = not pairs.difference.low <= 0 <= pairs.difference.high
     return f"{pairs.difference.said('+.3g')}, {'clear' if clear else 'no difference shown'}"
 

@@ -11,7 +11,7 @@ Of a unit j, over the samples:
 """
 
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ from hourglass.reports.inside import Inside
 
 _MOST = 64
 _TOP, _BINS, _CLASSES = 8, 24, 4
+_NAMED = 40  # units whose numbers have room below a chart
 
 
 class Card(NamedTuple):
@@ -90,41 +91,59 @@ def unit_rates(inside: Inside, *, name: str) -> Picture:
     axes = figure.add_subplot()
     count = f"{len(inside.tested):,} test samples"
     if isinstance(activity, Varying):
-        values = np.sort(np.nan_to_num(inside.tested.double().numpy().var(0)))[::-1]
+        order, values = _sorted(np.nan_to_num(inside.tested.double().numpy().var(0)))
         least = LEAST_SHARE * float(values[0]) if activity.least is None else activity.least
         alive = int((values > least).sum())
         # What doesn't vary at all has no place on a logarithmic axis: its foot.
         foot = min(least, float(values[values > 0].min(initial=least))) / 3
-        axes.stairs(values, np.arange(len(values) + 1) + 0.5, baseline=foot, fill=True, color=COLOURS[1])
-        axes.axhline(least, color="0.4", linestyle="--", linewidth=1.4)
+        _drawn(axes, order, values, foot=foot, line=least)
         axes.set_yscale("log")
         axes.set_ylim(bottom=foot)
         axes.set_ylabel("variance of the unit")
-        axes.set_xlabel("units, from the one that varies most to the one that varies least")
+        which = "the one that varies most first"
         says = (
             f"The variance of each unit over {count}, the largest first: {values[0]:.2g} to {values[-1]:.2g}, of"
             f" {alive} of {len(values)} units above {least:.2g}, the dashed line, from which on a unit of this code is"
             " in use. It is never off, so that it has no rate."
         )
     else:
-        values = np.sort(inside.on.mean(0))[::-1]
-        axes.stairs(values, np.arange(len(values) + 1) + 0.5, fill=True, color=COLOURS[1])
-        axes.axhline(values.mean(), color="0.4", linestyle="--", linewidth=1.4)
+        order, values = _sorted(inside.on.mean(0))
+        _drawn(axes, order, values, foot=0.0, line=float(values.mean()))
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_ylabel("rate: share of samples")
-        axes.set_xlabel("units, from the one that is on most often to the one that is on least")
+        which = "the one that is on most often first"
         says = (
             f"The rate of each unit, the share of {count} for which it is on ({activity.words}), the largest first:"
             f" {values[0]:.1%} to {values[-1]:.1%}, in the middle {np.median(values):.1%}; the dashed line is the mean,"
             f" {values.mean():.1%}."
         )
+    axes.set_xlabel(f"unit, {which}" if len(values) <= _NAMED else f"place of the unit, {which}")
+    return Picture(name=name, figure=figure, says=says)
+
+
+def _sorted(values: Array) -> tuple[Array, Array]:
+    """The units in the order of a chart, and their values, the largest first."""
+    order = np.argsort(-values, kind="stable")
+    return order, values[order]
+
+
+def _drawn(axes: Any, order: Array, values: Array, *, foot: float, line: float) -> None:
+    """A bar for each unit, with its number below where there is room; of many units their outline."""
+    places = np.arange(1, len(values) + 1)
+    if len(values) <= _MOST:
+        axes.bar(places, values - foot, bottom=foot, width=0.8, color=COLOURS[4])
+    else:
+        axes.stairs(values, np.arange(len(values) + 1) + 0.5, baseline=foot, fill=True, color=COLOURS[4])
+    axes.axhline(line, color="0.25", linestyle="--", linewidth=1.4)
     axes.set_xlim(0.5, len(values) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(values) <= _NAMED:
+        axes.set_xticks(places, labels=[str(unit + 1) for unit in order], fontsize=9)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(visible=True, axis="y", color="0.88", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    return Picture(name=name, figure=figure, says=says)
 
 
 def _card(inside: Inside, code: Array, unit: int, norm: float, added: Array) -> Card:

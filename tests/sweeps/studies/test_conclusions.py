@@ -163,3 +163,10 @@ def test_a_mosaic_holds_a_third_axis_at_the_best_value_in_every_cell() -> None:
     assert {row.point["noise"] for row in picked.values()} == {"none"}
     assert {row.point["seed"] for row in picked.values()} == {"0"}
     assert len(picked) == 6
+
+
+def test_a_verdict_is_said_once_whatever_its_numbers() -> None:
+    table = study({"model.code_size": ["2", "4"], "seed": ["0", "1"]})
+    told = {"0": "3 of 9 units dead; best epoch is the last: train longer", "1": "2 of 9 units dead"}
+    table.rows[:] = [row._replace(health=told[row.point["seed"]]) for row in table.rows]
+    assert overall(table).endswith("Verdict: units dead; best epoch is the last (1 of 2 seeds).")

@@ -14,6 +14,7 @@ the interval is narrower than it should be. An error that is rounding beside the
 """
 
 import math
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from hourglass.measures.health import OK, is_rounding
 from hourglass.measures.paired import Difference, paired_difference
 from hourglass.sweeps.studies.table import ERROR, Point, Row, Spread, Table, at, in_words, is_number
 
+_COUNTED = re.compile(r"^\d+ of \d+ ")  # the number of a verdict, as of "3 of 9 units dead"
 _EQUAL = 1e-9  # what two means of the same numbers differ by, at most, as a share: the order of their sum
 
 
@@ -214,7 +216,7 @@ def _verdict(found: Sequence[str]) -> str:
     said: dict[str, int] = defaultdict(int)
     for verdicts in found:
         for verdict in verdicts.split("; ") if verdicts not in ("", OK) else ():
-            said[verdict.partition(":")[0]] += 1
+            said[_COUNTED.sub("", verdict.partition(":")[0])] += 1
     if not said:
         return "No verdict against it"
     of = len(found)

@@ -175,7 +175,10 @@ def _images(given: Given, *, uri: str) -> list[Block]:
         lines = [found.missing and f"No mosaic: {found.missing}.", *found.damaged]
         told: list[Block] = [Sentences(lines=[line for line in lines if line])] if any(lines) else []
         if found.picture is not None:
-            says = "The first test images as each model reconstructs them, and the best linear code of as many units."
+            says = (
+                "The first test images as each model reconstructs them, and as the best linear code of as many units"
+                " does: PCA, or reduced-rank regression where there is noise."
+            )
             told.insert(0, Picture(name="mosaic", figure=found.picture, says=says))
         return told
     pictures = Run.find(table.finished[0].run_id, uri).pictures()
