@@ -68,8 +68,8 @@ def report(given: Given, *, uri: str, figures: bool = True, models: bool = True,
     sections.append(Section(title="Failures", blocks=[_failures(table)]))
     sections.append(Section(title="Command and versions", blocks=_origin(given)))
     found = [overall(table), *(effect.sentence for effect in effects(table))]
-    if search is not None:
-        found += searched(given.study)  # type: ignore[arg-type]
+    if search is not None:  # what the search chose comes first, by its own measure, not by the test set
+        found = [*searched(given.study), *found]  # type: ignore[arg-type]
     return Page(
         title=table.name,
         question=_question(given),
