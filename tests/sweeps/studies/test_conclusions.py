@@ -1,6 +1,9 @@
 """What a study says of its axes, by hand."""
 
+import csv
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -170,3 +173,24 @@ def test_a_verdict_is_said_once_whatever_its_numbers() -> None:
     told = {"0": "3 of 9 units dead; best epoch is the last: train longer", "1": "2 of 9 units dead"}
     table.rows[:] = [row._replace(health=told[row.point["seed"]]) for row in table.rows]
     assert overall(table).endswith("Verdict: units dead; best epoch is the last (1 of 2 seeds).")
+
+
+def test_the_sentence_on_the_page_is_what_the_record_gives() -> None:
+    root = Path(__file__).parents[3]
+    rows: dict[tuple[str, ...], float] = {}
+    with (root / "experiments" / "code_size_by_depth" / "results.csv").open(encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            if line["metric"] == "test/mse":
+                size, depth = re.findall(r"\d+", line["arm"])
+                rows[size, depth, line["seed"]] = float(line["value"])
+    axes = {
+        name: list(dict.fromkeys(point[place] for point in rows))
+        for place, name in enumerate(("model.code_size", "model.depth", "seed"))
+    }
+    found = [
+        Row(dict(zip(axes, point, strict=True)), "FINISHED", "", {"test/mse": mse}, 1.0, "")
+        for point, mse in rows.items()
+    ]
+    (size_effect, _) = effects(Table(name="x", axes=axes, rows=found))
+    page = " ".join((root / "docs" / "report.md").read_text(encoding="utf-8").split())
+    assert size_effect.sentence.replace("code size", "Code size", 1) in page
