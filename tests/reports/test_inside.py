@@ -26,7 +26,7 @@ def test_a_unit_of_a_map_has_a_channel_a_place_and_a_field(tmp_path: Path, monke
     [
         (["bottleneck=relu", "noise=masking"], "on (h is not 0), the largest first: "),
         (["bottleneck=linear", "noise=masking", "training.code_threshold=0.5"], "on (|h| > 0.5), the largest first: "),
-        (["bottleneck=gaussian"], "units above 0.01, the dashed line, from which on a unit of this code is in use."),
+        (["bottleneck=gaussian"], " are above 0.01, the dashed line, from which on a unit of this code is in use."),
     ],
     ids=["rectified", "threshold", "gaussian"],
 )

@@ -102,9 +102,9 @@ def unit_rates(inside: Inside, *, name: str) -> Picture:
         axes.set_ylabel("variance of the unit")
         which = "the one that varies most first"
         says = (
-            f"The variance of each unit over {count}, the largest first: {values[0]:.2g} to {values[-1]:.2g}, of"
-            f" {alive} of {len(values)} units above {least:.2g}, the dashed line, from which on a unit of this code is"
-            " in use. It is never off, so that it has no rate."
+            f"The variance of each unit over {count}, the largest first: {values[0]:.2g} to {values[-1]:.2g}. {alive}"
+            f" of {len(values)} are above {least:.2g}, the dashed line, from which on a unit of this code is in use. It"
+            " is never off, so that it has no rate."
         )
     else:
         order, values = _sorted(inside.on.mean(0))
