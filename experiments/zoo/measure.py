@@ -100,7 +100,7 @@ def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
     command = [
         *(str(Path(sys.executable).parent / "hourglass"), "train", "-m", "hydra/sweeper=hourglass_optuna"),
         *(f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.startup_trials=6", "hydra.sweeper.batch_size=4"),
-        *(f"hydra.sweeper.objective={goal}", "hydra.sweeper.pruner=median"),
+        *(f"hydra.sweeper.objective={goal}", "hydra.sweeper.pruner=median", f"hydra.sweeper.prune_on={goal}"),
         *("hydra.sweeper.prune_after=4", "hydra.sweeper.grace_epochs=2"),
         *(*words_of(kind), *few, *words, "callback=quick", f"seed={SEEDS[0]}", f"study={study!r}"),
     ]

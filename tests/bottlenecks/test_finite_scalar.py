@@ -22,6 +22,15 @@ def test_values_by_hand() -> None:
     assert code.choices(a).flatten().tolist() == [2 + 4 * 2, 3 + 4 * 4, 0, 3 + 4 * 3, 1 + 4 * 2]
 
 
+def test_values_that_hardly_vary_are_spread_over_the_levels() -> None:
+    """A deviation of .01 around 3 is one level for all samples; brought to 1 around 0 it is all five."""
+    a = 3 + 0.01 * torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
+    assert len(FiniteScalar(code_size=1, levels=[5]).train()(a).code.unique()) == 1
+    spread = FiniteScalar(code_size=1, levels=[5], deviation=1.0).train()
+    assert len(spread(a).code.unique()) == 5
+    assert len(spread.eval()(a).code.unique()) == 5  # by the running mean and variance
+
+
 def test_the_gradient_is_that_of_the_bounded_value() -> None:
     a = torch.tensor([[0.3]], requires_grad=True)
     FiniteScalar(code_size=1, levels=[5]).eval()(a).code.sum().backward()

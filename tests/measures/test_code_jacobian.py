@@ -68,6 +68,12 @@ def test_where_it_would_take_long_or_says_nothing() -> None:
     assert code_jacobian(net(LARGEST + 1, depth=1), X) is None
     assert code_jacobian(set_to(net(2), torch.zeros(2, 6)), X) is None
     assert code_jacobian(net(2), X[:1]) is None
+    # Collapsed onto .5: what is left of the variance is the rounding of .5.
+    collapsed = set_to(net(2, activation="sigmoid"), torch.full((2, 6), 1e-7))
+    assert 0 < collapsed.encode(X).double().var(0).sum() < 1e-13
+    assert code_jacobian(collapsed, X) is None
+    # Small isn't collapsed: the same code without its offset has a number.
+    assert code_jacobian(set_to(net(2), torch.full((2, 6), 1e-7)), X) is not None
     symbols = net(2)
     symbols.bottleneck = Binary(code_size=2, deviation=None).eval()
     assert code_jacobian(symbols, X) is None

@@ -167,3 +167,16 @@ def test_thresholds_are_what_their_reasons_say() -> None:
     assert health.LEAST_GAIN == 0
     assert health.MOST_OVER_LINEAR > 1.02  # a linear net trained by gradients
     assert health.ROUNDING < (1 / 255) ** 2 / 12 / 0.0673  # the variance of MNIST
+
+
+def test_what_is_rounding_by_hand() -> None:
+    assert health.is_rounding(1e-5, 1.0)
+    assert not health.is_rounding(1.1e-5, 1.0)
+    assert health.is_rounding(1e-8, 0.01)
+    assert health.is_rounding(math.nan, 1.0)  # no yardstick either
+    assert health.is_rounding(0.0, 0.0)
+    # By the variance where the run knows it, here 1, else beside another error.
+    assert health.leaves_rounding({"test/mse": 5e-6, "test/explained_variance": 1 - 5e-6}, beside=1e-6)
+    assert not health.leaves_rounding({"test/mse": 5e-6, "test/explained_variance": 0.9}, beside=1.0)
+    assert health.leaves_rounding({"test/mse": 5e-6}, beside=1.0)
+    assert not health.leaves_rounding({"test/mse": 5e-6}, beside=0.4)

@@ -36,6 +36,17 @@ def test_by_hand() -> None:
     assert of.recovered(of.clean) is None
 
 
+def test_an_ablation_that_costs_rounding_recovers_nothing() -> None:
+    # 1e-8 nats of .69: the share would be (1e-8 - 1e-4) / 1e-8 = -9999.
+    assert Losses(clean=0.69, reconstructed=0.6901, zero=0.69 + 1e-8, mean=0.79).recovered(0.69 + 1e-8) is None
+    assert Losses(clean=0.69, reconstructed=0.6901, zero=0.0, mean=0.79).recovered(0.79) == pytest.approx(0.999)
+    # A network that is sure of every class, with its layer and without: both losses are rounding.
+    assert Losses(clean=1e-8, reconstructed=1e-4, zero=2e-8, mean=2e-8).recovered(2e-8) is None
+    # The same of a loss far above one nat: 1e-4 of 1,000 are rounding, 1 is not.
+    assert Losses(clean=1000.0, reconstructed=1000.5, zero=0.0, mean=0.0).recovered(1000.0001) is None
+    assert Losses(clean=1000.0, reconstructed=1000.5, zero=0.0, mean=0.0).recovered(1001.0) == pytest.approx(0.5)
+
+
 def test_a_head_is_its_layers(tmp_path: Path) -> None:
     path = str(tmp_path / "head.safetensors")
     held = {"0.weight": torch.tensor([[1.0, -1.0]]), "0.bias": torch.tensor([0.5])}

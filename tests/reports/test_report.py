@@ -10,10 +10,12 @@ import pytest
 
 from hourglass.commands.main import main
 from hourglass.reports.code_map import code_map
-from hourglass.reports.content import Live
+from hourglass.reports.content import Grid, Live
 from hourglass.reports.inside import Inside
 from hourglass.reports.model import model_sections
 from hourglass.reports.units import unit_cards
+from hourglass.sweeps.studies.gathering import gather
+from hourglass.sweeps.studies.report import report
 from hourglass.tracking import Run, search_runs
 
 from .conftest import best_runs
@@ -28,6 +30,22 @@ def test_a_sweep_leaves_its_report(in_small: str) -> None:
     assert text.count("<tr><td") == 8
     assert "No job failed." in text
     assert "<figure>" not in text  # callback=quick: no pictures
+
+
+def test_each_job_stands_with_the_verdict_on_its_run(in_small: str) -> None:
+    (study,) = search_runs(in_small, None, "tags.kind = 'study'")
+    text = Run.find(study.info.run_id, in_small).artifact("report.html").read_text(encoding="utf-8")
+    given = gather([study.info.run_id], uri=in_small)
+    sections = {each.title: each for each in report(given, uri=in_small, figures=False, models=False).sections}
+    (grid,) = sections["Jobs"].blocks
+    assert isinstance(grid, Grid)
+    names = [column.name for column in grid.columns]
+    verdict, run = names.index("verdict"), names.index("run")
+    said = {row[run]: row[verdict] for row in grid.rows}
+    health = {job.info.run_id[:8]: job.data.tags["health"] for job in given.jobs}
+    assert said == health
+    assert set(health.values()) != {"ok"}  # two epochs are too few
+    assert all(f"<td>{each}</td>" in text for each in health.values())
 
 
 @pytest.mark.usefixtures("in_small")
@@ -64,7 +82,7 @@ def test_compared_runs_say_what_differs_and_whether_seeds_would(
     assert keys[0] == "model.code_size"
     assert set(keys) - {"seed"} == {"model.code_size", "noise"}  # and nothing below the choice of noise
     assert re.search(r"^test/mse .* clear$", said, re.MULTILINE)
-    assert "more test MSE than A: more than seeds do." in said
+    assert re.search(r"more test MSE than A, 95 % interval \+.*% to \+.*% over 2 seeds\.$", said, re.MULTILINE)
     text = (tmp_path / "both.html").read_text(encoding="utf-8")
     assert "all errors on one scale" in text
     assert 'id="units-A"' in text
@@ -116,7 +134,7 @@ def test_cards_hold_what_the_code_does(in_small: str) -> None:
     moved[0, 3], moved[1, 3] = low, high
     both = inside.trained.model.decode(moved).detach().numpy()
     np.testing.assert_allclose(added[0], both[1] - both[0], atol=1e-5)
-    words, live = unit_cards(inside)
+    words, _, live = unit_cards(inside)
     assert words.lines[0].startswith("9 units, numbered from 1 as in every picture; 0 never on")  # type: ignore[union-attr]
     assert isinstance(live, Live)
     assert sorted(map(int, re.findall(r'data-unit="(\d+)"', live.html))) == list(range(1, 10))
@@ -152,5 +170,5 @@ def test_classes_are_called_by_their_names(in_small: str) -> None:
     data = json.loads(re.search(r'id="map-data">(.*?)</script>', code_map(inside, method="pca").html)[1])  # type: ignore[index]
     assert data["names"] == list(names)
     assert data["class"][0] == names[int(inside.y[0])]  # type: ignore[index]
-    (_, live) = unit_cards(inside)
+    (*_, live) = unit_cards(inside)
     assert "&lt;name 3&gt;" in live.html  # type: ignore[union-attr]

@@ -1,9 +1,12 @@
 """Runs handed to others: pushed to a folder, loaded from it without the store, pulled into another."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import yaml
 from PIL import Image
 
 import hourglass
+from hourglass.commands.card import _head
 from hourglass.commands.main import main
 from hourglass.configuration.composition import compose_config
 from hourglass.pipeline.train import train
@@ -115,6 +119,14 @@ def test_the_card_says_what_the_run_says(folder: Path) -> None:
     assert 'hourglass.load("./people")' in held.text
     assert "rows (N, 2) in the table's own units: m, g" in held.text
     assert "![" in held.text
+
+
+def test_the_card_says_the_window_of_an_ssim() -> None:
+    trained: Any = SimpleNamespace(model=SimpleNamespace(shape=(1, 28, 28)), run=SimpleNamespace(name="one"))
+    (entry,) = _head(trained, {}, {"test/ssim": 0.9, "test/mse": math.inf}, "mnist", None)["model-index"]
+    assert entry["results"][0]["metrics"] == [
+        {"type": "ssim", "value": 0.9, "name": "test/ssim, 11 x 11 Gaussian window"}
+    ]
 
 
 def test_pushed_again_without_a_picture_and_with_a_licence(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,11 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck, Draws
-from hourglass.bottlenecks.spread import Spread
+from hourglass.bottlenecks.spread import spread
 from hourglass.losses import Term
 from hourglass.system.checks import check_above, check_level
 
@@ -45,7 +45,7 @@ class Binary(Bottleneck):
 
     def __init__(self, *, code_size: int, deviation: float | None = 4.0) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(0.0, 1.0))
-        self.spread = _spread(code_size, deviation)
+        self.spread = spread(code_size, deviation)
 
     def forward(self, a: Tensor) -> Bottled:
         """See `Bottleneck.forward`; no loss terms."""
@@ -142,7 +142,7 @@ class Categorical(Bottleneck):
         check_above("temperature", temperature)
         check_level("beta", beta)
         self.categories = categories
-        self.spread = _spread(code_size, deviation)
+        self.spread = spread(code_size, deviation)
         self.register_buffer("temperature", torch.tensor(temperature))
         self.register_buffer("beta", torch.tensor(beta))
 
@@ -220,9 +220,3 @@ class Categorical(Bottleneck):
         """See `HasRate.rates`: log K - H(softmax(a_g)) of each group, (B, code_size / K)."""
         log_p = self._logits(a).log_softmax(dim=2)
         return math.log(self.categories) + (log_p.exp() * log_p).sum(dim=2)
-
-
-def _spread(units: int, deviation: float | None) -> nn.Module:
-    # None is the constructors' default because that is what runs of before the key were trained with.
-    check_above("deviation", deviation, null=True)
-    return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

@@ -3,6 +3,8 @@
     b(a) = H tanh(a + s) - o,    q = round(b(a)),    h = q / floor(L / 2)
 
 with L levels of a value, H = (L - 1)(1 + eps) / 2, and o = 1/2 for an even L, else 0; s = atanh(o / H) lets b(0) be 0.
+Values may be spread first (see `hourglass.bottlenecks.spread`): as they come, some never leave the level of 0.
+
 Groups of d values with levels L_1 ... L_d have one of K = L_1 ... L_d entries. Nothing is learned of them, so that none
 can die, and no further loss is needed.
 """
@@ -17,6 +19,7 @@ from typing_extensions import override
 from hourglass.bottlenecks.activity import Activity, Varying
 from hourglass.bottlenecks.bottleneck import Bottled, Bottleneck
 from hourglass.bottlenecks.codebook import passed
+from hourglass.bottlenecks.spread import spread
 
 __all__ = ["FiniteScalar"]
 
@@ -37,6 +40,7 @@ class FiniteScalar(Bottleneck):
     Args:
         code_size: number of code units, a multiple of how many levels are listed.
         levels: L of each value of a group, each from 2 to 256; together at most 2^20 entries.
+        deviation: of the values before they are bounded, above 0; null: as they come, as in the reference.
 
     Raises:
         ValueError: levels out of their range, or that don't divide the code.
@@ -44,7 +48,10 @@ class FiniteScalar(Bottleneck):
     Example:
         >>> code = FiniteScalar(code_size=4, levels=[3, 5])
         >>> code
-        FiniteScalar(code_size=4, levels=[3, 5])
+        FiniteScalar(
+          code_size=4, levels=[3, 5]
+          (spread): Identity()
+        )
         >>> code(torch.tensor([[0.1, 9.0, -9.0, -0.5]])).code
         tensor([[ 0.0000,  1.0000, -1.0000, -0.5000]])
     """
@@ -55,9 +62,10 @@ class FiniteScalar(Bottleneck):
     steps: Tensor
     place: Tensor
 
-    def __init__(self, *, code_size: int, levels: Sequence[int] = (8, 5, 5, 5)) -> None:
+    def __init__(self, *, code_size: int, levels: Sequence[int] = (8, 5, 5, 5), deviation: float | None = None) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(-1.0, 1.0))
         self.levels = list(levels)
+        self.spread = spread(code_size, deviation)
         if not self.levels or not 2 <= min(self.levels) <= max(self.levels) <= _MOST or code_size % len(self.levels):
             raise ValueError(
                 f"levels must list numbers from 2 to {_MOST}, as many as divide code_size={code_size},"
@@ -84,7 +92,7 @@ class FiniteScalar(Bottleneck):
 
     def _bounded(self, a: Tensor) -> Tensor:
         """(B, code_size) to b(a), (B, groups, d)."""
-        groups = a.reshape(a.shape[0], -1, len(self.levels))
+        groups = self.spread(a).reshape(a.shape[0], -1, len(self.levels))
         return self.height * torch.tanh(groups + self.shift) - self.offset
 
     def forward(self, a: Tensor) -> Bottled:

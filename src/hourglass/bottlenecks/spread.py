@@ -4,7 +4,8 @@
 
 with mean m_j and variance v_j over the batch in a training step, over the batches so far otherwise: batch normalisation
 (Ioffe & Szegedy, 2015) without a learned scale. A discrete choice saturates where its logits are all on one side, and
-has no gradient there to come back: of logits around 0 each bit is 1 for about half of the samples.
+has no gradient there to come back: of logits around 0 each bit is 1 for about half of the samples. Values that are
+rounded stay at one level for all samples where they vary by less than it is wide.
 """
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from hourglass.system.checks import check_above
 
-__all__ = ["EPS", "Spread"]
+__all__ = ["EPS", "Spread", "spread"]
 
 EPS = 1e-5
 
@@ -65,3 +66,14 @@ class Spread(nn.Module):
 
     def _brought(self, a: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         return self.deviation * (a - mean) * (variance + EPS).rsqrt()
+
+
+def spread(units: int, deviation: float | None) -> nn.Module:
+    """`Spread`, or for None what leaves encoder outputs as they come.
+
+    Raises:
+        ValueError: a deviation that isn't above 0.
+    """
+    # None is the constructors' default because that is what runs of before the key were trained with.
+    check_above("deviation", deviation, null=True)
+    return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

@@ -94,7 +94,9 @@ class Usefulness(RunCallback):
         y = None if y is None else y[:AUDITED]
         clean = squared_errors(learner, x, y).double().mean().item()
         noise = squared_errors(learner, shuffled(x, seed=0), y).double().mean().item()
-        return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise)}
+        values = learner.data.target(x).float().flatten(1)  # NaN where an entry is missing
+        variance = (values - values.nanmean(0)).square().nanmean().item()
+        return {"noise_mse": noise, "copy_ratio": copy_ratio(clean, noise, variance=variance)}
 
     def _likelihood(self, learner: Learner) -> dict[str, float]:
         from hourglass.measures.likelihood import bounds

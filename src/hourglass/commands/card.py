@@ -17,6 +17,7 @@ from hourglass.configuration.groups import choices
 from hourglass.configuration.identity import UNNAMED
 from hourglass.configuration.trust import allowed
 from hourglass.measures.health import told
+from hourglass.measures.images import SSIM_WINDOW
 from hourglass.pipeline.fit import words_of
 from hourglass.system.errors import HourglassError
 from hourglass.tracking.shared import PICTURE
@@ -105,7 +106,7 @@ def _head(
     image = len(trained.model.shape) == 3
     task = "image-feature-extraction" if image else "feature-extraction"
     found = [
-        {"type": name, "value": value, "name": f"test/{name}"}
+        {"type": name, "value": value, "name": f"test/{name}" + (f", {SSIM_WINDOW}" if name == "ssim" else "")}
         for name in METRICS
         if math.isfinite(value := metrics.get(f"test/{name}", math.nan))
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hourglass.measures.health import told
+from hourglass.measures.images import SSIM_WINDOW
 from hourglass.system.passwords import redacted
 from hourglass.tracking import resolve_uri
 from hourglass.tracking.mlflow_internals import meant
@@ -19,14 +20,14 @@ SHOWN = {
     "reconstruction": ("reconstruction loss", "{:.5f}"),
     "mse": ("mean squared error", "{:.5f}"),
     "mse_over_linear": ("  over the best linear code of equal size", "{:.2f}"),
+    "mse_as_trained": ("  of the code as in training", "{:.5f}"),
     "bce": ("binary cross-entropy", "{:.4f} nats per value"),
     "psnr": ("PSNR", "{:.2f} dB"),
     "psnr_gain": ("  gained over the noisy input", "{:+.2f} dB"),
-    "ssim": ("SSIM", "{:.3f}"),
+    "ssim": (f"SSIM, {SSIM_WINDOW}", "{:.3f}"),
     "explained_variance": ("explained variance", "{:.1%}"),
     "code_active_fraction": ("active code units per sample", "{:.1%}"),
     "code_active_units": ("active code units over all samples", "{:.0f}"),
-    "mse_as_trained": ("mean squared error of the code as in training", "{:.5f}"),
     "log_likelihood": ("log-likelihood", "{:.2f} nats per sample"),
     "code_perplexity": ("perplexity of the code's symbols", "{:.1f}"),
     "class_agreement": ("drawn samples of the class that was asked for", "{:.1%}"),

@@ -5,15 +5,18 @@
 A contractive code keeps still where the input moves a little and differs between samples all the same. The Jacobian
 alone is small for any small code: h / 10 has a hundredth of it. Over the variance of the code it is a number without a
 unit. n orthonormal directions that hold all variance of the input give n. No linear code has less than 1; a code that
-has is flat at the samples and moves between them.
+has is flat at the samples and moves between them. A collapsed code, the same for every sample up to rounding, has none.
 
 Reference: Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011).
 """
+
+import math
 
 import torch
 from torch import Tensor
 
 from hourglass.bottlenecks import Symbolic
+from hourglass.measures.health import is_rounding
 from hourglass.models import Autoencoder
 
 SAMPLES = 500
@@ -34,15 +37,18 @@ def code_jacobian(model: Autoencoder, x: Tensor) -> float | None:
 
     Returns:
         None where it would take long: a code of more than `LARGEST` units without a closed form; for a code of symbols,
-        which has no derivative; of a model that is told classes, which have none either; where nothing varies.
+        which has no derivative; of a model that is told classes, which have none either; where nothing varies by more
+        than rounding: by the code's deviation beside its root mean square, since numbers are rounded by their size,
+        however little they differ.
     """
     if isinstance(model.bottleneck, Symbolic) or model.classes:
         return None
     if not model.has_closed_jacobian and model.code_size > LARGEST:
         return None
     x = x[:SAMPLES]
-    variance = _variance(model.encode(x)).item()
-    if len(x) < 2 or not variance > 0:
+    code = model.encode(x)
+    variance, square = _variance(code).item(), code.flatten(1).double().square().mean(0).sum().item()
+    if len(x) < 2 or is_rounding(math.sqrt(variance), math.sqrt(square)):
         return None
     measured = x if model.has_closed_jacobian else x[: max(1, PASSES // model.code_size)]
     squares = model.squared_jacobian(measured)

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from hourglass.measures.health import is_rounding
+
 __all__ = ["anomaly_auroc", "copy_ratio", "shuffled"]
 
 
@@ -48,11 +50,19 @@ def shuffled(x: Tensor, *, seed: int) -> Tensor:
     return flat.gather(0, order).view_as(x)
 
 
-def copy_ratio(mse: float, shuffled_mse: float) -> float:
+def copy_ratio(mse: float, shuffled_mse: float, *, variance: float) -> float:
     """Error on data over the error on shuffled data.
 
     Towards 0 for a model that reconstructs what it has learned and nothing else, 1 where the structure of the data
     makes no difference: to a copier, whose both errors are small, and to a model that answers everything with the mean,
-    whose both are large. 0 / 0, a perfect copier, counts as 1.
+    whose both are large. Where both are rounding, as of as many principal components as the data have dimensions, the
+    model is a perfect copier and the ratio 1, whatever the two make of each other.
+
+    Args:
+        mse: on data.
+        shuffled_mse: on shuffled data.
+        variance: of the data, per value; shuffling keeps it.
     """
-    return mse / shuffled_mse if shuffled_mse else (1.0 if not mse else math.inf)
+    if is_rounding(shuffled_mse, variance):
+        return 1.0 if is_rounding(mse, variance) else math.inf
+    return mse / shuffled_mse

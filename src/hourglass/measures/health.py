@@ -26,7 +26,29 @@ LEAST_LATE_GAIN = 0.01
 too early."""
 ROUNDING = 1e-5
 """Share of the variance below which an error is no yardstick: grey levels are themselves rounded to 1/255, which is
-2e-5 of the variance of MNIST's. Ratios to or of less compare rounding."""
+2e-5 of the variance of MNIST's. Ratios to or of less compare rounding. `is_rounding` asks by it, of other measures too.
+"""
+
+
+def is_rounding(value: float, scale: float) -> bool:
+    """Whether a value is too small to divide by: `ROUNDING` of its scale or less, or no number.
+
+    Args:
+        value: what would stand below the line of a ratio, as an error.
+        scale: how large it is where a model knows nothing, in the same unit, as the variance of the data.
+    """
+    return not value > ROUNDING * scale
+
+
+def leaves_rounding(metrics: Mapping[str, float], *, beside: float) -> bool:
+    """Whether the test error of a run is rounding, so that no other can be told as a multiple of it.
+
+    Args:
+        metrics: of the run, with `test/mse`. `test/explained_variance` says how large the error is beside the variance.
+        beside: another error on the same data, the scale for a run that lacks it.
+    """
+    explained = metrics.get("test/explained_variance")
+    return is_rounding(metrics["test/mse"], beside) if explained is None else is_rounding(1 - explained, 1.0)
 
 
 def verdicts(metrics: Mapping[str, float], *, floor: str, losses: Sequence[float]) -> list[str]:
@@ -57,7 +79,7 @@ def verdicts(metrics: Mapping[str, float], *, floor: str, losses: Sequence[float
     if value("test/code_collapsed_units") > 0:
         silent, least = value("test/code_collapsed_units"), f"{COLLAPSED_BELOW:g}".removeprefix("0")
         found.append(f"posterior collapsed: {silent:.0f} unit{'' if silent == 1 else 's'} below {least} nats")
-    if value("fit/val_mse") > MOST_GAP * value("fit/train_mse") and explained < 1 - ROUNDING:
+    if value("fit/val_mse") > MOST_GAP * value("fit/train_mse") and not is_rounding(1 - explained, 1.0):
         gap = value("fit/val_mse") / value("fit/train_mse") if value("fit/train_mse") else math.inf
         found.append(f"gap: {gap:.2f} times the training error on validation")
     if value("fit/best_epoch") == value("fit/epochs") and _still_falling(losses):

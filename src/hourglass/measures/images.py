@@ -8,6 +8,8 @@ from torch import Tensor
 
 _SSIM_RADIUS, _SSIM_SIGMA, _SSIM_K1, _SSIM_K2 = 5, 1.5, 0.01, 0.03
 
+SSIM_WINDOW = f"{2 * _SSIM_RADIUS + 1} x {2 * _SSIM_RADIUS + 1} Gaussian window"
+"""What is said beside every SSIM: with another window the same images have another one."""
 LEAST_SIDE = 3
 """Pixels of the smallest side that has a Laplacian."""
 

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from hourglass.data import Dataset
 from hourglass.data.dataset import EVAL_BATCH
-from hourglass.measures.health import ROUNDING
+from hourglass.measures.health import is_rounding
 from hourglass.models.principal_components import LARGEST, leading, pca_for
 from hourglass.noise import Corruption
 from hourglass.system.cache import cache_dir, kept
@@ -184,7 +184,7 @@ def ratio(mse: float, errors: Errors, *, on: float, dense: float | None) -> floa
         dense: that share in a code that is not sparse, `Activity.dense`; None for one whose units are never off.
     """
     sparse = dense is not None and on < SPARSE * dense
-    if sparse or not errors.floor > ROUNDING * errors.mean:
+    if sparse or is_rounding(errors.floor, errors.mean):
         return None
     return mse / errors.floor
 

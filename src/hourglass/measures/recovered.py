@@ -18,6 +18,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from hourglass.measures.health import is_rounding
+
 __all__ = ["DenseHead", "Host", "Losses", "losses"]
 
 
@@ -90,9 +92,13 @@ class Losses(NamedTuple):
     """With the mean of the training set in their place."""
 
     def recovered(self, ablated: float) -> float | None:
-        """The share of the loss between an ablation and the clean network; None where the ablation costs nothing."""
+        """The share of the loss between an ablation and the clean network; None where the ablation costs nothing.
+
+        It costs nothing where the difference is rounding beside the loss itself, or beside one nat, which is about what
+        a guess between three classes costs: a network that is sure has losses of 1e-8, in 32 bits.
+        """
         lost = ablated - self.clean
-        return (ablated - self.reconstructed) / lost if lost > 0 else None
+        return None if is_rounding(lost, max(1.0, ablated)) else (ablated - self.reconstructed) / lost
 
 
 @torch.no_grad()

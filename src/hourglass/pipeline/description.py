@@ -9,6 +9,7 @@ from hourglass.tracking.mlflow_internals import artifact_link
 
 MAIN = {
     "test/mse": ("test MSE", "{:.5f}"),
+    "test/mse_as_trained": ("test MSE of the code as in training", "{:.5f}"),
     "test/psnr": ("PSNR", "{:.2f} dB"),
     "test/psnr_gain": ("gained over the noisy input", "{:+.2f} dB"),
     "test/mse_over_linear": ("MSE over that of the best linear code", "{:.2f}"),
@@ -16,6 +17,7 @@ MAIN = {
     "test/code_active_units": ("units active over all samples", "{:.0f}"),
     "fit/dead_units": ("dead units", "{:.0f}"),
     "test/linear_accuracy": ("linear probe", "{:.1%}"),
+    "test/linear_samples": ("linear probe learned from", "{:,.0f} samples"),
     "time/fit_seconds": ("training", "{:.0f} s"),
 }
 """The numbers that a reader wants first: metric, words, form."""

@@ -1,9 +1,12 @@
 """Runs beside each other: what differs in their configuration, in numbers, on the same images, and in their units.
 
 Whether two numbers differ is a question to chance: a run's siblings, the runs of its study that have another seed and
-nothing else, give the range of each number. Where two ranges don't meet the difference is more than that of seeds.
+nothing else, give the range of each number. Runs of the same seed see the same batches in the same order, so that two
+settings are compared seed by seed: a difference is clear where the 95 % interval of the paired differences doesn't hold
+0 (`hourglass.measures.paired`). Where it does no difference is shown, and no equality either.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,18 +16,24 @@ from hourglass.configuration.identity import UNNAMED
 from hourglass.figures.grid import zoom_of
 from hourglass.figures.picture import Picture as Drawn
 from hourglass.figures.picture import gap
+from hourglass.measures.health import leaves_rounding
+from hourglass.measures.images import SSIM_WINDOW
+from hourglass.measures.paired import Difference, paired_difference
 from hourglass.reports.content import Block, Column, Grid, Page, Picture, Section, Sentences, told
 from hourglass.reports.differences import differences
 from hourglass.reports.inside import Inside
 from hourglass.reports.units import unit_cards
 from hourglass.system.errors import HourglassError, reason
 from hourglass.tracking import search_runs
-from hourglass.tracking.mlflow_internals import PARENT
+from hourglass.tracking.mlflow_internals import PARENT, meant
 
+_ERROR, _SSIM = "test/mse", "test/ssim"
 _NUMBERS = (
-    *("test/mse", "test/mse_over_linear", "test/psnr", "test/ssim", "test/code_active_fraction", "fit/dead_units"),
-    *("test/linear_accuracy", "test/knn_accuracy", "model/parameters", "model/code_size", "time/fit_seconds"),
+    *(_ERROR, "test/mse_as_trained", "test/mse_over_linear", "test/psnr", _SSIM, "test/code_active_fraction"),
+    *("fit/dead_units", "test/linear_accuracy", "test/linear_samples", "test/knn_accuracy", "model/parameters"),
+    *("model/code_size", "time/fit_seconds"),
 )
+_NAMES = {_SSIM: f"{_SSIM}, {SSIM_WINDOW}"}
 _COUNT = 10
 
 
@@ -41,6 +50,26 @@ class Side(NamedTuple):
         """The least and the largest value over the siblings; None with fewer than two."""
         values = [each.data.metrics[metric] for each in self.siblings if metric in each.data.metrics]
         return (min(values), max(values)) if len(values) > 1 else None
+
+    def by_seed(self, metric: str) -> dict[str, float]:
+        """The finite values over the siblings, by their seed; the run itself for its own."""
+        found = {}
+        for each in (*self.siblings, self.record):
+            value = meant(each.data.metrics.get(metric, math.nan))
+            if math.isfinite(value):
+                found[each.data.params.get("seed", "")] = value
+        return found
+
+
+class Paired(NamedTuple):
+    """Two settings, seed by seed."""
+
+    difference: Difference
+    seeds: int
+    is_same: bool
+    """Whether the two have the same number for each seed."""
+    base: float
+    """The mean of the one that the other is held against, over the same seeds."""
 
 
 def sides(records: Sequence[Any], *, uri: str) -> list[Side]:
@@ -77,7 +106,7 @@ def configuration(compared: Sequence[Side]) -> Grid:
 
 
 def numbers(compared: Sequence[Side]) -> Grid:
-    """Metrics, and whether what differs from the first run is more than what seeds do."""
+    """Metrics, and by how much those of the others differ from the first run's, seed by seed."""
     first, *others = compared
     columns = [Column(name="metric")]
     for side in compared:
@@ -87,14 +116,17 @@ def numbers(compared: Sequence[Side]) -> Grid:
     for metric in _NUMBERS:
         if not any(metric in side.record.data.metrics for side in compared):
             continue
-        row: list[str | float | None] = [metric]
+        row: list[str | float | None] = [_NAMES.get(metric, metric)]
         for side in (first, *others):
             value, span = side.record.data.metrics.get(metric), side.range(metric)
             row += [value, f"{told(span[0])} to {told(span[1])}" if span else "one seed"]
             row += [_against(first, side, metric)] if side is not first else []
         rows.append(row)
     seeds = ", ".join(f"{side.name[0]} {len(side.siblings)}" for side in compared)
-    caption = f"Numbers, and their range over the seeds of the same setting ({seeds})."
+    caption = (
+        f"Numbers, and their range over the seeds of the same setting ({seeds}). Against A: the mean difference of the"
+        " seeds that both have, with its 95 % interval; of twenty lines one may look clear by chance."
+    )
     return Grid(caption=caption, columns=columns, rows=rows)
 
 
@@ -131,35 +163,67 @@ def comparison(compared: Sequence[Side], *, uri: str) -> Page:
 
 def conclusion(compared: Sequence[Side]) -> list[str]:
     """The main sentence for each run after the first."""
-    first, lines = compared[0], []
-    for side in compared[1:]:
-        here, there = (each.record.data.metrics.get("test/mse") for each in (side, first))
-        if here is None or there is None:
-            lines.append(f"{side.name}: no test error to compare.")
-            continue
-        more = "more" if here > there else "less"
-        much = f"{abs(here - there) / there:.1%} {more} test MSE than A" if there else f"test MSE {told(here)}"
-        lines.append(f"{side.name} has {much}: {_chance(first, side)}.")
-    return lines
+    return [f"{side.name} {_said(compared[0], side)}." for side in compared[1:]]
 
 
-def _chance(first: Side, side: Side) -> str:
-    said = _against(first, side, "test/mse")
-    if said.endswith("clear"):
-        return "more than seeds do"
-    return "no more than seeds do" if said.endswith("within seeds") else "what seeds do is not known, there is one"
+def _said(first: Side, side: Side) -> str:
+    """How the test error of a run stands to the first one's."""
+    here, there = (meant(each.record.data.metrics.get(_ERROR, math.nan)) for each in (side, first))
+    if not (math.isfinite(here) and math.isfinite(there)):
+        return "has no test error to compare" if not math.isfinite(here) else "has none of A's to be compared with"
+    if leaves_rounding(first.record.data.metrics, beside=here):
+        return f"has a test MSE of {told(here)}, and that of A is rounding, {told(there)}: nothing is a multiple of it"
+    if _setting(side.record) == _setting(first.record):
+        return f"has {_share(here - there, there)} test MSE than A, of the same setting: seeds differ by that"
+    pairs = paired(first, side, _ERROR)
+    if pairs is None:
+        why = f"{_unpaired(first, side, _ERROR)} can't tell whether others would say the same"
+        return f"has {_share(here - there, there)} test MSE than A: {why}"
+    if pairs.is_same:
+        return f"has the test MSE of A at each of {pairs.seeds} seeds"
+    mean, low, high = (each / pairs.base for each in pairs.difference)
+    interval = f"95 % interval {low:+.1%} to {high:+.1%} over {pairs.seeds} seeds"
+    if low <= 0 <= high:
+        return f"shows no difference from A in test MSE: {mean:+.1%}, {interval}, which holds 0"
+    return f"has {_share(pairs.difference.mean, pairs.base)} test MSE than A, {interval}"
+
+
+def _share(difference: float, base: float) -> str:
+    return f"{abs(difference) / base:.1%} {'more' if difference > 0 else 'less'}"
+
+
+def paired(first: Side, side: Side, metric: str) -> Paired | None:
+    """A run's setting less the first one's over the seeds that both have; None with fewer than two such seeds."""
+    ours, theirs = side.by_seed(metric), first.by_seed(metric)
+    seeds = [seed for seed in ours if seed in theirs]
+    if len(seeds) < 2:
+        return None
+    here, there = ([values[seed] for seed in seeds] for values in (ours, theirs))
+    return Paired(paired_difference(here, there), len(seeds), here == there, sum(there) / len(seeds))
+
+
+def _unpaired(first: Side, side: Side, metric: str) -> str:
+    """What is there in place of pairs."""
+    many = min(len(each.by_seed(metric)) for each in (first, side)) > 1
+    return "seeds that the two don't share" if many else "one seed"
 
 
 def _against(first: Side, side: Side, metric: str) -> str:
-    """The difference, and whether the ranges over the seeds meet."""
-    here, there = (each.record.data.metrics.get(metric) for each in (side, first))
-    if here is None or there is None:
+    """The difference, and whether it is more than seeds do."""
+    here, there = (meant(each.record.data.metrics.get(metric, math.nan)) for each in (side, first))
+    if not (math.isfinite(here) and math.isfinite(there)):
         return ""
-    said = f"{here - there:+.3g}"
-    one, other = side.range(metric), first.range(metric)
-    if one is None or other is None:
-        return said
-    return f"{said}, {'within seeds' if one[0] <= other[1] and other[0] <= one[1] else 'clear'}"
+    if _setting(side.record) == _setting(first.record):
+        return f"{here - there:+.3g}, same setting"
+    pairs = paired(first, side, metric)
+    if pairs is None:
+        return f"{here - there:+.3g}, {_unpaired(first, side, metric)}"
+    if pairs.is_same:
+        return "the same at each seed"
+    if pairs.difference.low == pairs.difference.high:  # as of sizes, which know no chance
+        return f"{pairs.difference.mean:+.3g} at each seed"
+    clear = not pairs.difference.low <= 0 <= pairs.difference.high
+    return f"{pairs.difference.said('+.3g')}, {'clear' if clear else 'no difference shown'}"
 
 
 def _images(compared: Sequence[Side], looked: Sequence[Inside]) -> Block:

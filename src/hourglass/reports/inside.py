@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hourglass.bottlenecks import Above, Activity
 from hourglass.configuration.build import build
 from hourglass.data import Dataset
 from hourglass.figures.canvas import class_name, to_numpy
@@ -42,13 +43,17 @@ class Inside:
         self.y = None if self._y is None else to_numpy(self._y).astype(int)
         with recorded_by(trained.run):
             noise: Corruption = build(trained.config.noise, bounds=data.range, shape=data.shape)
-        codes, outputs = [], []
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), noise.seeded():
-            for block, y in blocks_of(self.x, self._y):
+        codes, tested, outputs = [], [], []
+        for index, (block, y) in enumerate(blocks_of(self.x, self._y)):
+            with torch.no_grad(), noise.seeded(index):
+                output = model(noise(block), y)
                 codes.append(model.encode(block, y).float())
-                outputs.append(model(noise(block), y).reconstruction.float())
+            tested.append(output.code.float())
+            outputs.append(output.reconstruction.float())
         self.code = torch.cat(codes)
         """(n, code_size), of clean samples."""
+        self.tested = torch.cat(tested)
+        """(n, code_size), of samples as the test corrupts them: by these units are counted, there and here."""
         self.reconstruction = torch.cat(outputs)
         """(n, *shape), of samples as the test corrupts them."""
         self.errors = to_numpy((self.reconstruction - self.x).square().flatten(1).mean(1))
@@ -62,12 +67,15 @@ class Inside:
             data: Dataset = build(trained.config.data)
         return cls(trained, data.rescaled(trained.scaling), count=count)
 
+    def activity(self) -> Activity:
+        """Counts when units are on, as the training did: by the code's own definition or the threshold that was set."""
+        threshold = self.trained.config.training.get("code_threshold")
+        return self.trained.model.bottleneck.activity() if threshold is None else Above(threshold=threshold)
+
     @cached_property
     def on(self) -> Array:
-        """(n, code_size) bool: which unit is on for which sample."""
-        activity = self.trained.model.bottleneck.activity()
-        activity.update(self.code)
-        mask: Array = to_numpy(activity.mask(self.code)).astype(bool)
+        """(n, code_size) bool: which unit is on for which sample, as the test corrupts it."""
+        mask: Array = to_numpy(self.activity().mask(self.tested)).astype(bool)
         return mask
 
     def class_name(self, which: int) -> str:

@@ -2,7 +2,8 @@
 
 Of a unit j, over the samples:
 
-    firing rate     share of samples for which it is on (`hourglass.bottlenecks.activity`)
+    firing rate     share of samples, corrupted as in the test, for which it is on (`hourglass.bottlenecks.activity`)
+    variance        of a unit that is never off, over the same samples: what it is told to be in use by
     classes         of the twentieth of the samples that activate it most, by |h_j|
     selectivity     the largest of these shares: 1 for a unit of one class, 1 / classes by chance
     adds            decode(mean code, h_j at its 95th percentile) - decode(mean code, h_j at its 5th)
@@ -10,17 +11,22 @@ Of a unit j, over the samples:
 """
 
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from hourglass.bottlenecks.activity import LEAST_SHARE, Varying
+from hourglass.figures.canvas import COLOURS, DPI
 from hourglass.figures.picture import Array
-from hourglass.reports.content import Block, Live, Sentences
+from hourglass.reports.content import Block, Live, Picture, Sentences
 from hourglass.reports.images import png, row
 from hourglass.reports.inside import Inside
 
 _MOST = 64
 _TOP, _BINS, _CLASSES = 8, 24, 4
+_NAMED = 40  # units whose numbers have room below a chart
 
 
 class Card(NamedTuple):
@@ -45,7 +51,7 @@ class Card(NamedTuple):
 
 
 def unit_cards(inside: Inside, *, anchor: str = "units") -> list[Block]:
-    """The cards of a code's units, and which are dead; of more than 64 the ones that add most.
+    """The cards of a code's units, how often each is on, and which are dead; of more than 64 the ones that add most.
 
     Args:
         inside: the model and its samples.
@@ -58,10 +64,11 @@ def unit_cards(inside: Inside, *, anchor: str = "units") -> list[Block]:
     alive = np.flatnonzero(rate > 0)
     said = [
         f"{total} unit{'s' * (total > 1)}, numbered from 1 as in every picture; {len(dead)} never on over"
-        f" {len(code):,} test samples ({inside.trained.model.bottleneck.activity().words}){_numbers(dead)}."
+        f" {len(code):,} test samples ({inside.activity().words}){_numbers(dead)}."
     ]
     if not len(alive):
         return [Sentences(lines=said)]
+    rates = unit_rates(inside, name=f"{anchor}-rates")
     added = inside.added(alive)
     norms = np.sqrt((added**2).reshape(len(alive), -1).mean(1))
     order = np.argsort(-norms, kind="stable")[:_MOST]
@@ -69,7 +76,74 @@ def unit_cards(inside: Inside, *, anchor: str = "units") -> list[Block]:
         said.append(f"The {len(order)} that add most to a reconstruction have a card.")
     cards = [_card(inside, code, int(alive[at]), float(norms[at]), added[at]) for at in order]
     limit = float(np.quantile(np.abs(added[order]), 0.995)) or 1.0
-    return [Sentences(lines=said), Live(html=_html(inside, cards, limit, anchor), says="cards of the units")]
+    return [Sentences(lines=said), rates, Live(html=_html(inside, cards, limit, anchor), says="cards of the units")]
+
+
+def unit_rates(inside: Inside, *, name: str) -> Picture:
+    """How often each unit is on, the most often first; of units that are never off, how much each varies.
+
+    Args:
+        inside: the model and its samples.
+        name: that no other picture of the page has.
+    """
+    activity = inside.activity()
+    figure = Figure(figsize=(8, 2.6), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    count = f"{len(inside.tested):,} test samples"
+    if isinstance(activity, Varying):
+        order, values = _sorted(np.nan_to_num(inside.tested.double().numpy().var(0)))
+        least = LEAST_SHARE * float(values[0]) if activity.least is None else activity.least
+        alive = int((values > least).sum())
+        # What doesn't vary at all has no place on a logarithmic axis: its foot.
+        foot = min(least, float(values[values > 0].min(initial=least))) / 3
+        _drawn(axes, order, values, foot=foot, line=least)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=foot)
+        axes.set_ylabel("variance of the unit")
+        which = "the one that varies most first"
+        says = (
+            f"The variance of each unit over {count}, the largest first: {values[0]:.2g} to {values[-1]:.2g}. {alive}"
+            f" of {len(values)} are above {least:.2g}, the dashed line, from which on a unit of this code is in use. It"
+            " is never off, so that it has no rate."
+        )
+    else:
+        order, values = _sorted(inside.on.mean(0))
+        _drawn(axes, order, values, foot=0.0, line=float(values.mean()))
+        axes.set_ylim(0, 1.03)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_ylabel("rate: share of samples")
+        which = "the one that is on most often first"
+        says = (
+            f"The rate of each unit, the share of {count} for which it is on ({activity.words}), the largest first:"
+            f" {values[0]:.1%} to {values[-1]:.1%}, in the middle {np.median(values):.1%}; the dashed line is the mean,"
+            f" {values.mean():.1%}."
+        )
+    axes.set_xlabel(f"unit, {which}" if len(values) <= _NAMED else f"place of the unit, {which}")
+    return Picture(name=name, figure=figure, says=says)
+
+
+def _sorted(values: Array) -> tuple[Array, Array]:
+    """The units in the order of a chart, and their values, the largest first."""
+    order = np.argsort(-values, kind="stable")
+    return order, values[order]
+
+
+def _drawn(axes: Any, order: Array, values: Array, *, foot: float, line: float) -> None:
+    """A bar for each unit, with its number below where there is room; of many units their outline."""
+    places = np.arange(1, len(values) + 1)
+    if len(values) <= _MOST:
+        axes.bar(places, values - foot, bottom=foot, width=0.8, color=COLOURS[4])
+    else:
+        axes.stairs(values, np.arange(len(values) + 1) + 0.5, baseline=foot, fill=True, color=COLOURS[4])
+    axes.axhline(line, color="0.25", linestyle="--", linewidth=1.4)
+    axes.set_xlim(0.5, len(values) + 0.5)
+    if len(values) <= _NAMED:
+        axes.set_xticks(places, labels=[str(unit + 1) for unit in order], fontsize=9)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(visible=True, axis="y", color="0.88", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _card(inside: Inside, code: Array, unit: int, norm: float, added: Array) -> Card:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,7 +55,10 @@ def test_a_search_grows_stops_what_is_bad_and_says_what_failed(
     monkeypatch.chdir(tmp_path)
     assert search(*PRUNED) == 0
     assert len(runs("training")) == 2
-    assert "best     test/mse" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert len(re.findall("^best ", said, re.MULTILINE)) == 1
+    # Chosen on validation; its test error is told and chooses nothing.
+    assert re.search(r"^best     fit/val_mse [0-9.e-]+: trial \d, .*, run \w+; test/mse [0-9.e-]+$", said, re.MULTILINE)
 
     assert search(*PRUNED, "hydra.sweeper.n_trials=9") == 1
     said = capsys.readouterr().err
@@ -74,10 +78,11 @@ def test_a_search_grows_stops_what_is_bad_and_says_what_failed(
     assert stopped.data.metrics["test/mse"] > second.data.metrics["test/mse"]
     assert failed.info.status == study.info.status == "FAILED"
 
-    best = min((first, second), key=lambda run: run.data.metrics["test/mse"])
-    assert study.data.tags["best_trial.run"] == best.info.run_id
+    best = min((first, second), key=lambda run: run.data.metrics["fit/val_mse"])
+    assert study.data.tags["best_trial.run"] == study.data.tags["best_run"] == best.info.run_id
     assert study.data.tags["best_trial.optimizer.lr"] == best.data.params["optimizer.lr"]
-    assert study.data.metrics["best/test/mse"] == best.data.metrics["test/mse"]
+    assert study.data.metrics["best/fit/val_mse"] == best.data.metrics["fit/val_mse"]
+    assert study.data.metrics["best_trial/test/mse"] == best.data.metrics["test/mse"]
     assert study.data.tags["axis.optimizer.lr"] == "0.1,0.3,1e-9,1e30"
     table = rows(study, "trials")
     assert [row["state"] for row in table] == ["complete", "complete", "pruned", "fail"]
@@ -87,7 +92,11 @@ def test_a_search_grows_stops_what_is_bad_and_says_what_failed(
     run = Run.find(study.info.run_id, f"sqlite:///{Path.cwd()}/mlflow.db")
     jobs = list(csv.DictReader(io.StringIO(run.artifact("study/jobs.csv").read_text())))
     assert len(jobs) == 4
-    assert "training diverged" in run.artifact("report.html").read_text(encoding="utf-8")
+    report = run.artifact("report.html").read_text(encoding="utf-8")
+    assert "training diverged" in report
+    by, told = (best.data.metrics[name] for name in ("fit/val_mse", "test/mse"))
+    number = best.data.tags["trial"]
+    assert f'main">The best trial is number {number}, by fit/val_mse {by:.4g}, with test/mse {told:.4g}: ' in report
 
 
 @pytest.mark.long

@@ -126,7 +126,7 @@ def test_what_failed_or_was_stopped_is_not_the_best(tmp_path: Path) -> None:
     assert [trial.number for trial in search.best()] == [good.number]
     rows = [line.split(",") for line in table(search.ended, search).splitlines()[1:]]
     assert [row[1] for row in rows] == ["fail", "fail", "pruned", "complete"]
-    assert [row[-1] for row in rows] == ["ValueError: no", "test/mse is inf", "stopped early", ""]
+    assert [row[-1] for row in rows] == ["ValueError: no", "fit/val_mse is inf", "stopped early", ""]
 
 
 def test_two_terminals_do_not_share_a_search(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """Pictures of made-up studies: what they say, and when there is none."""
 
 from itertools import product
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hourglass.configuration.build import build
+from hourglass.configuration.composition import compose_config
 from hourglass.figures import to_array
 from hourglass.sweeps.studies.charts import curves, heat_map
+from hourglass.sweeps.studies.linear_row import linear_cells
 from hourglass.sweeps.studies.mosaic import Cell, chosen, draw
 from hourglass.sweeps.studies.table import Row, Table
 
@@ -95,6 +100,25 @@ def test_the_least_cell_is_framed() -> None:
     assert (frame.get_x() + 0.47, frame.get_y() + 0.47) == pytest.approx((2, 0))  # code size 32
 
 
+def test_dead_units_have_a_panel_and_the_probe_its_number_of_samples() -> None:
+    table = study(BOTH)
+    for row in table.rows:
+        row.metrics["fit/dead_units"] = float(row.point["seed"] == "2") * float(row.point["model.code_size"])
+        row.metrics["test/linear_accuracy"] = 0.9 - 1 / float(row.point["model.code_size"])
+        row.metrics["test/linear_samples"] = 55_000.0
+    figure = curves(table)
+    assert figure is not None
+    dead, probe = figure.axes[2:]
+    assert dead.get_title() == "dead units: on for no training sample"
+    line, *_ = (each for each in dead.lines if each.get_marker() == "o")
+    assert np.allclose(line.get_xydata(), [(2, 2 / 3), (4, 4 / 3), (32, 32 / 3)])  # of one seed in three
+    assert probe.get_title() == "linear probe of the code: accuracy, from 55,000 samples"
+    table.rows[0].metrics["test/linear_samples"] = 10_000.0
+    figure = curves(table)
+    assert figure is not None
+    assert figure.axes[3].get_title().endswith(", from 10,000 to 55,000 samples")
+
+
 def test_one_job_that_diverged_does_not_flatten_the_others() -> None:
     table = study({"model.code_size": ["2", "3", "4", "5", "6"]})
     table.rows[2].metrics["test/mse"] = 1000.0
@@ -131,6 +155,29 @@ def test_a_mosaic_takes_the_lowest_seed_and_at_most_48_models() -> None:
     assert blocks == ["0", "1", "3", "4", "6", "7"]
     assert len(picked) == 48
     assert {row.point["seed"] for row in picked.values()} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "noises", "expected"),
+    [
+        ((2, 4), ("none", "none"), (True, "best linear code (PCA)")),
+        ((2, 4), ("masking", "masking"), (True, "reduced-rank regression")),
+        ((4, 4), ("none", "masking"), (True, "best linear code")),
+        ((4, 4), ("masking", "masking"), (False, "linear, 4 units")),
+    ],
+)
+def test_a_mosaic_names_the_linear_code_that_it_shows(
+    sizes: tuple[int, int], noises: tuple[str, str], expected: tuple[bool, str]
+) -> None:
+    """A row for each model."""
+    configs = [compose_config(["data=digits", f"noise={noise}"])[0] for noise in noises]
+    data = build(configs[0].data)
+    models: Any = {
+        (str(row), ""): SimpleNamespace(model=SimpleNamespace(code_size=size), config=config)
+        for row, (size, config) in enumerate(zip(sizes, configs, strict=True))
+    }
+    found = linear_cells(data, data.scaled(data.test.x[:3]), models, {})
+    assert (found.by_row, found.column if found.by_row else found.label) == expected
 
 
 def test_a_mosaic_leaves_a_gap_where_there_is_no_model() -> None:

@@ -16,7 +16,7 @@ from hourglass.configuration.build import build
 from hourglass.configuration.identity import config_hash
 from hourglass.sweeps.composing import Composer, command_of, make_job, study_name
 from hourglass.sweeps.job import End, Job
-from hourglass.sweeps.search.report import say, show, track
+from hourglass.sweeps.search.report import TESTED, say, show, track
 from hourglass.sweeps.search.settings import SearchSettings
 from hourglass.sweeps.search.space import Space, parse
 from hourglass.sweeps.search.trials import Trials
@@ -119,6 +119,8 @@ def _job(composer: Composer, trials: Trials, trial: Trial) -> Job:
 def _tell(trials: Trials, trial: Trial, job: Job, end: End) -> None:
     failure = end.failure
     values: list[float] = []
+    if failure is None and TESTED in end.metrics:
+        trial.set_user_attr(TESTED, end.metrics[TESTED])
     if failure is None and not end.pruned:
         found = {name: _value(name, job.config, end.metrics) for name in trials.settings.objectives}
         missing = [name for name, value in found.items() if value is None]
@@ -146,7 +148,7 @@ def _check_objectives(settings: SearchSettings, config: Mapping[str, Any]) -> No
         if name not in known:
             raise HourglassError(
                 f"hydra.sweeper.objective={name} is no key of the configuration, and a metric has a / in its name"
-                f"{nearest(name, [*known, 'test/mse', 'test/psnr', 'val/loss'])}"
+                f"{nearest(name, [*known, 'fit/val_mse', 'test/mse', 'test/psnr', 'val/loss'])}"
             )
         if _value(name, config, {}) is None:
             raise HourglassError(f"hydra.sweeper.objective={name} must be a number, got {known[name]!r}")

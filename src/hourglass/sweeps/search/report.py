@@ -15,6 +15,8 @@ from hourglass.tracking import Run
 
 log = logging.getLogger("hourglass")
 
+TESTED = "test/mse"
+"""What is said of the best trial besides, whatever it was chosen by."""
 _SHOWN = 10  # lines of the front that the end prints
 _ENOUGH = 10  # trials from which the importance of a key can be estimated at all
 
@@ -30,10 +32,12 @@ def track(parent: Run, trials: Trials) -> None:
         values[f"best/{trials.settings.objectives[0]}"] = best[0].values[0]
     elif best:  # of several objectives there is no best: the least of each would be of another trial
         values["search/front"] = len(best)
-    parent.log_metrics(values, step=count)
     if best and one:
         tags = {"best_trial": str(best[0].number), "best_trial.run": best[0].user_attrs["run_id"]}
+        if TESTED in best[0].user_attrs:
+            values[f"best_trial/{TESTED}"] = best[0].user_attrs[TESTED]
         parent.set_tags({**tags, **{f"best_trial.{key}": str(value) for key, value in best[0].params.items()}})
+    parent.log_metrics(values, step=count)
     parent.log_text(table(ended, trials), "search/trials.csv")
     if len(trials.settings.objectives) > 1:
         parent.log_text(table(best, trials), "search/pareto.csv")
@@ -83,7 +87,9 @@ def say(trials: Trials) -> None:
             f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}"
             for key, value in trial.params.items()
         )
-        log.info("best     %s: trial %d, %s, run %s", values, trial.number, where, trial.user_attrs["run_id"])
+        tested = trial.user_attrs.get(TESTED)
+        also = "" if tested is None or TESTED in trials.settings.objectives else f"; {TESTED} {tested:.6g}"
+        log.info("best     %s: trial %d, %s, run %s%s", values, trial.number, where, trial.user_attrs["run_id"], also)
     if len(best) > _SHOWN:
         log.info("         and %d more on the front: search/pareto.csv of the study", len(best) - _SHOWN)
     if not best:

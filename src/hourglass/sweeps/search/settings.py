@@ -21,7 +21,7 @@ class SearchSettings:
     Args:
         n_trials: of the whole search, at least 1; earlier starts of the same search count.
         batch_size: trials suggested at a time, at least 1; null: see `batch`.
-        objective: a metric, as `test/mse`, or a key of the configuration, as `model.code_size`; or several.
+        objective: a metric, as `fit/val_mse`, or a key of the configuration, as `model.code_size`; or several.
         direction: `minimize` or `maximize`, for all objectives or for each.
         sampler: `tpe` (Bergstra et al., 2011), `random`, `grid`, `cmaes` (Hansen & Ostermeier, 2001) or `nsga2` (Deb et
             al., 2002).

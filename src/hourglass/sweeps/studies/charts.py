@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from hourglass.figures.canvas import COLOURS, DPI
-from hourglass.sweeps.studies.table import ERROR, Spread, Table, in_words
+from hourglass.sweeps.studies.table import DEAD, ERROR, LEARNED, PROBE, SPARSITY, Spread, Table, in_words
 
 _WIDE = 8.0
 """A span of values, largest over smallest, from which a scale is logarithmic."""
@@ -51,9 +51,10 @@ class Panel(NamedTuple):
 
 PANELS = (
     Panel(ERROR, "test error: MSE per value", "test/linear_mse", None, False),
-    Panel("test/code_active_fraction", "sparsity: share of active code units", None, None, True),
+    Panel(SPARSITY, "sparsity: share of active code units", None, None, True),
+    Panel(DEAD, "dead units: on for no training sample", None, None, False),
     Panel(
-        "test/linear_accuracy",
+        PROBE,
         "linear probe of the code: accuracy",
         *("test/linear_accuracy_pca", "test/linear_accuracy_pixels"),
         True,
@@ -103,14 +104,15 @@ def heat_map(table: Table) -> Figure | None:
 
 
 def curves(table: Table) -> Figure | None:
-    """Error, sparsity and linear probe over the first axis shown, a line for each value of the second; None without.
+    """Error, sparsity, dead units and probe over the first axis shown, a line for each value of the second; or None.
 
     Points are means, bars reach from the least to the largest seed. What is the same everywhere is left out. Text on
-    the axis gives points without lines.
+    the axis gives points without lines. The probe's panel says how many samples it learned from.
     """
     if not table.shown:
         return None
-    panels = [panel for panel in PANELS if panel.metric == ERROR or _says_something(table, panel.metric)]
+    kept = [panel for panel in PANELS if panel.metric == ERROR or _says_something(table, panel.metric)]
+    panels = [panel._replace(title=panel.title + _learned(table, panel)) for panel in kept]
     # Stacked, so that the whole is about as wide as high, as a grid of pictures shows it.
     figure = Figure(figsize=(6.4, 1.75 * len(panels) + 1.7), dpi=DPI, layout="constrained")
     drawn: dict[str, Any] = {}
@@ -127,6 +129,14 @@ def curves(table: Table) -> Figure | None:
     )
     _entitle(figure, table, f"test metrics over {in_words(table.shown[0])}", bars=bool(table.seeds))
     return figure
+
+
+def _learned(table: Table, panel: Panel) -> str:
+    """How many samples the probes learned from, as the end of their panel's title; empty where no run says it."""
+    found = sorted({row.metrics[LEARNED] for row in table.finished if LEARNED in row.metrics})
+    if panel.metric != PROBE or not found:
+        return ""
+    return f", from {f'{found[0]:,.0f} to ' if len(found) > 1 else ''}{found[-1]:,.0f} samples"
 
 
 def _says_something(table: Table, metric: str) -> bool:

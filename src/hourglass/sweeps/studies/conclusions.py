@@ -1,4 +1,4 @@
-"""What a study says of each of its axes, in a sentence: the effect, its range over the seeds, how many seeds agree.
+"""What a study says of each of its axes, in a sentence: the effect, whether seeds could have made it, how many agree.
 
 Values of an axis are compared where all else is equal: over the settings of the other axes at which each of them has a
 finished job with every seed, else with any. With m_s(v) the mean test error of seed s at the value v over those points,
@@ -6,19 +6,27 @@ and m(v) the mean of these over the seeds,
 
     best = argmin_v m(v),   range(v) = [min_s m_s(v), max_s m_s(v)],   a seed agrees where argmin_v m_s(v) = best
 
-An effect counts where the ranges of the best and the worst value don't meet.
+All jobs of a seed see the same batches in the same order, so that values are compared seed by seed. An effect is clear
+where the 95 % interval of the paired difference m_s(worst) - m_s(best) lies above 0 (`hourglass.measures.paired`); one
+that holds 0 shows no difference, and no equality either. Best and worst are chosen by the same numbers: of many values
+the interval is narrower than it should be. An error that is rounding beside the variance of the data
+(`hourglass.measures.health.is_rounding`) is said to be, and nothing is told as a multiple of it.
 """
 
+import math
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from hourglass.measures.health import OK
-from hourglass.sweeps.studies.table import ERROR, Point, Spread, Table, at, in_words, is_number
+from hourglass.measures.health import OK, is_rounding
+from hourglass.measures.paired import Difference, paired_difference
+from hourglass.sweeps.studies.table import ERROR, Point, Row, Spread, Table, at, in_words, is_number
 
-_NEAR = 0.005  # a share by which two errors differ that are printed as equal
+_COUNTED = re.compile(r"^\d+ of \d+ ")  # the number of a verdict, as of "3 of 9 units dead"
+_EQUAL = 1e-9  # what two means of the same numbers differ by, at most, as a share: the order of their sum
 
 
 class Effect(NamedTuple):
@@ -27,6 +35,10 @@ class Effect(NamedTuple):
     axis: str
     spreads: dict[str, Spread]
     """By value, over the seeds, of the points that all values have."""
+    errors: dict[str, tuple[float, ...]]
+    """By value, of each seed, in one order of the seeds, the mean over these points."""
+    rounding: frozenset[str]
+    """Values whose error is rounding."""
     agree: int
     """Seeds whose best value is the best of all."""
     seeds: int
@@ -43,42 +55,64 @@ class Effect(NamedTuple):
         """The value of largest error."""
         return max(self.spreads, key=lambda value: self.spreads[value].mean)
 
+    def above_best(self, value: str) -> Difference | None:
+        """By how much more its error is than that of the best value, seed by seed; None with one seed."""
+        return paired_difference(self.errors[value], self.errors[self.best]) if self.seeds > 1 else None
+
     @property
     def is_clear(self) -> bool:
-        """Whether the ranges of best and worst don't meet; with one seed nobody knows."""
-        return self.seeds > 1 and self.spreads[self.best].high < self.spreads[self.worst].low
+        """Whether the interval of the difference between worst and best lies above 0; with one seed nobody knows."""
+        above = self.above_best(self.worst)
+        return above is not None and above.low > 0
 
     @property
     def sentence(self) -> str:
         """It in words."""
         best, worst = self.spreads[self.best], self.spreads[self.worst]
-        over = f" ({best.low:.3g} to {best.high:.3g} over {self.seeds} seeds)" if self.seeds > 1 else ""
-        name = in_words(self.axis)
-        if worst.mean <= best.mean * (1 + _NEAR):
-            return f"{name}: no effect; the test MSE is {best.mean:.3g}{over} at every value."
-        said = f"{name}: {self.best} is best with a test MSE of {best.mean:.3g}{over}, {_less(best, worst, self.worst)}"
-        if self.seeds < 2:
-            return f"{said}; one seed, so that chance is not known."
+        name, over = in_words(self.axis), ""
+        if self.seeds > 1:
+            over = f" ({best.low:.3g} to {best.high:.3g} over {self.seeds} seeds)"
+        if self._is_same():
+            return f"{name}: the test MSE is the same at every value, {best.mean:.3g}{over}."
+        if self.worst in self.rounding:
+            return f"{name}: the test MSE is rounding at every value, {worst.mean:.1g} at most: nothing to compare."
+        less = _less(best, worst) if self.best not in self.rounding else "which is rounding, unlike that"
+        above = self.above_best(self.worst)
+        if above is None:
+            said = f"{name}: {self.best} is best with a test MSE of {best.mean:.3g}, {less} at {self.worst}"
+            return f"{said} ({worst.mean:.3g}); one seed can't tell whether others would say the same."
+        interval = f"95 % interval {above.low:.3g} to {above.high:.3g}"
+        said = f"{less} at {self.worst} ({worst.mean:.3g}; difference {above.mean:.3g}, {interval})"
         if not self.is_clear:
-            return f"{said}; not a clear effect, since their ranges over the seeds meet."
-        near = [
-            value
-            for value, spread in self.spreads.items()
-            if value not in (self.best, self.worst) and spread.low <= best.high
-        ]
-        tied = f"; {_listed(near)} can't be told from it" if near else ""
-        return f"{said}{self._trend()}{tied}; {self.agree} of {self.seeds} seeds agree."
+            least = f"{name}: {self.best} has the least test MSE, {best.mean:.3g}{over}"
+            return f"{least}, {said}: no difference is shown, since the interval holds 0."
+        near = [value for value in self.errors if value != self.best and not self._is_worse(value)]
+        unshown = f"; no difference from {_listed(near)} is shown" if near else ""
+        first = f"{name}: {self.best} is best with a test MSE of {best.mean:.3g}{over}"
+        return f"{first}, {said}{self._trend()}{unshown}; {self.agree} of {self.seeds} seeds agree."
+
+    def _is_same(self) -> bool:
+        """Whether the values have the same errors, number by number, as where a setting isn't used."""
+        best = self.errors[self.best]
+        pairs = ((one, other) for errors in self.errors.values() for one, other in zip(errors, best, strict=True))
+        return all(math.isclose(one, other, rel_tol=_EQUAL) for one, other in pairs)
+
+    def _is_worse(self, value: str) -> bool:
+        above = self.above_best(value)
+        return above is not None and above.low > 0
 
     def _trend(self) -> str:
-        means = [spread.mean for spread in self.spreads.values()]
-        if len(means) < 3:
+        """What happens from value to value, of three numbers or more."""
+        if len(self.errors) < 3 or not all(map(is_number, self.errors)):
             return ""
-        steps = list(pairwise(means))
-        if all(after <= before for before, after in steps):
+        steps = [paired_difference(after, before) for before, after in pairwise(self.errors.values())]
+        if all(step.high < 0 for step in steps):
             return ", and every step up helps"
-        if all(after >= before for before, after in steps):
+        if all(step.low > 0 for step in steps):
             return ", and every step up costs"
-        return ""
+        if all(step.mean < 0 for step in steps):
+            return ", and the mean falls at every step up"
+        return ", and the mean rises at every step up" if all(step.mean > 0 for step in steps) else ""
 
 
 def effects(table: Table) -> list[Effect]:
@@ -86,12 +120,19 @@ def effects(table: Table) -> list[Effect]:
     if table.scattered:
         return []
     found = [effect for axis in table.settings if (effect := _effect(table, axis)) is not None]
-    return sorted(found, key=lambda each: -each.spreads[each.worst].mean / max(each.spreads[each.best].mean, 1e-300))
+    return sorted(found, key=lambda effect: -_strength(effect))
 
 
 def short(value: str) -> str:
     """A setting as a sentence says it: a number that a search drew has more digits than anybody reads."""
     return f"{float(value):.3g}" if is_number(value) and len(value) > 6 else value
+
+
+def _strength(effect: Effect) -> float:
+    """Worst over best: infinite over rounding, 1 where both are."""
+    if effect.best in effect.rounding:
+        return 1.0 if effect.worst in effect.rounding else math.inf
+    return effect.spreads[effect.worst].mean / effect.spreads[effect.best].mean
 
 
 def _effect(table: Table, axis: str) -> Effect | None:
@@ -118,13 +159,30 @@ def _effect(table: Table, axis: str) -> Effect | None:
     # A seed that lacks a hard setting would look better than the others: those that all seeds have, if there are any.
     whole = {point for point in shared if held_by[setting(point)] == len(seeds)} or shared
     by_seed: dict[Point, dict[str, float]] = {}
-    for which in {seed(point) for point in whole}:
+    for which in sorted({seed(point) for point in whole}):
         same = [point for point in whole if seed(point) == which]
         by_seed[which] = {value: statistics.fmean(held[value][point] for point in same) for value in values}
-    spreads = {value: _spread([means[value] for means in by_seed.values()]) for value in values}
+    errors = {value: tuple(means[value] for means in by_seed.values()) for value in values}
+    spreads = {value: _spread(errors[value]) for value in values}
     best = min(spreads, key=lambda value: spreads[value].mean)
     agree = sum(min(means, key=means.__getitem__) == best for means in by_seed.values())
-    return Effect(axis, spreads, agree, len(by_seed), len(whole) * len(values))
+    unexplained = table.spreads(_unexplained, [axis, *others])
+    largest = max(spread.mean for spread in spreads.values())
+    rounding = set()
+    for value in values:
+        shares = [unexplained[value, *point].mean for point in whole if (value, *point) in unexplained]
+        if len(shares) == len(whole):
+            left, scale = statistics.fmean(shares), 1.0
+        else:  # runs of before that number: beside the worst of the errors
+            left, scale = spreads[value].mean, largest
+        if is_rounding(left, scale):
+            rounding.add(value)
+    return Effect(axis, spreads, errors, frozenset(rounding), agree, len(by_seed), len(whole) * len(values))
+
+
+def _unexplained(row: Row) -> float:
+    """The error of a job as a share of the variance of its data."""
+    return 1 - row.metrics.get("test/explained_variance", math.nan)
 
 
 def overall(table: Table) -> str:
@@ -158,7 +216,7 @@ def _verdict(found: Sequence[str]) -> str:
     said: dict[str, int] = defaultdict(int)
     for verdicts in found:
         for verdict in verdicts.split("; ") if verdicts not in ("", OK) else ():
-            said[verdict.partition(":")[0]] += 1
+            said[_COUNTED.sub("", verdict.partition(":")[0])] += 1
     if not said:
         return "No verdict against it"
     of = len(found)
@@ -170,10 +228,9 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.fmean(values), min(values), max(values), len(values))
 
 
-def _less(best: Spread, worst: Spread, where: str) -> str:
-    ratio = worst.mean / best.mean if best.mean > 0 else float("inf")
-    much = f"{ratio:.1f} times less" if ratio >= 2 else f"{1 - best.mean / worst.mean:.1%} less"
-    return f"{much} than at {where} ({worst.mean:.3g})"
+def _less(best: Spread, worst: Spread) -> str:
+    ratio = worst.mean / best.mean
+    return f"{ratio:.1f} times less than" if ratio >= 2 else f"{1 - best.mean / worst.mean:.1%} less than"
 
 
 def _listed(values: Sequence[str]) -> str:

@@ -6,17 +6,32 @@ from typing import NamedTuple
 from hourglass.pipeline.description import numbers
 from hourglass.pipeline.naming import wrapped
 from hourglass.sweeps.studies.conclusions import effects, overall
-from hourglass.sweeps.studies.table import ERROR, FLOOR, PROBE, REFUSED, SPARSITY, Row, Table, at, in_words
+from hourglass.sweeps.studies.table import (
+    DEAD,
+    ERROR,
+    FLOOR,
+    LEARNED,
+    PROBE,
+    REFUSED,
+    SPARSITY,
+    Row,
+    Table,
+    at,
+    in_words,
+)
 from hourglass.tracking.mlflow_internals import artifact_link, page_link
 
 _ROWS, _REASONS = 10, 20
 """At most so many lines of each kind; the rest is in the table of all jobs."""
 _MEASURED = {
     ERROR: ("test MSE", "{:.5f}"),
+    "test/mse_as_trained": ("as trained", "{:.5f}"),
     "test/psnr": ("PSNR", "{:.2f} dB"),
     "test/mse_over_linear": ("over the linear floor", "{:.2f}"),
     SPARSITY: ("active units", "{:.1%}"),
+    DEAD: ("dead units", "{:.0f}"),
     PROBE: ("linear probe", "{:.1%}"),
+    LEARNED: ("learned from", "{:,.0f} samples"),
 }
 _UNSAFE = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", "`": "'"})
 

@@ -1,4 +1,4 @@
-"""What the best linear code of as many units makes of a mosaic's images: PCA, or under noise its like.
+"""What the best linear code of as many units makes of a mosaic's images: PCA, or under noise reduced-rank regression.
 
 It stands as a column of its own where the code size changes from row to row, as a row of its own where it doesn't.
 """
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hourglass.trained.load import Trained
 
 FLOOR = "test/linear_mse"
-LINEAR = "best linear code (PCA)"
+LINEAR = "best linear code"
+"""The block that it makes where it is a column."""
 
 
 class Cell(NamedTuple):
@@ -37,6 +38,8 @@ class Linear(NamedTuple):
     by_row: bool
     label: str
     """Of the row that blocks make."""
+    column: str
+    """Of the column that rows make: which linear code it is, where it is the same in each."""
 
 
 def linear_cells(
@@ -63,17 +66,24 @@ def linear_cells(
     at = 0 if all(len(same) == 1 for same in rows.values()) and len(set(sizes.values())) > 1 else 1
     found: dict[str, Cell] = {}
     units: list[int] = []
+    names: set[str] = set()
     for name in dict.fromkeys(place[at] for place in models):
         place = max((each for each in models if each[at] == name), key=lambda each: models[each].model.code_size)
-        images = _linear(data, x, models[place])
-        if images is not None:
+        linear = _linear(data, x, models[place])
+        if linear is not None:
+            which, images = linear
             found[name] = Cell(images, errors.get(place))
             units.append(models[place].model.code_size)
+            names.add(which)
     label = f"linear, {units[0]} units" if len(set(units)) == 1 else "linear code"
-    return Linear(found, by_row=at == 0, label=label)
+    # The longer name stands alone: a block is as wide as three images at least.
+    columns = {"PCA": f"{LINEAR} (PCA)", "reduced-rank regression": "reduced-rank regression"}
+    column = columns[names.pop()] if len(names) == 1 else LINEAR
+    return Linear(found, by_row=at == 0, label=label, column=column)
 
 
-def _linear(data: Dataset, x: Tensor, trained: "Trained") -> Array | None:
+def _linear(data: Dataset, x: Tensor, trained: "Trained") -> tuple[str, Array] | None:
+    """The name of the linear code, and what it makes of the images."""
     from hourglass.configuration.build import build
     from hourglass.measures.linear_floor import linear_floor
 
@@ -82,4 +92,4 @@ def _linear(data: Dataset, x: Tensor, trained: "Trained") -> Array | None:
     if floor is None or trained.model.code_size > len(floor.decoder):
         return None
     with torch.no_grad(), noise.seeded():
-        return to_numpy(floor.reconstruct(noise(x), trained.model.code_size))
+        return floor.name, to_numpy(floor.reconstruct(noise(x), trained.model.code_size))

@@ -143,7 +143,7 @@ def _drawn(
         above[linear.label] = {block: cell.images for block, cell in linear.cells.items()}
     elif linear.cells:
         cells |= {(row, LINEAR): cell for row, cell in linear.cells.items()}
-        names[LINEAR], above["original"] = LINEAR, {**above["original"], LINEAR: original}
+        names[LINEAR], above["original"] = linear.column, {**above["original"], LINEAR: original}
     left_out = [
         f"{len(table.values[axis]) - len(kept)} values of {axis} left out"
         for axis, kept in zip(table.shown, (downward, blocks), strict=False)

@@ -37,7 +37,7 @@ class Recorded(NamedTuple):
     """What was recorded, in a line each."""
 
     best: str
-    """Empty while no job is finished."""
+    """Empty while no job is finished, and of a search, which says its own."""
     missing: str
     """Why there is no mosaic; empty where there is one, or no pictures were asked for."""
     damaged: tuple[str, ...] = ()
@@ -103,8 +103,9 @@ def record(request: Request) -> Recorded:
     run = Run.find(request.run_id, request.uri)
     step, best, images = len(table.finished), table.best, Mosaic(None, "", ())
     run.log_text(table.to_csv(), "study/jobs.csv")
+    chosen = run.tags.get("best_trial.run")  # a search has said its best itself, by what it goes by
     if best is not None:
-        run.set_tags({"best_run": best.run_id})
+        run.set_tags({"best_run": chosen or best.run_id})
         run.log_metrics({"study/best_test_mse": best.metrics[ERROR]}, step=step)
         run.flush()
     shown: dict[str, str] = {}
@@ -131,7 +132,7 @@ def record(request: Request) -> Recorded:
     _describe(run, table, pictures=shown)
     text = (
         ""
-        if best is None
+        if best is None or chosen
         else f"{table.label(best) or 'the only job'}: {ERROR} {best.metrics[ERROR]:.5f}, run {best.run_id}"
     )
     return Recorded(text, images.missing, images.damaged, tuple(files))

@@ -15,17 +15,19 @@ from hourglass.sweeps.studies.main_effects import main_effects
 from hourglass.sweeps.studies.mosaic import mosaic
 from hourglass.sweeps.studies.searched import conclusion as searched
 from hourglass.sweeps.studies.searched import section as search_section
-from hourglass.sweeps.studies.table import ERROR, Table, in_words
+from hourglass.sweeps.studies.table import DEAD, ERROR, LEARNED, PROBE, SPARSITY, Table, in_words
 from hourglass.tracking import Run
 from hourglass.tracking.machine import GIT_DIRTY, GIT_SHA, machine_tag
 
 _SHOWN = (
-    ("test/mse", "test MSE", True),
+    (ERROR, "test MSE", True),
+    ("test/mse_as_trained", "test MSE as trained", True),
     ("test/mse_over_linear", "over linear floor", True),
     ("test/psnr", "PSNR in dB", False),
-    ("test/code_active_fraction", "active units, share", None),
-    ("fit/dead_units", "dead units", None),
-    ("test/linear_accuracy", "linear probe", False),
+    (SPARSITY, "active units, share", None),
+    (DEAD, "dead units", None),
+    (PROBE, "linear probe", False),
+    (LEARNED, "probe's samples", None),
 )
 _KINDS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "were ended", "RUNNING": "are running"}
 
@@ -66,8 +68,8 @@ def report(given: Given, *, uri: str, figures: bool = True, models: bool = True,
     sections.append(Section(title="Failures", blocks=[_failures(table)]))
     sections.append(Section(title="Command and versions", blocks=_origin(given)))
     found = [overall(table), *(effect.sentence for effect in effects(table))]
-    if search is not None:
-        found += searched(given.study)  # type: ignore[arg-type]
+    if search is not None:  # what the search chose comes first, by its own measure, not by the test set
+        found = [*searched(given.study), *found]  # type: ignore[arg-type]
     return Page(
         title=table.name,
         question=_question(given),
@@ -119,7 +121,7 @@ def _jobs(table: Table) -> Grid:
     axes = [Column(name=in_words(axis), number=table.is_numeric(axis)) for axis in table.values]
     columns = [
         *axes,
-        *(Column(name=name, number=True, bar=True, low_is_good=low) for _, name, low in metrics),
+        *(Column(name=name, number=True, bar=key != LEARNED, low_is_good=low) for key, name, low in metrics),
         Column(name="seconds", number=True),
         *(Column(name=name) for name in ("status", "verdict", "run")),
     ]
@@ -173,7 +175,10 @@ def _images(given: Given, *, uri: str) -> list[Block]:
         lines = [found.missing and f"No mosaic: {found.missing}.", *found.damaged]
         told: list[Block] = [Sentences(lines=[line for line in lines if line])] if any(lines) else []
         if found.picture is not None:
-            says = "The first test images as each model reconstructs them, and the best linear code of as many units."
+            says = (
+                "The first test images as each model reconstructs them, and as the best linear code of as many units"
+                " does: PCA, or reduced-rank regression where there is noise."
+            )
             told.insert(0, Picture(name="mosaic", figure=found.picture, says=says))
         return told
     pictures = Run.find(table.finished[0].run_id, uri).pictures()

@@ -5,6 +5,7 @@ Every line is of one trial: the best of one objective and that of another are ne
 
 import csv
 import io
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from hourglass.reports.content import Block, Column, Grid, Picture, Section, Sentences
@@ -73,13 +74,22 @@ def conclusion(study: Run) -> list[str]:
             for key, value in sorted(tags.items())
             if key.startswith("best_trial.") and key != "best_trial.run"
         )
-        lines.append(f"The best trial is number {tags['best_trial']}: {where}.")
-    shares = {key.removeprefix("importance/"): value for key, value in metrics.items() if key.startswith("importance/")}
+        chosen = _below(metrics, "best/")
+        by = "".join(f", by {name} {value:.4g}" for name, value in chosen.items())
+        beside = {name: value for name, value in _below(metrics, "best_trial/").items() if name not in chosen}
+        told = "".join(f", with {name} {value:.4g}" for name, value in beside.items())
+        lines.append(f"The best trial is number {tags['best_trial']}{by}{told}: {where}.")
+    shares = _below(metrics, "importance/")
     if shares:
         order = sorted(shares, key=lambda key: -shares[key])
-        told = ", ".join(f"{in_words(key)} {shares[key]:.0%}" for key in order[:5])
-        lines.append(f"What explains the objective: {told} (PED-ANOVA).")
+        most = ", ".join(f"{in_words(key)} {shares[key]:.0%}" for key in order[:5])
+        lines.append(f"What explains the objective: {most} (PED-ANOVA).")
     return lines
+
+
+def _below(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Those whose names begin so, by the rest of them."""
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
 def _read(study: Run, path: str) -> _Trials | None:

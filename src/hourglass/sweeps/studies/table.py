@@ -19,7 +19,8 @@ from itertools import product
 from typing import NamedTuple
 
 ERROR = "test/mse"  # every type of model has it, and less is better
-FLOOR, SPARSITY, PROBE = "test/linear_mse", "test/code_active_fraction", "test/linear_accuracy"
+FLOOR, SPARSITY, DEAD = "test/linear_mse", "test/code_active_fraction", "fit/dead_units"
+PROBE, LEARNED = "test/linear_accuracy", "test/linear_samples"
 NOT_RUN, REFUSED = "NOT RUN", "REFUSED"
 _LARGEST = 100_000  # points of a grid
 _FIRST = ("model.code_size", "model.depth")  # shown before other axes, however few values they have
