@@ -46,7 +46,7 @@ class FiniteScalar(Bottleneck):
         ValueError: levels out of their range, or that don't divide the code.
 
     Example:
-        >>> code = FiniteScalar(code_size=4, levels=[3, 5])
+        >>> code = FiniteScalar(code_size=4, levels=[3, 5], deviation=None)
         >>> code
         FiniteScalar(
           code_size=4, levels=[3, 5]
@@ -62,7 +62,7 @@ class FiniteScalar(Bottleneck):
     steps: Tensor
     place: Tensor
 
-    def __init__(self, *, code_size: int, levels: Sequence[int] = (8, 5, 5, 5), deviation: float | None = None) -> None:
+    def __init__(self, *, code_size: int, levels: Sequence[int] = (8, 5, 5, 5), deviation: float | None = 1.0) -> None:
         super().__init__(code_size=code_size, inputs=code_size, code_range=(-1.0, 1.0))
         self.levels = list(levels)
         self.spread = spread(code_size, deviation)

@@ -74,6 +74,5 @@ def spread(units: int, deviation: float | None) -> nn.Module:
     Raises:
         ValueError: a deviation that isn't above 0.
     """
-    # None is the constructors' default because that is what runs of before the key were trained with.
     check_above("deviation", deviation, null=True)
     return nn.Identity() if deviation is None else Spread(units=units, deviation=deviation)

@@ -41,6 +41,7 @@ ADDED: dict[str, Any] = {
 LATER: dict[str, dict[str, Any]] = {
     "hourglass.bottlenecks.Binary": {"deviation": None},
     "hourglass.bottlenecks.Categorical": {"deviation": None},
+    "hourglass.bottlenecks.FiniteScalar": {"deviation": None},
 }
 """Keys that a class got later and whose default is not what it did before, with the values that are."""
 
