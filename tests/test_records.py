@@ -299,11 +299,15 @@ def test_the_zoo_has_every_choice_that_makes_a_type(group: str) -> None:
     assert set(choices()[group]) - used == NO_TYPES[group]
 
 
-def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["vanilla", "VAE, Student's t"])
+def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = next(kind for kind in TYPES if kind.name == name)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     searched = SimpleNamespace(run=lambda *_, **__: None, DEVNULL=None)  # it is recorded already
     monkeypatch.setattr(measure, "subprocess", searched)
-    tags = {"study": f"zoo search: {TYPES[0].name} data=digits"}
+    tags = {"study": f"zoo search: {name} data=digits"}
     trials = {
         "steady": ("best", [5.0, 4.0, 3.0], {"fit/best_epoch": 3}),
         "overfits": ("best", [5.0, 2.0, 4.0], {"fit/best_epoch": 2}),
@@ -311,14 +315,14 @@ def test_a_type_is_tuned_by_the_loss_of_the_weights_kept(tmp_path: Path, monkeyp
         "last": ("last", [5.0, 1.5, 6.0], {"fit/best_epoch": 2}),
         "never_settles": ("best", [1.0, 2.0, 3.5], {}),
     }
-    for name, (keep, losses, found) in trials.items():
-        params = {"optimizer.lr": name, "training.keep": keep}
-        with Run.start(uri=None, experiment="e", name=name, tags={**tags, "schedule": "cosine"}, params=params) as run:
+    for trial, (keep, losses, found) in trials.items():
+        params = {"optimizer.lr": trial, "training.keep": keep}
+        with Run.start(uri=None, experiment="e", name=trial, tags={**tags, "schedule": "cosine"}, params=params) as run:
             for epoch, loss in enumerate(losses, start=1):
                 run.log_metrics({"val/loss": loss}, step=10 * epoch)
             run.log_metrics(found, step=0)
-    assert measure.tune(TYPES[0], ("data=digits",)) == ("data=digits", "optimizer.lr=overfits", "schedule=cosine")
-    kept = {name: measure.loss_kept(Run.find(name, None), "val/loss") for name in trials}
+    assert measure.tune(kind, ("data=digits",)) == ("data=digits", "optimizer.lr=overfits", "schedule=cosine")
+    kept = {trial: measure.loss_kept(Run.find(trial, None), "val/loss") for trial in trials}
     assert kept == {"steady": 3.0, "overfits": 2.0, "warms_up": 2.5, "last": 6.0, "never_settles": 3.5}
 
 

@@ -108,7 +108,7 @@ def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
     # Trials that diverge are part of a search, and the command says so with its exit code.
     subprocess.run([*command, *SPACE], check=False, stdout=subprocess.DEVNULL)
     trials: list[Any] = search_runs(
-        resolve_uri(None), None, f"tags.study = '{study}' AND attributes.status = 'FINISHED'"
+        resolve_uri(None), None, f"tags.study = \"{study}\" AND attributes.status = 'FINISHED'"
     )
     trials = [
         trial
