@@ -36,6 +36,7 @@ PAGES: dict[str, Callable[[records.Results], str]] = {
 INDEX = {
     "quickstart": "quickstart/README.md",
     "the zoo": "zoo/README.md",
+    "the zoo, tuned": "zoo/TUNED.md",
     "code size by depth": "code_size_by_depth/README.md",
     "useful codes, by size and depth": "size_and_depth/README.md",
     "published figures": "published_figures/README.md",

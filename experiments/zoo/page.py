@@ -46,7 +46,7 @@ TEXT = """\
 # The zoo{tuned}
 
 **Question.** What does each type of autoencoder make of MNIST, given the same data, batches and optimizer, and
-{epochs} passes where a step doesn't cost many times that of the others, and does it do what it is for?
+{epochs} passes where a step doesn't cost many times that of the others{own}, and does it do what it is for?
 
 **Command.** `make {target}` (on {cores:.0f} cores, one run on each; {budget};
 seeds {seeds}). {how}
@@ -163,6 +163,7 @@ def text(results: records.Results, *, configured: records.Results | None = None,
     return (
         TEXT.format(
             tuned=", tuned" if tuned else "",
+            own=", with a learning rate and a schedule of its own" if tuned else "",
             target="zoo-tuned" if tuned else "zoo",
             cores=results[ALL][records.NONE]["cores"],
             budget=", ".join(f"`{word}`" for word in budget),
