@@ -56,7 +56,7 @@ class Health(RunCallback):
         run.flush()  # the other callbacks' points too
         metrics = {**run.metrics, "model/code_size": pl_module.model.code_size}
         floor = run.tags.get("linear_floor", "")
-        found = health.verdicts(metrics, floor=floor, losses=getattr(pl_module, "validated", ()))
+        found = health.verdicts(metrics, floor=floor, losses=pl_module.validated)
         run.set_tags({"health": health.tag(found)})
 
     @override

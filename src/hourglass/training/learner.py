@@ -7,7 +7,7 @@ The target is always the clean x; what is missing in it (`Dataset.target`) count
 every epoch and in the test: `measurement`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
@@ -78,6 +78,8 @@ class Learner(pl.LightningModule):
     """Whether it learns from targets that are not the samples themselves."""
     classes = 0
     """How many it knows, if `labelled`."""
+    validated: Sequence[float] = ()
+    """What the best epoch is chosen by, of each epoch that had settled."""
     scores_in_use = False
     """Whether `scores` are of the code in use; else of the code as it is trained."""
     decodes_disturbed = True

@@ -114,7 +114,6 @@ class Minibatch(Learner):
         self._stepper: Stepper = stepper or type(self).own_steps
         self.schedule = schedule or Schedule(every="epoch")
         self.validated: list[float] = []
-        """The validation loss of each epoch that had settled."""
         self._points = Points()
 
     @property
