@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hourglass.tracking import store
+
 # Each of pytest's workers has one core: a second thread would only wait for it. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
@@ -30,6 +32,13 @@ def messages_are_heard() -> None:
         if isinstance(each, logging.Logger):
             each.disabled = False
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def no_store_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process remembers the stores that it has reached, and a port serves one test after another."""
+    monkeypatch.setattr(store, "_reached", set())
+    monkeypatch.setattr(store, "_expected", set())
 
 
 @pytest.fixture
