@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -182,6 +184,21 @@ def test_hydra_is_set_aside_and_comes_back_as_it_was(conf: str) -> None:
         assert GlobalHydra.instance().hydra is before
         assert hydra.version.getbase() == base
         assert JobRuntime.instance().get("name") == "around"
+
+
+def test_threads_compose_one_after_another(conf: str) -> None:
+    begin = threading.Barrier(8)
+
+    def compose(seed: int) -> list[int]:
+        begin.wait()
+        found = []
+        for _ in range(20):
+            with hydra_internals.set_aside(), hydra_internals.files_read_once():
+                found.append(composed(conf, f"seed={seed}").seed)
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(compose, range(8))) == [[seed] * 20 for seed in range(8)]
 
 
 def test_a_node_that_cannot_be_made_is_named() -> None:

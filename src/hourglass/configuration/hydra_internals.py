@@ -8,6 +8,7 @@ imports neither: `hourglass --help` answers at once.
 import os
 import pickle
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -58,9 +59,15 @@ def job_return(*, value: Any, **fields: Any) -> "JobReturn":
     return JobReturn(**fields, _return_value=value)
 
 
+_ALONE = threading.RLock()
+
+
 @contextmanager
 def set_aside() -> Iterator[None]:
-    """Within, Hydra is as in a fresh process, whatever application runs around it; afterwards it is as it was."""
+    """Within, Hydra is as in a fresh process, whatever application runs around it; afterwards it is as it was.
+
+    Hydra's state is that of the process: another thread waits here until this one has left.
+    """
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.singleton import Singleton
@@ -69,13 +76,14 @@ def set_aside() -> Iterator[None]:
 
     changed: tuple[type, ...] = (GlobalHydra, HydraConfig, JobRuntime, VersionBase)
     held: dict[type, Any] = Singleton._instances
-    kept = {kind: held.pop(kind) for kind in changed if kind in held}
-    try:
-        yield
-    finally:
-        for kind in changed:
-            held.pop(kind, None)
-        held.update(kept)
+    with _ALONE:
+        kept = {kind: held.pop(kind) for kind in changed if kind in held}
+        try:
+            yield
+        finally:
+            for kind in changed:
+                held.pop(kind, None)
+            held.update(kept)
 
 
 _FILES: dict[tuple[str, str, str, int, int], bytes] = {}
