@@ -23,7 +23,7 @@ setup: $(READY) ## .venv with all packages, as every other target makes it too
 run: $(READY) ## fetch MNIST, train a denoising autoencoder, show where to look
 	@$(BIN)/hourglass train experiment=quickstart
 
-sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (14 minutes on 2 cores); writes experiments/code_size_by_depth/
+sweep: $(READY) ## code size 2 to 64 by depth 0 to 2, 3 seeds, MNIST (9 minutes on 2 cores); writes experiments/code_size_by_depth/
 	@$(BIN)/python -m experiments.code_size_by_depth.measure
 
 test: $(READY) ## the test suite, but for what takes seconds each

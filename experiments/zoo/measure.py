@@ -58,16 +58,27 @@ def main() -> int:
 
 
 def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ...], into: Path, tuned: bool) -> int:
-    """Train what is missing, and write numbers and mosaics; 1 if a run failed, which costs its type a row."""
+    """Train what is missing, and write numbers and mosaics; 1 if a search or a run failed: its type has no row then."""
     cores = len(os.sched_getaffinity(0))
     fixed = tuple(word for word in words if not word.startswith("training."))  # a formula takes no epochs
-    with ThreadPool(2) as pool:  # one search reads and starts processes while the other trains
-        searched = pool.map(lambda kind: tune(kind, words) if tuned and kind.epochs else words, kinds, chunksize=1)
-    settings = {kind.name: chosen if kind.epochs else fixed for kind, chosen in zip(kinds, searched, strict=True)}
+    settings = {kind.name: words if kind.epochs else fixed for kind in kinds}
+    others = records.read(into) if into.exists() and len(kinds) < len(TYPES) else {}
+    failures = []
+
+    def search(kind: Type) -> None:
+        try:
+            settings[kind.name] = tune(kind, words)
+        except HourglassError as error:
+            print(f"{kind.name}: {error}", file=sys.stderr)
+            failures.append(kind.name)
+
+    if tuned:
+        with ThreadPool(2) as pool:  # one search reads and starts processes while the other trains
+            pool.map(search, [kind for kind in kinds if kind.epochs], chunksize=1)
+    kinds = [kind for kind in kinds if kind.name not in failures]
     study = "zoo_tuned" if tuned else "zoo"
     jobs = [Job(kind, seed, settings[kind.name], study) for kind in kinds for seed in seeds]
     found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in kinds}
-    failures = []
     for done, outcome in enumerate(execute(train, jobs, slots=[Slot(gpu=None, threads=1)] * cores), start=1):
         job = jobs[outcome.job]
         head = f"{done} of {len(jobs)}: {job.kind.name}, seed {job.seed}"
@@ -79,9 +90,9 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
         print(f"{head}: test/mse {outcome.value.metrics['test/mse']:.5f}", file=sys.stderr)
     whole = {name: runs for name, runs in found.items() if name not in failures}
     numbers = {name: {str(seed): runs[seed].metrics for seed in seeds} for name, runs in whole.items()}
-    others = records.read(into) if into.exists() and len(kinds) < len(TYPES) else {}
     both = {page.ALL: {records.NONE: {"cores": cores}}, **others, **numbers}
-    records.write(into, {name: both[name] for name in (page.ALL, *(kind.name for kind in TYPES)) if name in both})
+    order = (page.ALL, *(kind.name for kind in TYPES if kind.name not in failures))
+    records.write(into, {name: both[name] for name in order if name in both})
     if not tuned and not others.keys() - whole.keys() - {page.ALL}:  # mosaics show all rows of the table, or stay
         from experiments.zoo.mosaic import draw
 

@@ -8,7 +8,7 @@ from experiments import records
 from experiments.zoo.collection import GROUPS, TYPES
 from experiments.zoo.kinds import EPOCHS, Type
 from experiments.zoo.properties import AS_TRAINED
-from hourglass.measures.paired import paired_difference
+from hourglass.measures.paired import Difference, paired_difference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "types.md"
 BEGINS, ENDS = "<!-- the zoo, written by make zoo -->", "<!-- end of the zoo -->"
@@ -108,7 +108,8 @@ its split, by the validation loss of the weights kept, with a discriminator by t
 is worse than the median of those before it after as many epochs is stopped. With what is found every seed is trained on
 all digits, for as many epochs: in more steps than were searched with. All else is as in the zoo
 [as configured](README.md). *Tuned less as configured*: the difference of the test MSE, seed by seed, its mean and 95 %
-interval (Student's t)."""
+interval (Student's t). *Own loss*: the same of the loss that the type is trained by (`test/loss`), which its search
+went by and the error need not follow, in percent of what it was; with a discriminator its terms are in it."""
 
 WITH_TRAINED = """ *MSE as trained*: the test MSE of the code as in training, drawn or selected by the batch, where the
 table has that of the code in use."""
@@ -231,7 +232,7 @@ def _missing(found: Found) -> str:
 
 
 def _measurements(found: Found, configured: Found | None) -> str:
-    changes = [] if configured is None else ["tuned less as configured"]
+    changes = [] if configured is None else ["tuned less as configured", "own loss"]
     columns = {metric: column for metric, column in COLUMNS.items() if configured is None or metric != TIME}
     rows = [["type", "reference", "code", "test MSE", *changes, *(head for head, _ in columns.values()), "command"]]
     for group, kinds in _grouped(found):
@@ -242,9 +243,7 @@ def _measurements(found: Found, configured: Found | None) -> str:
             cells = [kind.name, kind.reference, f"{runs[0]['model/code_size']:.0f}"]
             cells.append(f"{mean(errors):.4f} ({min(errors):.4f} to {max(errors):.4f})")
             if configured is not None:
-                before = [run["test/mse"] for run in configured.get(kind.name, ())]
-                pairs = kind.epochs and len(before) == len(errors) > 1
-                cells.append(paired_difference(errors, before).said("+.4f") if pairs else "")
+                cells += _changes(kind, runs, configured.get(kind.name, ()))
             for metric, (_, form) in columns.items():
                 values = [run[metric] for run in runs if metric in run]
                 # What else ran on the machine can only have made it slower.
@@ -257,6 +256,18 @@ def _measurements(found: Found, configured: Found | None) -> str:
                 words += [f"optimizer.lr={runs[0]['optimizer.lr']:.3g}", f"schedule={schedule}"]
             rows.append([*cells, f"`{' '.join(words)}`"])
     return records.table(rows)
+
+
+def _changes(kind: Type, tuned: Sequence[records.Run], before: Sequence[records.Run]) -> list[str]:
+    """What tuning did to the test MSE, and to the loss that is trained, in percent of what it was."""
+    if not kind.epochs or len(before) != len(tuned) or len(tuned) < 2:
+        return ["", ""]
+    error, loss = (
+        paired_difference([run[name] for run in tuned], [run[name] for run in before])
+        for name in ("test/mse", "test/loss")
+    )
+    was = abs(mean(run["test/loss"] for run in before))
+    return [error.said("+.4f"), Difference(*(end / was for end in loss)).said("+.1%")]
 
 
 def _properties(found: Found) -> str:
