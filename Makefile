@@ -73,7 +73,7 @@ quickstart: $(READY) ## the recipe of `make run`, measured; writes experiments/q
 zoo: $(READY) ## every type on MNIST on one budget, 3 seeds (86 minutes on two quiet cores); writes experiments/zoo/README.md and its mosaics
 	@$(BIN)/python -m experiments.zoo.measure
 
-zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials; writes experiments/zoo/TUNED.md
+zoo-tuned: $(READY) ## the same with learning rate and schedule of each type searched in 12 trials (hours on 2 cores); writes experiments/zoo/TUNED.md
 	@$(BIN)/python -m experiments.zoo.measure --tuned
 
 types: $(READY) ## whether the types learn what their authors report; writes experiments/types/README.md (an hour)

@@ -22,7 +22,7 @@ from hourglass.claims import page as claims
 from hourglass.configuration.composition import compose_config
 from hourglass.configuration.groups import choices
 from hourglass.measures.linear_probe import SAMPLES
-from hourglass.tracking import Run
+from hourglass.tracking import Run, initialise_store
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments"
@@ -297,6 +297,22 @@ def test_the_zoo_has_every_choice_that_makes_a_type(group: str) -> None:
         name for word in said if word.startswith(f"{group}=") for name in re.findall(r"\w+", word.partition("=")[2])
     }
     assert set(choices()[group]) - used == NO_TYPES[group]
+
+
+@pytest.mark.long
+def test_a_search_without_a_finished_trial_costs_its_type_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri := f"sqlite:///{tmp_path}/mlflow.db")
+    initialise_store(uri)
+    monkeypatch.setattr(measure, "subprocess", SimpleNamespace(run=lambda *_, **__: None, DEVNULL=None))  # no trial
+    formula, net = (next(kind for kind in TYPES if bool(kind.epochs) is trained) for trained in (False, True))
+    numbers = tmp_path / "tuned.csv"
+    records.write(numbers, {net.name: {"0": {"test/mse": 1.0}}})
+    assert measure.measure([formula, net], seeds=[0], words=("data=digits",), into=numbers, tuned=True) == 1
+    assert f"no trial of {net.name} is finished" in capsys.readouterr().err
+    assert set(records.read(numbers)) == {zoo.ALL, formula.name}
 
 
 @pytest.mark.parametrize("name", ["vanilla", "VAE, Student's t"])

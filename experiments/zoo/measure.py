@@ -24,7 +24,6 @@ from experiments.zoo.kinds import Type
 from experiments.zoo.training import SEEDS, Job, Trained, train, words_of
 from hourglass.configuration.composition import compose_config
 from hourglass.sweeps import Slot, execute
-from hourglass.system.errors import HourglassError
 from hourglass.tracking import Run, resolve_uri, search_runs
 
 HERE = Path(__file__).resolve().parent
@@ -61,24 +60,17 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
     """Train what is missing, and write numbers and mosaics; 1 if a search or a run failed: its type has no row then."""
     cores = len(os.sched_getaffinity(0))
     fixed = tuple(word for word in words if not word.startswith("training."))  # a formula takes no epochs
-    settings = {kind.name: words if kind.epochs else fixed for kind in kinds}
-    others = records.read(into) if into.exists() and len(kinds) < len(TYPES) else {}
-    failures = []
-
-    def search(kind: Type) -> None:
-        try:
-            settings[kind.name] = tune(kind, words)
-        except HourglassError as error:
-            print(f"{kind.name}: {error}", file=sys.stderr)
-            failures.append(kind.name)
-
-    if tuned:
-        with ThreadPool(2) as pool:  # one search reads and starts processes while the other trains
-            pool.map(search, [kind for kind in kinds if kind.epochs], chunksize=1)
-    kinds = [kind for kind in kinds if kind.name not in failures]
+    with ThreadPool(2) as pool:  # one search reads and starts processes while the other trains
+        searched = pool.map(lambda kind: tune(kind, words) if tuned and kind.epochs else words, kinds, chunksize=1)
+    failures = [kind.name for kind, chosen in zip(kinds, searched, strict=True) if chosen is None]
+    settings = {
+        kind: (chosen if kind.epochs else fixed)
+        for kind, chosen in zip(kinds, searched, strict=True)
+        if chosen is not None
+    }
     study = "zoo_tuned" if tuned else "zoo"
-    jobs = [Job(kind, seed, settings[kind.name], study) for kind in kinds for seed in seeds]
-    found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in kinds}
+    jobs = [Job(kind, seed, chosen, study) for kind, chosen in settings.items() for seed in seeds]
+    found: dict[str, dict[int, Trained]] = {kind.name: {} for kind in settings}
     for done, outcome in enumerate(execute(train, jobs, slots=[Slot(gpu=None, threads=1)] * cores), start=1):
         job = jobs[outcome.job]
         head = f"{done} of {len(jobs)}: {job.kind.name}, seed {job.seed}"
@@ -90,6 +82,7 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
         print(f"{head}: test/mse {outcome.value.metrics['test/mse']:.5f}", file=sys.stderr)
     whole = {name: runs for name, runs in found.items() if name not in failures}
     numbers = {name: {str(seed): runs[seed].metrics for seed in seeds} for name, runs in whole.items()}
+    others = records.read(into) if into.exists() and len(kinds) < len(TYPES) else {}
     both = {page.ALL: {records.NONE: {"cores": cores}}, **others, **numbers}
     order = (page.ALL, *(kind.name for kind in TYPES if kind.name not in failures))
     records.write(into, {name: both[name] for name in order if name in both})
@@ -100,8 +93,10 @@ def measure(kinds: Sequence[Type], *, seeds: Sequence[int], words: tuple[str, ..
     return 1 if failures else 0
 
 
-def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
+def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...] | None:
     """Settings, and those of the best of `TRIALS` trials with them, by what chooses the weights on validation.
+
+    None where no trial is finished, which is said.
 
     Of MNIST, which is trained on if the settings say nothing else, a trial sees the first digits only.
     """
@@ -115,7 +110,7 @@ def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
         *("hydra.sweeper.prune_after=4", "hydra.sweeper.grace_epochs=2"),
         *(*words_of(kind), *few, *words, "callback=quick", f"seed={SEEDS[0]}", f"study={study!r}"),
     ]
-    print(f"searching: {kind.name}", file=sys.stderr)
+    print(f"searching: {kind.name}\n", end="", file=sys.stderr)  # in one piece, since two threads write
     # Trials that diverge are part of a search, and the command says so with its exit code.
     subprocess.run([*command, *SPACE], check=False, stdout=subprocess.DEVNULL)
     trials: list[Any] = search_runs(
@@ -127,7 +122,8 @@ def tune(kind: Type, words: tuple[str, ...]) -> tuple[str, ...]:
         if goal in trial.data.metrics and "optimizer.lr" in trial.data.params and "pruned" not in trial.data.tags
     ]
     if not trials:
-        raise HourglassError(f"no trial of {kind.name} is finished")
+        print(f"no trial of {kind.name} is finished\n", end="", file=sys.stderr)
+        return None
     best = min(trials, key=lambda trial: loss_kept(Run.find(trial.info.run_id, None), goal))
     return *words, f"optimizer.lr={best.data.params['optimizer.lr']}", f"schedule={best.data.tags['schedule']}"
 
